@@ -1,0 +1,344 @@
+"""Code that users bring: finding it, running it, and knowing when it changed.
+
+A component is given user code as TFX gives it: by `module_file` (the path of a Python file), by
+`module_path` (the dotted name of a module) or by the dotted name of a function.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import linecache
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any, TypeVar
+
+from penstock.errors import ParameterError, PenstockError, UserCodeError, nearest, suggestion
+
+Result = TypeVar("Result")
+
+
+def load_function(
+    name: str,
+    *,
+    module_file: str | None = None,
+    module_path: str | None = None,
+    function: str | None = None,
+) -> Callable[..., Any]:
+    """Return the user's function `name`.
+
+    `module_path` is looked at first, then `module_file`, as TFX does. `function` is the function's
+    own name within that module where it is not `name`, or without a module its dotted name.
+    Raises UserCodeError where the module is missing, does not import or lacks the function, and
+    ParameterError where no place to look at is given.
+    """
+    module, attribute = _load(name, module_file, module_path, function)
+    found = getattr(module, attribute, None)
+    if callable(found):
+        return found
+    functions = [key for key, value in vars(module).items() if callable(value)]
+    raise UserCodeError(
+        f"The module should define a function {attribute!r}"
+        + ("" if found is None else f", and its {attribute!r} is a {type(found).__name__}"),
+        path=getattr(module, "__file__", None) or module.__name__,
+        hint=suggestion(attribute, [key for key in functions if not key.startswith("_")]),
+    )
+
+
+def find_function(
+    name: str,
+    *,
+    module_file: str | None = None,
+    module_path: str | None = None,
+    function: str | None = None,
+) -> Callable[..., Any] | None:
+    """Return the user's function `name`, or None where there is no module or it lacks that name.
+
+    A module that is missing or does not import is still a UserCodeError, and so is a `function`
+    that was named and is not there.
+    """
+    if function:
+        return load_function(
+            name, module_file=module_file, module_path=module_path, function=function
+        )
+    if not (module_file or module_path):
+        return None
+    module, attribute = _load(name, module_file, module_path, function)
+    found = getattr(module, attribute, None)
+    return found if callable(found) else None
+
+
+def run(function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
+    """Call the user's `function`; what it raises becomes a UserCodeError that shows their lines."""
+    try:
+        return function(*args, **kwargs)
+    except PenstockError:
+        raise
+    except Exception as error:
+        name = getattr(function, "__name__", str(function))
+        code = getattr(function, "__code__", None)
+        raise _user_code_error(f"{name} failed", error, code and code.co_filename) from error
+
+
+def _load(
+    name: str, module_file: str | None, module_path: str | None, function: str | None
+) -> tuple[ModuleType, str]:
+    if module_path:
+        return _import(module_path), function or name
+    if module_file:
+        return load_module(module_file), function or name
+    if function:
+        module, _, attribute = function.rpartition(".")
+        if not module:
+            raise ParameterError(
+                f"{name} should be the dotted name of a function, as package.module.{function}, "
+                f"and is {function!r}",
+                hint="Or give module_file, the path of the Python file that defines it.",
+            )
+        return _import(module), attribute
+    raise ParameterError(
+        f"There is no code to take {name} from",
+        hint=f"Give module_file, the path of a Python file that defines {name}, or {name} itself "
+        "as a dotted name.",
+    )
+
+
+def _import(module_path: str) -> ModuleType:
+    try:
+        return importlib.import_module(module_path)
+    except Exception as error:
+        missing = isinstance(error, ModuleNotFoundError) and error.name
+        if missing and (module_path == missing or module_path.startswith(f"{missing}.")):
+            raise UserCodeError(
+                f"There is no module {module_path!r}: {missing!r} cannot be imported",
+                hint="Install its package, or set PYTHONPATH to the directory that holds it.",
+            ) from error
+        raise _user_code_error(
+            f"The module {module_path} does not import", error, _origin(module_path)
+        ) from error
+
+
+def _origin(module_path: str) -> str | None:
+    try:
+        spec = importlib.util.find_spec(module_path)
+    except (ImportError, ValueError):
+        return None
+    return spec.origin if spec else None
+
+
+def load_module(module_file: str) -> ModuleType:
+    """Import a Python file under a name of its own, once for each state of its content.
+
+    Modules beside it can be imported, also later, from within its functions. In a package
+    (`__init__.py` beside it) its relative imports work.
+    """
+    path = _existing(module_file)
+    source = path.read_bytes()
+    name = f"{path.stem}_{hashlib.sha256(str(path).encode() + source).hexdigest()[:12]}"
+    package = _package_name(path)
+    name = f"{package}.{name}" if package else name
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UserCodeError("A module file should end in .py", path=str(path))
+    module = importlib.util.module_from_spec(spec)
+    with _siblings_importable(path):
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            del sys.modules[name]
+            raise _user_code_error("The module does not import", error, str(path)) from error
+    return module
+
+
+def _existing(module_file: str) -> Path:
+    path = Path(module_file).expanduser()
+    if path.is_file():
+        return path.resolve()
+    folder = path.parent
+    if not folder.is_dir():
+        raise UserCodeError(
+            f"The module file {module_file} does not exist, nor does its folder",
+            path=str(folder.absolute()),
+        )
+    beside = [file.name for file in folder.glob("*.py")]
+    match = nearest(path.name, beside)
+    hint = suggestion(path.name, beside, noun="Python file") if match or beside else None
+    raise UserCodeError(
+        f"The module file {module_file} does not exist",
+        path=str(path.absolute()),
+        hint=hint or "There is no Python file in its folder.",
+    )
+
+
+def _package_name(path: Path) -> str | None:
+    """Return the name of the package that a file lies in, as it is imported or by its folders."""
+    if not (path.parent / "__init__.py").is_file():
+        return None
+    folder = str(path.parent)
+    for name, module in list(sys.modules.items()):
+        if folder in [os.path.realpath(entry) for entry in _package_folders(module)]:
+            return name
+    return ".".join(path.parent.relative_to(_package_root(path)).parts)
+
+
+def _package_folders(module: ModuleType | None) -> list[str]:
+    # Some libraries keep lazy stand-ins in sys.modules whose attributes are anything.
+    folders = getattr(module, "__dict__", {}).get("__path__")
+    try:
+        return [entry for entry in folders or () if isinstance(entry, str)]
+    except TypeError:
+        return []
+
+
+def _package_root(path: Path) -> Path:
+    """Return the directory to import from: the nearest one above that is not a package."""
+    root = path.parent
+    while (root / "__init__.py").is_file():
+        root = root.parent
+    return root
+
+
+@contextmanager
+def _siblings_importable(path: Path) -> Iterator[None]:
+    """Make the modules beside `path` win over others of the same names while it loads."""
+    roots = list(dict.fromkeys([str(path.parent), str(_package_root(path))]))
+    others = {name: sys.modules.pop(name) for name in _shadowed(path.parent)}
+    sys.path[:0] = roots
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        for root in roots:
+            sys.path.remove(root)
+            if root not in sys.path:
+                # Functions may import their siblings when they run.
+                sys.path.append(root)
+        for name, module in others.items():
+            sys.modules.setdefault(name, module)
+
+
+def _shadowed(folder: Path) -> list[str]:
+    """Return the modules that came from elsewhere and have the name of a file in `folder`."""
+    shadowed = []
+    for file in folder.glob("*.py"):
+        loaded = getattr(sys.modules.get(file.stem), "__file__", None)
+        user_code = loaded and file.stem not in sys.stdlib_module_names
+        if user_code and os.path.realpath(loaded) != str(file.resolve()):
+            shadowed.append(file.stem)
+    return shadowed
+
+
+def _user_code_error(what: str, error: BaseException, path: str | None) -> UserCodeError:
+    """Return a UserCodeError that shows the lines of the user's own code, innermost last."""
+    reason = f"{type(error).__name__}: {str(error).strip() or 'no message'}"
+    if isinstance(error, SyntaxError) and error.filename:
+        place = f"{error.filename}:{error.lineno}"
+        line = (error.text or "").strip()
+        return UserCodeError(
+            f"{what}: {type(error).__name__}: {error.msg}", path=place, hint=f"The line: {line}"
+        )
+    frames = _user_frames(error.__traceback__, path)
+    if not frames:
+        return UserCodeError(f"{what}: {reason}", path=path)
+    lines = "".join(
+        f"\n  {frame.filename}:{frame.lineno}, in {frame.name}\n    {frame.line}"
+        for frame in frames
+    )
+    return UserCodeError(
+        f"{what}: {reason}",
+        path=f"{frames[-1].filename}:{frames[-1].lineno}",
+        hint=f"It came by these lines:{lines}",
+    )
+
+
+def _user_frames(
+    error_traceback: TracebackType | None, path: str | None
+) -> list[traceback.FrameSummary]:
+    """Return the frames that are in files below the folder of `path`."""
+    linecache.checkcache()
+    frames = traceback.extract_tb(error_traceback)
+    if path is None:
+        return []
+    folder = os.path.dirname(os.path.realpath(path)) + os.sep
+    return [frame for frame in frames if os.path.realpath(frame.filename).startswith(folder)]
+
+
+def source_fingerprint(module_file: str) -> str:
+    """Return the SHA-256, in hexadecimal, of a module's code and of the local modules it imports.
+
+    Local are the files beside it and those under the root of its package, transitively, also
+    where a function imports them. Comments, formatting and the place of the folder do not count;
+    docstrings do, since code can read them. Raises UserCodeError where a file is missing or is
+    not Python.
+    """
+    path = _existing(module_file)
+    root = _package_root(path)
+    digest = hashlib.sha256()
+    for file, tree in sorted(_local_sources(path, root).items()):
+        for part in (os.path.relpath(file, root), ast.dump(tree)):
+            encoded = part.encode("utf-8", "surrogatepass")
+            digest.update(len(encoded).to_bytes(8, "big") + encoded)
+    return digest.hexdigest()
+
+
+def _local_sources(path: Path, root: Path) -> dict[str, ast.Module]:
+    trees: dict[str, ast.Module] = {}
+    waiting = [path]
+    while waiting:
+        file = waiting.pop()
+        if str(file) in trees:
+            continue
+        trees[str(file)] = _parse(file)
+        waiting += _imported_files(trees[str(file)], file, root)
+    return trees
+
+
+def _parse(file: Path) -> ast.Module:
+    try:
+        return ast.parse(file.read_bytes(), filename=str(file))
+    except (SyntaxError, ValueError) as error:
+        raise _user_code_error("The module is not Python", error, str(file)) from error
+
+
+def _imported_files(tree: ast.Module, file: Path, root: Path) -> Iterator[Path]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from _files_of(alias.name.split("."), [file.parent, root])
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module.split(".") if node.module else []
+            places = [file.parent, root]
+            if node.level:
+                places = [file.parents[min(node.level, len(file.parents)) - 1]]
+            for alias in node.names:
+                yield from _files_of([*module, alias.name], places)
+
+
+def _files_of(parts: list[str], places: list[Path]) -> Iterator[Path]:
+    """Return the files that importing a dotted name runs, as far as they are local.
+
+    A package can be installed under a longer name than its folders have, so that leading parts
+    of the name that are no folder are skipped up to the name of a package in `places`.
+    """
+    for place in dict.fromkeys(places):
+        for start, part in enumerate(parts):
+            if start and not (place / part / "__init__.py").is_file():
+                continue
+            folder = place
+            for name in parts[start:]:
+                for candidate in (folder / f"{name}.py", folder / name / "__init__.py"):
+                    if candidate.is_file():
+                        yield candidate.resolve()
+                folder = folder / name
+            if (place / part).is_dir() or (place / f"{part}.py").is_file():
+                break
