@@ -1,0 +1,59 @@
+"""Penstock: component pipelines for TFX and Kubeflow users.
+
+Names are loaded when they are first used, so that `import penstock` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penstock.authoring.annotations import Input, Output, Resolved
+    from penstock.beam import BeamOptions
+    from penstock.authoring.component import component
+    from penstock.context import NodeContext
+    from penstock.errors import PenstockError
+    from penstock.ir import compile_pipeline
+    from penstock.authoring.pipeline import pipeline
+    from penstock.runners.local import LocalRunner, RunResult
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "BeamOptions": "penstock.beam",
+    "Input": "penstock.authoring.annotations",
+    "LocalRunner": "penstock.runners.local",
+    "NodeContext": "penstock.context",
+    "Output": "penstock.authoring.annotations",
+    "PenstockError": "penstock.errors",
+    "Resolved": "penstock.authoring.annotations",
+    "RunResult": "penstock.runners.local",
+    "compile_pipeline": "penstock.ir",
+    "component": "penstock.authoring.component",
+    "pipeline": "penstock.authoring.pipeline",
+}
+
+__all__ = [
+    "BeamOptions",
+    "Input",
+    "LocalRunner",
+    "NodeContext",
+    "Output",
+    "PenstockError",
+    "Resolved",
+    "RunResult",
+    "compile_pipeline",
+    "component",
+    "pipeline",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'penstock' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,1 @@
+"""How components and pipelines are written: `@component` and `@pipeline`."""

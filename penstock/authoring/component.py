@@ -1,0 +1,451 @@
+"""`@component`: a typed function becomes a real TFX component class."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, overload
+
+from penstock import _tfx
+from penstock.authoring import values
+from penstock.beam import BeamOptions
+from penstock.context import NodeContext
+from penstock.errors import ParameterError, WiringError, suggestion
+from penstock.authoring.interface import (
+    Interface,
+    Parameter,
+    Port,
+    read_interface,
+    result_values,
+    signature_without_injected,
+)
+
+ResolveFunction = Callable[[dict[str, Any]], Mapping[str, Any]]
+AbsentOutputs = Callable[[dict[str, Any]], Collection[str]]
+
+# What a component does, as TFX's standard annotations name it in ML Metadata's type tree.
+SYSTEM_TYPES = ("train", "transform", "process", "evaluate", "deploy")
+
+
+@overload
+def component(function: Callable[..., Any]) -> Any: ...
+@overload
+def component(
+    *,
+    preload: Iterable[str] = (),
+    resolve: ResolveFunction | None = None,
+    absent_outputs: AbsentOutputs | None = None,
+    system_type: str | None = None,
+) -> Callable[[Callable[..., Any]], Any]: ...
+def component(
+    function: Callable[..., Any] | None = None,
+    *,
+    preload: Iterable[str] = (),
+    resolve: ResolveFunction | None = None,
+    absent_outputs: AbsentOutputs | None = None,
+    system_type: str | None = None,
+) -> Any:
+    """Make a TFX component class of a typed function.
+
+    The function's signature is the interface: `Input[...]` and `Output[...]` arguments are
+    artifacts, the others parameters; arguments of type `BeamOptions` and `NodeContext` are
+    provided by the runner; scalar results become value artifacts. The class is called with
+    keywords and stands wherever a TFX component stands.
+
+    `preload` names heavy modules that the body imports, so that a runner can import them ahead of
+    time. `resolve` computes the `Resolved[...]` parameters from the given ones before the cache is
+    asked. `absent_outputs` names the optional outputs that a choice of parameters leaves out.
+    `system_type` is one of train, transform, process, evaluate and deploy.
+
+    Raises:
+      ComponentError: the signature cannot be read as an interface.
+    """
+    if function is None:
+        return lambda f: _component_class(f, tuple(preload), resolve, absent_outputs, system_type)
+    return _component_class(function, (), None, None, None)
+
+
+def _component_class(
+    function: Callable[..., Any],
+    preload: tuple[str, ...],
+    resolve: ResolveFunction | None,
+    absent_outputs: AbsentOutputs | None,
+    system_type: str | None,
+) -> type:
+    interface = read_interface(function)
+    name, module = function.__name__, function.__module__
+    place = {"__module__": module, "__doc__": function.__doc__}
+    executor = type(
+        f"{name}Executor",
+        (FunctionExecutor,),
+        {
+            **place,
+            "function": staticmethod(function),
+            "interface": interface,
+            "preload": preload,
+        },
+    )
+    spec = type(f"{name}Spec", (_tfx.ComponentSpec,), {**place, **_spec_fields(interface)})
+    if system_type is not None:
+        spec.TYPE_ANNOTATION = _system_execution(system_type)  # type: ignore[attr-defined]
+    uses_beam = interface.beam_argument is not None
+    executor_spec = (_tfx.BeamExecutorSpec if uses_beam else _tfx.ExecutorClassSpec)(executor)
+    fields: dict[str, Any] = {
+        **place,
+        "__qualname__": function.__qualname__,
+        "__signature__": signature_without_injected(function, interface),
+        "__init__": _init,
+        "SPEC_CLASS": spec,
+        "EXECUTOR_SPEC": executor_spec,
+        "function": staticmethod(function),
+        "interface": interface,
+        "absent_outputs": staticmethod(absent_outputs) if absent_outputs else None,
+    }
+    # TFX names executors and drivers by their import path, so they must be found in the module.
+    named = [executor]
+    if resolve is not None:
+        driver = type(
+            f"{name}Driver",
+            (ResolveDriver,),
+            {**place, "resolve": staticmethod(resolve), "interface": interface},
+        )
+        fields["DRIVER_CLASS"] = driver
+        named.append(driver)
+    for made in named:
+        setattr(sys.modules[module], made.__name__, made)
+    base = _tfx.BaseBeamComponent if uses_beam else _tfx.BaseComponent
+    return type(name, (base,), fields)
+
+
+def _spec_fields(interface: Interface) -> dict[str, Any]:
+    return {
+        "PARAMETERS": {
+            p.name: _tfx.ExecutionParameter(type=_spec_type(p), optional=True)
+            for p in interface.parameters.values()
+        },
+        "INPUTS": {
+            p.name: _tfx.ChannelParameter(type=p.type, optional=p.optional)
+            for p in interface.inputs.values()
+        },
+        "OUTPUTS": {
+            p.name: _tfx.ChannelParameter(type=p.type, optional=p.optional)
+            for p in interface.all_outputs.values()
+        },
+    }
+
+
+def _spec_type(parameter: Parameter) -> Any:
+    # An int stands for a float, and JSON stands for a bool that a pipeline parameter gives:
+    # the checks of `values` are the stricter ones.
+    scalar = parameter.scalar
+    return scalar if scalar in (str, int) else Any if scalar else str
+
+
+def _system_execution(system_type: str) -> type:
+    if system_type not in SYSTEM_TYPES:
+        raise ParameterError(
+            f"system_type {system_type!r} is not known",
+            hint=suggestion(system_type, SYSTEM_TYPES),
+        )
+    return getattr(_tfx.system_executions, system_type.capitalize())  # type: ignore[no-any-return]
+
+
+def _init(self: Any, *positional: Any, **given: Any) -> None:
+    """Wire the component; every mistake is found here, where it is written."""
+    interface: Interface = type(self).interface
+    if positional:
+        raise WiringError(
+            f"{interface.name} takes keyword arguments only",
+            component=interface.name,
+            hint=f"Write {interface.name}({_call_example(interface)}).",
+        )
+    _check_names(interface, given)
+    inputs = {
+        name: _channel(interface.name, port, given[name])
+        for name, port in interface.inputs.items()
+        if given.get(name) is not None
+    }
+    parameters, decoded = _bind_parameters(interface, given)
+    absent = set(self.absent_outputs(decoded)) if self.absent_outputs else set()
+    outputs = {
+        name: _tfx.channel.OutputChannel(port.type, self, name)
+        for name, port in interface.all_outputs.items()
+        if name not in absent
+    }
+    type(self).__mro__[1].__init__(self, spec=type(self).SPEC_CLASS(**inputs, **parameters, **outputs))
+    self.spec.outputs = OutputChannels(interface.name, self.spec.outputs)
+
+
+class OutputChannels(dict):  # type: ignore[type-arg]  # TFX asks for a plain dict of channels
+    """A component's output channels by name; an unknown name is answered with the nearest."""
+
+    def __init__(self, component_name: str, channels: Mapping[str, Any]) -> None:
+        super().__init__(channels)
+        self.component_name = component_name
+
+    def __missing__(self, key: str) -> Any:
+        raise WiringError(
+            f"{self.component_name} has no output {key!r}",
+            component=self.component_name,
+            argument=key,
+            hint=suggestion(key, self, noun="output"),
+        )
+
+
+def _call_example(interface: Interface) -> str:
+    required = [p.name for p in interface.inputs.values() if not p.optional]
+    required += [p.name for p in interface.parameters.values() if p.required]
+    return ", ".join(f"{name}=..." for name in required)
+
+
+def _check_names(interface: Interface, given: Mapping[str, Any]) -> None:
+    callers = {
+        *interface.inputs,
+        *(p.name for p in interface.parameters.values() if not p.resolved),
+    }
+    for name in given:
+        if name in callers:
+            continue
+        if name in interface.all_outputs:
+            hint = f"{name!r} is an output: read it as .outputs[{name!r}]."
+        else:
+            hint = suggestion(name, callers, noun="argument")
+        raise WiringError(
+            f"{interface.name} has no input or parameter {name!r}",
+            component=interface.name,
+            argument=name,
+            hint=hint,
+        )
+    for port in interface.inputs.values():
+        if given.get(port.name) is None and not port.optional:
+            raise WiringError(
+                f"{interface.name} needs the input {port.name!r} ({port.type.__name__})",
+                component=interface.name,
+                argument=port.name,
+                expected=port.type.__name__,
+                hint=f"Pass the output of a node that makes {port.type.__name__}, as "
+                f"{port.name}=node.outputs[...].",
+            )
+    for parameter in interface.parameters.values():
+        if parameter.required and parameter.name not in given:
+            expected = values.describe(parameter.annotation)
+            raise WiringError(
+                f"{interface.name} needs the parameter {parameter.name!r} ({expected})",
+                component=interface.name,
+                argument=parameter.name,
+                expected=expected,
+            )
+
+
+def _channel(component_name: str, port: Port, given: Any) -> Any:
+    if isinstance(given, (list, tuple)) and port.many and given:
+        channels = [_channel(component_name, port, item) for item in given]
+        return channels[0] if len(channels) == 1 else _tfx.union(channels)
+    expected = port.type.__name__
+    if isinstance(given, _tfx.BaseNode):
+        fitting = [k for k, c in given.outputs.items() if c.type.TYPE_NAME == port.type.TYPE_NAME]
+        key = fitting[0] if fitting else "..."
+        raise WiringError(
+            f"{component_name}.{port.name}: expected an output that holds {expected}, got the node "
+            f"{given.id} itself",
+            component=component_name,
+            argument=port.name,
+            expected=expected,
+            given=given.id,
+            hint=f"Pass {given.id}.outputs[{key!r}].",
+        )
+    if not isinstance(given, _tfx.channel.BaseChannel):
+        raise WiringError(
+            f"{component_name}.{port.name}: expected an output that holds {expected}, got "
+            f"{given!r} ({type(given).__name__})",
+            component=component_name,
+            argument=port.name,
+            expected=expected,
+            given=type(given).__name__,
+            hint="Artifacts come from other nodes, as node.outputs[...], or from Importer.",
+        )
+    compatible = getattr(port.type, "_compatible_types", ())
+    if given.type.TYPE_NAME != port.type.TYPE_NAME and given.type not in compatible:
+        source = _channel_source(given)
+        raise WiringError(
+            f"{component_name}.{port.name}: expected {expected}, got {given.type.__name__}{source}",
+            component=component_name,
+            argument=port.name,
+            expected=expected,
+            given=given.type.__name__,
+        )
+    return given
+
+
+def _channel_source(given: Any) -> str:
+    producer, key = getattr(given, "producer_component_id", None), getattr(given, "output_key", None)
+    return f" from {producer}.outputs[{key!r}]" if producer and key else ""
+
+
+def _bind_parameters(
+    interface: Interface, given: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the parameters as TFX records them, and as the body will see them where known."""
+    recorded: dict[str, Any] = {}
+    decoded: dict[str, Any] = {}
+    for parameter in interface.parameters.values():
+        if parameter.resolved:
+            continue
+        value = given.get(parameter.name, parameter.default)
+        decoded[parameter.name] = parameter.otherwise
+        if isinstance(value, _tfx.channel.BaseChannel):
+            value = _value_of(interface.name, parameter, value)
+        foreign = not isinstance(value, values.PipelineParameter)
+        if foreign and isinstance(value, (_tfx.Placeholder, _tfx.RuntimeParameter)):
+            recorded[parameter.name] = value
+            continue
+        try:
+            converted = values.convert(
+                value, parameter.annotation, f"{interface.name}.{parameter.name}"
+            )
+        except ParameterError as error:
+            raise WiringError(
+                error.message,
+                component=interface.name,
+                argument=parameter.name,
+                expected=values.describe(parameter.annotation),
+                given=type(value).__name__,
+                hint=error.hint,
+            ) from None
+        decoded[parameter.name] = converted
+        if converted is None and parameter.default is None:
+            continue
+        recorded[parameter.name] = _record(parameter, converted)
+    return recorded, decoded
+
+
+def _value_of(component_name: str, parameter: Parameter, given: Any) -> Any:
+    """Wire a value artifact to a parameter: its value is read when the node runs."""
+    if not issubclass(given.type, _tfx.value_artifact.ValueArtifact):
+        expected = values.describe(parameter.annotation)
+        raise WiringError(
+            f"{component_name}.{parameter.name}: expected {expected}, got "
+            f"{given.type.__name__}{_channel_source(given)}",
+            component=component_name,
+            argument=parameter.name,
+            expected=expected,
+            given=given.type.__name__,
+            hint="A parameter takes a plain value or the output of a node that returns one.",
+        )
+    return given.future()[0].value
+
+
+def _record(parameter: Parameter, value: Any) -> Any:
+    if isinstance(value, values.PipelineParameter):
+        if parameter.scalar and value.type in (str, int, float):
+            return value
+        return values.encode(value)
+    return value if parameter.scalar else values.encode(value)
+
+
+def decode_parameters(interface: Interface, exec_properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of an execution as the component's body has them.
+
+    Raises:
+      ParameterError: a recorded value is not what the signature declares.
+    """
+    decoded: dict[str, Any] = {}
+    for parameter in interface.parameters.values():
+        where = f"{interface.name}.{parameter.name}"
+        if parameter.name not in exec_properties or exec_properties[parameter.name] is None:
+            if not parameter.required:
+                decoded[parameter.name] = parameter.otherwise
+            continue
+        value = exec_properties[parameter.name]
+        written_as_json = parameter.scalar is None or (
+            isinstance(value, str) and parameter.scalar is not str
+        )
+        if written_as_json and isinstance(value, str):
+            value = json.loads(value)
+        decoded[parameter.name] = values.convert(value, parameter.annotation, where)
+    return decoded
+
+
+class FunctionExecutor(_tfx.BaseExecutor):  # type: ignore[misc]  # TFX carries no types
+    """Runs a component's function: the executor class that TFX finds by its path."""
+
+    function: Callable[..., Any]
+    interface: Interface
+    preload: tuple[str, ...] = ()
+
+    def Do(  # TFX's name
+        self,
+        input_dict: dict[str, list[Any]],
+        output_dict: dict[str, list[Any]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Call the function with artifacts, parameters and what the runner provides."""
+        interface = self.interface
+        arguments: dict[str, Any] = decode_parameters(interface, exec_properties)
+        for port in interface.inputs.values():
+            arguments[port.name] = _artifacts(port, input_dict.get(port.name) or [])
+        for port in interface.outputs.values():
+            arguments[port.name] = _artifacts(port, output_dict.get(port.name) or [])
+        if interface.beam_argument:
+            args = getattr(self._context, "beam_pipeline_args", None) or ()
+            arguments[interface.beam_argument] = BeamOptions(tuple(args))
+        if interface.context_argument:
+            arguments[interface.context_argument] = self._node_context()
+        returned = type(self).function(**arguments)
+        for key, value in result_values(interface, returned).items():
+            output_dict[key][0].value = value
+
+    def _node_context(self) -> NodeContext:
+        context = self._context
+        if context is None:
+            return NodeContext()
+        node, pipeline = context.pipeline_node, context.pipeline_info
+        made = NodeContext(
+            node_id=node.node_info.id if node else "",
+            pipeline_name=pipeline.id if pipeline else "",
+            run_id=context.pipeline_run_id or "",
+            execution_id=int(context._unique_id or 0),
+            temporary_directory=self._get_tmp_dir(),
+        )
+        progress = getattr(context, "progress", None)
+        return NodeContext(**{**vars(made), "progress": progress}) if progress else made
+
+
+def _artifacts(port: Port, found: list[Any]) -> Any:
+    if port.many:
+        return found
+    return found[0] if found else None
+
+
+class ResolveDriver(_tfx.AuthoringDriver, _tfx.BaseDriver):  # type: ignore[misc]  # untyped TFX
+    """Computes a component's `Resolved` parameters: the driver class that TFX finds by its path."""
+
+    resolve: ResolveFunction
+    interface: Interface
+
+    def __init__(self, mlmd_connection: Any) -> None:
+        self._mlmd_connection = mlmd_connection
+
+    def run(self, execution_info: Any) -> Any:
+        """Return the resolved parameters as TFX's launcher expects them."""
+        decoded = decode_parameters(self.interface, execution_info.exec_properties)
+        given = {
+            name: value
+            for name, value in decoded.items()
+            if not self.interface.parameters[name].resolved
+        }
+        output = _tfx.driver_output_pb2.DriverOutput()
+        for name, value in type(self).resolve(given).items():
+            parameter = self.interface.parameters[name]
+            recorded = _record(parameter, value)
+            if recorded is None:
+                continue
+            field = output.exec_properties[name]
+            if isinstance(recorded, bool) or not isinstance(recorded, (int, float)):
+                field.string_value = recorded if isinstance(recorded, str) else values.encode(recorded)
+            elif isinstance(recorded, int):
+                field.int_value = recorded
+            else:
+                field.double_value = recorded
+        return output

@@ -1,0 +1,255 @@
+"""A component's interface, read once from the signature of its function."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from penstock import artifacts
+from penstock.authoring import values
+from penstock.authoring.annotations import Role
+from penstock.beam import BeamOptions
+from penstock.context import NodeContext
+from penstock.errors import ComponentError
+
+# Scalar results become value artifacts of these types.
+VALUE_ARTIFACTS: Mapping[type, type] = {
+    int: artifacts.Integer,
+    float: artifacts.Float,
+    str: artifacts.String,
+    bool: artifacts.Boolean,
+    bytes: artifacts.Bytes,
+    list: artifacts.JsonValue,
+    dict: artifacts.JsonValue,
+}
+SINGLE_RESULT = "output"
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output: artifacts of one type.
+
+    `many` asks for a list of artifacts where otherwise there is exactly one.
+    """
+
+    name: str
+    type: type
+    optional: bool = False
+    many: bool = False
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter; `resolved` ones are computed by the component, not given by its caller."""
+
+    name: str
+    annotation: Any
+    default: Any = inspect.Parameter.empty
+    resolved: bool = False
+
+    @property
+    def required(self) -> bool:
+        """Whether a caller must give it."""
+        return self.default is inspect.Parameter.empty and not self.resolved
+
+    @property
+    def otherwise(self) -> Any:
+        """Its value where nothing is given; None for a resolved or required one."""
+        return None if self.default is inspect.Parameter.empty else self.default
+
+    @property
+    def scalar(self) -> type | None:
+        """The type under which TFX records it, or None where it is recorded as JSON."""
+        bare = values.without_none(self.annotation)
+        if bare not in values.SCALARS:
+            return None
+        if values.is_optional(self.annotation) and self.default not in (
+            None,
+            inspect.Parameter.empty,
+        ):
+            return None  # an explicit None must differ from "not given"
+        return bare  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Interface:
+    """The inputs, outputs and parameters of a component, by name and in order."""
+
+    name: str
+    inputs: Mapping[str, Port]
+    outputs: Mapping[str, Port]
+    parameters: Mapping[str, Parameter]
+    results: Mapping[str, Port]
+    single_result: bool
+    beam_argument: str | None
+    context_argument: str | None
+
+    @property
+    def all_outputs(self) -> dict[str, Port]:
+        """Outputs that the body writes and those made from what it returns."""
+        return {**self.outputs, **self.results}
+
+
+def read_interface(function: Callable[..., Any]) -> Interface:
+    """Read the interface of a component from its function.
+
+    Raises:
+      ComponentError: an argument has no annotation, or one that says nothing to Penstock.
+    """
+    name = function.__name__
+    try:
+        hints = typing.get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise ComponentError(
+            f"component {name}: the annotation {error.name!r} is not defined in "
+            f"{function.__module__}",
+            hint="Import it at the top of the module, or define the component there.",
+        ) from error
+    inputs: dict[str, Port] = {}
+    outputs: dict[str, Port] = {}
+    parameters: dict[str, Parameter] = {}
+    injected: dict[type, str] = {}
+    for argument in inspect.signature(function).parameters.values():
+        place = f"component {name}, argument {argument.name!r}"
+        if argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
+            raise ComponentError(f"{place}: *args and **kwargs have no place in an interface")
+        if argument.name not in hints:
+            raise ComponentError(
+                f"{place} has no annotation",
+                hint="Write Input[Examples], Output[Model], or a parameter's type as float.",
+            )
+        hint = hints[argument.name]
+        if hint in (BeamOptions, NodeContext):
+            injected[hint] = argument.name
+            continue
+        role, annotation, optional = _role(hint)
+        if role in (Role.INPUT, Role.OUTPUT):
+            port = _port(argument.name, annotation, optional, place)
+            (inputs if role is Role.INPUT else outputs)[argument.name] = port
+            continue
+        if not values.is_supported(annotation):
+            raise ComponentError(
+                f"{place}: {values.describe(annotation)} cannot be a parameter",
+                hint="Parameters are str, int, float, bool, lists, dicts with str keys, enums, "
+                "frozen dataclasses of these, or optional ones; artifacts are "
+                "Input[...] and Output[...].",
+            )
+        parameters[argument.name] = Parameter(
+            argument.name, annotation, argument.default, resolved=role is Role.RESOLVED
+        )
+    results, single = _results(name, hints.get("return"))
+    return Interface(
+        name=name,
+        inputs=inputs,
+        outputs=outputs,
+        parameters=parameters,
+        results=results,
+        single_result=single,
+        beam_argument=injected.get(BeamOptions),
+        context_argument=injected.get(NodeContext),
+    )
+
+
+def _role(hint: Any) -> tuple[Role | None, Any, bool]:
+    """Split an annotation into its role, what it annotates, and whether None is admitted."""
+    optional = values.is_optional(hint)
+    inner = values.without_none(hint) if optional else hint
+    if typing.get_origin(inner) is Annotated:
+        annotation, *marks = typing.get_args(inner)
+        roles = [mark for mark in marks if isinstance(mark, Role)]
+        if roles:
+            if roles[0] is Role.RESOLVED and optional:
+                annotation = annotation | None
+            return roles[0], annotation, optional
+        return None, (annotation | None) if optional else annotation, optional
+    return None, hint, optional
+
+
+def _port(name: str, annotation: Any, optional: bool, place: str) -> Port:
+    many = typing.get_origin(annotation) is list
+    artifact_type = typing.get_args(annotation)[0] if many else annotation
+    if not (isinstance(artifact_type, type) and issubclass(artifact_type, artifacts.Artifact)):
+        raise ComponentError(
+            f"{place}: {values.describe(annotation)} is not an artifact type",
+            hint="Artifact types are in penstock.artifacts; plain values are parameters, "
+            "without Input or Output.",
+        )
+    return Port(name, artifact_type, optional, many)
+
+
+def _results(name: str, annotation: Any) -> tuple[dict[str, Port], bool]:
+    if annotation is None or annotation is type(None):
+        return {}, False
+    fields = _named_fields(annotation)
+    single = fields is None
+    named = {SINGLE_RESULT: annotation} if fields is None else fields
+    ports = {}
+    for key, kind in named.items():
+        optional = values.is_optional(kind)
+        bare = values.without_none(kind)
+        value_type = VALUE_ARTIFACTS.get(typing.get_origin(bare) or bare)
+        if value_type is None:
+            raise ComponentError(
+                f"component {name} returns {values.describe(kind)} as {key!r}, which cannot be "
+                "a value artifact",
+                hint="Return int, float, str, bool, bytes, list or dict, or a NamedTuple or "
+                "TypedDict of these; write larger outputs to Output[...] artifacts.",
+            )
+        ports[key] = Port(key, value_type, optional)
+    return ports, single
+
+
+def _named_fields(annotation: Any) -> dict[str, Any] | None:
+    is_named_tuple = isinstance(annotation, type) and hasattr(annotation, "_fields")
+    if is_named_tuple or typing.is_typeddict(annotation):
+        return typing.get_type_hints(annotation)
+    return None
+
+
+def result_values(interface: Interface, returned: Any) -> dict[str, Any]:
+    """Return what a body returned by the names of its results.
+
+    Raises:
+      ComponentError: a result is missing, unknown, or of another type than declared.
+    """
+    if not interface.results:
+        return {}
+    if interface.single_result:
+        named: dict[str, Any] = {SINGLE_RESULT: returned}
+    elif hasattr(returned, "_asdict"):
+        named = returned._asdict()
+    elif isinstance(returned, Mapping):
+        named = dict(returned)
+    else:
+        raise ComponentError(
+            f"component {interface.name} returned {returned!r} where a NamedTuple or a dict with "
+            f"{', '.join(interface.results)} is declared"
+        )
+    for key, port in interface.results.items():
+        if named.get(key) is None and not port.optional:
+            raise ComponentError(f"component {interface.name} returned no value for {key!r}")
+    unknown = [key for key in named if key not in interface.results]
+    if unknown:
+        raise ComponentError(
+            f"component {interface.name} returned {unknown[0]!r}, which it does not declare"
+        )
+    return {key: value for key, value in named.items() if value is not None}
+
+
+def signature_without_injected(
+    function: Callable[..., Any], interface: Interface
+) -> inspect.Signature:
+    """Return the signature that a caller sees: keywords for inputs and parameters alone."""
+    shown = {*interface.inputs, *interface.parameters} - {
+        p.name for p in interface.parameters.values() if p.resolved
+    }
+    parameters = [
+        p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for p in inspect.signature(function).parameters.values()
+        if p.name in shown
+    ]
+    return inspect.Signature(parameters)
+

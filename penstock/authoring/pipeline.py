@@ -1,0 +1,177 @@
+"""`@pipeline`: a function that builds nodes becomes a pipeline with parameters."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, overload
+
+from penstock import _tfx
+from penstock.authoring.values import SCALARS, PipelineParameter, describe
+from penstock.errors import PipelineError
+
+
+@dataclass(frozen=True)
+class PipelineDefinition:
+    """A pipeline as its author wrote it: a name, parameters and a function that builds nodes.
+
+    `required` names the parameters without a default: a run must give them.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    parameters: Mapping[str, PipelineParameter]
+    required: frozenset[str]
+    cache: bool = True
+
+    @property
+    def description(self) -> str:
+        """The first line of the function's docstring."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+    def build(
+        self,
+        *,
+        pipeline_root: str,
+        metadata_connection_config: Any = None,
+        beam_args: Iterable[str] = (),
+    ) -> Any:
+        """Call the function and return the TFX `Pipeline` of its nodes.
+
+        Raises:
+          WiringError: a component is called wrongly.
+          PipelineError: a node is not returned, two have one id, or they form a cycle.
+        """
+        with _tfx.new_node_registry() as registry:
+            returned = self.function(**self.parameters)
+            returned_nodes = _nodes(self.name, returned)
+            _check_ids(self.name, registry.all_nodes)
+            nodes = _with_ancestors(returned_nodes, registry)
+            _check_all_returned(self.name, nodes, registry.all_nodes)
+            try:
+                return _tfx.Pipeline(
+                    pipeline_name=self.name,
+                    pipeline_root=pipeline_root,
+                    metadata_connection_config=metadata_connection_config,
+                    components=nodes,
+                    enable_cache=self.cache,
+                    beam_pipeline_args=list(beam_args),
+                )
+            except _tfx.InvalidDAGError as error:
+                raise PipelineError(
+                    f"pipeline {self.name}: its nodes form a cycle",
+                    hint="A node cannot use, directly or not, what is made from its own output.",
+                ) from error
+
+
+@overload
+def pipeline(function: Callable[..., Any]) -> PipelineDefinition: ...
+@overload
+def pipeline(
+    *, name: str | None = None, cache: bool = True
+) -> Callable[[Callable[..., Any]], PipelineDefinition]: ...
+def pipeline(
+    function: Callable[..., Any] | None = None, *, name: str | None = None, cache: bool = True
+) -> Any:
+    """Make a pipeline of a function that builds nodes and returns them.
+
+    The function's parameters (str, int, float or bool) become parameters of a run: inside the
+    function they stand for values that are not known yet and are passed on to components as they
+    are. Nodes that a returned node depends on need not be returned. `cache` lets nodes reuse the
+    results of earlier runs.
+
+    Raises:
+      PipelineError: a parameter cannot be one of a run.
+    """
+    if function is None:
+        return lambda f: _definition(f, name, cache)
+    return _definition(function, None, True)
+
+
+def _definition(function: Callable[..., Any], name: str | None, cache: bool) -> PipelineDefinition:
+    name = name or function.__name__.replace("_", "-")
+    hints = typing.get_type_hints(function)
+    parameters: dict[str, PipelineParameter] = {}
+    required = set()
+    for argument in inspect.signature(function).parameters.values():
+        kind = hints.get(argument.name)
+        if kind not in SCALARS:
+            shown = "no type" if kind is None else describe(kind)
+            raise PipelineError(
+                f"pipeline {name}: the parameter {argument.name!r} has {shown}",
+                hint="Parameters of a pipeline are str, int, float or bool.",
+            )
+        default = argument.default
+        if default is inspect.Parameter.empty:
+            required.add(argument.name)
+            default = None
+        elif kind is float and type(default) is int:
+            default = float(default)
+        elif type(default) is not kind:
+            raise PipelineError(
+                f"pipeline {name}: the parameter {argument.name!r} is {kind.__name__}, but its "
+                f"default is {default!r}"
+            )
+        parameters[argument.name] = PipelineParameter(argument.name, kind, default)
+    return PipelineDefinition(name, function, parameters, frozenset(required), cache)
+
+
+def _nodes(name: str, returned: Any) -> list[Any]:
+    if isinstance(returned, _tfx.BaseNode):
+        return [returned]
+    if isinstance(returned, Mapping):
+        returned = list(returned.values())
+    if not isinstance(returned, Iterable):
+        raise PipelineError(
+            f"pipeline {name} returned {returned!r} where its nodes are expected",
+            hint="End the function with: return [first_node, second_node, ...]",
+        )
+    nodes = list(returned)
+    for node in nodes:
+        if not isinstance(node, _tfx.BaseNode):
+            raise PipelineError(
+                f"pipeline {name} returned {node!r} ({type(node).__name__}) among its nodes",
+                hint="Return the nodes themselves, not their outputs.",
+            )
+    if not nodes:
+        raise PipelineError(f"pipeline {name} returned no nodes")
+    return nodes
+
+
+def _with_ancestors(nodes: list[Any], registry: Any) -> list[Any]:
+    """Return the nodes and all that they depend on, each once."""
+    upstream: dict[int, list[Any]] = {}
+    for before, after in _tfx.enumerate_dependencies(registry.all_nodes, registry):
+        upstream.setdefault(id(after), []).append(before)
+    found: dict[int, Any] = {}
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        if id(node) not in found:
+            found[id(node)] = node
+            waiting += [*upstream.get(id(node), ()), *node.upstream_nodes]
+    return list(found.values())
+
+
+def _check_ids(name: str, nodes: list[Any]) -> None:
+    seen: dict[str, Any] = {}
+    for node in nodes:
+        if node.id in seen:
+            raise PipelineError(
+                f"pipeline {name} has two nodes {node.id!r}",
+                hint=f"Give one of them another name: {type(node).__name__}(...)"
+                '.with_id("another_name").',
+            )
+        seen[node.id] = node
+
+
+def _check_all_returned(name: str, nodes: list[Any], made: Iterable[Any]) -> None:
+    returned = {id(node) for node in nodes}
+    left_out = [node.id for node in made if id(node) not in returned]
+    if left_out:
+        raise PipelineError(
+            f"pipeline {name} makes the node {left_out[0]!r} but neither returns nor uses it",
+            hint="Add it to the returned list, or remove it.",
+        )

@@ -1,0 +1,260 @@
+"""Values of parameters: what an annotation accepts, and how a value is written down.
+
+A scalar is recorded as TFX records it; every other value as its JSON text, which is also how TFX
+records protos. A protobuf message stands for the dataclass or dict with its field names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from penstock import _tfx
+from penstock.errors import ParameterError, PipelineError, suggestion
+
+SCALARS = (str, int, float, bool)
+
+# JSON text refers to a pipeline parameter by an object with this single key.
+PARAMETER_KEY = "$parameter"
+
+_UNION_TYPES = (typing.Union, types.UnionType)
+
+
+class PipelineParameter(_tfx.RuntimeParameter):  # type: ignore[misc]  # TFX carries no types
+    """A parameter of a pipeline where it stands for a value that is known only when a run starts.
+
+    `type` is one of str, int, float and bool. It is a TFX RuntimeParameter, so TFX's own
+    components take it too.
+    """
+
+    def __init__(self, name: str, type: type, default: Any) -> None:
+        # TFX knows no bool parameters; Penstock writes them as JSON.
+        super().__init__(name, None if type is bool else type, default)
+        self.type = type
+
+    def __repr__(self) -> str:
+        return f"<pipeline parameter {self.name}: {self.type.__name__}>"
+
+    def _unknown(self, *_: Any) -> Any:
+        raise PipelineError(
+            f"the pipeline parameter {self.name!r} has no value while the pipeline is defined",
+            hint="Pass it on to a component as it is; compute with it inside a component.",
+        )
+
+    __bool__ = __format__ = __str__ = __fspath__ = __int__ = __float__ = __index__ = _unknown
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = _unknown
+    __mod__ = __lt__ = __le__ = __gt__ = __ge__ = __iter__ = __len__ = _unknown
+
+
+# TFX recognizes runtime parameters by the name of their class.
+PipelineParameter.__name__ = "RuntimeParameter"
+
+
+def describe(annotation: Any) -> str:
+    """Return an annotation as its author would write it."""
+    if annotation is None or annotation is type(None):
+        return "None"
+    if typing.get_origin(annotation) in _UNION_TYPES:
+        return " | ".join(describe(option) for option in typing.get_args(annotation))
+    if typing.get_origin(annotation) is not None:
+        inner = ", ".join(
+            "..." if a is Ellipsis else describe(a) for a in typing.get_args(annotation)
+        )
+        return f"{typing.get_origin(annotation).__name__}[{inner}]"
+    return getattr(annotation, "__name__", str(annotation))
+
+
+def is_optional(annotation: Any) -> bool:
+    """Whether an annotation admits None."""
+    return typing.get_origin(annotation) in _UNION_TYPES and type(None) in typing.get_args(
+        annotation
+    )
+
+
+def without_none(annotation: Any) -> Any:
+    """Return what an optional annotation says beside None."""
+    if not is_optional(annotation):
+        return annotation
+    options = tuple(o for o in typing.get_args(annotation) if o is not type(None))
+    return options[0] if len(options) == 1 else typing.Union[options]  # noqa: UP007  # built at run time
+
+
+def is_supported(annotation: Any) -> bool:
+    """Whether a parameter can be annotated so."""
+    annotation = without_none(annotation)
+    if annotation is Any or annotation in SCALARS or annotation in (list, dict):
+        return True
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return True
+    if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
+        return all(is_supported(hint) for hint in typing.get_type_hints(annotation).values())
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in _UNION_TYPES:
+        return all(is_supported(option) for option in args)
+    if origin is list:
+        return is_supported(args[0])
+    if origin is tuple:
+        return len(args) == 2 and args[1] is Ellipsis and is_supported(args[0])
+    if origin is dict:
+        return args[0] is str and is_supported(args[1])
+    return origin is typing.Literal
+
+
+def to_json(value: Any) -> Any:
+    """Return a value in JSON's own types."""
+    if isinstance(value, PipelineParameter):
+        reference = {"name": value.name, "type": value.type.__name__, "default": value.default}
+        return {PARAMETER_KEY: reference}
+    if isinstance(value, enum.Enum):
+        return value.value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_json(item) for item in value]
+    if _is_message(value):
+        from google.protobuf import json_format
+
+        return json_format.MessageToDict(value, preserving_proto_field_name=True)
+    return value
+
+
+def encode(value: Any) -> str:
+    """Return a value's JSON text, keys sorted."""
+    return json.dumps(to_json(value), sort_keys=True)
+
+
+def convert(value: Any, annotation: Any, where: str) -> Any:
+    """Return a value as its annotation has it, or say why it is not one.
+
+    JSON's own types become dataclasses and enums, messages become dataclasses; an int stands for
+    a float. `where` names the parameter for the error, as `Trainer.train_args`.
+
+    Raises:
+      ParameterError: expected what, came what, where.
+    """
+    if isinstance(value, PipelineParameter):
+        return _check_parameter(value, annotation, where)
+    if isinstance(value, Mapping) and set(value) == {PARAMETER_KEY}:
+        return convert(value[PARAMETER_KEY]["default"], annotation, where)
+    if annotation is Any:
+        return value
+    if value is None:
+        if is_optional(annotation):
+            return None
+        raise _mismatch(value, annotation, where)
+    annotation = without_none(annotation)
+    if _is_message(value):
+        value = to_json(value)
+    if annotation in SCALARS:
+        return _convert_scalar(value, annotation, where)
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return _convert_enum(value, annotation, where)
+    if dataclasses.is_dataclass(annotation):
+        return _convert_dataclass(value, annotation, where)
+    return _convert_container(value, annotation, where)
+
+
+def _is_message(value: Any) -> bool:
+    return hasattr(value, "DESCRIPTOR") and hasattr(value, "SerializeToString")
+
+
+def _mismatch(value: Any, annotation: Any, where: str) -> ParameterError:
+    shown = repr(value)
+    shown = shown if len(shown) <= 80 else shown[:77] + "..."
+    return ParameterError(
+        f"{where}: expected {describe(annotation)}, got {shown} ({type(value).__name__})"
+    )
+
+
+def _check_parameter(parameter: PipelineParameter, annotation: Any, where: str) -> Any:
+    options = [without_none(annotation)]
+    if typing.get_origin(options[0]) in _UNION_TYPES:
+        options = list(typing.get_args(options[0]))
+    fits = parameter.type in options or Any in options
+    fits = fits or (parameter.type is int and float in options)
+    fits = fits or (
+        parameter.type is str
+        and any(isinstance(o, type) and issubclass(o, enum.Enum) for o in options)
+    )
+    if not fits:
+        raise ParameterError(
+            f"{where}: expected {describe(annotation)}, got the pipeline parameter "
+            f"{parameter.name!r} ({parameter.type.__name__})"
+        )
+    return parameter
+
+
+def _convert_scalar(value: Any, annotation: Any, where: str) -> Any:
+    if annotation is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if annotation is int and isinstance(value, bool):
+        raise _mismatch(value, annotation, where)
+    if isinstance(value, annotation):
+        return value
+    raise _mismatch(value, annotation, where)
+
+
+def _convert_enum(value: Any, annotation: type[enum.Enum], where: str) -> enum.Enum:
+    if isinstance(value, annotation):
+        return value
+    for member in annotation:
+        if value in (member.value, member.name):
+            return member
+    choices = ", ".join(repr(member.value) for member in annotation)
+    raise ParameterError(f"{where}: expected one of {choices}, got {value!r}")
+
+
+def _convert_dataclass(value: Any, annotation: Any, where: str) -> Any:
+    if isinstance(value, annotation):
+        value = {f.name: getattr(value, f.name) for f in dataclasses.fields(annotation)}
+    if not isinstance(value, Mapping):
+        raise _mismatch(value, annotation, where)
+    hints = typing.get_type_hints(annotation)
+    unknown = [name for name in value if name not in hints]
+    if unknown:
+        raise ParameterError(
+            f"{where}: {describe(annotation)} has no field {unknown[0]!r}",
+            hint=suggestion(unknown[0], hints, noun="field"),
+        )
+    fields = {
+        name: convert(item, hints[name], f"{where}.{name}") for name, item in value.items()
+    }
+    required = [
+        f.name
+        for f in dataclasses.fields(annotation)
+        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    ]
+    absent = [name for name in required if name not in fields]
+    if absent:
+        raise ParameterError(f"{where}: {describe(annotation)} needs the field {absent[0]!r}")
+    return annotation(**fields)
+
+
+def _convert_container(value: Any, annotation: Any, where: str) -> Any:
+    origin, args = typing.get_origin(annotation) or annotation, typing.get_args(annotation)
+    if origin is typing.Literal:
+        if value in args:
+            return value
+        raise ParameterError(f"{where}: expected one of {args!r}, got {value!r}")
+    if origin in _UNION_TYPES:
+        for option in args:
+            try:
+                return convert(value, option, where)
+            except ParameterError:
+                continue
+        raise _mismatch(value, annotation, where)
+    if origin in (list, tuple) and isinstance(value, (list, tuple)):
+        item_type = args[0] if args else Any
+        items = [convert(item, item_type, f"{where}[{i}]") for i, item in enumerate(value)]
+        return items if origin is list else tuple(items)
+    if origin is dict and isinstance(value, Mapping):
+        item_type = args[1] if args else Any
+        return {str(k): convert(item, item_type, f"{where}[{k!r}]") for k, item in value.items()}
+    raise _mismatch(value, annotation, where)

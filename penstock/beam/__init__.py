@@ -1,0 +1,49 @@
+"""Which engine does a node's work: this process, or an Apache Beam runner."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class BeamOptions:
+    """Command-line arguments of Apache Beam, as `--runner=FlinkRunner`.
+
+    A component's body asks for them with an argument of this type; they come from the node, the
+    pipeline or the profile. Without a `--runner` the work is done in process.
+    """
+
+    args: tuple[str, ...] = ()
+
+    @property
+    def runner(self) -> str | None:
+        """The Beam runner that is asked for, if any."""
+        named = [
+            value
+            for arg, value in zip(self.args, (*self.args[1:], ""), strict=True)
+            if arg == "--runner"
+        ]
+        named += [arg.partition("=")[2] for arg in self.args if arg.startswith("--runner=")]
+        return named[-1] if named else None
+
+    @property
+    def in_process(self) -> bool:
+        """Whether the libraries' own kernels do the work, without Beam."""
+        return self.runner is None
+
+    def engine(self, package: str) -> Any:
+        """Import the engine of a component's package.
+
+        An engine is a module of the component's kernel functions. There are two, with the same
+        functions and the same results: `in_process` and `on_beam`.
+        """
+        return importlib.import_module(f"{package}.{'in_process' if self.in_process else 'on_beam'}")
+
+    def pipeline(self) -> Any:
+        """Make the `beam.Pipeline` that these options describe."""
+        import apache_beam
+        from apache_beam.options.pipeline_options import PipelineOptions
+
+        return apache_beam.Pipeline(options=PipelineOptions(list(self.args)))

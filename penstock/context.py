@@ -1,0 +1,27 @@
+"""What a component's body is told about the node that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+def _no_progress(**counts: int) -> None:
+    """Discard progress: nobody watches."""
+
+
+@dataclass(frozen=True)
+class NodeContext:
+    """The node that runs a component's body.
+
+    A body asks for it with an argument of this type; callers never pass it.
+    `temporary_directory` is removed when the node ends. `progress(rows=..., steps=...)` takes
+    running totals and may be called as often as is convenient.
+    """
+
+    node_id: str = ""
+    pipeline_name: str = ""
+    run_id: str = ""
+    execution_id: int = 0
+    temporary_directory: str = ""
+    progress: Callable[..., None] = _no_progress

@@ -1,0 +1,176 @@
+"""The errors that Penstock raises.
+
+    PenstockError
+    ├── ComponentError        a component is declared wrongly
+    │   └── WiringError       a component is called with the wrong inputs or parameters
+    ├── PipelineError         a pipeline does not hold together
+    ├── ParameterError        a value of a parameter is not what its declaration asks for
+    ├── ConfigError           penstock.toml, a profile or an option is wrong
+    ├── DataError             data, a schema or an artifact on disk is not what it should be
+    ├── UserCodeError         a module file is missing, does not import, or does not do its work
+    ├── StoreError            the ML Metadata store cannot be used
+    └── RunError              a run failed, was canceled or is unknown
+
+Every error is one paragraph: what was expected and what came, where, and what to do next.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PenstockError(Exception):
+    """An error with a hint at the next step, for the person who reads it.
+
+    `message` says what was expected and what came; `hint`, where there is one, what to do.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        self.message = message
+        self.hint = hint
+        super().__init__(message)
+
+    def where(self) -> str | None:
+        """Return the place to look at, for errors that know one."""
+        return None
+
+    def __str__(self) -> str:
+        where = self.where()
+        text = f"{self.message} ({where})" if where else self.message
+        text = text if text.endswith((".", "?", "!", ":", "\n")) else f"{text}."
+        return f"{text} {self.hint}" if self.hint else text
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors cross process borders; keyword-only arguments need the state, not the call.
+        return (_restore, (type(self), self.__dict__))
+
+
+def _restore(kind: type[PenstockError], state: dict[str, object]) -> PenstockError:
+    error = kind.__new__(kind)
+    error.__dict__.update(state)
+    error.args = (state.get("message"),)
+    return error
+
+
+class ComponentError(PenstockError):
+    """A component is declared wrongly."""
+
+
+class WiringError(ComponentError):
+    """A component is called with the wrong inputs or parameters.
+
+    `component` and `argument` name the place; `expected` and `given` what should be there and
+    what is.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        component: str,
+        argument: str | None = None,
+        expected: str | None = None,
+        given: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.component = component
+        self.argument = argument
+        self.expected = expected
+        self.given = given
+
+
+class PipelineError(PenstockError):
+    """A pipeline does not hold together."""
+
+
+class ParameterError(PenstockError):
+    """A value of a parameter is not what its declaration asks for."""
+
+
+class ConfigError(PenstockError):
+    """penstock.toml, a profile or an option is wrong; `path` and `key` say where."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str | None = None,
+        key: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.path = path
+        self.key = key
+
+    def where(self) -> str | None:
+        """Return the file and the key."""
+        return ", ".join(part for part in (self.path, self.key) if part) or None
+
+
+class DataError(PenstockError):
+    """Data, a schema or an artifact on disk is not what it should be.
+
+    `line` counts from 1; `column` is a column's name or its position.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str | None = None,
+        line: int | None = None,
+        column: str | int | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.path = path
+        self.line = line
+        self.column = column
+
+    def where(self) -> str | None:
+        """Return file, line and column as far as they are known."""
+        place = self.path or ""
+        if self.line is not None:
+            place = f"{place}:{self.line}" if place else f"line {self.line}"
+        if self.column is not None:
+            place = f"{place}, column {self.column}" if place else f"column {self.column}"
+        return place or None
+
+
+class UserCodeError(PenstockError):
+    """A module file is missing, does not import, or does not do its work; `path` names it."""
+
+    def __init__(self, message: str, *, path: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.path = path
+
+    def where(self) -> str | None:
+        """Return the module file."""
+        return self.path
+
+
+class StoreError(PenstockError):
+    """The ML Metadata store cannot be used."""
+
+
+class RunError(PenstockError):
+    """A run failed, was canceled or is unknown."""
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """Return the name among `names` that `name` was probably meant to be."""
+    matches = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return matches[0] if matches else None
+
+
+def suggestion(name: str, names: Iterable[str], *, noun: str = "name") -> str:
+    """Return a hint that names the nearest alternative, or else all of them."""
+    known = sorted(names)
+    match = nearest(name, known)
+    if match:
+        return f"Did you mean {match!r}?"
+    if not known:
+        return f"There is no {noun} to choose from."
+    return f"Choose from: {', '.join(known)}."

@@ -1,0 +1,270 @@
+"""A pipeline as TFX's intermediate representation (IR), and reading it.
+
+The IR is `tfx.orchestration.Pipeline`, made by TFX's own compiler. What runs, plans or translates
+a pipeline reads this and nothing else. A pipeline parameter inside a structured value is a
+structural runtime parameter there, of type STRING, bound to the value's JSON text under the name
+`{parameter}@{type}`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from penstock import _tfx
+from penstock.authoring.pipeline import PipelineDefinition
+from penstock.authoring.values import PARAMETER_KEY
+from penstock.errors import ParameterError, PipelineError, suggestion
+
+PIPELINE_ROOT = "pipeline-root"
+RUN_ID = "pipeline-run-id"
+
+_TYPES = {"str": str, "int": int, "float": float, "bool": bool}
+_PROTO_TYPES = {1: int, 2: float, 3: str}
+
+
+@dataclass(frozen=True)
+class RunParameter:
+    """A parameter of a run; one without a default must be given."""
+
+    name: str
+    type: type
+    default: Any = None
+    has_default: bool = False
+
+
+def compile_pipeline(
+    pipeline: Any,
+    *,
+    pipeline_root: str | None = None,
+    metadata_connection_config: Any = None,
+    beam_args: Iterable[str] = (),
+) -> Any:
+    """Return the IR of a pipeline: one of ours, a TFX `Pipeline`, or IR already.
+
+    Root, metadata store and Beam arguments are what a TFX pipeline has of its own where they are
+    not given.
+
+    Raises:
+      PipelineError: it is no pipeline, or it does not hold together.
+    """
+    if isinstance(pipeline, _tfx.pipeline_pb2.Pipeline):
+        copied = _tfx.pipeline_pb2.Pipeline()
+        copied.CopyFrom(pipeline)
+        return copied
+    defined = None
+    if isinstance(pipeline, PipelineDefinition):
+        defined = pipeline
+        pipeline = pipeline.build(
+            pipeline_root=pipeline_root or "",
+            metadata_connection_config=metadata_connection_config,
+            beam_args=beam_args,
+        )
+    if not isinstance(pipeline, _tfx.Pipeline):
+        raise PipelineError(
+            f"expected a pipeline, got {pipeline!r} ({type(pipeline).__name__})",
+            hint="Pass a function decorated with @pipeline, or a TFX Pipeline.",
+        )
+    ir = _tfx.Compiler().compile(pipeline)
+    for value in _values(ir):
+        _expand_references(value)
+    if defined is not None:
+        _keep_falsy_defaults(ir, defined)
+    return ir
+
+
+def run_parameters(ir: Any) -> dict[str, RunParameter]:
+    """Return the parameters that a run of the pipeline takes, by name."""
+    found: dict[str, RunParameter] = {}
+    for parameter in _runtime_parameters(ir):
+        name, _, kind = parameter.name.partition("@")
+        if name in (PIPELINE_ROOT, RUN_ID):
+            continue
+        has_default = parameter.HasField("default_value")
+        default = _proto_value(parameter.default_value) if has_default else None
+        if kind:
+            default = json.loads(default) if has_default else None
+        if name not in found or (has_default and not found[name].has_default):
+            proto_type = _TYPES[kind] if kind else _PROTO_TYPES[parameter.type]
+            found[name] = RunParameter(name, proto_type, default, has_default)
+    return found
+
+
+def bind(ir: Any, *, run_id: str, parameters: Mapping[str, Any]) -> Any:
+    """Return a copy of the IR in which every runtime parameter has its value.
+
+    Raises:
+      ParameterError: a parameter is unknown, missing or of the wrong type.
+    """
+    known = run_parameters(ir)
+    bindings: dict[str, Any] = {RUN_ID: run_id}
+    for name, value in effective_parameters(ir, parameters).items():
+        bindings[name] = value
+        bindings[f"{name}@{known[name].type.__name__}"] = json.dumps(value)
+    bound = _tfx.pipeline_pb2.Pipeline()
+    bound.CopyFrom(ir)
+    for parameter in _runtime_parameters(bound):
+        name, _, kind = parameter.name.partition("@")
+        if not kind and name in bindings and parameter.type == _tfx.pipeline_pb2.RuntimeParameter.DOUBLE:
+            bindings[name] = float(bindings[name])
+    _tfx.runtime_parameter_utils.substitute_runtime_parameter(bound, bindings)
+    return bound
+
+
+def effective_parameters(ir: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of all parameters of a run, defaults included.
+
+    Raises:
+      ParameterError: a parameter is unknown, missing or of the wrong type.
+    """
+    known = run_parameters(ir)
+    pipeline = ir.pipeline_info.id
+    for name, value in given.items():
+        if name not in known:
+            raise ParameterError(
+                f"pipeline {pipeline} has no parameter {name!r}",
+                hint=suggestion(name, known, noun="parameter"),
+            )
+        expected = known[name].type
+        fits = type(value) is expected or (expected is float and type(value) is int)
+        if not fits:
+            raise ParameterError(
+                f"pipeline {pipeline}, parameter {name!r}: expected {expected.__name__}, got "
+                f"{value!r} ({type(value).__name__})"
+            )
+    values = {}
+    for parameter in known.values():
+        if parameter.name in given:
+            values[parameter.name] = parameter.type(given[parameter.name])
+        elif parameter.has_default:
+            values[parameter.name] = parameter.default
+        else:
+            raise ParameterError(
+                f"pipeline {pipeline} needs the parameter {parameter.name!r} "
+                f"({parameter.type.__name__})",
+                hint=f"Give it as -p {parameter.name}=VALUE, in the profile, or as "
+                f"run(parameters={{{parameter.name!r}: ...}}).",
+            )
+    return values
+
+
+def nodes(ir: Any) -> list[Any]:
+    """Return the nodes in topological order.
+
+    Raises:
+      PipelineError: a pipeline stands inside the pipeline.
+    """
+    for entry in ir.nodes:
+        if entry.HasField("sub_pipeline"):
+            raise PipelineError(
+                f"pipeline {ir.pipeline_info.id} contains the pipeline "
+                f"{entry.sub_pipeline.pipeline_info.id}, which cannot be run in place",
+                hint="Put its nodes into the outer pipeline, or run it on its own.",
+            )
+    return [entry.pipeline_node for entry in ir.nodes]
+
+
+def node_ids(ir: Any) -> list[str]:
+    """Return the names of the nodes in topological order."""
+    return [node.node_info.id for node in nodes(ir)]
+
+
+def deployment(ir: Any) -> Any:
+    """Return how the nodes are executed: TFX's LocalDeploymentConfig."""
+    return _tfx.runner_utils.extract_local_deployment_config(ir)
+
+
+def executor_spec(ir: Any, node_id: str) -> Any | None:
+    """Return the executable spec of a node, or None for importers and resolvers."""
+    return _tfx.runner_utils.extract_executor_spec(deployment(ir), node_id)
+
+
+def driver_spec(ir: Any, node_id: str) -> Any | None:
+    """Return the spec of a node's custom driver, if it has one."""
+    return _tfx.runner_utils.extract_custom_driver_spec(deployment(ir), node_id)
+
+
+def class_path(spec: Any | None) -> str | None:
+    """Return the import path of the Python class that an executable spec names, if any."""
+    if spec is None:
+        return None
+    python = getattr(spec, "python_executor_spec", spec)
+    return getattr(python, "class_path", None) or None
+
+
+def metadata_connection(ir: Any) -> Any | None:
+    """Return the connection to ML Metadata that the pipeline itself names, if it does."""
+    config = deployment(ir).metadata_connection_config
+    which = config.WhichOneof("connection_config")
+    return getattr(config, which) if which else None
+
+
+def _values(message: Any) -> Iterator[Any]:
+    """Yield every `Value` in a message of the IR, once."""
+    if isinstance(message, _tfx.pipeline_pb2.Value):
+        yield message
+        return
+    for field, content in message.ListFields():
+        if field.message_type is None or field.message_type.full_name == "google.protobuf.Any":
+            continue
+        if field.message_type.GetOptions().map_entry:
+            if field.message_type.fields_by_name["value"].message_type is not None:
+                for key in content:
+                    yield from _values(content[key])
+        elif hasattr(content, "ListFields"):
+            yield from _values(content)
+        else:
+            for item in content:
+                yield from _values(item)
+
+
+def _runtime_parameters(ir: Any) -> Iterator[Any]:
+    for value in _values(ir):
+        which = value.WhichOneof("value")
+        if which == "runtime_parameter":
+            yield value.runtime_parameter
+        elif which == "structural_runtime_parameter":
+            for part in value.structural_runtime_parameter.parts:
+                if part.HasField("runtime_parameter"):
+                    yield part.runtime_parameter
+
+
+def _expand_references(value: Any) -> None:
+    """Turn JSON text that refers to pipeline parameters into a structural runtime parameter."""
+    text = value.field_value.string_value if value.WhichOneof("value") == "field_value" else ""
+    opening = f'{{"{PARAMETER_KEY}": '
+    if opening not in text:
+        return
+    parts = _tfx.pipeline_pb2.StructuralRuntimeParameter()
+    decoder = json.JSONDecoder()
+    while opening in text:
+        before, _, _ = text.partition(opening)
+        reference, length = decoder.raw_decode(text[len(before) :])
+        if before:
+            parts.parts.add().constant_value = before
+        described = reference[PARAMETER_KEY]
+        parameter = parts.parts.add().runtime_parameter
+        parameter.name = f"{described['name']}@{described['type']}"
+        parameter.type = _tfx.pipeline_pb2.RuntimeParameter.STRING
+        if described["default"] is not None:
+            parameter.default_value.string_value = json.dumps(described["default"])
+        text = text[len(before) + length :]
+    if text:
+        parts.parts.add().constant_value = text
+    value.structural_runtime_parameter.CopyFrom(parts)
+
+
+def _keep_falsy_defaults(ir: Any, defined: PipelineDefinition) -> None:
+    """Restore the defaults 0, 0.0 and "", which TFX's compiler takes for no default."""
+    for parameter in _runtime_parameters(ir):
+        declared = defined.parameters.get(parameter.name)
+        if declared is None or declared.name in defined.required or declared.default:
+            continue
+        field = {int: "int_value", float: "double_value", str: "string_value"}[declared.type]
+        setattr(parameter.default_value, field, declared.default)
+
+
+def _proto_value(value: Any) -> Any:
+    return getattr(value, value.WhichOneof("value"))
