@@ -1,0 +1,81 @@
+"""Where a Model artifact keeps its models, as TFX lays them out.
+
+    {uri}/Format-Serving/saved_model.pb     the model to serve
+    {uri}/Format-TFMA/saved_model.pb        an Estimator's evaluation graph, where there is one
+
+Artifacts of older TFX releases and of Estimators are read too: `serving_model_dir` and
+`eval_model_dir` instead of the formats, and models below `export/{exporter}/{timestamp}`.
+"""
+
+from __future__ import annotations
+
+import os
+
+from penstock.errors import DataError
+
+SERVING = "Format-Serving"
+EVALUATION = "Format-TFMA"
+SAVED_MODEL_FILE = "saved_model.pb"
+_OLD_NAMES = {SERVING: "serving_model_dir", EVALUATION: "eval_model_dir"}
+
+
+def serving_model_directory(uri: str) -> str:
+    """Return where a Trainer writes the model to serve."""
+    return os.path.join(uri, SERVING)
+
+
+def evaluation_model_directory(uri: str) -> str:
+    """Return where a Trainer of Estimators writes the graph to evaluate with."""
+    return os.path.join(uri, EVALUATION)
+
+
+def serving_model(uri: str) -> str:
+    """Return the directory of the model to serve in a Model artifact.
+
+    Raises DataError where the artifact has none.
+    """
+    directory = _format_directory(uri, SERVING)
+    export = os.path.join(directory, "export")
+    if os.path.isdir(export):
+        return _only_entry(_only_entry(export))
+    return directory
+
+
+def evaluation_model(uri: str) -> str:
+    """Return the directory of the model to evaluate: an evaluation graph, or the model to serve.
+
+    Raises DataError where the artifact has neither.
+    """
+    for name in (EVALUATION, _OLD_NAMES[EVALUATION]):
+        directory = os.path.join(uri, name)
+        if os.path.isfile(os.path.join(directory, SAVED_MODEL_FILE)):
+            return directory
+        if os.path.isdir(directory):
+            return _only_entry(directory)
+    return serving_model(uri)
+
+
+def _format_directory(uri: str, name: str) -> str:
+    directory = os.path.join(uri, name)
+    if os.path.isdir(directory):
+        return directory
+    old = os.path.join(uri, _OLD_NAMES[name])
+    if os.path.isdir(old):
+        return old
+    found = sorted(os.listdir(uri)) if os.path.isdir(uri) else None
+    raise DataError(
+        f"A Model artifact should have a directory {name}, and this one "
+        + ("does not exist" if found is None else f"has {', '.join(found) or 'nothing'}"),
+        path=uri,
+        hint="The code that trains the model should save it to fn_args.serving_model_dir.",
+    )
+
+
+def _only_entry(directory: str) -> str:
+    entries = sorted(os.listdir(directory))
+    if len(entries) != 1:
+        raise DataError(
+            f"Expected one exported model, found {len(entries)}: {', '.join(entries)}",
+            path=directory,
+        )
+    return os.path.join(directory, entries[0])
