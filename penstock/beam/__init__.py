@@ -22,7 +22,7 @@ class BeamOptions:
         """The Beam runner that is asked for, if any."""
         named = [
             value
-            for arg, value in zip(self.args, (*self.args[1:], ""), strict=True)
+            for arg, value in zip(self.args, (*self.args[1:], ""), strict=False)
             if arg == "--runner"
         ]
         named += [arg.partition("=")[2] for arg in self.args if arg.startswith("--runner=")]
