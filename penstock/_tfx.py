@@ -8,6 +8,7 @@ has TensorFlow already nothing is hidden: there is nothing left to save.
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from collections.abc import Iterator
@@ -37,6 +38,7 @@ with _without_heavy_modules():
     import ml_metadata
     from ml_metadata.proto import metadata_store_pb2
     from tfx import types
+    from tfx.dsl.compiler import placeholder_utils
     from tfx.dsl.compiler.compiler import Compiler
     from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
     from tfx.dsl.components.base.base_driver import BaseDriver as AuthoringDriver
@@ -55,24 +57,46 @@ with _without_heavy_modules():
     from tfx.dsl.placeholder.placeholder import Placeholder
     from tfx.dsl.context_managers.dsl_context_registry import new_registry as new_node_registry
     from tfx.orchestration import metadata
-    from tfx.orchestration.local import runner_utils
     from tfx.orchestration.data_types import RuntimeParameter
     from tfx.orchestration.pipeline import Pipeline
     from tfx.orchestration.pipeline import (
         enumerate_implicit_dependencies as enumerate_dependencies,
     )
-    from tfx.orchestration.portable import inputs_utils, outputs_utils, runtime_parameter_utils
+    from tfx.orchestration import data_types_utils
+    from tfx.orchestration.portable import (
+        data_types,
+        execution_publish_utils,
+        inputs_utils,
+        outputs_utils,
+        runtime_parameter_utils,
+    )
     from tfx.orchestration.portable.base_driver import BaseDriver
+    from tfx.orchestration.portable.importer_node_handler import ImporterNodeHandler
+    from tfx.orchestration.portable.input_resolution.exceptions import InputResolutionError
+    from tfx.orchestration.portable.mlmd import context_lib, execution_lib
+    from tfx.orchestration.portable.python_executor_operator import run_with_executor
+    from tfx.orchestration.portable.resolver_node_handler import ResolverNodeHandler
     from tfx.proto.orchestration import (
         driver_output_pb2,
         executable_spec_pb2,
+        execution_invocation_pb2,
         execution_result_pb2,
         pipeline_pb2,
     )
-    from tfx.types import artifact, channel, standard_artifacts, system_executions, value_artifact
+    from tfx.types import artifact, artifact_utils, channel, standard_artifacts, system_executions, value_artifact
     from tfx.types.channel_utils import union
     from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+    from tfx.utils.import_utils import import_class_by_path
     from tfx.utils.topsort import InvalidDAGError
+
+
+
+def _says_something(record: logging.LogRecord) -> bool:
+    return "property_predicate is not supported" not in record.getMessage()
+
+
+# TFX warns so for every input of every node, whether or not anybody asked for a predicate.
+logging.getLogger("absl").addFilter(_says_something)
 
 __all__ = [
     "AuthoringDriver",
@@ -88,20 +112,31 @@ __all__ = [
     "ExecutionParameter",
     "ExecutorClassSpec",
     "Importer",
+    "ImporterNodeHandler",
+    "InputResolutionError",
     "InvalidDAGError",
     "LatestArtifactStrategy",
     "LatestBlessedModelStrategy",
     "Pipeline",
     "Placeholder",
     "Resolver",
+    "ResolverNodeHandler",
     "ResolverStrategy",
     "RuntimeParameter",
     "artifact",
+    "artifact_utils",
     "channel",
+    "context_lib",
+    "data_types",
+    "data_types_utils",
     "driver_output_pb2",
     "enumerate_dependencies",
     "executable_spec_pb2",
+    "execution_invocation_pb2",
+    "execution_lib",
+    "execution_publish_utils",
     "execution_result_pb2",
+    "import_class_by_path",
     "inputs_utils",
     "metadata",
     "metadata_store_pb2",
@@ -109,7 +144,8 @@ __all__ = [
     "new_node_registry",
     "outputs_utils",
     "pipeline_pb2",
-    "runner_utils",
+    "placeholder_utils",
+    "run_with_executor",
     "runtime_parameter_utils",
     "standard_artifacts",
     "system_executions",

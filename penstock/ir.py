@@ -172,18 +172,45 @@ def node_ids(ir: Any) -> list[str]:
 
 
 def deployment(ir: Any) -> Any:
-    """Return how the nodes are executed: TFX's LocalDeploymentConfig."""
-    return _tfx.runner_utils.extract_local_deployment_config(ir)
+    """Return how the nodes are executed: TFX's IntermediateDeploymentConfig.
+
+    Raises:
+      PipelineError: the IR says it in another form.
+    """
+    config = _tfx.pipeline_pb2.IntermediateDeploymentConfig()
+    if not ir.deployment_config.Unpack(config):
+        raise PipelineError(
+            f"pipeline {ir.pipeline_info.id}: expected an IntermediateDeploymentConfig, got "
+            f"{ir.deployment_config.type_url}"
+        )
+    return config
 
 
 def executor_spec(ir: Any, node_id: str) -> Any | None:
     """Return the executable spec of a node, or None for importers and resolvers."""
-    return _tfx.runner_utils.extract_executor_spec(deployment(ir), node_id)
+    return _spec(deployment(ir).executor_specs, node_id)
 
 
 def driver_spec(ir: Any, node_id: str) -> Any | None:
     """Return the spec of a node's custom driver, if it has one."""
-    return _tfx.runner_utils.extract_custom_driver_spec(deployment(ir), node_id)
+    return _spec(deployment(ir).custom_driver_specs, node_id)
+
+
+def _spec(packed: Any, node_id: str) -> Any | None:
+    if node_id not in packed:
+        return None
+    specs = _tfx.executable_spec_pb2
+    for kind in (
+        specs.PythonClassExecutableSpec,
+        specs.BeamExecutableSpec,
+        specs.ContainerExecutableSpec,
+    ):
+        spec = kind()
+        if packed[node_id].Unpack(spec):
+            return spec
+    raise PipelineError(
+        f"node {node_id}: executable specs of type {packed[node_id].type_url} are not known"
+    )
 
 
 def class_path(spec: Any | None) -> str | None:
@@ -196,9 +223,15 @@ def class_path(spec: Any | None) -> str | None:
 
 def metadata_connection(ir: Any) -> Any | None:
     """Return the connection to ML Metadata that the pipeline itself names, if it does."""
-    config = deployment(ir).metadata_connection_config
-    which = config.WhichOneof("connection_config")
-    return getattr(config, which) if which else None
+    packed = deployment(ir).metadata_connection_config
+    for kind in (
+        _tfx.metadata_store_pb2.ConnectionConfig,
+        _tfx.metadata_store_pb2.MetadataStoreClientConfig,
+    ):
+        config = kind()
+        if packed.Unpack(config):
+            return config
+    return None
 
 
 def _values(message: Any) -> Iterator[Any]:

@@ -1,0 +1,81 @@
+"""Outputs are written in a staging folder and published by one rename.
+
+A node's output has the address `{root}/{node}/{key}/{execution}` from the start in ML Metadata's
+eyes; on disk it appears there only when the node's work is complete.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class StagedOutput:
+    """A folder of one output: where it is written, and where it will be."""
+
+    final: str
+    staging: str
+
+    def to_staging(self, uri: str) -> str:
+        """Return where what belongs at `uri` is written meanwhile."""
+        return _move_prefix(uri, self.final, self.staging)
+
+    def to_final(self, uri: str) -> str:
+        """Return where what is written at `uri` will be."""
+        return _move_prefix(uri, self.staging, self.final)
+
+
+def stage(outputs: Mapping[str, list[Any]], node_folder: str, execution_id: int) -> list[StagedOutput]:
+    """Redirect artifacts that will stand in the node's own folder to a new staging folder.
+
+    Artifacts elsewhere, as those that an executor or driver places itself, stay where they are.
+    """
+    base = os.path.join(node_folder, ".system", "executor_execution", str(execution_id), "staging")
+    shutil.rmtree(base, ignore_errors=True)
+    staged = []
+    for key, artifacts in outputs.items():
+        folder = StagedOutput(
+            os.path.join(node_folder, key, str(execution_id)), os.path.join(base, key)
+        )
+        inside = [a for a in artifacts if _is_inside(a.uri, folder.final)]
+        if not inside:
+            continue
+        for artifact in inside:
+            artifact.uri = folder.to_staging(artifact.uri)
+        staged.append(folder)
+    return staged
+
+
+def make_folders(outputs: Mapping[str, list[Any]]) -> None:
+    """Make the folder of every artifact; for a value artifact, the one that holds its file."""
+    for artifacts in outputs.values():
+        for artifact in artifacts:
+            is_file = hasattr(type(artifact), "VALUE_FILE") or hasattr(artifact, "read")
+            os.makedirs(os.path.dirname(artifact.uri) if is_file else artifact.uri, exist_ok=True)
+
+
+def publish(staged: Iterable[StagedOutput]) -> None:
+    """Make staged outputs visible at their addresses."""
+    for folder in staged:
+        if not os.path.exists(folder.staging):
+            continue
+        os.makedirs(os.path.dirname(folder.final), exist_ok=True)
+        os.rename(folder.staging, folder.final)
+
+
+def discard(node_folder: str, execution_id: int) -> None:
+    """Remove all that an execution has written but not published."""
+    base = os.path.join(node_folder, ".system", "executor_execution", str(execution_id))
+    shutil.rmtree(base, ignore_errors=True)
+
+
+def _is_inside(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder + os.sep)
+
+
+def _move_prefix(path: str, source: str, target: str) -> str:
+    return target + path[len(source) :] if _is_inside(path, source) else path

@@ -1,0 +1,103 @@
+"""What a worker does for a node: run its driver or its executor, nothing else."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from penstock import _tfx
+from penstock.context import NodeContext
+from penstock.errors import PipelineError
+
+Progress = Callable[..., None]
+
+
+def run_driver(invocation: bytes, spec: Any, metadata_connection: Any) -> bytes:
+    """Run a node's custom driver and return its serialized `DriverOutput`."""
+    info = _invocation(invocation)
+    driver_class = _tfx.import_class_by_path(spec.class_path)
+    driver = driver_class(_tfx.metadata.Metadata(metadata_connection))
+    return driver.run(info).SerializeToString()  # type: ignore[no-any-return]
+
+
+def run_executor(invocation: bytes, spec: Any, progress: Progress | None = None) -> bytes:
+    """Run a node's executor and return its serialized `ExecutorOutput`.
+
+    Raises:
+      PipelineError: the spec asks for something that does not run here.
+    """
+    info = _invocation(invocation)
+    kind = type(spec).__name__
+    if kind == "PythonClassExecutableSpec":
+        executor_class = _tfx.import_class_by_path(spec.class_path)
+        context = _context(info, spec, _tfx.BaseExecutor.Context, progress)
+    elif kind == "BeamExecutableSpec":
+        executor_class = _tfx.import_class_by_path(spec.python_executor_spec.class_path)
+        context = _beam_context(info, spec, executor_class, progress)
+    elif kind == "ContainerExecutableSpec":
+        return _run_container(info, spec)
+    else:
+        raise PipelineError(
+            f"node {info.pipeline_node.node_info.id} asks for a {kind}, which does not run here"
+        )
+    output = _tfx.run_with_executor(info, executor_class(context=context))
+    return output.SerializeToString()  # type: ignore[no-any-return]
+
+
+def preloads(class_path: str | None) -> tuple[str, ...]:
+    """Return the heavy modules that an executor will import.
+
+    Executors made by `@component` say so. TFX's own need their library, and TensorFlow before it.
+    """
+    if class_path is None:
+        return ()
+    if class_path.startswith("tfx.components."):
+        return ("tensorflow", "tfx.components")
+    executor_class = _tfx.import_class_by_path(class_path)
+    return tuple(getattr(executor_class, "preload", ()))
+
+
+def _invocation(serialized: bytes) -> Any:
+    proto = _tfx.execution_invocation_pb2.ExecutionInvocation.FromString(serialized)
+    return _tfx.data_types.ExecutionInfo.from_proto(proto)
+
+
+def _context(info: Any, spec: Any, context_class: Any, progress: Progress | None, **more: Any) -> Any:
+    python = getattr(spec, "python_executor_spec", spec)
+    context = context_class(
+        extra_flags=list(python.extra_flags),
+        tmp_dir=info.tmp_dir,
+        unique_id=str(info.execution_id),
+        executor_output_uri=info.execution_output_uri,
+        stateful_working_dir=info.stateful_working_dir,
+        pipeline_node=info.pipeline_node,
+        pipeline_info=info.pipeline_info,
+        pipeline_run_id=info.pipeline_run_id,
+        **more,
+    )
+    context.progress = progress or NodeContext().progress
+    return context
+
+
+def _beam_context(info: Any, spec: Any, executor_class: type, progress: Progress | None) -> Any:
+    resolution = _tfx.placeholder_utils.ResolutionContext(exec_info=info, executor_spec=spec)
+    args = [
+        _tfx.placeholder_utils.resolve_placeholder_expression(arg, resolution)
+        for arg in spec.beam_pipeline_args_placeholders
+    ]
+    # TFX's own executors insist on TFX's Beam context, which loads Beam; ours need only the
+    # arguments.
+    if any(base.__name__ == "BaseBeamExecutor" for base in inspect.getmro(executor_class)):
+        from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+
+        return _context(info, spec, BaseBeamExecutor.Context, progress, beam_pipeline_args=args)
+    context = _context(info, spec, _tfx.BaseExecutor.Context, progress)
+    context.beam_pipeline_args = args
+    return context
+
+
+def _run_container(info: Any, spec: Any) -> bytes:
+    from tfx.orchestration.portable.docker_executor_operator import DockerExecutorOperator
+
+    return DockerExecutorOperator(spec).run_executor(info).SerializeToString()  # type: ignore[no-any-return]

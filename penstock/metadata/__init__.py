@@ -1,0 +1,1 @@
+"""ML Metadata: connections to a store, and reading runs and lineage from it."""

@@ -1,0 +1,1 @@
+"""Where pipelines run: on this machine (`local`) or on Kubeflow."""

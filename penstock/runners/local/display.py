@@ -1,0 +1,171 @@
+"""Showing a run as it goes: a live line a node on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TextIO
+
+from penstock.runners.local.schedule import State
+
+
+@dataclass
+class NodeView:
+    """What is shown of a node."""
+
+    name: str
+    state: State = State.WAITING
+    began: float | None = None
+    seconds: float | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    note: str = ""
+
+    def elapsed(self) -> float | None:
+        """Seconds of work so far."""
+        if self.seconds is not None:
+            return self.seconds
+        return None if self.began is None else time.monotonic() - self.began
+
+    def details(self) -> str:
+        """Return time, counts and note in one line."""
+        parts = []
+        elapsed = self.elapsed()
+        if elapsed is not None and self.state is not State.CACHED:
+            parts.append(f"{elapsed:.1f} s")
+        parts += [f"{value:,} {name}" for name, value in self.counts.items()]
+        if self.note:
+            parts.append(self.note)
+        return "  ".join(parts)
+
+
+class Display(Protocol):
+    """Something that shows a run; `nodes` are the same objects throughout."""
+
+    def start(self, title: str, nodes: Mapping[str, NodeView]) -> None:
+        """The run begins."""
+
+    def changed(self, node: NodeView) -> None:
+        """A node's state has changed."""
+
+    def refresh(self) -> None:
+        """Some time has passed, or a node has reported progress."""
+
+    def stop(self) -> None:
+        """The run is over, however it ended."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def start(self, title: str, nodes: Mapping[str, NodeView]) -> None:
+        """Show nothing."""
+
+    def changed(self, node: NodeView) -> None:
+        """Show nothing."""
+
+    def refresh(self) -> None:
+        """Show nothing."""
+
+    def stop(self) -> None:
+        """Show nothing."""
+
+
+class PlainLines:
+    """One line for each change, for logs and pipes."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream = stream or sys.stderr
+        self._width = 0
+
+    def start(self, title: str, nodes: Mapping[str, NodeView]) -> None:
+        """Write the title."""
+        self._width = max((len(name) for name in nodes), default=0)
+        self._write(title)
+
+    def changed(self, node: NodeView) -> None:
+        """Write the node's line."""
+        line = f"{node.name:<{self._width}}  {node.state.value:<8}  {node.details()}"
+        self._write(line.rstrip())
+
+    def refresh(self) -> None:
+        """Write nothing: only changes are worth a line."""
+
+    def stop(self) -> None:
+        """Write nothing."""
+
+    def _write(self, line: str) -> None:
+        print(line, file=self.stream, flush=True)  # noqa: T201  # showing the run is its purpose
+
+
+_STYLES = {
+    State.WAITING: ("·", "dim"),
+    State.RUNNING: ("▶", "bold cyan"),
+    State.DONE: ("✔", "green"),
+    State.CACHED: ("✔", "green dim"),
+    State.FAILED: ("✘", "bold red"),
+    State.CANCELED: ("✘", "yellow"),
+    State.SKIPPED: ("–", "dim"),
+}
+
+
+class LiveLines:
+    """A line a node that changes in place, for terminals."""
+
+    def __init__(self, console: Any = None) -> None:
+        from rich.console import Console
+
+        self.console = console or Console(stderr=True)
+        self._live: Any = None
+        self._nodes: Mapping[str, NodeView] = {}
+
+    def start(self, title: str, nodes: Mapping[str, NodeView]) -> None:
+        """Begin to draw."""
+        from rich.live import Live
+
+        self._nodes = nodes
+        self.console.print(title, highlight=False)
+        self._live = Live(
+            get_renderable=self._table,
+            console=self.console,
+            refresh_per_second=5,
+            auto_refresh=False,
+        )
+        self._live.start()
+
+    def changed(self, node: NodeView) -> None:
+        """Draw anew."""
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Draw anew."""
+        if self._live is not None:
+            self._live.refresh()
+
+    def stop(self) -> None:
+        """Draw the last picture and leave it standing."""
+        if self._live is not None:
+            self._live.refresh()
+            self._live.stop()
+            self._live = None
+
+    def _table(self) -> Any:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table.grid(padding=(0, 2))
+        for node in self._nodes.values():
+            mark, style = _STYLES[node.state]
+            table.add_row(
+                Text(mark, style=style),
+                Text(node.name),
+                Text(node.state.value, style=style),
+                Text(node.details(), style="dim"),
+            )
+        return table
+
+
+def default_display() -> Display:
+    """Return live lines on a terminal, plain lines elsewhere."""
+    return LiveLines() if sys.stderr.isatty() else PlainLines()

@@ -1,0 +1,87 @@
+"""What a run came to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from penstock.errors import RunError, suggestion
+from penstock.runners.local.schedule import State
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """What became of a node.
+
+    `outputs` are artifacts by key; `seconds` is the time of its work; `error` says in a paragraph
+    what went wrong, or why it did not run; `log_path` is a file with all that it printed.
+    """
+
+    node_id: str
+    state: State
+    execution_id: int | None = None
+    outputs: Mapping[str, list[Any]] = field(default_factory=dict)
+    seconds: float | None = None
+    error: str = ""
+    log_path: str | None = None
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run came to, node by node in the pipeline's order."""
+
+    run_id: str
+    pipeline_name: str
+    state: State
+    parameters: Mapping[str, Any]
+    nodes: Mapping[str, NodeResult]
+    seconds: float
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether no node failed or was canceled."""
+        return self.state is State.DONE
+
+    def outputs(self, node_id: str) -> Mapping[str, list[Any]]:
+        """Return the artifacts that a node made, by key.
+
+        Raises:
+          RunError: the run has no such node.
+        """
+        if node_id not in self.nodes:
+            raise RunError(
+                f"run {self.run_id} has no node {node_id!r}",
+                hint=suggestion(node_id, self.nodes, noun="node"),
+            )
+        return self.nodes[node_id].outputs
+
+    def output(self, node_id: str, key: str) -> Any:
+        """Return the single artifact of a node's output.
+
+        Raises:
+          RunError: there is no such node or output, or the node did not make it.
+        """
+        outputs = self.outputs(node_id)
+        if not outputs.get(key):
+            raise RunError(
+                f"run {self.run_id}: node {node_id} ({self.nodes[node_id].state.value}) has no "
+                f"output {key!r}",
+                hint=suggestion(key, outputs, noun="output"),
+            )
+        return outputs[key][0]
+
+
+class RunFailed(RunError):
+    """A run failed or was canceled; `result` has all that it came to."""
+
+    def __init__(self, result: RunResult) -> None:
+        failed = [n for n in result.nodes.values() if n.state is State.FAILED]
+        if failed:
+            first = failed[0]
+            message = f"run {result.run_id}: node {first.node_id} failed: {first.error}"
+            hint = f"Its log is {first.log_path}." if first.log_path else None
+        else:
+            message, hint = f"run {result.run_id} was {result.state.value}", None
+        super().__init__(message, hint=hint)
+        self.result = result

@@ -1,0 +1,257 @@
+"""Worker processes: every node's work is done in a process of its own.
+
+A nursery is a small process that imports heavy modules once, ahead of time, and forks a worker for
+each piece of work. There are two: one without heavy modules, which is ready at once, and one that
+has what the pipeline's nodes will import. Neither ever opens the metadata store.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import multiprocessing
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from penstock.errors import PenstockError
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """A piece of work: a driver's or an executor's."""
+
+    kind: str
+    invocation: bytes
+    spec: Any
+    log_path: str
+    metadata_connection: Any = None
+
+
+@dataclass(frozen=True)
+class Advanced:
+    """A worker says how far it is: running totals, as rows or steps."""
+
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Succeeded:
+    """A worker's result, and the resources that it took."""
+
+    result: bytes
+    measured: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A worker's error: one paragraph for the reader, and the whole traceback."""
+
+    message: str
+    details: str = ""
+
+
+Report = Advanced | Succeeded | Failed
+
+
+class Nursery:
+    """The caller's side of a nursery process."""
+
+    def __init__(self, preload: Sequence[str], log_path: str) -> None:
+        # An interactive session's definitions exist in this process alone, so it must be forked.
+        main = sys.modules.get("__main__")
+        importable = getattr(main, "__file__", None) or getattr(main, "__spec__", None)
+        context = multiprocessing.get_context("spawn" if importable else "fork")
+        self.connection, far_end = context.Pipe()
+        self._process = context.Process(  # type: ignore[attr-defined]  # both contexts have it
+            target=_nursery_main, args=(far_end, tuple(preload), log_path), daemon=False
+        )
+        self._process.start()
+        far_end.close()
+
+    def submit(self, token: str, job: Job) -> None:
+        """Start a worker for a job; its reports arrive under the token."""
+        self.connection.send(("start", token, job))
+
+    def stop(self, token: str, number: int = signal.SIGTERM) -> None:
+        """Send a signal to a worker and all that it has started."""
+        self.connection.send(("stop", token, number))
+
+    def receive(self) -> list[tuple[str, Report]]:
+        """Return the reports that have arrived.
+
+        Raises:
+          EOFError: the nursery itself has died.
+        """
+        reports = []
+        while self.connection.poll():
+            reports.append(self.connection.recv())
+        return reports
+
+    def close(self) -> None:
+        """End the nursery and all its workers."""
+        self.connection.close()
+        self._process.join(timeout=5)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+
+def _nursery_main(connection: Connection, preload: Sequence[str], log_path: str) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    _redirect_output(log_path)
+    for module in preload:
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            traceback.print_exc()  # the node that needs it will say so to the user
+    _restore_tfx_files()
+    workers: dict[Connection, tuple[str, int]] = {}
+    while True:
+        for source in wait([connection, *workers]):
+            if source is not connection:
+                _forward(source, workers, connection)  # type: ignore[arg-type]
+                continue
+            try:
+                order, token, content = connection.recv()
+            except (EOFError, OSError):
+                _end(workers)
+                return
+            if order == "start":
+                reports, process_id = _fork(token, content, [connection, *workers])
+                workers[reports] = (token, process_id)
+            else:
+                for running, process_id in workers.values():
+                    if running == token:
+                        _kill(process_id, content)
+
+
+def _redirect_output(log_path: str) -> None:
+    os.makedirs(os.path.dirname(log_path), exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+
+
+def _restore_tfx_files() -> None:
+    """Give TFX's file layer TensorFlow's file systems, where it was first loaded without."""
+    plugin = sys.modules.get("tfx.dsl.io.plugins.tensorflow_gfile")
+    if plugin is not None and "tensorflow" in sys.modules and not hasattr(plugin, "tf"):
+        importlib.reload(plugin)
+
+
+def _fork(token: str, job: Job, inherited: Sequence[Connection]) -> tuple[Connection, int]:
+    reports, far_end = multiprocessing.Pipe(duplex=False)
+    process_id = os.fork()
+    if process_id:
+        far_end.close()
+        return reports, process_id
+    # The worker's own process group, so that a signal reaches what it starts, and the terminal's
+    # Ctrl-C does not; it dies with its nursery.
+    os.setpgid(0, 0)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    status = 1
+    try:
+        for other in (reports, *inherited):
+            other.close()
+        _redirect_output(job.log_path)
+        far_end.send(_work(job, far_end.send))
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _work(job: Job, send: Callable[[Report], None]) -> Report:
+    from penstock.execution import work
+
+    began, before = time.monotonic(), _resources()
+    try:
+        if job.kind == "driver":
+            result = work.run_driver(job.invocation, job.spec, job.metadata_connection)
+        else:
+            result = work.run_executor(
+                job.invocation, job.spec, lambda **counts: send(Advanced(counts))
+            )
+    except PenstockError as error:
+        traceback.print_exc()
+        return Failed(str(error), traceback.format_exc())
+    except BaseException as error:
+        traceback.print_exc()
+        return Failed(f"{type(error).__name__}: {error}", traceback.format_exc())
+    cpu_before, _ = before
+    cpu_after, memory = _resources()
+    measured = {
+        "wall_seconds": round(time.monotonic() - began, 3),
+        "cpu_seconds": round(cpu_after - cpu_before, 3),
+        "peak_memory_bytes": float(memory),
+    }
+    return Succeeded(result, measured)
+
+
+def _resources() -> tuple[float, int]:
+    """Return CPU seconds and peak memory in bytes of this process and its children."""
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+    return seconds, max(own.ru_maxrss, children.ru_maxrss) * 1024
+
+
+def _forward(
+    source: Connection, workers: dict[Connection, tuple[str, int]], connection: Connection
+) -> None:
+    token, process_id = workers[source]
+    try:
+        report = source.recv()
+    except (EOFError, OSError):
+        _, status = os.waitpid(process_id, 0)
+        del workers[source]
+        source.close()
+        connection.send((token, Failed(_how_it_ended(status))))
+        return
+    connection.send((token, report))
+
+
+def _how_it_ended(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    if code == 0:
+        return ""
+    if code > 0:
+        return f"its process ended with exit code {code}"
+    name = signal.Signals(-code).name
+    more = " (was there enough memory?)" if name == "SIGKILL" else ""
+    return f"its process was killed by {name}{more}"
+
+
+def _kill(process_id: int, number: int) -> None:
+    try:
+        os.killpg(process_id, number)
+    except ProcessLookupError:
+        try:
+            os.kill(process_id, number)  # it has not made its group yet
+        except ProcessLookupError:
+            pass
+
+
+def _end(workers: dict[Connection, tuple[str, int]]) -> None:
+    for _, process_id in workers.values():
+        _kill(process_id, signal.SIGKILL)
+    for _, process_id in workers.values():
+        os.waitpid(process_id, 0)
