@@ -1,0 +1,116 @@
+"""ExampleValidator's work: TFDV compares each split's statistics with the schema."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from penstock.components.example_validator.anomalies import (
+    Anomaly,
+    describe_anomalies,
+    describe_measurements,
+    table_of,
+    write_anomalies,
+)
+from penstock.components.example_validator.comparators import compared_features, with_thresholds
+from penstock.components.statistics_gen.statistics_file import read_statistics
+from penstock.data.splits import split_directory
+from penstock.errors import DataError, ParameterError, suggestion
+
+if TYPE_CHECKING:
+    from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
+
+
+def validate_splits(
+    statistics: Mapping[str, str],
+    schema: schema_pb2.Schema,
+    anomalies_uri: str,
+    *,
+    previous: Mapping[str, str] | None = None,
+    serving: Mapping[str, str] | None = None,
+    environment: str | None = None,
+    drift_thresholds: Mapping[str, float] | None = None,
+    skew_thresholds: Mapping[str, float] | None = None,
+) -> dict[str, anomalies_pb2.Anomalies]:
+    """Write `Split-X/SchemaDiff.pb` below `anomalies_uri` and return the anomalies by split.
+
+    `statistics`, `previous` and `serving` are directories with a FeatureStats.pb by split. A split
+    is compared with that of its name; serving statistics of a single split are for all splits.
+
+    Raises ParameterError on an environment or a threshold that the schema does not know, and
+    DataError where previous or serving statistics have none of the splits.
+    """
+    import tensorflow_data_validation as tfdv
+
+    _check_environment(schema, environment)
+    schema = with_thresholds(schema, drift_thresholds, skew_thresholds)
+    previous = _matched("previous", statistics, previous)
+    if serving is not None and len(serving) == 1:
+        serving = dict.fromkeys(statistics, *serving.values())
+    serving = _matched("serving", statistics, serving)
+    _tell_what_is_not_compared(schema, previous, serving)
+    found = {}
+    for split, directory in statistics.items():
+        found[split] = tfdv.validate_statistics(
+            read_statistics(directory),
+            schema,
+            environment=environment,
+            previous_statistics=read_statistics(previous[split]) if split in previous else None,
+            serving_statistics=read_statistics(serving[split]) if split in serving else None,
+        )
+        write_anomalies(found[split], split_directory(anomalies_uri, split))
+    return found
+
+
+def report(found: Mapping[str, anomalies_pb2.Anomalies]) -> dict[str, list[Anomaly]]:
+    """Print anomalies and measured drift and skew to the node's log; return the anomalies."""
+    described = {split: describe_anomalies(anomalies) for split, anomalies in found.items()}
+    for split, anomalies in found.items():
+        for measured in describe_measurements(anomalies):
+            print(
+                f"{measured.comparison} in split {split!r}: {measured.feature} "
+                f"{measured.measure} {measured.value:.6g} (threshold {measured.threshold:g})"
+            )
+    if any(described.values()):
+        print(table_of(described))
+    else:
+        print(f"No anomalies in {', '.join(found)}.")
+    return described
+
+
+def _check_environment(schema: schema_pb2.Schema, environment: str | None) -> None:
+    if environment is not None and environment not in schema.default_environment:
+        raise ParameterError(
+            f"Expected an environment of the schema, but {environment!r} is none",
+            hint=suggestion(environment, schema.default_environment, noun="default_environment"),
+        )
+
+
+def _matched(
+    role: str, statistics: Mapping[str, str], others: Mapping[str, str] | None
+) -> Mapping[str, str]:
+    """Return the other statistics by the names of the splits that they are compared with."""
+    if others is None:
+        return {}
+    matched = {split: others[split] for split in statistics if split in others}
+    if not matched:
+        raise DataError(
+            f"Expected {role}_statistics of at least one of the splits {list(statistics)}, "
+            f"but they are of {list(others)}",
+            hint="Splits are matched by name.",
+        )
+    for split in statistics:
+        if split not in matched:
+            print(f"Split {split!r} is not in {role}_statistics and is not compared with them.")
+    return matched
+
+
+def _tell_what_is_not_compared(
+    schema: schema_pb2.Schema, previous: Mapping[str, str], serving: Mapping[str, str]
+) -> None:
+    for others, role, what in ((previous, "previous", "drift"), (serving, "serving", "skew")):
+        if others and not compared_features(schema, f"{what}_comparator"):
+            print(
+                f"{role}_statistics are given, but no feature of the schema has a "
+                f"{what}_comparator: set {what}_thresholds, or edit the schema."
+            )

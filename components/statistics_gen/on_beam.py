@@ -1,0 +1,95 @@
+"""StatisticsGen on an Apache Beam runner: TFDV's own transforms, all splits in one job."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import apache_beam
+import pyarrow as pa
+import tensorflow_data_validation as tfdv
+
+from penstock.beam import BeamOptions
+from penstock.components.statistics_gen.options import statistics_options
+from penstock.components.statistics_gen.statistics_file import FILE_NAME
+from penstock.data.splits import split_directory
+
+if TYPE_CHECKING:
+    from tensorflow_metadata.proto.v0 import schema_pb2
+
+_TELEMETRY = ["StatisticsGen"]
+
+
+def generate_statistics(
+    files_by_split: Mapping[str, Sequence[str]],
+    statistics_uri: str,
+    *,
+    payload_format: str = "FORMAT_TF_EXAMPLE",
+    schema: schema_pb2.Schema | None = None,
+    stats_options_json: str | None = None,
+    sample_rate_by_split: Mapping[str, float] | None = None,
+    progress: Callable[..., None] | None = None,  # noqa: ARG001 - Beam's job has its own
+    beam: BeamOptions | None = None,
+) -> None:
+    """Write `Split-X/FeatureStats.pb` below `statistics_uri` for every split.
+
+    A sample is drawn row by row. Raises ParameterError on options that do not hold together.
+    """
+    # The declared types of TFDV's lift do not hold under the checks of Beam 2.70 and later.
+    beam = BeamOptions((*(beam.args if beam else ()), "--no_pipeline_type_check"))
+    with beam.pipeline() as pipeline:
+        for split, files in files_by_split.items():
+            options = statistics_options(stats_options_json, schema)
+            rate = (sample_rate_by_split or {}).get(split, options.sample_rate) or 1.0
+            # TFDV would sample whole batches.
+            options.sample_rate = None
+            batches = pipeline | f"Read[{split}]" >> _source(files, payload_format)
+            if rate < 1.0:
+                batches |= f"Sample[{split}]" >> apache_beam.FlatMap(
+                    _sampled, rate
+                ).with_output_types(pa.RecordBatch)
+            path = os.path.join(split_directory(statistics_uri, split), FILE_NAME)
+            _ = (
+                batches
+                | f"Generate[{split}]" >> tfdv.GenerateStatistics(options)
+                | f"Write[{split}]" >> tfdv.WriteStatisticsToBinaryFile(path)
+            )
+
+
+def _source(files: Sequence[str], payload_format: str) -> Any:
+    """Return a transform that reads record batches with columns of lists."""
+    if not files:
+        return apache_beam.Create([]).with_output_types(pa.RecordBatch)
+    from tfx_bsl.public import tfxio
+
+    if files[0].endswith(".parquet"):
+        return _read_parquet(files)
+    record = {
+        "FORMAT_TF_EXAMPLE": tfxio.TFExampleRecord,
+        "FORMAT_TF_SEQUENCE_EXAMPLE": tfxio.TFSequenceExampleRecord,
+    }[payload_format]
+    return record(file_pattern=list(files), telemetry_descriptors=_TELEMETRY).BeamSource()
+
+
+@apache_beam.ptransform_fn
+def _read_parquet(pipeline: Any, files: Sequence[str]) -> Any:
+    return (
+        pipeline
+        | apache_beam.Create(list(files))
+        # Without it one worker would read all files.
+        | apache_beam.Reshuffle()
+        | apache_beam.FlatMap(_parquet_batches).with_output_types(pa.RecordBatch)
+    )
+
+
+def _parquet_batches(path: str) -> Iterator[pa.RecordBatch]:
+    from penstock.data.records import read_record_batches
+
+    yield from read_record_batches([path], batch_rows=10_000)
+
+
+def _sampled(batch: pa.RecordBatch, rate: float) -> Iterator[pa.RecordBatch]:
+    from penstock.components.statistics_gen.in_process import sampled
+
+    yield from sampled([batch], rate, str(os.urandom(8)))
