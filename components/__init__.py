@@ -1,0 +1,66 @@
+"""The component library, with TFX's names; each is loaded when it is first used."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penstock.components.csv_example_gen.component import CsvExampleGen
+    from penstock.components.evaluator.component import Evaluator
+    from penstock.components.example_validator.component import ExampleValidator
+    from penstock.components.import_example_gen.component import ImportExampleGen
+    from penstock.components.import_schema_gen.component import ImportSchemaGen
+    from penstock.components.merge_tables.component import MergeTables
+    from penstock.components.parquet_example_gen.component import ParquetExampleGen
+    from penstock.components.pusher.component import Pusher
+    from penstock.components.resolvers.component import LatestArtifact, LatestBlessedModel
+    from penstock.components.schema_gen.component import SchemaGen
+    from penstock.components.statistics_gen.component import StatisticsGen
+    from penstock.components.trainer.component import Trainer
+    from penstock.components.transform.component import Transform
+
+_HOMES = {
+    "CsvExampleGen": "csv_example_gen",
+    "Evaluator": "evaluator",
+    "ExampleValidator": "example_validator",
+    "ImportExampleGen": "import_example_gen",
+    "ImportSchemaGen": "import_schema_gen",
+    "LatestArtifact": "resolvers",
+    "LatestBlessedModel": "resolvers",
+    "MergeTables": "merge_tables",
+    "ParquetExampleGen": "parquet_example_gen",
+    "Pusher": "pusher",
+    "SchemaGen": "schema_gen",
+    "StatisticsGen": "statistics_gen",
+    "Trainer": "trainer",
+    "Transform": "transform",
+}
+
+__all__ = [
+    "CsvExampleGen",
+    "Evaluator",
+    "ExampleValidator",
+    "ImportExampleGen",
+    "ImportSchemaGen",
+    "LatestArtifact",
+    "LatestBlessedModel",
+    "MergeTables",
+    "ParquetExampleGen",
+    "Pusher",
+    "SchemaGen",
+    "StatisticsGen",
+    "Trainer",
+    "Transform",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_HOMES[name]}.component")
+    return getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

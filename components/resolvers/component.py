@@ -1,0 +1,69 @@
+"""Nodes that look up what earlier runs of the pipeline have made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from penstock import _tfx
+from penstock.artifacts import Model, ModelBlessing
+from penstock.errors import WiringError
+
+
+class LatestOrNothing(_tfx.LatestArtifactStrategy):  # type: ignore[misc]  # TFX carries no types
+    """TFX's latest-artifact strategy, which resolves to nothing where TFX's would fail."""
+
+    def resolve_artifacts(
+        self, store: Any, input_dict: dict[str, list[Any]]
+    ) -> dict[str, list[Any]]:
+        """Keep the newest artifact of each key."""
+        return {
+            key: sorted(artifacts, key=lambda artifact: artifact.id)[-1:]
+            for key, artifacts in input_dict.items()
+        }
+
+
+def LatestArtifact(artifact: Any, *, key: str | None = None) -> Any:
+    """Make a node that resolves to the newest artifact of a type or of an output.
+
+    `artifact` is an artifact type, or the output of a node of this pipeline: then only what that
+    node made in earlier runs counts, for which that node waits. The single output is called `key`,
+    by default as the output, or `examples` for Examples, `model` for Model and so on. With no such
+    artifact yet it resolves to nothing, so that optional inputs stay empty.
+    """
+    producer, output_key = None, None
+    artifact_type = artifact
+    if isinstance(artifact, _tfx.channel.BaseChannel):
+        artifact_type = artifact.type
+        producer, output_key = artifact.producer_component_id, artifact.output_key
+    elif not (isinstance(artifact, type) and issubclass(artifact, _tfx.artifact.Artifact)):
+        raise WiringError(
+            f"LatestArtifact: expected an artifact type or a node's output, got {artifact!r}",
+            component="LatestArtifact",
+            argument="artifact",
+            hint="Write LatestArtifact(Model) or LatestArtifact(trainer.outputs['model']).",
+        )
+    channel = _tfx.types.Channel(
+        type=artifact_type, producer_component_id=producer, output_key=output_key
+    )
+    key = key or output_key or _snake_case(artifact_type.TYPE_NAME)
+    resolver = _tfx.Resolver(strategy_class=LatestOrNothing, **{key: channel})
+    if producer is not None:
+        # Otherwise it would depend on timing whether "latest" means this run's or the last one's.
+        artifact.producer_component.add_upstream_node(resolver)
+    return resolver
+
+
+def LatestBlessedModel() -> Any:
+    """Make a node that resolves to the newest model that an Evaluator has blessed.
+
+    Its outputs are `model` and `model_blessing`; with no blessed model yet both are empty.
+    """
+    return _tfx.Resolver(
+        strategy_class=_tfx.LatestBlessedModelStrategy,
+        model=_tfx.types.Channel(type=Model),
+        model_blessing=_tfx.types.Channel(type=ModelBlessing),
+    )
+
+
+def _snake_case(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")

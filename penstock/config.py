@@ -1,0 +1,289 @@
+"""penstock.toml: the pipelines of a project, and the profiles under which they run.
+
+    default_profile = "local"
+
+    [pipelines]
+    taxi = "taxi/pipeline.py:taxi"              # file:function, or package.module:function
+
+    [profiles.local]
+    pipeline_root = ".penstock"                 # every pipeline gets a folder of its own in it
+    metadata = "mysql://penstock:${env:STORE_PASSWORD}@db.example/mlmd"
+    beam_args = ["--runner=DirectRunner"]
+    parallelism = 4
+
+    [profiles.local.parameters.taxi]
+    train_steps = 500
+
+Relative paths count from the file's folder. A secret is never written down: `${env:NAME}` stands
+for an environment variable, which is read when the value is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import urlsplit
+
+from penstock.errors import ConfigError, suggestion
+
+FILE_NAME = "penstock.toml"
+DEFAULT_PROFILE = "default"
+_ENVIRONMENT = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
+
+# What there is to run without a penstock.toml.
+_EXAMPLES = {
+    "flights": "penstock.pipelines.flights.pipeline:flights",
+    "penguins": "penstock.pipelines.penguins.pipeline:penguins",
+}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Where and how pipelines run.
+
+    `parameters` has for every pipeline the parameters that differ from its own defaults. Values
+    may refer to environment variables until `resolve_environment` reads them.
+    """
+
+    name: str = DEFAULT_PROFILE
+    pipeline_root: str = ".penstock"
+    metadata: str = ""
+    beam_args: tuple[str, ...] = ()
+    parallelism: int | None = None
+    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def root_of(self, pipeline_name: str) -> str:
+        """Return the folder for a pipeline's artifacts."""
+        return os.path.join(resolve_environment(self.pipeline_root), pipeline_name)
+
+    def metadata_address(self) -> str:
+        """Return the address of the metadata store, secrets included."""
+        default = os.path.join(self.pipeline_root, "metadata.sqlite")
+        return resolve_environment(self.metadata or default)
+
+
+@dataclass(frozen=True)
+class Config:
+    """A project's pipelines and profiles; `path` is the file that says so, if there is one."""
+
+    path: Path | None
+    pipelines: Mapping[str, str]
+    profiles: Mapping[str, Profile]
+    default_profile: str = DEFAULT_PROFILE
+
+    @property
+    def folder(self) -> Path:
+        """The folder from which relative paths count."""
+        return self.path.parent if self.path else Path.cwd()
+
+    def profile(self, name: str | None = None) -> Profile:
+        """Return a profile, by default the default one.
+
+        Raises:
+          ConfigError: there is none of that name.
+        """
+        name = name or self.default_profile
+        if name not in self.profiles:
+            raise ConfigError(
+                f"there is no profile {name!r}",
+                path=str(self.path) if self.path else None,
+                hint=suggestion(name, self.profiles, noun="profile"),
+            )
+        return self.profiles[name]
+
+    def load_pipeline(self, name: str) -> Any:
+        """Import a registered pipeline, or one given as file:function or module:function.
+
+        Raises:
+          ConfigError: there is no such pipeline, or its module does not import.
+        """
+        target = self.pipelines.get(name, name if ":" in name else None)
+        if target is None:
+            raise ConfigError(
+                f"there is no pipeline {name!r}",
+                path=str(self.path) if self.path else None,
+                hint=suggestion(name, self.pipelines, noun="pipeline"),
+            )
+        place, _, attribute = target.rpartition(":")
+        module = self._import(place, name)
+        found = getattr(module, attribute, None)
+        if found is None:
+            candidates = [key for key in vars(module) if not key.startswith("_")]
+            raise ConfigError(
+                f"pipeline {name!r}: {place} has no {attribute!r}",
+                hint=suggestion(attribute, candidates),
+            )
+        return found
+
+    def _import(self, place: str, name: str) -> ModuleType:
+        if str(self.folder) not in sys.path:
+            sys.path.insert(0, str(self.folder))
+        try:
+            if place.endswith(".py"):
+                return _import_file(self.folder / place)
+            return importlib.import_module(place)
+        except FileNotFoundError as error:
+            raise ConfigError(f"pipeline {name!r}: there is no file {error.filename}") from error
+        except ModuleNotFoundError as error:
+            raise ConfigError(f"pipeline {name!r}: {place} does not import: {error}") from error
+
+
+def _import_file(path: Path) -> ModuleType:
+    """Import a file under the name by which worker processes find it again."""
+    path = path.resolve()
+    if not path.exists():
+        raise FileNotFoundError(2, "no such file", str(path))
+    folder = path.parent
+    parts = [path.stem]
+    while (folder / "__init__.py").exists():
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    return importlib.import_module(".".join(parts))
+
+
+def find_config(start: Path | None = None) -> Path | None:
+    """Return the penstock.toml of a folder or of the nearest one above it."""
+    folder = (start or Path.cwd()).resolve()
+    for candidate in (folder, *folder.parents):
+        if (candidate / FILE_NAME).is_file():
+            return candidate / FILE_NAME
+    return None
+
+
+def read_config(path: Path | None = None) -> Config:
+    """Read a penstock.toml; without one, the example pipelines and one profile.
+
+    Raises:
+      ConfigError: the file is no TOML, or has a key or value that it should not have.
+    """
+    if path is None:
+        return Config(None, _EXAMPLES, {DEFAULT_PROFILE: Profile()})
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"there is no file {path}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"it cannot be read as TOML: {error}", path=str(path)) from error
+    _check_keys(path, "", content, ("default_profile", "pipelines", "profiles"))
+    pipelines = _table(path, "pipelines", content.get("pipelines", {}))
+    for name, target in pipelines.items():
+        if not isinstance(target, str) or ":" not in target:
+            raise ConfigError(
+                f"expected file:function or module:function, got {target!r}",
+                path=str(path),
+                key=f"pipelines.{name}",
+            )
+    profiles = {
+        name: _profile(path, name, _table(path, f"profiles.{name}", table))
+        for name, table in _table(path, "profiles", content.get("profiles", {})).items()
+    }
+    profiles.setdefault(DEFAULT_PROFILE, _at_folder(Profile(), path.parent))
+    default = content.get("default_profile", DEFAULT_PROFILE)
+    config = Config(path, pipelines or _EXAMPLES, profiles, default)
+    config.profile(default)
+    return config
+
+
+def resolve_environment(text: str) -> str:
+    """Replace `${env:NAME}` by the environment variable's value.
+
+    Raises:
+      ConfigError: the variable is not set.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in os.environ:
+            raise ConfigError(
+                f"the environment variable {name} is not set",
+                hint=f"The profile refers to it as ${{env:{name}}}: set it before the command.",
+            )
+        return os.environ[name]
+
+    return _ENVIRONMENT.sub(value, text)
+
+
+def _table(path: Path, key: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigError(f"expected a table, got {value!r}", path=str(path), key=key)
+    return value
+
+
+def _check_keys(path: Path, prefix: str, table: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    for key in table:
+        if key not in known:
+            raise ConfigError(
+                f"the key {key!r} is not known",
+                path=str(path),
+                key=prefix or None,
+                hint=suggestion(key, known, noun="key"),
+            )
+
+
+def _profile(path: Path, name: str, table: dict[str, Any]) -> Profile:
+    key = f"profiles.{name}"
+    known = tuple(f.name for f in fields(Profile) if f.name != "name")
+    _check_keys(path, key, table, known)
+    expected = {"pipeline_root": str, "metadata": str, "beam_args": list, "parallelism": int}
+    for option, kind in expected.items():
+        value = table.get(option)
+        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise ConfigError(
+                f"expected {kind.__name__}, got {value!r}", path=str(path), key=f"{key}.{option}"
+            )
+    if table.get("parallelism") is not None and table["parallelism"] < 1:
+        raise ConfigError(
+            f"expected 1 or more, got {table['parallelism']}",
+            path=str(path),
+            key=f"{key}.parallelism",
+        )
+    _refuse_password(path, f"{key}.metadata", table.get("metadata", ""))
+    parameters = _table(path, f"{key}.parameters", table.get("parameters", {}))
+    for pipeline, values in parameters.items():
+        _table(path, f"{key}.parameters.{pipeline}", values)
+    profile = Profile(
+        name=name,
+        pipeline_root=table.get("pipeline_root", Profile.pipeline_root),
+        metadata=table.get("metadata", ""),
+        beam_args=tuple(str(arg) for arg in table.get("beam_args", ())),
+        parallelism=table.get("parallelism"),
+        parameters=parameters,
+    )
+    return _at_folder(profile, path.parent)
+
+
+def _refuse_password(path: Path, key: str, address: str) -> None:
+    password = urlsplit(address).password if "://" in address else None
+    if password and not _ENVIRONMENT.fullmatch(password):
+        raise ConfigError(
+            "a password is written down in the address of the metadata store",
+            path=str(path),
+            key=key,
+            hint="Put it into an environment variable and write ${env:NAME} in its place.",
+        )
+
+
+def _at_folder(profile: Profile, folder: Path) -> Profile:
+    """Make a profile's relative paths count from a folder."""
+    metadata = profile.metadata
+    if metadata and "://" not in metadata:
+        metadata = str(folder / metadata)
+    elif metadata.startswith("sqlite:///") and not metadata.startswith("sqlite:////"):
+        metadata = f"sqlite:///{folder / metadata.removeprefix('sqlite:///')}"
+    root = profile.pipeline_root
+    if "://" not in root and not root.startswith("${"):
+        root = str(folder / root)
+    return Profile(
+        profile.name, root, metadata, profile.beam_args, profile.parallelism, profile.parameters
+    )
