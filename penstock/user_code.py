@@ -82,9 +82,14 @@ def run(function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
     except PenstockError:
         raise
     except Exception as error:
-        name = getattr(function, "__name__", str(function))
-        code = getattr(function, "__code__", None)
-        raise _user_code_error(f"{name} failed", error, code and code.co_filename) from error
+        raise error_of(function, error) from error
+
+
+def error_of(function: Callable[..., Any], error: Exception) -> UserCodeError:
+    """Return the UserCodeError for what the user's `function` raised, with their lines."""
+    name = getattr(function, "__name__", str(function))
+    code = getattr(function, "__code__", None)
+    return _user_code_error(f"{name} failed", error, code and code.co_filename)
 
 
 def _load(

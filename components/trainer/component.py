@@ -1,0 +1,75 @@
+"""Trainer: run the user's training code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from penstock import Input, NodeContext, Output, component
+from penstock.artifacts import Examples, HyperParameters, Model, ModelRun, Schema, TransformGraph
+
+
+@dataclass(frozen=True)
+class TrainArgs:
+    """The splits to train on, and for how many steps; 0 leaves that to the training code."""
+
+    splits: list[str] = field(default_factory=lambda: ["train"])
+    num_steps: int = 0
+
+
+@dataclass(frozen=True)
+class EvalArgs:
+    """The splits to evaluate on, and for how many steps; 0 leaves that to the training code."""
+
+    splits: list[str] = field(default_factory=lambda: ["eval"])
+    num_steps: int = 0
+
+
+@component(
+    preload=("tfx.components.trainer.fn_args_utils", "tensorflow_transform"), system_type="train"
+)
+def Trainer(
+    examples: Input[list[Examples]],
+    model: Output[Model],
+    model_run: Output[ModelRun],
+    transform_graph: Input[TransformGraph] | None = None,
+    schema: Input[Schema] | None = None,
+    base_model: Input[Model] | None = None,
+    hyperparameters: Input[HyperParameters] | None = None,
+    module_file: str | None = None,
+    module_path: str | None = None,
+    run_fn: str | None = None,
+    train_args: TrainArgs = TrainArgs(),
+    eval_args: EvalArgs = EvalArgs(),
+    custom_config: dict[str, Any] | None = None,
+    context: NodeContext = NodeContext(),
+) -> None:
+    """Call the user's `run_fn(fn_args)`, which trains a model and saves it.
+
+    `fn_args` is TFX's `FnArgs`, so that training code written for TFX runs as it is. The model
+    belongs in `fn_args.serving_model_dir`, logs and checkpoints in `fn_args.model_run_dir`.
+    `run_fn` comes from `module_file`, the path of a Python file, from `module_path`, the name of
+    a module, or is itself the dotted name of a function.
+    Raises UserCodeError where the code does not load, fails or saves no model, and DataError
+    where a split is missing.
+    """
+    from penstock.components.trainer import executor
+
+    executor.train(
+        examples=examples,
+        model_uri=model.uri,
+        model_run_uri=model_run.uri,
+        transform_graph_uri=transform_graph and transform_graph.uri,
+        schema_uri=schema and schema.uri,
+        base_model_uri=base_model and base_model.uri,
+        hyperparameters_uri=hyperparameters and hyperparameters.uri,
+        module_file=module_file,
+        module_path=module_path,
+        run_fn=run_fn,
+        train_splits=train_args.splits,
+        train_steps=train_args.num_steps,
+        eval_splits=eval_args.splits,
+        eval_steps=eval_args.num_steps,
+        custom_config=custom_config,
+        working_directory=context.temporary_directory or None,
+    )

@@ -1,0 +1,166 @@
+"""Training: what the user's run_fn is given, and what it must leave behind."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from penstock import user_code
+from penstock.artifacts import Examples
+from penstock.components.trainer import layout
+from penstock.data.splits import CUSTOM_SPLIT_PATTERN, split_directory, split_files
+from penstock.errors import DataError, UserCodeError
+
+if TYPE_CHECKING:
+    from tfx.components.trainer.fn_args_utils import FnArgs
+
+
+def train(
+    *,
+    examples: Sequence[Examples],
+    model_uri: str,
+    model_run_uri: str,
+    transform_graph_uri: str | None = None,
+    schema_uri: str | None = None,
+    base_model_uri: str | None = None,
+    hyperparameters_uri: str | None = None,
+    module_file: str | None = None,
+    module_path: str | None = None,
+    run_fn: str | None = None,
+    train_splits: Sequence[str] = (),
+    train_steps: int = 0,
+    eval_splits: Sequence[str] = (),
+    eval_steps: int = 0,
+    custom_config: dict[str, Any] | None = None,
+    working_directory: str | None = None,
+) -> None:
+    """Call the user's `run_fn` with TFX's FnArgs and check the model that it saves.
+
+    As in TFX no splits mean `train` and `eval`, and 0 steps become None.
+    """
+    function = user_code.load_function(
+        "run_fn", module_file=module_file, module_path=module_path, function=run_fn
+    )
+    arguments = common_arguments(
+        examples=examples,
+        transform_graph_uri=transform_graph_uri,
+        schema_uri=schema_uri,
+        base_model_uri=base_model_uri,
+        train_splits=train_splits,
+        train_steps=train_steps,
+        eval_splits=eval_splits,
+        eval_steps=eval_steps,
+        custom_config=custom_config,
+        working_directory=working_directory,
+    )
+    arguments.serving_model_dir = layout.serving_model_directory(model_uri)
+    arguments.eval_model_dir = layout.evaluation_model_directory(model_uri)
+    arguments.model_run_dir = model_run_uri
+    if hyperparameters_uri:
+        arguments.hyperparameters = json.loads(Path(_only_file(hyperparameters_uri)).read_text())
+    user_code.run(function, arguments)
+    check_model(arguments.serving_model_dir, function.__code__.co_filename)
+
+
+def common_arguments(
+    *,
+    examples: Sequence[Examples],
+    transform_graph_uri: str | None,
+    schema_uri: str | None,
+    base_model_uri: str | None,
+    train_splits: Sequence[str],
+    train_steps: int,
+    eval_splits: Sequence[str],
+    eval_steps: int,
+    custom_config: dict[str, Any] | None,
+    working_directory: str | None,
+) -> FnArgs:
+    """Return the FnArgs that training and tuning have in common."""
+    from tfx.components.trainer.fn_args_utils import FnArgs
+
+    from penstock.components.trainer.data_access import data_accessor
+
+    schema_path = _only_file(schema_uri) if schema_uri else None
+    return FnArgs(
+        working_dir=working_directory,
+        train_files=file_patterns(examples, train_splits or ["train"]),
+        eval_files=file_patterns(examples, eval_splits or ["eval"]),
+        train_steps=train_steps or None,
+        eval_steps=eval_steps or None,
+        schema_path=schema_path,
+        schema_file=schema_path,
+        transform_graph_path=transform_graph_uri,
+        transform_output=transform_graph_uri,
+        data_accessor=data_accessor(examples),
+        base_model=layout.serving_model(base_model_uri) if base_model_uri else None,
+        custom_config=custom_config,
+    )
+
+
+def file_patterns(examples: Sequence[Examples], splits: Sequence[str]) -> list[str]:
+    """Return patterns for the files of each split of each artifact, as TFX's FnArgs has them.
+
+    Raises DataError where an artifact lacks one of the splits or its files.
+    """
+    patterns = []
+    for split in splits:
+        for artifact in examples:
+            files = split_files(artifact, split)
+            if artifact.has_custom_property(CUSTOM_SPLIT_PATTERN):
+                patterns += files
+            else:
+                patterns.append(os.path.join(split_directory(artifact.uri, split), "*"))
+    return patterns
+
+
+def _only_file(directory: str) -> str:
+    files = sorted(os.listdir(directory))
+    if len(files) != 1:
+        raise DataError(
+            f"Expected one file, found {len(files)}: {', '.join(files)}", path=directory
+        )
+    return os.path.join(directory, files[0])
+
+
+def check_model(directory: str, module: str) -> None:
+    """Raise UserCodeError where training left no model, or one whose weights are not numbers.
+
+    Models of other libraries have no `saved_model.pb`; any file will do for them.
+    """
+    if not os.path.isdir(directory) or not os.listdir(directory):
+        raise UserCodeError(
+            f"run_fn saved no model: {os.path.join(directory, layout.SAVED_MODEL_FILE)} "
+            "was expected and is not there",
+            path=module,
+            hint="Save the model at the end of run_fn: "
+            "model.export(fn_args.serving_model_dir), or tf.saved_model.save(...) with its "
+            "signatures.",
+        )
+    weights = os.path.join(directory, "variables", "variables")
+    if not os.path.isfile(f"{weights}.index"):
+        return
+    broken = _variables_with_nan(weights)
+    if broken:
+        raise UserCodeError(
+            f"The trained model has weights that are not numbers (NaN): {', '.join(broken)}",
+            path=module,
+            hint="The loss became NaN on the way. Look for missing values among the features, "
+            "and try a smaller learning rate.",
+        )
+
+
+def _variables_with_nan(weights: str) -> list[str]:
+    import numpy
+    import tensorflow
+
+    checkpoint = tensorflow.train.load_checkpoint(weights)
+    types = checkpoint.get_variable_to_dtype_map()
+    suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
+    return sorted(
+        name.removesuffix(suffix)
+        for name, kind in types.items()
+        if kind.is_floating and numpy.isnan(checkpoint.get_tensor(name).astype("float32")).any()
+    )

@@ -1,0 +1,125 @@
+"""Transform in this process: the finished graph is applied to Arrow batches directly."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from penstock.beam import BeamOptions
+from penstock.components.transform import analysis
+from penstock.components.transform.job import Job, shard_path
+from penstock.components.transform.rows import read_rows
+from penstock.components.transform.statistics import Collector, collecting
+from penstock.data.records import TFRecordWriter
+from penstock.errors import UserCodeError
+
+if TYPE_CHECKING:
+    import pyarrow
+
+# Compressed input per output file; several files let training read in parallel.
+_SHARD_BYTES = 64 * 2**20
+
+
+def analyze(job: Job, beam: BeamOptions) -> None:
+    """Write the TransformGraph, and the analyzer cache if it is asked for.
+
+    Code without analyzers needs no data; else tf.Transform analyzes on Beam's local runner.
+    """
+    del beam
+    analysis.write_raw_metadata(job)
+    if job.columns.analyzed:
+        analysis.analyze_on_beam(job, BeamOptions().pipeline())
+    else:
+        analysis.analyze_without_data(job)
+
+
+def apply(job: Job, beam: BeamOptions) -> None:
+    """Write the transformed examples and the statistics, as far as they are asked for."""
+    del beam
+    if job.examples_directory is None and job.statistics is None:
+        return
+    rows = 0
+    transform = graph_function(job)
+    with collecting(job) as collectors:
+        for split, files in job.transform_files.items():
+            watched = collectors if split in job.pre_statistics_files else None
+            with ExitStack() as stack:
+                write = _writer(job, split, files, stack)
+                for batch in _read(job, files):
+                    transformed = transform(batch)
+                    write(transformed)
+                    if watched:
+                        watched[0].add(batch)
+                    if collectors:
+                        collectors[1].add(transformed)
+                    rows += batch.num_rows
+                    job.progress(rows=rows)
+        if collectors:
+            _collect_rest(job, collectors[0])
+
+
+def _read(job: Job, files: Sequence[str]) -> Iterator[pyarrow.RecordBatch]:
+    columns = job.columns.used if job.statistics else job.columns.transformed
+    return read_rows(files, job.projected_schema(columns), job.payload_format)
+
+
+def _collect_rest(job: Job, before: Collector) -> None:
+    """Hand over the rows of splits that are analyzed and not transformed."""
+    for split, files in job.pre_statistics_files.items():
+        if split not in job.transform_files:
+            for batch in _read(job, files):
+                before.add(batch)
+
+
+def graph_function(job: Job) -> Callable[[pyarrow.RecordBatch], pyarrow.RecordBatch]:
+    """Return a function that applies the graph to a batch of raw rows."""
+    import tensorflow
+    import tensorflow_transform as tft
+    from tensorflow_transform import impl_helper
+    from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
+
+    output = tft.TFTransformOutput(job.graph_directory)
+    loader = SavedModelLoader(output.transform_savedmodel_dir)
+    converter = impl_helper.make_tensor_to_arrow_converter(output.transformed_metadata.schema)
+    columns = job.columns.used if job.statistics else job.columns.transformed
+    adapter = job.tfxio().Project(columns).TensorAdapter()
+    needed = job.columns.transformed
+    loader.finalize(needed, list(loader.structured_outputs))
+
+    def transform(batch: pyarrow.RecordBatch) -> pyarrow.RecordBatch:
+        tensors = adapter.ToBatchTensors(batch, produce_eager_tensors=True)
+        try:
+            features = loader.apply_transform_model({name: tensors[name] for name in needed})
+        except tensorflow.errors.OpError as error:
+            raise UserCodeError(
+                f"The transformation failed on a batch of {batch.num_rows} rows: {error.message}",
+                hint="An operation of preprocessing_fn cannot take these values.",
+            ) from error
+        return converter.convert(features)
+
+    return transform
+
+
+def _writer(
+    job: Job, split: str, files: Sequence[str], stack: ExitStack
+) -> Callable[[pyarrow.RecordBatch], None]:
+    """Return a function that writes batches to a split's files by turns."""
+    import tensorflow_transform as tft
+    from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
+
+    if job.examples_directory is None:
+        return lambda _: None
+    schema = tft.TFTransformOutput(job.graph_directory).transformed_metadata.schema
+    encoder = RecordBatchToExamplesEncoder(schema)
+    shards = min(len(files), 1 + sum(os.path.getsize(file) for file in files) // _SHARD_BYTES) or 1
+    paths = [shard_path(job.examples_directory, split, n, shards) for n in range(shards)]
+    os.makedirs(os.path.dirname(paths[0]), exist_ok=True)
+    writers: list[Any] = [stack.enter_context(TFRecordWriter(path)) for path in paths]
+
+    def write(batch: pyarrow.RecordBatch) -> None:
+        writers.append(writers.pop(0))
+        writers[-1].write_many(encoder.encode(batch))
+
+    return write
