@@ -96,7 +96,7 @@ class PlainLines:
         """Write nothing."""
 
     def _write(self, line: str) -> None:
-        print(line, file=self.stream, flush=True)  # noqa: T201  # showing the run is its purpose
+        print(line, file=self.stream, flush=True)
 
 
 _STYLES = {

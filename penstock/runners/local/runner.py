@@ -18,6 +18,7 @@ from penstock import ir
 from penstock.errors import PenstockError, StoreError
 from penstock.execution import nodes as execution
 from penstock.execution import work
+from penstock.metadata.runs import record_parameters
 from penstock.metadata.store import connect, connection_config
 from penstock.runners.local.display import Display, NodeView, default_display
 from penstock.runners.local.result import NodeResult, RunFailed, RunResult
@@ -156,6 +157,7 @@ class _Run:
         self.preload = self._preload()
         if self.preload:
             self._nursery(self.preload)
+        record_parameters(self.metadata, self.pipeline, parameters)
         self.display.start(f"{name}  run {self.run_id}", self.views)
         try:
             self._loop()
@@ -180,7 +182,9 @@ class _Run:
 
     def _result(self, node_id: str) -> NodeResult:
         known = self.results.get(node_id)
-        return known or NodeResult(node_id, self.views[node_id].state, error=self.views[node_id].note)
+        return known or NodeResult(
+            node_id, self.views[node_id].state, error=self.views[node_id].note
+        )
 
     def _preload(self) -> tuple[str, ...]:
         """Return the heavy modules that the pipeline's nodes will import, TensorFlow first."""
@@ -291,7 +295,9 @@ class _Run:
         if self.canceling:
             self._give_up(node_id, held, State.CANCELED, "the run was canceled")
         elif isinstance(report, Failed):
-            self._give_up(node_id, held, State.FAILED, report.message or "it ended without a result")
+            self._give_up(
+                node_id, held, State.FAILED, report.message or "it ended without a result"
+            )
         elif held.job.kind == "driver":
             self._after_driver(node_id, held, report)
         else:

@@ -7,6 +7,7 @@ has what the pipeline's nodes will import. Neither ever opens the metadata store
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import multiprocessing
@@ -128,7 +129,7 @@ def _nursery_main(connection: Connection, preload: Sequence[str], log_path: str)
                 _end(workers)
                 return
             if order == "start":
-                reports, process_id = _fork(token, content, [connection, *workers])
+                reports, process_id = _fork(content, [connection, *workers])
                 workers[reports] = (token, process_id)
             else:
                 for running, process_id in workers.values():
@@ -153,7 +154,7 @@ def _restore_tfx_files() -> None:
         importlib.reload(plugin)
 
 
-def _fork(token: str, job: Job, inherited: Sequence[Connection]) -> tuple[Connection, int]:
+def _fork(job: Job, inherited: Sequence[Connection]) -> tuple[Connection, int]:
     reports, far_end = multiprocessing.Pipe(duplex=False)
     process_id = os.fork()
     if process_id:
@@ -243,11 +244,9 @@ def _how_it_ended(status: int) -> str:
 def _kill(process_id: int, number: int) -> None:
     try:
         os.killpg(process_id, number)
-    except ProcessLookupError:
-        try:
-            os.kill(process_id, number)  # it has not made its group yet
-        except ProcessLookupError:
-            pass
+    except ProcessLookupError:  # it has not made its group yet, or is gone
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process_id, number)
 
 
 def _end(workers: dict[Connection, tuple[str, int]]) -> None:

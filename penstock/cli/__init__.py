@@ -1,0 +1,5 @@
+"""The command line: `penstock COMMAND`."""
+
+from penstock.cli.commands import main
+
+__all__ = ["main"]
