@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penstock.authoring.annotations import Input, Output, Resolved
-    from penstock.beam import BeamOptions
     from penstock.authoring.component import component
+    from penstock.authoring.pipeline import pipeline
+    from penstock.beam import BeamOptions
     from penstock.context import NodeContext
     from penstock.errors import PenstockError
     from penstock.ir import compile_pipeline
-    from penstock.authoring.pipeline import pipeline
     from penstock.runners.local import LocalRunner, RunResult
 
 __version__ = "0.1.0"

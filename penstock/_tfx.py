@@ -41,13 +41,14 @@ with _without_heavy_modules():
     from tfx.dsl.compiler import placeholder_utils
     from tfx.dsl.compiler.compiler import Compiler
     from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
-    from tfx.dsl.components.base.base_driver import BaseDriver as AuthoringDriver
     from tfx.dsl.components.base.base_component import BaseComponent
+    from tfx.dsl.components.base.base_driver import BaseDriver as AuthoringDriver
     from tfx.dsl.components.base.base_executor import BaseExecutor
     from tfx.dsl.components.base.base_node import BaseNode
     from tfx.dsl.components.base.executor_spec import BeamExecutorSpec, ExecutorClassSpec
     from tfx.dsl.components.common.importer import Importer
     from tfx.dsl.components.common.resolver import Resolver, ResolverStrategy
+    from tfx.dsl.context_managers.dsl_context_registry import new_registry as new_node_registry
     from tfx.dsl.input_resolution.strategies.latest_artifact_strategy import (
         LatestArtifactStrategy,
     )
@@ -55,14 +56,12 @@ with _without_heavy_modules():
         LatestBlessedModelStrategy,
     )
     from tfx.dsl.placeholder.placeholder import Placeholder
-    from tfx.dsl.context_managers.dsl_context_registry import new_registry as new_node_registry
-    from tfx.orchestration import metadata
+    from tfx.orchestration import data_types_utils, metadata
     from tfx.orchestration.data_types import RuntimeParameter
     from tfx.orchestration.pipeline import Pipeline
     from tfx.orchestration.pipeline import (
         enumerate_implicit_dependencies as enumerate_dependencies,
     )
-    from tfx.orchestration import data_types_utils
     from tfx.orchestration.portable import (
         data_types,
         execution_publish_utils,
@@ -83,12 +82,18 @@ with _without_heavy_modules():
         execution_result_pb2,
         pipeline_pb2,
     )
-    from tfx.types import artifact, artifact_utils, channel, standard_artifacts, system_executions, value_artifact
+    from tfx.types import (
+        artifact,
+        artifact_utils,
+        channel,
+        standard_artifacts,
+        system_executions,
+        value_artifact,
+    )
     from tfx.types.channel_utils import union
     from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
     from tfx.utils.import_utils import import_class_by_path
     from tfx.utils.topsort import InvalidDAGError
-
 
 
 def _says_something(record: logging.LogRecord) -> bool:

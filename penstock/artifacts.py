@@ -35,7 +35,7 @@ TransformGraph = _standard.TransformGraph
 TunerResults = _standard.TunerResults
 
 
-class Tables(Artifact):  # type: ignore[misc]  # TFX carries no types
+class Tables(_artifact.Artifact):
     """Tabular files (Parquet or CSV) in a folder, before they become examples."""
 
     TYPE_NAME = "Tables"

@@ -85,7 +85,7 @@ def run_parameters(ir: Any) -> dict[str, RunParameter]:
         has_default = parameter.HasField("default_value")
         default = _proto_value(parameter.default_value) if has_default else None
         if kind:
-            default = json.loads(default) if has_default else None
+            default = json.loads(default or "null")
         if name not in found or (has_default and not found[name].has_default):
             proto_type = _TYPES[kind] if kind else _PROTO_TYPES[parameter.type]
             found[name] = RunParameter(name, proto_type, default, has_default)
@@ -107,7 +107,11 @@ def bind(ir: Any, *, run_id: str, parameters: Mapping[str, Any]) -> Any:
     bound.CopyFrom(ir)
     for parameter in _runtime_parameters(bound):
         name, _, kind = parameter.name.partition("@")
-        if not kind and name in bindings and parameter.type == _tfx.pipeline_pb2.RuntimeParameter.DOUBLE:
+        if (
+            not kind
+            and name in bindings
+            and parameter.type == _tfx.pipeline_pb2.RuntimeParameter.DOUBLE
+        ):
             bindings[name] = float(bindings[name])
     _tfx.runtime_parameter_utils.substitute_runtime_parameter(bound, bindings)
     return bound

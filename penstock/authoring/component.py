@@ -9,9 +9,6 @@ from typing import Any, overload
 
 from penstock import _tfx
 from penstock.authoring import values
-from penstock.beam import BeamOptions
-from penstock.context import NodeContext
-from penstock.errors import ParameterError, WiringError, suggestion
 from penstock.authoring.interface import (
     Interface,
     Parameter,
@@ -20,6 +17,9 @@ from penstock.authoring.interface import (
     result_values,
     signature_without_injected,
 )
+from penstock.beam import BeamOptions
+from penstock.context import NodeContext
+from penstock.errors import ParameterError, WiringError, suggestion
 
 ResolveFunction = Callable[[dict[str, Any]], Mapping[str, Any]]
 AbsentOutputs = Callable[[dict[str, Any]], Collection[str]]
@@ -88,7 +88,7 @@ def _component_class(
     )
     spec = type(f"{name}Spec", (_tfx.ComponentSpec,), {**place, **_spec_fields(interface)})
     if system_type is not None:
-        spec.TYPE_ANNOTATION = _system_execution(system_type)  # type: ignore[attr-defined]
+        spec.TYPE_ANNOTATION = _system_execution(system_type)
     uses_beam = interface.beam_argument is not None
     executor_spec = (_tfx.BeamExecutorSpec if uses_beam else _tfx.ExecutorClassSpec)(executor)
     fields: dict[str, Any] = {
@@ -148,7 +148,7 @@ def _system_execution(system_type: str) -> type:
             f"system_type {system_type!r} is not known",
             hint=suggestion(system_type, SYSTEM_TYPES),
         )
-    return getattr(_tfx.system_executions, system_type.capitalize())  # type: ignore[no-any-return]
+    return getattr(_tfx.system_executions, system_type.capitalize())
 
 
 def _init(self: Any, *positional: Any, **given: Any) -> None:
@@ -173,7 +173,8 @@ def _init(self: Any, *positional: Any, **given: Any) -> None:
         for name, port in interface.all_outputs.items()
         if name not in absent
     }
-    type(self).__mro__[1].__init__(self, spec=type(self).SPEC_CLASS(**inputs, **parameters, **outputs))
+    base: Any = type(self).__mro__[1]
+    base.__init__(self, spec=type(self).SPEC_CLASS(**inputs, **parameters, **outputs))
     self.spec.outputs = OutputChannels(interface.name, self.spec.outputs)
 
 
@@ -279,7 +280,10 @@ def _channel(component_name: str, port: Port, given: Any) -> Any:
 
 
 def _channel_source(given: Any) -> str:
-    producer, key = getattr(given, "producer_component_id", None), getattr(given, "output_key", None)
+    producer, key = (
+        getattr(given, "producer_component_id", None),
+        getattr(given, "output_key", None),
+    )
     return f" from {producer}.outputs[{key!r}]" if producer and key else ""
 
 
@@ -367,7 +371,7 @@ def decode_parameters(interface: Interface, exec_properties: Mapping[str, Any]) 
     return decoded
 
 
-class FunctionExecutor(_tfx.BaseExecutor):  # type: ignore[misc]  # TFX carries no types
+class FunctionExecutor(_tfx.BaseExecutor):
     """Runs a component's function: the executor class that TFX finds by its path."""
 
     function: Callable[..., Any]
@@ -418,7 +422,7 @@ def _artifacts(port: Port, found: list[Any]) -> Any:
     return found[0] if found else None
 
 
-class ResolveDriver(_tfx.AuthoringDriver, _tfx.BaseDriver):  # type: ignore[misc]  # untyped TFX
+class ResolveDriver(_tfx.AuthoringDriver, _tfx.BaseDriver):
     """Computes a component's `Resolved` parameters: the driver class that TFX finds by its path."""
 
     resolve: ResolveFunction
@@ -443,7 +447,9 @@ class ResolveDriver(_tfx.AuthoringDriver, _tfx.BaseDriver):  # type: ignore[misc
                 continue
             field = output.exec_properties[name]
             if isinstance(recorded, bool) or not isinstance(recorded, (int, float)):
-                field.string_value = recorded if isinstance(recorded, str) else values.encode(recorded)
+                field.string_value = (
+                    recorded if isinstance(recorded, str) else values.encode(recorded)
+                )
             elif isinstance(recorded, int):
                 field.int_value = recorded
             else:

@@ -16,7 +16,7 @@ from penstock.context import NodeContext
 from penstock.errors import ComponentError
 
 # Scalar results become value artifacts of these types.
-VALUE_ARTIFACTS: Mapping[type, type] = {
+VALUE_ARTIFACTS: Mapping[type, Any] = {
     int: artifacts.Integer,
     float: artifacts.Float,
     str: artifacts.String,
@@ -36,7 +36,7 @@ class Port:
     """
 
     name: str
-    type: type
+    type: Any
     optional: bool = False
     many: bool = False
 
@@ -71,7 +71,7 @@ class Parameter:
             inspect.Parameter.empty,
         ):
             return None  # an explicit None must differ from "not given"
-        return bare  # type: ignore[no-any-return]
+        return bare
 
 
 @dataclass(frozen=True)
@@ -252,4 +252,3 @@ def signature_without_injected(
         if p.name in shown
     ]
     return inspect.Signature(parameters)
-

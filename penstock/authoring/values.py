@@ -25,7 +25,7 @@ PARAMETER_KEY = "$parameter"
 _UNION_TYPES = (typing.Union, types.UnionType)
 
 
-class PipelineParameter(_tfx.RuntimeParameter):  # type: ignore[misc]  # TFX carries no types
+class PipelineParameter(_tfx.RuntimeParameter):
     """A parameter of a pipeline where it stands for a value that is known only when a run starts.
 
     `type` is one of str, int, float and bool. It is a TFX RuntimeParameter, so TFX's own
@@ -223,9 +223,7 @@ def _convert_dataclass(value: Any, annotation: Any, where: str) -> Any:
             f"{where}: {describe(annotation)} has no field {unknown[0]!r}",
             hint=suggestion(unknown[0], hints, noun="field"),
         )
-    fields = {
-        name: convert(item, hints[name], f"{where}.{name}") for name, item in value.items()
-    }
+    fields = {name: convert(item, hints[name], f"{where}.{name}") for name, item in value.items()}
     required = [
         f.name
         for f in dataclasses.fields(annotation)

@@ -39,7 +39,9 @@ class BeamOptions:
         An engine is a module of the component's kernel functions. There are two, with the same
         functions and the same results: `in_process` and `on_beam`.
         """
-        return importlib.import_module(f"{package}.{'in_process' if self.in_process else 'on_beam'}")
+        return importlib.import_module(
+            f"{package}.{'in_process' if self.in_process else 'on_beam'}"
+        )
 
     def pipeline(self) -> Any:
         """Make the `beam.Pipeline` that these options describe."""

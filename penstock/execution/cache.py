@@ -67,7 +67,7 @@ def cache_key(
 
 
 def cached_outputs(store: Any, context_id: int) -> dict[str, list[Any]] | None:
-    """Return the outputs of the newest complete execution with a key, if all of them still exist."""
+    """Return the outputs of the newest complete execution with a key, if all still exist."""
     executions = [
         e
         for e in store.get_executions_by_context(context_id)

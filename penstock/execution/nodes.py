@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from penstock import _tfx, ir
+from penstock.errors import RunError
 from penstock.execution import staging
 from penstock.execution.cache import CODE_PROPERTY, cache_key, cached_outputs, code_fingerprint
-from penstock.errors import RunError
 
 _STATES = _tfx.metadata_store_pb2.Execution
 FAILED, CANCELED = _STATES.FAILED, _STATES.CANCELED
@@ -70,7 +70,7 @@ class Prepared:
 
     def invocation(self) -> bytes:
         """Serialize what the worker needs, as TFX's `ExecutionInvocation`."""
-        return self.info.to_proto().SerializeToString()  # type: ignore[no-any-return]
+        return self.info.to_proto().SerializeToString()
 
 
 def prepare(metadata: Any, pipeline: Any, node: Any) -> Prepared | Finished | Skipped:
@@ -85,7 +85,9 @@ def prepare(metadata: Any, pipeline: Any, node: Any) -> Prepared | Finished | Sk
     handler = _SYSTEM_NODES.get(node.node_info.type.name)
     if handler is not None:
         return _run_system_node(handler(), metadata, pipeline, node)
-    contexts = _tfx.context_lib.prepare_contexts(metadata_handle=metadata, node_contexts=node.contexts)
+    contexts = _tfx.context_lib.prepare_contexts(
+        metadata_handle=metadata, node_contexts=node.contexts
+    )
     parameters = _tfx.data_types_utils.build_parsed_value_dict(
         _tfx.inputs_utils.resolve_parameters_with_schema(node_parameters=node.parameters)
     )
@@ -270,7 +272,7 @@ def _dynamic_parameters(
         pipeline_run_id=pipeline.runtime_spec.pipeline_run_id.field_value.string_value,
     )
     resolution = _tfx.placeholder_utils.ResolutionContext(exec_info=info, executor_spec=executor)
-    return _tfx.inputs_utils.resolve_dynamic_parameters(  # type: ignore[no-any-return]
+    return _tfx.inputs_utils.resolve_dynamic_parameters(
         node_parameters=node.parameters, context=resolution
     )
 

@@ -29,7 +29,9 @@ class StagedOutput:
         return _move_prefix(uri, self.staging, self.final)
 
 
-def stage(outputs: Mapping[str, list[Any]], node_folder: str, execution_id: int) -> list[StagedOutput]:
+def stage(
+    outputs: Mapping[str, list[Any]], node_folder: str, execution_id: int
+) -> list[StagedOutput]:
     """Redirect artifacts that will stand in the node's own folder to a new staging folder.
 
     Artifacts elsewhere, as those that an executor or driver places itself, stay where they are.

@@ -18,7 +18,7 @@ def run_driver(invocation: bytes, spec: Any, metadata_connection: Any) -> bytes:
     info = _invocation(invocation)
     driver_class = _tfx.import_class_by_path(spec.class_path)
     driver = driver_class(_tfx.metadata.Metadata(metadata_connection))
-    return driver.run(info).SerializeToString()  # type: ignore[no-any-return]
+    return driver.run(info).SerializeToString()
 
 
 def run_executor(invocation: bytes, spec: Any, progress: Progress | None = None) -> bytes:
@@ -42,7 +42,7 @@ def run_executor(invocation: bytes, spec: Any, progress: Progress | None = None)
             f"node {info.pipeline_node.node_info.id} asks for a {kind}, which does not run here"
         )
     output = _tfx.run_with_executor(info, executor_class(context=context))
-    return output.SerializeToString()  # type: ignore[no-any-return]
+    return output.SerializeToString()
 
 
 def preloads(class_path: str | None) -> tuple[str, ...]:
@@ -63,7 +63,9 @@ def _invocation(serialized: bytes) -> Any:
     return _tfx.data_types.ExecutionInfo.from_proto(proto)
 
 
-def _context(info: Any, spec: Any, context_class: Any, progress: Progress | None, **more: Any) -> Any:
+def _context(
+    info: Any, spec: Any, context_class: Any, progress: Progress | None, **more: Any
+) -> Any:
     python = getattr(spec, "python_executor_spec", spec)
     context = context_class(
         extra_flags=list(python.extra_flags),
@@ -100,4 +102,4 @@ def _beam_context(info: Any, spec: Any, executor_class: type, progress: Progress
 def _run_container(info: Any, spec: Any) -> bytes:
     from tfx.orchestration.portable.docker_executor_operator import DockerExecutorOperator
 
-    return DockerExecutorOperator(spec).run_executor(info).SerializeToString()  # type: ignore[no-any-return]
+    return DockerExecutorOperator(spec).run_executor(info).SerializeToString()

@@ -1,0 +1,33 @@
+# Everything that the project needs is installed into this folder: uv below .uv, packages below .venv.
+UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
+PENSTOCK := .venv/bin/penstock
+SETUP := .venv/.setup-done
+
+.PHONY: setup demo test lint format clean
+
+setup: $(SETUP)
+
+.uv/bin/uv:
+	python3 -m venv .uv && .uv/bin/pip install --quiet uv
+
+$(SETUP): pyproject.toml setup.py setup.cfg uv.lock | $(filter .uv/bin/uv,$(UV))
+	$(UV) sync --frozen --all-extras --all-groups
+	touch $@
+
+demo: $(SETUP)  ## run the flights pipeline end to end
+	$(PENSTOCK) run flights
+
+test: $(SETUP)  ## run the whole test suite
+	.venv/bin/python -m pytest
+
+lint: $(SETUP)  ## check style and types
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy penstock components pipelines
+
+format: $(SETUP)  ## rewrite the sources in the project's style
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+clean:  ## remove what was installed and what runs have made
+	rm -rf .venv .uv .penstock serving
