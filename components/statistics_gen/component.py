@@ -8,8 +8,7 @@ from penstock import BeamOptions, Input, NodeContext, Output, component
 from penstock.artifacts import Examples, ExampleStatistics, Schema
 from penstock.components.schema_gen.schema_file import read_schema
 from penstock.components.statistics_gen.sampling import sample_rates
-from penstock.data.records import record_files
-from penstock.data.splits import encode_split_names, split_directory, split_names
+from penstock.data.splits import encode_split_names, split_files, split_names
 from penstock.errors import DataError
 
 
@@ -46,7 +45,7 @@ def StatisticsGen(
     rates = sample_rates(splits, stats_options_json, sample_rate, sample_rate_by_split)
     engine = beam.engine("penstock.components.statistics_gen")
     engine.generate_statistics(
-        {split: record_files(split_directory(examples.uri, split)) for split in splits},
+        {split: split_files(examples, split) for split in splits},
         statistics.uri,
         payload_format=examples.get_string_custom_property("payload_format") or "FORMAT_TF_EXAMPLE",
         schema=read_schema(schema.uri) if schema is not None else None,

@@ -11,6 +11,7 @@ from penstock.beam import BeamOptions
 from penstock.components.statistics_gen.options import reason_for_beam, statistics_options
 from penstock.components.statistics_gen.statistics_file import write_statistics
 from penstock.data.splits import split_directory
+from penstock.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 # Large enough for TFDV's vectorised kernels, small enough for a few megabytes a batch.
 BATCH_ROWS = 20_000
+
+# The payload formats of TFX that hold features; the others are records of a type unknown here.
+PAYLOAD_FORMATS = ("FORMAT_TF_EXAMPLE", "FORMAT_TF_SEQUENCE_EXAMPLE", "FORMAT_PARQUET")
 
 # The name that tfx_bsl and TFDV give to the sequence part of a tf.SequenceExample.
 _SEQUENCE_COLUMN = "##SEQUENCE##"
@@ -41,6 +45,7 @@ def generate_statistics(
     on Beam's local runner. Raises ParameterError on options that do not hold together and
     DataError on files that cannot be read.
     """
+    check_payload_format(payload_format)
     options = statistics_options(stats_options_json, schema)
     reason = reason_for_beam(options)
     if reason is not None:
@@ -64,6 +69,16 @@ def generate_statistics(
         batches = counted.watch(read_batches(files, payload_format))
         statistics = statistics_of_batches(sampled(batches, rate, split), options)
         write_statistics(statistics, split_directory(statistics_uri, split))
+
+
+def check_payload_format(payload_format: str) -> None:
+    """Raise DataError on a payload that has no features to describe."""
+    if payload_format not in PAYLOAD_FORMATS:
+        raise DataError(
+            f"Expected examples with the payload {', '.join(PAYLOAD_FORMATS)}, "
+            f"but it is {payload_format}",
+            hint="Write them as tf.Example with an example generator.",
+        )
 
 
 def read_batches(files: Sequence[str], payload_format: str) -> Iterator[pa.RecordBatch]:

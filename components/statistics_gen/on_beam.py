@@ -11,6 +11,7 @@ import pyarrow as pa
 import tensorflow_data_validation as tfdv
 
 from penstock.beam import BeamOptions
+from penstock.components.statistics_gen.in_process import check_payload_format, sampled
 from penstock.components.statistics_gen.options import statistics_options
 from penstock.components.statistics_gen.statistics_file import FILE_NAME
 from penstock.data.splits import split_directory
@@ -36,6 +37,7 @@ def generate_statistics(
 
     A sample is drawn row by row. Raises ParameterError on options that do not hold together.
     """
+    check_payload_format(payload_format)
     # The declared types of TFDV's lift do not hold under the checks of Beam 2.70 and later.
     beam = BeamOptions((*(beam.args if beam else ()), "--no_pipeline_type_check"))
     with beam.pipeline() as pipeline:
@@ -65,10 +67,8 @@ def _source(files: Sequence[str], payload_format: str) -> Any:
 
     if files[0].endswith(".parquet"):
         return _read_parquet(files)
-    record = {
-        "FORMAT_TF_EXAMPLE": tfxio.TFExampleRecord,
-        "FORMAT_TF_SEQUENCE_EXAMPLE": tfxio.TFSequenceExampleRecord,
-    }[payload_format]
+    sequence = payload_format == "FORMAT_TF_SEQUENCE_EXAMPLE"
+    record = tfxio.TFSequenceExampleRecord if sequence else tfxio.TFExampleRecord
     return record(file_pattern=list(files), telemetry_descriptors=_TELEMETRY).BeamSource()
 
 
@@ -90,6 +90,4 @@ def _parquet_batches(path: str) -> Iterator[pa.RecordBatch]:
 
 
 def _sampled(batch: pa.RecordBatch, rate: float) -> Iterator[pa.RecordBatch]:
-    from penstock.components.statistics_gen.in_process import sampled
-
     yield from sampled([batch], rate, str(os.urandom(8)))

@@ -1,22 +1,33 @@
 """Exact counts of distinct values, for the most frequent values and the number of unique ones.
 
-TFDV counts exactly on Beam and approximately (within 16,384 values) in memory; this counts
-exactly in memory, with Arrow, until a feature's distinct values outgrow it.
+TFDV counts exactly on Beam and approximately (beyond 16,384 values) in memory; this counts
+exactly in memory, with Arrow. A feature whose distinct values outgrow it goes on in sketches.
 """
 
 from __future__ import annotations
 
+import logging
+
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from tensorflow_data_validation import StatsOptions
+from tensorflow_data_validation import StatsOptions, constants
 from tensorflow_data_validation.arrow import arrow_util
 from tensorflow_data_validation.types import FeaturePath
 from tensorflow_data_validation.utils import schema_util, stats_util, top_k_uniques_stats_util
+from tensorflow_data_validation.utils.top_k_uniques_stats_util import FeatureValueCount
 from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx_bsl.arrow import array_util
+from tfx_bsl.sketches import KmvSketch, MisraGriesSketch
 
 # Rows of counts to gather before they are merged; merging costs one hash table.
 _MERGE_ROWS = 262_144
+
+# Memory for the distinct values of one feature, beyond which they are sketched.
+EXACT_BYTES = 256 << 20
+# The sizes that TFDV gives to its own sketches of values.
+_SKETCH_BUCKETS = 16_384
+_LARGE_STRING_BYTES = 1024
 
 Accumulator = dict[FeaturePath, "_Counts"]
 
@@ -69,6 +80,13 @@ class ExactValueCounts:
             distinct = counts.merge()
             if not distinct:
                 continue
+            if counts.sketched:
+                logging.getLogger(__name__).warning(
+                    "The distinct values of feature %s need more than %d MB: their number and "
+                    "the most frequent ones are approximate.",
+                    path,
+                    EXACT_BYTES >> 20,
+                )
             statistics.features.append(
                 top_k_uniques_stats_util.make_feature_stats_proto_topk_uniques(
                     feature_path=path,
@@ -104,13 +122,20 @@ class _Counts:
         self._merged: pa.Table | None = None
         self._pending: list[pa.Table] = []
         self._pending_rows = 0
+        self._sketches: _Sketches | None = None
+
+    @property
+    def sketched(self) -> bool:
+        """Whether the counts are approximate."""
+        return self._sketches is not None
 
     def add(self, values: pa.Array, weights: pa.Array | None) -> None:
+        """Count values, whose weights, if any, are in the same order."""
         if weights is None:
             counted = values.value_counts()
             table = pa.table({"value": counted.field(0), "count": counted.field(1)})
         else:
-            ones = pa.array([1], pa.int64()).take(pa.array([0] * len(values), pa.int64()))
+            ones = pa.array(np.ones(len(values), np.int64))
             table = pa.table({"value": values, "count": ones, "weight": weights})
         self._pending.append(table)
         self._pending_rows += table.num_rows
@@ -123,11 +148,22 @@ class _Counts:
         if self._pending:
             tables = [*([self._merged] if self._merged is not None else []), *self._pending]
             self._pending, self._pending_rows = [], 0
-            self._merged = _sum_by_value(pa.concat_tables(tables))
+            merged = _sum_by_value(pa.concat_tables(tables))
+            if self._sketches is None and merged.nbytes > EXACT_BYTES:
+                self._sketches = _Sketches(weighted="weight" in merged.column_names)
+            if self._sketches is None:
+                self._merged = merged
+            else:
+                self._sketches.add(merged)
+                self._merged = None
+        if self._sketches is not None:
+            return self._sketches.distinct()
         return self._merged.num_rows if self._merged is not None else 0
 
-    def top(self, by: str, rows: int) -> list[top_k_uniques_stats_util.FeatureValueCount]:
+    def top(self, by: str, rows: int) -> list[FeatureValueCount]:
         """Return the values with the largest counts or weights, larger values first in a tie."""
+        if self._sketches is not None:
+            return self._sketches.top(by)
         merged = self._merged
         if merged is None or by not in merged.column_names:
             return []
@@ -136,7 +172,38 @@ class _Counts:
             pc.select_k_unstable(merged, k=min(rows, merged.num_rows), sort_keys=order)
         )
         pairs = zip(top.column("value").to_pylist(), top.column(by).to_pylist(), strict=True)
-        return [top_k_uniques_stats_util.FeatureValueCount(value, count) for value, count in pairs]
+        return [FeatureValueCount(value, count) for value, count in pairs]
+
+
+class _Sketches:
+    """Approximate counts of a feature with more distinct values than memory should hold."""
+
+    def __init__(self, weighted: bool) -> None:
+        self._distinct = KmvSketch(_SKETCH_BUCKETS)
+        self._top = {
+            by: MisraGriesSketch(
+                num_buckets=_SKETCH_BUCKETS,
+                invalid_utf8_placeholder=constants.NON_UTF8_PLACEHOLDER,
+                large_string_threshold=_LARGE_STRING_BYTES,
+                large_string_placeholder=constants.LARGE_BYTES_PLACEHOLDER,
+            )
+            for by in (("count", "weight") if weighted else ("count",))
+        }
+
+    def add(self, merged: pa.Table) -> None:
+        values = merged.column("value").chunk(0)
+        self._distinct.AddValues(values)
+        for by, sketch in self._top.items():
+            sketch.AddValues(values, merged.column(by).cast(pa.float32()).combine_chunks())
+
+    def distinct(self) -> int:
+        return int(self._distinct.Estimate())
+
+    def top(self, by: str) -> list[FeatureValueCount]:
+        if by not in self._top:
+            return []
+        pairs = self._top[by].Estimate().to_pylist()
+        return [FeatureValueCount(pair["values"], pair["counts"]) for pair in pairs]
 
 
 def _sum_by_value(table: pa.Table) -> pa.Table:

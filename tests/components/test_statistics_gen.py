@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import os
@@ -12,7 +13,11 @@ import pyarrow as pa
 import pytest
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
+from penstock._tfx import channel as tfx_channel
+from penstock.artifacts import Examples, ExampleStatistics, Schema
 from penstock.beam import BeamOptions
+from penstock.components.schema_gen.schema_file import write_schema
+from penstock.components.statistics_gen.component import StatisticsGen
 from penstock.components.statistics_gen.options import statistics_options
 from penstock.components.statistics_gen.sampling import sample_rates
 from penstock.components.statistics_gen.statistics_file import example_count, read_statistics
@@ -326,6 +331,119 @@ def test_sequence_examples_have_their_sequence_features(tmp_path) -> None:
     )
     names = features_of(loaded(str(tmp_path), ["train"])["train"])
     assert any(name.startswith("##SEQUENCE##") for name in names)
+
+
+def test_values_beyond_memory_are_counted_approximately(examples, tmp_path, monkeypatch) -> None:
+    from penstock.components.statistics_gen import in_process, value_counts
+
+    monkeypatch.setattr(value_counts, "EXACT_BYTES", 100_000)
+    monkeypatch.setattr(value_counts, "_MERGE_ROWS", 1_000)
+    in_process.generate_statistics({"generated": examples["generated"]}, str(tmp_path))
+    features = features_of(loaded(str(tmp_path), ["generated"])["generated"])
+    assert features["identifier"].string_stats.unique == pytest.approx(30_000, rel=0.03)
+    assert features["word"].string_stats.unique == 6
+
+
+def test_sketches_keep_the_most_frequent_values(monkeypatch, caplog) -> None:
+    from penstock.components.statistics_gen import in_process, value_counts
+
+    monkeypatch.setattr(value_counts, "EXACT_BYTES", 1_000)
+    monkeypatch.setattr(value_counts, "_MERGE_ROWS", 1_000)
+    values = [["often"] if row % 4 == 0 else [f"value {row}"] for row in range(10_000)]
+    batches = [
+        pa.RecordBatch.from_arrays(
+            [pa.array(values[start : start + 1_000]), pa.array([[2.0]] * 1_000)],
+            ["value", "weight"],
+        )
+        for start in range(0, 10_000, 1_000)
+    ]
+    statistics = in_process.statistics_of_batches(
+        batches, statistics_options('{"weight_feature": "weight"}')
+    )
+    value = features_of(statistics.datasets[0])["value"].string_stats
+    assert value.top_values[0].value == "often"
+    assert value.top_values[0].frequency == 2_500
+    assert value.weighted_string_stats.top_values[0].frequency == 5_000
+    assert "feature value need more than" in caplog.text
+
+
+def test_statistics_of_parquet_are_those_of_the_same_rows(tmp_path, on_beam, in_process) -> None:
+    import pyarrow.parquet
+
+    from penstock.components.statistics_gen import in_process as engine
+    from penstock.components.statistics_gen import on_beam as beam_engine
+
+    rows = {name: values[:500] for name, values in generated_rows(500).items()}
+    del rows["always_missing"]
+    path = str(tmp_path / "data_parquet-00000-of-00001.parquet")
+    pyarrow.parquet.write_table(pa.table(rows), path)
+    write_serialized(str(tmp_path / "records"), "data_tfrecord", encode(rows))
+    records = record_files(str(tmp_path / "records"))
+    engine.generate_statistics({"records": records, "parquet": [path]}, str(tmp_path / "out"))
+    found = loaded(str(tmp_path / "out"), ["records", "parquet"])
+    beam_engine.generate_statistics({"parquet": [path]}, str(tmp_path / "beam"))
+    assert_same_statistics(found["records"], found["parquet"])
+    assert_same_statistics(found["parquet"], loaded(str(tmp_path / "beam"), ["parquet"])["parquet"])
+
+
+@pytest.mark.parametrize("engine", ["in_process", "on_beam"])
+def test_a_payload_without_features_is_refused(engine, tmp_path) -> None:
+    module = importlib.import_module(f"penstock.components.statistics_gen.{engine}")
+    with pytest.raises(DataError, match="but it is FORMAT_PROTO"):
+        module.generate_statistics({}, str(tmp_path), payload_format="FORMAT_PROTO")
+
+
+@pytest.fixture
+def taxi_artifact() -> Examples:
+    """TFX's taxi examples."""
+    artifact = Examples()
+    artifact.uri, artifact.split_names = str(TESTDATA / "csv_example_gen"), '["train", "eval"]'
+    artifact.span = 7
+    return artifact
+
+
+def test_the_artifact_has_tfxs_properties(taxi_artifact, tmp_path) -> None:
+    statistics = ExampleStatistics()
+    statistics.uri = str(tmp_path)
+    StatisticsGen.function(
+        examples=taxi_artifact,
+        statistics=statistics,
+        exclude_splits=["train"],
+        sample_rate_by_split={"eval": 0.5},
+    )
+    assert (statistics.split_names, statistics.span) == ('["eval"]', 7)
+    rates = statistics.get_json_value_custom_property("sample_rate_by_split")
+    assert json.loads(rates) == {"eval": 0.5}
+    assert not (tmp_path / "Split-train").exists()
+
+
+def test_a_schema_reaches_the_statistics(taxi_artifact, tmp_path) -> None:
+    schema, statistics = Schema(), ExampleStatistics()
+    schema.uri, statistics.uri = str(tmp_path / "schema"), str(tmp_path / "statistics")
+    payment = schema_pb2.Feature(name="payment_type", type=schema_pb2.BYTES)
+    payment.image_domain.SetInParent()
+    write_schema(schema_pb2.Schema(feature=[payment]), schema.uri)
+    StatisticsGen.function(
+        examples=taxi_artifact, statistics=statistics, schema=schema, exclude_splits=["train"]
+    )
+    found = features_of(loaded(statistics.uri, ["eval"])["eval"])["payment_type"]
+    assert found.type == statistics_pb2.FeatureNameStatistics.BYTES
+
+
+def test_the_component_says_when_no_split_is_left(taxi_artifact) -> None:
+    with pytest.raises(DataError, match="Take a split off exclude_splits"):
+        StatisticsGen.function(
+            examples=taxi_artifact,
+            statistics=ExampleStatistics(),
+            exclude_splits=["train", "eval"],
+        )
+
+
+def test_a_component_is_wired_like_tfxs() -> None:
+    channel = tfx_channel.Channel(type=Examples)
+    node = StatisticsGen(examples=channel, exclude_splits=["eval"]).with_id("statistics")
+    assert node.outputs["statistics"].type_name == "ExampleStatistics"
+    assert set(node.inputs) == {"examples"}
 
 
 def test_an_unknown_option_is_named_with_the_nearest_one() -> None:
