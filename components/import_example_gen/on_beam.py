@@ -1,0 +1,88 @@
+"""Records to splits of records, on Beam; the other ExampleGens write their splits with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import apache_beam as beam_sdk
+
+from penstock.beam import BeamOptions
+from penstock.data import examples, payload, records, splits
+from penstock.data.ingestion import Destination, keys_of
+from penstock.data.payload import PayloadFormat
+from penstock.data.spans import ResolvedInput
+from penstock.errors import ParameterError
+
+
+def generate_examples(
+    found: ResolvedInput,
+    to: Destination,
+    progress: Callable[..., None],  # noqa: ARG001  # a Beam runner shows its own
+    beam: BeamOptions,
+) -> None:
+    """Read the records of every input split, and write them to the splits they belong to."""
+    refuse_parquet("ImportExampleGen", to)
+    with beam.pipeline() as pipeline:
+        keyed = [
+            pipeline
+            | f"Files[{split.name}]" >> beam_sdk.Create(list(split.files))
+            | f"Spread[{split.name}]" >> beam_sdk.Reshuffle()
+            | f"Read[{split.name}]" >> beam_sdk.FlatMap(_read_file, split.name, to)
+            for split in found.splits
+        ]
+        keyed | "Flatten" >> beam_sdk.Flatten() | "Write" >> WriteSplits(to)
+
+
+def refuse_parquet(component: str, to: Destination) -> None:
+    """Raise ParameterError if Parquet is asked for, which only the engine in process writes."""
+    if to.payload_format is PayloadFormat.FORMAT_PARQUET:
+        raise ParameterError(
+            f"{component} writes FORMAT_PARQUET in process only, and a Beam runner is named",
+            hint="Leave --runner out of this node's Beam arguments.",
+        )
+
+
+def _read_file(path: str, input_split: str, to: Destination) -> Iterator[tuple[int, bytes]]:
+    position = to.split_names.index(input_split) if not to.buckets else 0
+    for record in records.read_serialized(path):
+        canonical, key = payload.canonical_and_key(record, to.payload_format, to.key_feature)
+        yield (splits.split_index(key, to.buckets) if to.buckets else position), canonical
+
+
+def split_rows(
+    batch: Any, input_split: str, to: Destination, null_as_empty: bool
+) -> Iterator[tuple[int, bytes]]:
+    """Return the rows of a record batch as tf.Examples, each with the position of its split."""
+    serialized = examples.encode(batch, null_as_empty=null_as_empty)
+    if not to.buckets:
+        position = to.split_names.index(input_split)
+        return ((position, record) for record in serialized)
+    keys = keys_of(batch, serialized, to, null_as_empty)
+    return (
+        (splits.split_index(key, to.buckets), record)
+        for key, record in zip(keys, serialized, strict=True)
+    )
+
+
+class WriteSplits(beam_sdk.PTransform):  # type: ignore[misc]  # Beam's classes carry no types
+    """Writes pairs of a split's position and a serialized record as sharded TFRecord files."""
+
+    def __init__(self, to: Destination) -> None:
+        super().__init__()
+        self.to = to
+
+    def expand(self, pairs: Any) -> None:
+        """Part the records by their splits, and write each part."""
+        parts = pairs | "Part" >> beam_sdk.Partition(
+            lambda pair, _: pair[0], len(self.to.split_names)
+        )
+        for name, part in zip(self.to.split_names, parts, strict=True):
+            prefix = os.path.join(splits.split_directory(self.to.uri, name), records.PREFIX)
+            (
+                part
+                | f"Records[{name}]" >> beam_sdk.Values()
+                | f"Spread[{name}]" >> beam_sdk.Reshuffle()
+                | f"Write[{name}]" >> beam_sdk.io.WriteToTFRecord(prefix, file_name_suffix=".gz")
+            )

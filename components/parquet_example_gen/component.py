@@ -1,0 +1,43 @@
+"""The component that reads Parquet files."""
+
+from __future__ import annotations
+
+from penstock import BeamOptions, NodeContext, Output, Resolved, component
+from penstock.artifacts import Examples
+from penstock.data import ingestion
+from penstock.data.payload import PayloadFormat
+from penstock.data.spans import RangeConfig
+from penstock.data.splits import InputConfig, OutputConfig
+
+
+@component(resolve=ingestion.resolve_parameters, system_type="process")
+def ParquetExampleGen(
+    examples: Output[Examples],
+    input_base: str,
+    input_config: InputConfig = InputConfig(),
+    output_config: OutputConfig | None = None,
+    range_config: RangeConfig | None = None,
+    columns: list[str] | None = None,
+    output_data_format: PayloadFormat = PayloadFormat.FORMAT_TF_EXAMPLE,
+    span: Resolved[int] = 0,
+    version: Resolved[int] | None = None,
+    input_fingerprint: Resolved[str] = "",
+    beam: BeamOptions = BeamOptions(),
+    context: NodeContext = NodeContext(),
+) -> None:
+    """Read Parquet files into examples.
+
+    The first five parameters are those of `CsvExampleGen`. `columns` names the columns to read;
+    all by default. Numbers, booleans, text, binary, dates and times, and lists of these become
+    features as `penstock.data.examples.encode` says; a null is a feature without a value.
+    `output_data_format` is FORMAT_TF_EXAMPLE or FORMAT_PARQUET.
+
+    Raises:
+      ParameterError: configurations do not fit each other.
+      DataError: files are missing, are not Parquet, or have different schemas.
+    """
+    to = ingestion.destination(examples.uri, input_config, output_config, output_data_format)
+    found = ingestion.input_of(input_base, input_config, range_config, span, version)
+    engine = beam.engine("penstock.components.parquet_example_gen")
+    engine.generate_examples(found, to, columns, context.progress, beam)
+    ingestion.describe(examples, to, span, version, input_fingerprint)

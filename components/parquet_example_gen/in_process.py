@@ -1,0 +1,25 @@
+"""Parquet files to splits of examples, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from penstock.data import parquet
+from penstock.data.ingestion import Destination, SplitsWriter, check_payload
+from penstock.data.spans import ResolvedInput
+
+
+def generate_examples(
+    found: ResolvedInput,
+    to: Destination,
+    columns: Sequence[str] | None,
+    progress: Callable[..., None],
+    beam: Any = None,  # noqa: ARG001  # the engine on Beam needs it
+) -> None:
+    """Read the files of every input split, and write their rows to the splits they belong to."""
+    check_payload("ParquetExampleGen", to)
+    with SplitsWriter(to, progress) as writer:
+        for split in found.splits:
+            for batch in parquet.read_parquet(split.files, columns=columns):
+                writer.write_batch(batch, split.name)

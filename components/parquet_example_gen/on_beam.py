@@ -1,0 +1,49 @@
+"""Parquet files to splits of examples, on Beam: a row group is the unit of work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import apache_beam as beam_sdk
+from penstock.components.import_example_gen.on_beam import WriteSplits, refuse_parquet, split_rows
+
+from penstock.beam import BeamOptions
+from penstock.data import parquet
+from penstock.data.ingestion import Destination, check_payload
+from penstock.data.spans import ResolvedInput
+
+
+def generate_examples(
+    found: ResolvedInput,
+    to: Destination,
+    columns: Sequence[str] | None,
+    progress: Callable[..., None],  # noqa: ARG001  # a Beam runner shows its own
+    beam: BeamOptions,
+) -> None:
+    """Read the files of every input split, and write their rows to the splits they belong to."""
+    check_payload("ParquetExampleGen", to)
+    refuse_parquet("ParquetExampleGen", to)
+    for split in found.splits:
+        parquet.common_schema(split.files)
+    groups = [
+        (split.name, path, group)
+        for split in found.splits
+        for path in split.files
+        for group in range(parquet.row_group_count(path))
+    ]
+    with beam.pipeline() as pipeline:
+        (
+            pipeline
+            | beam_sdk.Create(groups)
+            | beam_sdk.Reshuffle()
+            | "Read" >> beam_sdk.FlatMap(_read_group, to, columns)
+            | "Write" >> WriteSplits(to)
+        )
+
+
+def _read_group(
+    unit: tuple[str, str, int], to: Destination, columns: Sequence[str] | None
+) -> Iterator[tuple[int, bytes]]:
+    split, path, group = unit
+    for batch in parquet.read_file(path, columns=columns, row_groups=[group]):
+        yield from split_rows(batch, split, to, False)

@@ -1,0 +1,492 @@
+"""CSV files to Arrow record batches, in bounded memory.
+
+Types are those that TFX infers over the whole data: a column is int64 if all its cells are
+integers of 64 bits, float if all are numbers, and bytes otherwise; an empty cell is no value.
+Cells are read as text twice, once to infer and once to convert, by Arrow's reader; only what its
+number parser refuses, and Python's accepts (as ` 1` or `1_000`), takes a slower way.
+"""
+
+from __future__ import annotations
+
+import csv as python_csv
+import enum
+import gzip
+import io
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import IO, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as arrow_csv
+
+from penstock.errors import DataError, ParameterError, suggestion
+
+_INT64_LIMIT = 1 << 63
+_SCAN_BYTES = 1 << 20
+
+
+class ColumnType(enum.IntEnum):
+    """The type of a column; a column of cells of several types has the greatest of them."""
+
+    EMPTY = 0
+    INT = 1
+    FLOAT = 2
+    BYTES = 3
+
+
+_TYPE_NAMES = {
+    "int": ColumnType.INT,
+    "float": ColumnType.FLOAT,
+    "bytes": ColumnType.BYTES,
+    "string": ColumnType.BYTES,
+}
+ARROW_TYPES = {
+    ColumnType.EMPTY: pa.null(),
+    ColumnType.INT: pa.int64(),
+    ColumnType.FLOAT: pa.float32(),
+    ColumnType.BYTES: pa.large_binary(),
+}
+
+
+@dataclass(frozen=True)
+class CsvOptions:
+    """How CSV files are written.
+
+    `null_values` are the cells that mean no value; the empty cell always does. `column_types`
+    fixes the types of columns, as int, float, bytes or string; the others are inferred.
+    `missing_cells` says what a cell without a value becomes: "empty", as in TFX, is a feature with
+    an empty list; "absent" is a feature without a value, which statistics count as missing.
+    """
+
+    delimiter: str = ","
+    quote_char: str = '"'
+    null_values: tuple[str, ...] = ()
+    column_types: dict[str, str] = field(default_factory=dict)
+    encoding: str = "utf-8"
+    missing_cells: Literal["empty", "absent"] = "empty"
+    block_size: int = 1 << 20
+
+    def __post_init__(self) -> None:
+        if len(self.delimiter) != 1 or len(self.quote_char) != 1:
+            raise ParameterError(
+                "CsvOptions: delimiter and quote_char are single characters, got "
+                f"{self.delimiter!r} and {self.quote_char!r}"
+            )
+        for column, name in self.column_types.items():
+            if name not in _TYPE_NAMES:
+                raise ParameterError(
+                    f"CsvOptions.column_types: the type of {column!r} cannot be {name!r}",
+                    hint=suggestion(name, _TYPE_NAMES, noun="type"),
+                )
+
+
+@dataclass(frozen=True)
+class CsvColumns:
+    """The columns that CSV files have in common, in their order, and their types."""
+
+    names: tuple[str, ...]
+    types: tuple[ColumnType, ...]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema of the record batches."""
+        return pa.schema(
+            [(name, ARROW_TYPES[kind]) for name, kind in zip(self.names, self.types, strict=True)]
+        )
+
+
+def read_csv(paths: Sequence[str], options: CsvOptions = CsvOptions()) -> Iterator[pa.RecordBatch]:
+    """Read CSV files with a header, one after the other, as record batches of flat columns.
+
+    Raises:
+      DataError: see `infer_columns`.
+    """
+    columns = infer_columns(paths, options)
+    for path in paths:
+        yield from read_file(path, columns, options)
+
+
+def infer_columns(paths: Sequence[str], options: CsvOptions = CsvOptions()) -> CsvColumns:
+    """Read all files once to learn their columns and types.
+
+    Files may be gzip (`.gz`) or zip (`.zip`) archives of CSV files.
+
+    Raises:
+      DataError: a file is empty, headers differ, a row has too many or too few cells, or text is
+        not in the encoding; the error names file, line and column as far as they are known.
+    """
+    names = common_header(paths, options)
+    fixed = fixed_types(names, options)
+    types = [fixed.get(name, ColumnType.EMPTY) for name in names]
+    open_columns = [index for index, name in enumerate(names) if name not in fixed]
+    for path in paths:
+        for batch in _text_batches(path, names, options):
+            for index in open_columns:
+                types[index] = widened(types[index], batch.column(index))
+    return CsvColumns(names, tuple(types))
+
+
+def align_types(by_split: Mapping[str, CsvColumns]) -> dict[str, CsvColumns]:
+    """Give a column the same type in all splits or files; their columns may be different."""
+    greatest: dict[str, ColumnType] = {}
+    for columns in by_split.values():
+        for name, kind in zip(columns.names, columns.types, strict=True):
+            greatest[name] = max(kind, greatest.get(name, ColumnType.EMPTY))
+    return {
+        split: CsvColumns(columns.names, tuple(greatest[name] for name in columns.names))
+        for split, columns in by_split.items()
+    }
+
+
+def read_file(path: str, columns: CsvColumns, options: CsvOptions) -> Iterator[pa.RecordBatch]:
+    """Read one file whose columns are known, as record batches of flat columns.
+
+    Raises:
+      DataError: as in `infer_columns`, or a cell is not of the type of its column.
+    """
+    rows = 0
+    for batch in _text_batches(path, columns.names, options):
+        arrays = [
+            _converted(batch.column(index), kind, path, columns.names[index], rows)
+            for index, kind in enumerate(columns.types)
+        ]
+        rows += batch.num_rows
+        yield pa.RecordBatch.from_arrays(arrays, schema=columns.schema)
+
+
+def fixed_types(names: Sequence[str], options: CsvOptions) -> dict[str, ColumnType]:
+    """Return the types that the options fix, after checking their names."""
+    for column in options.column_types:
+        if column not in names:
+            raise ParameterError(
+                f"CsvOptions.column_types: the data have no column {column!r}",
+                hint=suggestion(column, names, noun="column"),
+            )
+    return {column: _TYPE_NAMES[name] for column, name in options.column_types.items()}
+
+
+def common_header(paths: Sequence[str], options: CsvOptions) -> tuple[str, ...]:
+    """Return the header that all files share.
+
+    Raises:
+      DataError: a file has no header, names a column twice, or has another header than the first.
+    """
+    first: tuple[str, ...] | None = None
+    for path in paths:
+        for member in _members(path):
+            header = _header(path, member, options)
+            if first is None:
+                first, first_path = header, _shown(path, member)
+            elif header != first:
+                raise _other_header(first, first_path, header, _shown(path, member))
+    if first is None:
+        raise DataError("there are no CSV files to read")
+    return first
+
+
+def _other_header(
+    first: tuple[str, ...], first_path: str, header: tuple[str, ...], path: str
+) -> DataError:
+    missing = [name for name in first if name not in header]
+    extra = [name for name in header if name not in first]
+    differences = []
+    if missing:
+        differences.append(f"without {', '.join(map(repr, missing))}")
+    if extra:
+        differences.append(f"with {', '.join(map(repr, extra))}")
+    shown = " and ".join(differences) or "with the same columns in another order"
+    return DataError(
+        f"all CSV files need the same header; this one is {shown}, compared with {first_path}",
+        path=path,
+        line=1,
+    )
+
+
+def _header(path: str, member: str | None, options: CsvOptions) -> tuple[str, ...]:
+    shown = _shown(path, member)
+    with _rows(path, member, options) as rows:
+        header = next((row for row in rows if row), None)
+    if header is None:
+        raise DataError(
+            "the CSV file is empty", path=shown, hint="Its first line must name the columns."
+        )
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise DataError(f"the header names {twice[0]!r} twice", path=shown, line=1)
+    unnamed = [index for index, name in enumerate(header, 1) if not name]
+    if unnamed:
+        raise DataError(
+            "the header has a column without a name", path=shown, line=1, column=unnamed[0]
+        )
+    return tuple(header)
+
+
+def widened(known: ColumnType, cells: pa.Array) -> ColumnType:
+    """Return the type of a column when these cells, as text, are added to it."""
+    if known is ColumnType.BYTES or cells.null_count == len(cells):
+        return known
+    if known <= ColumnType.INT and _integers(cells) is not None:
+        return ColumnType.INT
+    if _numbers(cells) is not None:
+        # Integers alone do not come here, unless there is an odd one among them.
+        return max(known, _slow_type(cells) if known <= ColumnType.INT else ColumnType.FLOAT)
+    return max(known, _slow_type(cells))
+
+
+def _integers(cells: pa.Array) -> pa.Array | None:
+    """Return cells as int64 if Arrow and Python both read them so."""
+    first = cells[0].as_py()
+    # A column of text fails here in no time; Arrow's error costs a thousand cells.
+    if first is not None and not first[-1:].isdecimal():
+        return None
+    try:
+        numbers = cells.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return None
+    # Arrow reads 0x10 as 16, Python does not.
+    return None if pc.any(pc.match_substring_regex(cells, "[xX]")).as_py() else numbers
+
+
+def _numbers(cells: pa.Array) -> pa.Array | None:
+    """Return cells as doubles if Arrow reads them so and none is a long integer."""
+    try:
+        numbers = cells.cast(pa.float64())
+    except pa.ArrowInvalid:
+        return None
+    values = np.asarray(numbers.drop_null())
+    # TFX takes integers beyond 64 bits for text; so large numbers are looked at one by one.
+    large = np.abs(values) >= _INT64_LIMIT
+    return None if bool(np.any(large & np.isfinite(values))) else numbers
+
+
+def _slow_type(cells: pa.Array) -> ColumnType:
+    kind = ColumnType.EMPTY
+    for text in cells.unique().to_pylist():
+        kind = max(kind, cell_type(text))
+        if kind is ColumnType.BYTES:
+            break
+    return kind
+
+
+def cell_type(text: str | None) -> ColumnType:
+    """Return the type of one cell, by the rules of TFX."""
+    if not text:
+        return ColumnType.EMPTY
+    # TFX looks at bytes, where digits of other scripts are no digits.
+    raw = text.encode()
+    try:
+        return ColumnType.INT if -_INT64_LIMIT <= int(raw) < _INT64_LIMIT else ColumnType.BYTES
+    except ValueError:
+        pass
+    try:
+        float(raw)
+    except ValueError:
+        return ColumnType.BYTES
+    return ColumnType.FLOAT
+
+
+def _converted(
+    cells: pa.Array, kind: ColumnType, path: str, column: str, first_row: int
+) -> pa.Array:
+    if kind is ColumnType.EMPTY:
+        return pa.nulls(len(cells))
+    if kind is ColumnType.BYTES:
+        return cells.cast(pa.large_binary())
+    if kind is ColumnType.INT:
+        numbers = _integers(cells)
+        return (
+            _parsed(cells, int, pa.int64(), path, column, first_row) if numbers is None else numbers
+        )
+    numbers = _float_cast(cells)
+    if numbers is None:
+        numbers = _parsed(cells, float, pa.float64(), path, column, first_row)
+    return numbers.cast(pa.float32(), safe=False)
+
+
+def _float_cast(cells: pa.Array) -> pa.Array | None:
+    try:
+        return cells.cast(pa.float64())
+    except pa.ArrowInvalid:
+        return None
+
+
+def _parsed(
+    cells: pa.Array,
+    parse: Callable[[bytes], int | float],
+    arrow_type: pa.DataType,
+    path: str,
+    column: str,
+    first_row: int,
+) -> pa.Array:
+    encoded = cells.dictionary_encode()
+    values: list[int | float | None] = []
+    for text in encoded.dictionary.to_pylist():
+        try:
+            values.append(None if text is None else parse(text.encode()))
+        except ValueError:
+            row = first_row + cells.to_pylist().index(text)
+            raise DataError(
+                f"expected {'an integer' if parse is int else 'a number'} in row {row + 1} of the "
+                f"data, got {text!r}",
+                path=path,
+                column=column,
+                hint="Correct the cell, list it in null_values, or change column_types.",
+            ) from None
+    try:
+        table = pa.array(values, arrow_type)
+    except (OverflowError, pa.ArrowInvalid) as error:
+        raise DataError(
+            f"an integer is beyond 64 bits: {error}", path=path, column=column
+        ) from error
+    return table.take(encoded.indices)
+
+
+def _text_batches(
+    path: str, names: tuple[str, ...], options: CsvOptions
+) -> Iterator[pa.RecordBatch]:
+    """Read one file with every cell as text, and null where it means no value."""
+    convert = arrow_csv.ConvertOptions(
+        column_types={name: pa.string() for name in names},
+        include_columns=list(names),
+        null_values=["", *options.null_values],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=True,
+    )
+    read = arrow_csv.ReadOptions(
+        block_size=options.block_size, encoding=options.encoding, use_threads=True
+    )
+    for member in _members(path):
+        parse = arrow_csv.ParseOptions(
+            delimiter=options.delimiter,
+            quote_char=options.quote_char,
+            # Following quotes over block borders costs; most files have none.
+            newlines_in_values=_has(path, member, options),
+        )
+        try:
+            with _opened(path, member) as file:
+                for batch in arrow_csv.open_csv(
+                    file, read_options=read, parse_options=parse, convert_options=convert
+                ):
+                    if batch.num_rows:
+                        yield batch
+        except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeError, EOFError, OSError) as error:
+            if _is_header_only(error):
+                continue
+            raise _located(path, member, names, options, error) from error
+
+
+def _is_header_only(error: Exception) -> bool:
+    return "Empty CSV file" in str(error)
+
+
+def _members(path: str) -> list[str | None]:
+    """Return the CSV files in a zip archive, or None for the file itself."""
+    if not path.endswith(".zip"):
+        return [None]
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if not _is_hidden(name)]
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DataError(f"cannot read the zip archive: {error}", path=path) from error
+    if not names:
+        raise DataError("the zip archive has no files", path=path)
+    return sorted(names)
+
+
+def _is_hidden(name: str) -> bool:
+    base = os.path.basename(name)
+    return name.startswith("__MACOSX/") or not base or base.startswith(".")
+
+
+def _shown(path: str, member: str | None) -> str:
+    return path if member is None else f"{path}!{member}"
+
+
+@contextmanager
+def _opened(path: str, member: str | None) -> Iterator[IO[bytes]]:
+    """Open the bytes of a CSV file, decompressed."""
+    if member is not None:
+        with zipfile.ZipFile(path) as archive, archive.open(member) as file:
+            yield file
+        return
+    opened: Any = gzip.open(path, "rb") if path.endswith(".gz") else open(path, "rb")  # noqa: SIM115
+    with opened as file:
+        yield file
+
+
+def _has(path: str, member: str | None, options: CsvOptions) -> bool:
+    """Whether a quote is anywhere in the file."""
+    quote = options.quote_char.encode(options.encoding.lower().replace("utf-16", "utf-16-le"))
+    with _opened(path, member) as file:
+        return any(quote in chunk for chunk in iter(lambda: file.read(_SCAN_BYTES), b""))
+
+
+@contextmanager
+def _rows(path: str, member: str | None, options: CsvOptions) -> Iterator[Any]:
+    """Read a file with Python's own reader, which knows lines; a byte order mark is skipped."""
+    encoding = "utf-8-sig" if options.encoding.lower() in ("utf-8", "utf8") else options.encoding
+    with _opened(path, member) as file:
+        text = io.TextIOWrapper(file, encoding, newline="")
+        yield python_csv.reader(text, delimiter=options.delimiter, quotechar=options.quote_char)
+
+
+def _located(
+    path: str, member: str | None, names: tuple[str, ...], options: CsvOptions, error: Exception
+) -> DataError:
+    """Find the line of what Arrow refuses, by reading the file again, slowly."""
+    shown = _shown(path, member)
+    if isinstance(error, (EOFError, OSError)) and not isinstance(error, pa.ArrowException):
+        return DataError(f"cannot read the CSV file: {error}", path=shown)
+    with _opened(path, member) as file:
+        bad = _undecodable(file, options)
+    if bad is not None:
+        line, column, reason = bad
+        return DataError(
+            f"text is not {options.encoding}: {reason}",
+            path=shown,
+            line=line,
+            column=names[column] if column < len(names) else None,
+            hint="Convert the file, or name its encoding in CsvOptions.encoding.",
+        )
+    with _rows(path, member, options) as rows:
+        line = 1
+        for row in rows:
+            if row and len(row) != len(names):
+                return DataError(
+                    f"expected {len(names)} cells, as in the header, got {len(row)}: "
+                    f"{_excerpt(options.delimiter.join(row))}",
+                    path=shown,
+                    line=line,
+                    hint="Quote cells that hold the delimiter, or set CsvOptions.delimiter.",
+                )
+            line = rows.line_num + 1
+    return DataError(f"cannot read the CSV file: {error}", path=shown)
+
+
+def _undecodable(file: IO[bytes], options: CsvOptions) -> tuple[int, int, str] | None:
+    """Return line, column and reason of the first text that is not in the encoding."""
+    if options.encoding.lower().replace("-", "").startswith(("utf16", "utf32")):
+        return None
+    for number, line in enumerate(file, 1):
+        try:
+            line.decode(options.encoding)
+        except UnicodeError as error:
+            position = error.start if isinstance(error, UnicodeDecodeError) else 0
+            before = line[:position].decode(options.encoding, "replace")
+            cells = next(
+                python_csv.reader(
+                    [before], delimiter=options.delimiter, quotechar=options.quote_char
+                ),
+                [],
+            )
+            return number, max(len(cells) - 1, 0), str(error)
+    return None
+
+
+def _excerpt(text: str) -> str:
+    return repr(text if len(text) <= 80 else f"{text[:77]}...")

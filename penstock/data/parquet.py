@@ -1,0 +1,191 @@
+"""Parquet files to Arrow record batches, and examples written as Parquet.
+
+Columns are numbers, booleans, text, binary, dates and times, or lists of these; how they become
+features is said in `penstock.data.examples.encode`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from penstock.data import examples
+from penstock.errors import DataError, suggestion
+
+
+def read_parquet(
+    paths: Sequence[str], batch_rows: int = 10_000, columns: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Read Parquet files that share a schema as record batches, one file after the other.
+
+    Raises:
+      DataError: a file is not Parquet, schemas differ, or a column has no place in a tf.Example.
+    """
+    common_schema(paths)
+    for path in paths:
+        yield from read_file(path, batch_rows, columns)
+
+
+def read_file(
+    path: str,
+    batch_rows: int = 10_000,
+    columns: Sequence[str] | None = None,
+    row_groups: Sequence[int] | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """Read one Parquet file, or some of its row groups, as record batches."""
+    file = _opened(path)
+    try:
+        names = file.schema_arrow.names
+        for column in columns or ():
+            if column not in names:
+                raise DataError(
+                    f"the Parquet file has no column {column!r}",
+                    path=path,
+                    hint=suggestion(column, names, noun="column"),
+                )
+        yield from file.iter_batches(
+            batch_size=batch_rows,
+            columns=None if columns is None else list(columns),
+            row_groups=None if row_groups is None else list(row_groups),
+        )
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"cannot read the Parquet file: {error}", path=path) from error
+
+
+def row_group_count(path: str) -> int:
+    """Return the number of row groups of a Parquet file."""
+    return int(_opened(path).metadata.num_row_groups)
+
+
+def common_schema(paths: Sequence[str]) -> pa.Schema:
+    """Return the schema that all files share.
+
+    Raises:
+      DataError: a file is not Parquet, has another schema than the first, or has a column of a
+        type that has no place in a tf.Example.
+    """
+    if not paths:
+        raise DataError("there are no Parquet files to read")
+    first = _opened(paths[0]).schema_arrow.remove_metadata()
+    for path in paths[1:]:
+        schema = _opened(path).schema_arrow.remove_metadata()
+        if not schema.equals(first):
+            raise DataError(
+                f"all Parquet files need the same schema; {_difference(first, schema)}, compared "
+                f"with {paths[0]}",
+                path=path,
+            )
+    empty = pa.RecordBatch.from_arrays(
+        [pa.array([], field.type) for field in first], names=first.names
+    )
+    try:
+        examples.to_feature_lists(empty)
+    except DataError as error:
+        error.path = paths[0]
+        raise
+    return first
+
+
+def _opened(path: str) -> Any:
+    try:
+        return pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"cannot read the Parquet file: {error}", path=path) from error
+
+
+def _difference(first: pa.Schema, other: pa.Schema) -> str:
+    for name in first.names:
+        if name not in other.names:
+            return f"this one has no column {name!r}"
+        expected, given = first.field(name).type, other.field(name).type
+        if expected != given:
+            return f"column {name!r} is {given} here and {expected} there"
+    extra = [name for name in other.names if name not in first.names]
+    if extra:
+        return f"this one has the column {extra[0]!r} more"
+    return "this one has its columns in another order or marks other columns as required"
+
+
+def read_example_batches(
+    path: str, batch_rows: int, schema: Any = None, columns: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Read a Parquet file of examples as tfx_bsl decodes tf.Examples: columns of feature lists.
+
+    `schema` is a `schema_pb2.Schema`; features that the file does not have are null.
+    """
+    wanted = [feature.name for feature in schema.feature] if schema is not None else None
+    if columns is not None:
+        kept = set(columns)
+        wanted = list(columns) if wanted is None else [name for name in wanted if name in kept]
+    names = _opened(path).schema_arrow.names
+    read = None if wanted is None else [name for name in wanted if name in names]
+    for batch in read_file(path, batch_rows, read):
+        lists = examples.to_feature_lists(batch)
+        yield lists if wanted is None else _with_schema(lists, wanted, schema)
+
+
+def _with_schema(batch: pa.RecordBatch, names: Sequence[str], schema: Any) -> pa.RecordBatch:
+    types = _feature_types(schema)
+    arrays = []
+    for name in names:
+        index = batch.schema.get_field_index(name)
+        array = batch.column(index) if index >= 0 else pa.nulls(batch.num_rows)
+        kind = types.get(name)
+        if kind is not None and pa.types.is_null(array.type):
+            array = pa.nulls(batch.num_rows, kind)
+        arrays.append(array)
+    return pa.RecordBatch.from_arrays(arrays, names=list(names))
+
+
+def _feature_types(schema: Any) -> dict[str, pa.DataType]:
+    if schema is None:
+        return {}
+    # Numbers of tensorflow_metadata's FeatureType.
+    kinds = {1: pa.large_binary(), 2: pa.int64(), 3: pa.float32()}
+    return {
+        feature.name: pa.large_list(kinds[feature.type])
+        for feature in schema.feature
+        if feature.type in kinds
+    }
+
+
+class ParquetWriter:
+    """Writes record batches of one schema to a Parquet file, in row groups of some size."""
+
+    def __init__(self, path: str | os.PathLike[str], schema: pa.Schema) -> None:
+        self.path = os.fspath(path)
+        self.schema = schema
+        self._writer = pq.ParquetWriter(self.path, schema, compression="snappy")
+        self._waiting: list[pa.RecordBatch] = []
+
+    def write(self, batch: pa.RecordBatch, group_rows: int = 100_000) -> None:
+        """Append a batch."""
+        self._waiting.append(batch)
+        if sum(waiting.num_rows for waiting in self._waiting) >= group_rows:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is left and close the file."""
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._writer.write_table(pa.Table.from_batches(self._waiting, self.schema))
+        self._waiting = []
+
+    def __enter__(self) -> ParquetWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

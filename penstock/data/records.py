@@ -1,0 +1,368 @@
+"""Files of records: TFRecord as TensorFlow frames it, and Parquet, read and written in bulk.
+
+A TFRecord is a length (8 bytes, little endian), the masked CRC-32C of these 8 bytes, the data,
+and the masked CRC-32C of the data. Files are compressed with gzip unless told otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import google_crc32c
+import numpy as np
+import pyarrow as pa
+
+from penstock.errors import DataError
+
+PREFIX = "data_tfrecord"
+PARQUET_PREFIX = "data_parquet"
+DEFAULT_BATCH_ROWS = 10_000
+
+_READ_BYTES = 1 << 20
+_WRITE_BYTES = 1 << 21
+_HEADER = struct.Struct("<QI")
+_MASK = 0xA282EAD8
+
+
+def masked_crc32c(data: bytes) -> int:
+    """Return the CRC-32C of data as TFRecord stores it."""
+    crc = google_crc32c.value(data)
+    return (((crc >> 15) | (crc << 17)) + _MASK) & 0xFFFFFFFF
+
+
+def frame_records(records: Sequence[bytes]) -> bytes:
+    """Return records framed, one after the other."""
+    count = len(records)
+    headers = np.empty(count, dtype=[("length", "<u8"), ("crc", "<u4")])
+    headers["length"] = lengths = np.fromiter(map(len, records), np.uint64, count)
+    known, inverse = np.unique(lengths, return_inverse=True)
+    length_crcs = [masked_crc32c(struct.pack("<Q", length)) for length in known.tolist()]
+    headers["crc"] = np.array(length_crcs, np.uint32)[inverse.reshape(-1)]
+    crcs = np.fromiter(map(google_crc32c.value, records), np.uint32, count)
+    footers = (((crcs >> 15) | (crcs << 17)) + np.uint32(_MASK)).astype("<u4")
+    parts: list[bytes] = [b""] * (3 * count)
+    parts[0::3] = _pieces(headers.tobytes(), 12)
+    parts[1::3] = records
+    parts[2::3] = _pieces(footers.tobytes(), 4)
+    return b"".join(parts)
+
+
+def _pieces(data: bytes, size: int) -> list[bytes]:
+    return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+class TFRecordWriter:
+    """Writes one TFRecord file, compressing in a thread of its own.
+
+    The file is gzip if its name ends in `.gz`. The same records give the same bytes.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, level: int = 1) -> None:
+        self.path = os.fspath(path)
+        self.count = 0
+        self._file: BinaryIO = open(self.path, "wb")  # noqa: SIM115  # closed by close()
+        gzip = self.path.endswith(".gz")
+        self._deflate = zlib.compressobj(level, zlib.DEFLATED, 31) if gzip else None
+        self._thread = ThreadPoolExecutor(1)
+        self._pending: list[Future[None]] = []
+        self._records: list[bytes] = []
+        self._size = 0
+
+    def write(self, record: bytes) -> None:
+        """Append one serialized record."""
+        self._records.append(record)
+        self._size += len(record)
+        if self._size >= _WRITE_BYTES:
+            self._flush()
+
+    def write_many(self, records: Sequence[bytes]) -> None:
+        """Append serialized records."""
+        self._records.extend(records)
+        self._size += sum(map(len, records))
+        if self._size >= _WRITE_BYTES:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is left and close the file."""
+        try:
+            self._flush()
+            for future in self._pending:
+                future.result()
+            if self._deflate is not None:
+                self._file.write(self._deflate.flush())
+        finally:
+            self._thread.shutdown()
+            self._file.close()
+
+    def _flush(self) -> None:
+        if not self._records:
+            return
+        framed = frame_records(self._records)
+        self.count += len(self._records)
+        self._records, self._size = [], 0
+        # At most two chunks wait, so that memory stays bounded when compression is the slower.
+        while len(self._pending) >= 2:
+            self._pending.pop(0).result()
+        self._pending.append(self._thread.submit(self._compress, framed))
+
+    def _compress(self, framed: bytes) -> None:
+        self._file.write(self._deflate.compress(framed) if self._deflate else framed)
+
+    def __enter__(self) -> TFRecordWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def shard_name(prefix: str, shard: int, shards: int, suffix: str = ".gz") -> str:
+    """Return the name of a shard as TFX and Beam write it: `prefix-00000-of-00001.gz`."""
+    return f"{prefix}-{shard:05d}-of-{shards:05d}{suffix}"
+
+
+def write_serialized(
+    directory: str, prefix: str, records: Iterable[bytes], shards: int = 1, suffix: str = ".gz"
+) -> list[str]:
+    """Write records to TFRecord files in a folder, in turns over the shards; return the files."""
+    os.makedirs(directory, exist_ok=True)
+    paths = [
+        os.path.join(directory, shard_name(prefix, shard, shards, suffix))
+        for shard in range(shards)
+    ]
+    with ExitStack() as stack:
+        writers = [stack.enter_context(TFRecordWriter(path)) for path in paths]
+        for index, record in enumerate(records):
+            writers[index % shards].write(record)
+    return paths
+
+
+def record_files(directory: str) -> list[str]:
+    """Return the data files of a split's folder, sorted; hidden and temporary files are not data.
+
+    Raises:
+      DataError: there is no such folder, or it holds no data files.
+    """
+    if not os.path.isdir(directory):
+        raise DataError("expected a folder of records, found none", path=directory)
+    files = sorted(
+        entry.path
+        for entry in os.scandir(directory)
+        if entry.is_file() and not entry.name.startswith((".", "_"))
+    )
+    if not files:
+        raise DataError("expected records, found an empty folder", path=directory)
+    return files
+
+
+def is_parquet(path: str) -> bool:
+    """Whether a file is Parquet, by its name."""
+    return path.endswith(".parquet")
+
+
+def read_serialized(paths: str | Iterable[str]) -> Iterator[bytes]:
+    """Read the records of TFRecord files one by one.
+
+    Raises:
+      DataError: a file is corrupt or truncated; the error names file, record and offset.
+    """
+    for path in [paths] if isinstance(paths, str) else paths:
+        for batch in read_serialized_batches(path):
+            yield from batch
+
+
+def read_serialized_batches(path: str) -> Iterator[list[bytes]]:
+    """Read the records of one TFRecord file in lists of about a megabyte of data."""
+    value = google_crc32c.value
+    rest, read, offset = b"", 0, 0
+    for chunk in _decompressed(path):
+        data = rest + chunk if rest else chunk
+        batch: list[bytes] = []
+        start, end = 0, len(data)
+        while start + 12 <= end:
+            length, length_crc = _HEADER.unpack_from(data, start)
+            stop = start + 16 + length
+            # The length's own checksum is looked at first: a wrong length could ask for anything.
+            if masked_crc32c(data[start : start + 8]) != length_crc:
+                raise _corrupt(path, "length", read + len(batch), offset + start)
+            if stop > end:
+                break
+            record = data[start + 12 : stop - 4]
+            crc = value(record)
+            masked = (((crc >> 15) | (crc << 17)) + _MASK) & 0xFFFFFFFF
+            if masked != int.from_bytes(data[stop - 4 : stop], "little"):
+                raise _corrupt(path, "data", read + len(batch), offset + start)
+            batch.append(record)
+            start = stop
+        rest = data[start:]
+        offset += start
+        read += len(batch)
+        if batch:
+            yield batch
+    if rest:
+        raise DataError(
+            f"TFRecord file is truncated: record {read} starts at byte {offset} of the "
+            "uncompressed data and does not end",
+            path=path,
+            hint="Write or copy the file again.",
+        )
+
+
+def _corrupt(path: str, part: str, record: int, offset: int) -> DataError:
+    return DataError(
+        f"TFRecord file is corrupt: the checksum of the {part} of record {record}, at byte "
+        f"{offset} of the uncompressed data, does not match",
+        path=path,
+        hint="Write or copy the file again, and check that it is a TFRecord file.",
+    )
+
+
+def _decompressed(path: str) -> Iterator[bytes]:
+    try:
+        file = open(path, "rb")  # noqa: SIM115  # entered below, where its errors are not caught
+    except OSError as error:
+        raise DataError(f"cannot read records: {error.strerror}", path=path) from error
+    with file:
+        head = file.read(12)
+        file.seek(0)
+        plain = len(head) == 12 and masked_crc32c(head[:8]) == _HEADER.unpack(head)[1]
+        if plain or not head.startswith(b"\x1f\x8b"):
+            yield from iter(lambda: file.read(_READ_BYTES), b"")
+        else:
+            yield from _inflated(path, file)
+
+
+def _inflated(path: str, file: BinaryIO) -> Iterator[bytes]:
+    inflate = zlib.decompressobj(31)
+    done = 0
+    while data := file.read(_READ_BYTES):
+        while data:
+            if inflate.eof:
+                inflate = zlib.decompressobj(31)
+            try:
+                chunk = inflate.decompress(data, 4 * _READ_BYTES)
+            except zlib.error as error:
+                raise DataError(
+                    f"gzip data are corrupt after byte {done} of the uncompressed data: {error}",
+                    path=path,
+                    hint="Write or copy the file again.",
+                ) from error
+            done += len(chunk)
+            data = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
+            if chunk:
+                yield chunk
+    if not inflate.eof:
+        raise DataError(
+            f"gzip data are truncated after byte {done} of the uncompressed data",
+            path=path,
+            hint="Write or copy the file again.",
+        )
+
+
+def read_record_batches(
+    paths: str | Iterable[str],
+    batch_rows: int = DEFAULT_BATCH_ROWS,
+    schema: Any = None,
+    columns: Sequence[str] | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """Read tf.Examples, in TFRecord or Parquet files, as Arrow record batches.
+
+    Columns are list arrays as tfx_bsl makes them: `large_list` of int64, float or large_binary; a
+    row without the feature is null, and a feature that a batch nowhere has is of Arrow's null
+    type. `schema` is a `schema_pb2.Schema`: it gives the columns, their order and their types.
+    `columns` reads these alone. Batches have `batch_rows` rows, but the last of a file may be
+    smaller.
+
+    Raises:
+      DataError: a file is corrupt, or a record is not a tf.Example.
+    """
+    for path in [paths] if isinstance(paths, str) else paths:
+        if is_parquet(path):
+            from penstock.data import parquet
+
+            yield from parquet.read_example_batches(path, batch_rows, schema, columns)
+        else:
+            yield from _decoded_batches(path, batch_rows, schema, columns)
+
+
+def _decoded_batches(
+    path: str, batch_rows: int, schema: Any, columns: Sequence[str] | None
+) -> Iterator[pa.RecordBatch]:
+    from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
+
+    decoder = ExamplesToRecordBatchDecoder(_pruned(schema, columns))
+    first = 0
+    for records in rebatch(read_serialized_batches(path), batch_rows):
+        try:
+            batch = decoder.DecodeBatch(records)
+        except (RuntimeError, ValueError) as error:
+            raise _not_an_example(path, first, records, decoder, error) from error
+        first += len(records)
+        yield select(batch, columns) if columns is not None and schema is None else batch
+
+
+def _pruned(schema: Any, columns: Sequence[str] | None) -> bytes | None:
+    if schema is None:
+        return None
+    if columns is None:
+        return bytes(schema.SerializeToString())
+    wanted = set(columns)
+    kept = type(schema)()
+    kept.CopyFrom(schema)
+    del kept.feature[:]
+    kept.feature.extend(feature for feature in schema.feature if feature.name in wanted)
+    return bytes(kept.SerializeToString())
+
+
+def _not_an_example(
+    path: str, first: int, records: list[bytes], decoder: Any, error: Exception
+) -> DataError:
+    reason = str(error).partition(": ")[2] or str(error)
+    for index, record in enumerate(records):
+        try:
+            decoder.DecodeBatch([record])
+        except (RuntimeError, ValueError) as single:
+            reason = str(single).partition(": ")[2] or str(single)
+            return DataError(
+                f"record {first + index} cannot be read as a tf.Example: {reason}", path=path
+            )
+    return DataError(
+        f"records {first} to {first + len(records) - 1} cannot be read as tf.Examples: {reason}",
+        path=path,
+    )
+
+
+def select(batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
+    """Return the named columns of a batch; one that the batch has not is of Arrow's null type."""
+    present = {name: index for index, name in enumerate(batch.schema.names)}
+    arrays = [
+        batch.column(present[name]) if name in present else pa.nulls(batch.num_rows)
+        for name in columns
+    ]
+    return pa.RecordBatch.from_arrays(arrays, names=list(columns))
+
+
+def rebatch(batches: Iterable[Sequence[bytes]], rows: int) -> Iterator[list[bytes]]:
+    """Cut lists of records to lists of `rows`; the last may be shorter."""
+    waiting: list[bytes] = []
+    for batch in batches:
+        waiting.extend(batch)
+        start = 0
+        while len(waiting) - start >= rows:
+            yield waiting[start : start + rows]
+            start += rows
+        if start:
+            waiting = waiting[start:]
+    if waiting:
+        yield waiting
