@@ -1,0 +1,36 @@
+"""What a folder of tables holds, as a number: the same for the same content, whatever its age."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from penstock.errors import DataError
+
+SUFFIXES = (".parquet", ".csv")
+
+
+def table_files(folder: str) -> list[Path]:
+    """Return the Parquet and CSV files below a folder, sorted.
+
+    Raises DataError where there is none.
+    """
+    found = sorted(p for p in Path(folder).rglob("*") if p.suffix in SUFFIXES and p.is_file())
+    if not found:
+        raise DataError(
+            "Expected Parquet or CSV files, found none"
+            if Path(folder).is_dir()
+            else "Expected a folder of Parquet or CSV files, but it does not exist",
+            path=folder,
+        )
+    return found
+
+
+def fingerprint(folder: str) -> str:
+    """Return a hash of the names and the content of a folder's tables."""
+    content = hashlib.sha256()
+    for path in table_files(folder):
+        content.update(str(path.relative_to(folder)).encode() + b"\0")
+        with path.open("rb") as file:
+            content.update(hashlib.file_digest(file, "sha256").digest())
+    return content.hexdigest()

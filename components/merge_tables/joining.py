@@ -1,0 +1,109 @@
+"""Two tables joined, row for row: a join adds columns and never rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from penstock.components.merge_tables.counts import JoinCounts
+from penstock.components.merge_tables.tables import Join, JoinKind
+from penstock.errors import DataError, suggestion
+
+_SHOWN_KEYS = 5
+
+
+class DuplicateKeysError(DataError):
+    """A join would multiply rows; `keys` are the key values that the right table has twice."""
+
+    def __init__(self, message: str, *, keys: list[dict[str, object]], hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.keys = keys
+
+
+def join_tables(left: pa.Table, right: pa.Table, join: Join) -> tuple[pa.Table, JoinCounts]:
+    """Return `left` with the columns of `right`, in the order of `left`, and the counts."""
+    name = join.table.name
+    _check_columns(left, right, join)
+    _check_unique(right, join)
+    index = _matching_rows(left, right, join.on)
+    matched = index >= 0
+    if join.kind is JoinKind.INNER:
+        left, index = left.filter(pa.array(matched)), index[matched]
+    take = pa.array(index, mask=index < 0)
+    joined = left
+    for column in right.column_names:
+        if column not in join.on:
+            joined = joined.append_column(
+                right.schema.field(column), right.column(column).combine_chunks().take(take)
+            )
+    found = int(matched.sum())
+    missing = len(matched) - found
+    counts = JoinCounts(name, join.kind.value, len(matched), found, missing, joined.num_rows)
+    return joined, counts
+
+
+def _check_columns(left: pa.Table, right: pa.Table, join: Join) -> None:
+    name = join.table.name
+    if not join.on:
+        raise DataError(f"The join with {name} names no columns to join on")
+    for key in join.on:
+        for side, table in (("the rows so far", left), (f"table {name}", right)):
+            if key not in table.column_names:
+                raise DataError(
+                    f"The join with {name} is on {key!r}, and {side} have no such column",
+                    hint=suggestion(key, table.column_names, noun="column"),
+                )
+        types = left.schema.field(key).type, right.schema.field(key).type
+        if types[0] != types[1]:
+            raise DataError(
+                f"The join with {name} is on {key!r}, which is {types[0]} on the left and "
+                f"{types[1]} in {name}"
+            )
+    both = [c for c in right.column_names if c in left.column_names and c not in join.on]
+    if both:
+        raise DataError(
+            f"The join with {name} would give two columns {both[0]!r}",
+            hint=f"Rename it in the table {name}: rename={{{both[0]!r}: '{name}_{both[0]}'}}.",
+        )
+
+
+def _check_unique(right: pa.Table, join: Join) -> None:
+    keys = _keys(right, join.on)
+    twice = keys[keys.duplicated(keep="first")].drop_duplicates()
+    if twice.empty:
+        return
+    values = [{str(k): v for k, v in row.items()} for row in twice.to_dict(orient="records")]
+    shown = "; ".join(
+        ", ".join(f"{k}={v!r}" for k, v in row.items()) for row in values[:_SHOWN_KEYS]
+    )
+    more = f" and {len(values) - _SHOWN_KEYS} more" if len(values) > _SHOWN_KEYS else ""
+    raise DuplicateKeysError(
+        f"The join with {join.table.name} would multiply rows: {len(values)} of its keys "
+        f"({', '.join(join.on)}) are there more than once: {shown}{more}",
+        keys=values,
+        hint="Add a column to the keys that tells them apart, or a drop rule that keeps one.",
+    )
+
+
+def _keys(table: pa.Table, on: tuple[str, ...]) -> pd.DataFrame:
+    """Return the rows whose key has no missing part; the index says which rows they are."""
+    present = np.ones(table.num_rows, dtype=bool)
+    for key in on:
+        present &= pc.is_valid(table.column(key)).to_numpy()
+    rows = np.flatnonzero(present)
+    # Without gaps pandas keeps every value as it is.
+    values = table.select(list(on)).take(pa.array(rows)).to_pandas()
+    values.index = rows
+    return values
+
+
+def _matching_rows(left: pa.Table, right: pa.Table, on: tuple[str, ...]) -> np.ndarray:
+    """Return for each row of `left` the row of `right` with its key, or -1."""
+    matches = np.full(left.num_rows, -1, dtype=np.int64)
+    left_keys, right_keys = _keys(left, on), _keys(right, on)
+    right_keys["(row)"] = right_keys.index
+    merged = left_keys.merge(right_keys, how="left", on=list(on), validate="many_to_one")
+    matches[left_keys.index] = merged["(row)"].fillna(-1).to_numpy(dtype=np.int64)
+    return matches
