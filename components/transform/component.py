@@ -102,7 +102,6 @@ def Transform(
         transform_splits=splits_config and splits_config.transform,
         force_tf_compat_v1=force_tf_compat_v1,
         custom_config=custom_config,
-        temporary_directory=context.temporary_directory,
         progress=context.progress,
         beam=beam,
     )

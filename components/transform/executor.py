@@ -43,7 +43,6 @@ def transform(
     transform_splits: Sequence[str] | None = None,
     force_tf_compat_v1: bool = False,
     custom_config: Mapping[str, Any] | None = None,
-    temporary_directory: str = "",
     progress: Callable[..., None] | None = None,
     beam: BeamOptions | None = None,
 ) -> None:
@@ -77,7 +76,6 @@ def transform(
         statistics=_statistics_directories(statistics_artifacts),
         payload_format=_payload_format(examples),
         force_tf_compat_v1=force_tf_compat_v1,
-        temporary_directory=temporary_directory,
         **({"progress": progress} if progress else {}),
     )
     engine = beam.engine("penstock.components.transform")

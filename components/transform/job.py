@@ -56,7 +56,6 @@ class Job:
     stats_options_updater_fn: Callable[..., Any] | None = None
     payload_format: str = "FORMAT_TF_EXAMPLE"
     force_tf_compat_v1: bool = False
-    temporary_directory: str = ""
     progress: Callable[..., None] = NodeContext().progress
 
     def tfxio(self) -> TFXIO:

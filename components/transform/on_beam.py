@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,7 +28,7 @@ def apply(job: Job, beam: BeamOptions) -> None:
 
     if job.examples_directory is None and job.statistics is None:
         return
-    temporary = os.path.join(job.temporary_directory or job.graph_directory, ".temp_path")
+    temporary = os.path.join(job.graph_directory, ".temp_path")
     results = _Results(job, temporary)
     context = tft_beam.Context(
         temp_dir=temporary,
@@ -37,6 +38,7 @@ def apply(job: Job, beam: BeamOptions) -> None:
     with beam.pipeline() as pipeline, context:
         results.build(pipeline)
     results.write_reports()
+    shutil.rmtree(temporary, ignore_errors=True)
 
 
 class _Results:

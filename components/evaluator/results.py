@@ -1,0 +1,210 @@
+"""Reading evaluations: metrics by slice, and which thresholds failed. Loads no TensorFlow."""
+
+from __future__ import annotations
+
+import glob
+import importlib
+import importlib.util
+import os
+import sys
+import types
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.data.records import read_serialized
+from penstock.errors import DataError
+
+OVERALL = "Overall"
+
+_PACKAGE = "tensorflow_model_analysis"
+_PROTOS = f"{_PACKAGE}.proto"
+
+
+@dataclass(frozen=True)
+class SliceMetric:
+    """A metric's value on a slice; `lower` and `upper` bound its confidence interval.
+
+    `slice` reads like `trip_start_hour:7`, crossed features joined by commas; all rows together
+    are the slice `Overall`. `model` is empty where one model alone is evaluated, `candidate` or
+    `baseline` otherwise, and a metric's name ends in `_diff` where its value is the candidate's
+    minus the baseline's.
+    """
+
+    slice: str
+    metric: str
+    value: float
+    lower: float | None = None
+    upper: float | None = None
+    model: str = ""
+
+
+def summarize(evaluation_uri: str) -> list[SliceMetric]:
+    """Return the metrics of a ModelEvaluation that are numbers, by slice as TFMA wrote them.
+
+    Raises DataError where there is no evaluation.
+    """
+    kind = _proto("metrics_for_slice_pb2").MetricsForSlice
+    return [
+        metric
+        for record in read_serialized(_files(evaluation_uri, "metrics"))
+        for metric in _slice_metrics(kind.FromString(record))
+    ]
+
+
+def _slice_metrics(metrics: Any) -> Iterator[SliceMetric]:
+    name = slice_name(metrics)
+    for pair in metrics.metric_keys_and_values:
+        value = _number(pair.value)
+        if value is None:
+            continue
+        interval = pair.confidence_interval if pair.HasField("confidence_interval") else None
+        yield SliceMetric(
+            slice=name,
+            metric=_metric_name(pair.key),
+            value=value,
+            lower=_number(interval.lower_bound) if interval else None,
+            upper=_number(interval.upper_bound) if interval else None,
+            model=pair.key.model_name,
+        )
+
+
+def read_validation(evaluation_uri: str) -> Any:
+    """Return TFMA's `ValidationResult` of a ModelEvaluation.
+
+    Raises DataError where there is none, or where the config had no thresholds.
+    """
+    kind = _proto("validation_result_pb2").ValidationResult
+    (record, *_) = read_serialized(_files(evaluation_uri, "validations"))
+    return kind.FromString(record)
+
+
+def validation_failures(evaluation_uri: str) -> list[str]:
+    """Return in words why a model is not blessed; empty where it is."""
+    result = read_validation(evaluation_uri)
+    failures = [
+        f"{_metric_name(failure.metric_key)} on {slice_name(validation)} is "
+        f"{_value_in_words(failure)}, and should be {threshold_in_words(failure.metric_threshold)}."
+        for validation in result.metric_validations_per_slice
+        for failure in validation.failures
+    ]
+    failures += [
+        f"There are no rows of the slice {_spec_in_words(spec)}, which has a threshold."
+        for spec in result.missing_slices
+    ]
+    failures += [
+        f"There are no rows of the cross slice {spec}, which has a threshold."
+        for spec in result.missing_cross_slices
+    ]
+    if result.missing_thresholds:
+        failures.append("The eval_config has no threshold that applies.")
+    return failures
+
+
+def slice_name(metrics: Any) -> str:
+    """Return the name of the slice, or of the two that are compared, of a metric's record."""
+    if metrics.HasField("cross_slice_key"):
+        keys = metrics.cross_slice_key
+        return f"{_slice(keys.baseline_slice_key)} against {_slice(keys.comparison_slice_key)}"
+    return _slice(metrics.slice_key)
+
+
+def _slice(key: Any) -> str:
+    features = []
+    for single in key.single_slice_keys:
+        kind = single.WhichOneof("kind")
+        value = getattr(single, kind) if kind else ""
+        text = value.decode(errors="replace") if isinstance(value, bytes) else value
+        features.append(f"{single.column}:{text}")
+    return ", ".join(features) or OVERALL
+
+
+def _metric_name(key: Any) -> str:
+    parts = [key.name]
+    if key.output_name:
+        parts.insert(0, key.output_name)
+    for field, value in key.sub_key.ListFields():
+        parts.append(f"{field.name}={value.value}")
+    return "/".join(parts) + ("_diff" if key.is_diff else "")
+
+
+def _number(value: Any) -> float | None:
+    kind = value.WhichOneof("type")
+    if kind == "double_value":
+        return float(value.double_value.value)
+    if kind == "bounded_value":
+        return float(value.bounded_value.value.value)
+    if kind == "t_distribution_value":
+        return float(value.t_distribution_value.unsampled_value.value)
+    return None
+
+
+def _value_in_words(failure: Any) -> str:
+    value = _number(failure.metric_value)
+    return failure.message or "no number" if value is None else f"{value:.6g}"
+
+
+def threshold_in_words(threshold: Any) -> str:
+    """Return what a `MetricThreshold` asks for, as "at least 0.7"."""
+    asked = []
+    if threshold.HasField("value_threshold"):
+        bounds = threshold.value_threshold
+        if bounds.HasField("lower_bound"):
+            asked.append(f"at least {bounds.lower_bound.value:.6g}")
+        if bounds.HasField("upper_bound"):
+            asked.append(f"at most {bounds.upper_bound.value:.6g}")
+    if threshold.HasField("change_threshold"):
+        change = threshold.change_threshold
+        lower_is_better = _proto("config_pb2").LOWER_IS_BETTER
+        side = "at most" if change.direction == lower_is_better else "at least"
+        if change.HasField("absolute"):
+            asked.append(f"{side} {change.absolute.value:.6g}")
+        if change.HasField("relative"):
+            asked.append(f"{side} {change.relative.value:.6g} times the baseline's value")
+    return " and ".join(asked) or "as its threshold asks"
+
+
+def _spec_in_words(spec: Any) -> str:
+    values = [f"{key}:{value}" for key, value in sorted(spec.feature_values.items())]
+    return ", ".join([*spec.feature_keys, *values]) or spec.slice_keys_sql or OVERALL
+
+
+def _files(evaluation_uri: str, what: str) -> Sequence[str]:
+    patterns = (f"{what}.tfrecord", f"{what}-*-of-*.tfrecord", what)
+    for pattern in patterns:
+        files = sorted(glob.glob(os.path.join(evaluation_uri, pattern)))
+        if files:
+            return files
+    raise DataError(
+        f"There are no {what} in this evaluation",
+        path=evaluation_uri,
+        hint="They are there only where the eval_config has thresholds."
+        if what == "validations"
+        else "Did the Evaluator end?",
+    )
+
+
+def _proto(name: str) -> Any:
+    with _without_library():
+        return importlib.import_module(f"{_PROTOS}.{name}")
+
+
+@contextmanager
+def _without_library() -> Iterator[None]:
+    """Let TFMA's protos be imported without TFMA, which imports TensorFlow."""
+    if _PACKAGE in sys.modules:
+        yield
+        return
+    spec = importlib.util.find_spec(_PACKAGE)
+    assert spec is not None
+    for name in (_PACKAGE, _PROTOS):
+        folders = spec.submodule_search_locations or []
+        stand_in = types.ModuleType(name)
+        stand_in.__path__ = [os.path.join(folder, *name.split(".")[1:]) for folder in folders]
+        sys.modules[name] = stand_in
+    try:
+        yield
+    finally:
+        for name in (_PACKAGE, _PROTOS):
+            del sys.modules[name]
