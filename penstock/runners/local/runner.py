@@ -125,6 +125,11 @@ class _Work:
     nursery: Nursery
     stopped: bool = False
 
+    @property
+    def token(self) -> str:
+        """The worker's name: a node's driver and its executor are different workers."""
+        return f"{self.job.kind} {self.prepared.node_id}"
+
 
 @dataclass
 class _Run:
@@ -261,7 +266,7 @@ class _Run:
         )
         nursery = self._nursery(self.preload if heavy else ())
         self.working[node_id] = _Work(prepared, job, nursery)
-        nursery.submit(node_id, job)
+        nursery.submit(self.working[node_id].token, job)
 
     def _receive(self, timeout: float) -> None:
         by_connection = {n.connection: n for n in self.nurseries.values()}
@@ -272,8 +277,11 @@ class _Run:
             except (EOFError, OSError):
                 self._nursery_died(nursery)
                 continue
-            for node_id, report in reports:
-                self._handle(node_id, report)
+            for token, report in reports:
+                for node_id, held in list(self.working.items()):
+                    # None has the token when a worker ends after its result.
+                    if held.token == token:
+                        self._handle(node_id, report)
 
     def _nursery_died(self, nursery: Nursery) -> None:
         for preload, known in list(self.nurseries.items()):
@@ -284,9 +292,7 @@ class _Run:
                 self._handle(node_id, Failed("the process that starts its workers was killed"))
 
     def _handle(self, node_id: str, report: Report) -> None:
-        held = self.working.get(node_id)
-        if held is None:
-            return  # the worker's end, after its result
+        held = self.working[node_id]
         view = self.views[node_id]
         if isinstance(report, Advanced):
             view.counts.update(report.counts)
@@ -366,7 +372,7 @@ class _Run:
         self.canceling = True
         deadline = time.monotonic() + _GRACE_SECONDS
         for node_id, held in self.working.items():
-            held.nursery.stop(node_id, number)
+            held.nursery.stop(held.token, number)
         try:
             while self.working and time.monotonic() < deadline:
                 self._receive(timeout=0.2)
@@ -374,7 +380,7 @@ class _Run:
         except KeyboardInterrupt:
             pass
         for node_id, held in list(self.working.items()):
-            held.nursery.stop(node_id, signal.SIGKILL)
+            held.nursery.stop(held.token, signal.SIGKILL)
 
 
 def log_tail(path: str, lines: int = _LOG_TAIL_LINES) -> str:
