@@ -16,10 +16,10 @@ def eval_config(minimum_auc: Any) -> dict[str, Any]:
     auc = {
         "class_name": "AUC",
         "threshold": {
-            "value_threshold": {"lower_bound": {"value": minimum_auc}},
+            "value_threshold": {"lower_bound": minimum_auc},
             "change_threshold": {
                 "direction": "HIGHER_IS_BETTER",
-                "absolute": {"value": -TOLERATED_LOSS},
+                "absolute": -TOLERATED_LOSS,
             },
         },
     }
@@ -29,7 +29,7 @@ def eval_config(minimum_auc: Any) -> dict[str, Any]:
         "slicing_specs": [{}, {"feature_keys": ["carrier"]}, {"feature_keys": ["origin"]}],
         "metrics_specs": [{"metrics": [auc, *({"class_name": name} for name in others)]}],
         "options": {
-            "compute_confidence_intervals": {"value": True},
+            "compute_confidence_intervals": True,
             "confidence_intervals": {"method": "JACKKNIFE"},
         },
     }
