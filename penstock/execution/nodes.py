@@ -231,7 +231,14 @@ def publish(
         executor_output=output,
     )
     _clean(prepared)
-    return Finished(prepared.execution_id, published or {})
+    typed = {
+        key: [
+            _tfx.artifact_utils.deserialize_artifact(a.artifact_type, a.mlmd_artifact)
+            for a in artifacts
+        ]
+        for key, artifacts in (published or {}).items()
+    }
+    return Finished(prepared.execution_id, typed)
 
 
 def give_up(metadata: Any, prepared: Prepared, state: int, reason: str = "") -> None:

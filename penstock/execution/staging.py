@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from penstock import _tfx
+
 
 @dataclass(frozen=True)
 class StagedOutput:
@@ -56,7 +58,7 @@ def make_folders(outputs: Mapping[str, list[Any]]) -> None:
     """Make the folder of every artifact; for a value artifact, the one that holds its file."""
     for artifacts in outputs.values():
         for artifact in artifacts:
-            is_file = hasattr(type(artifact), "VALUE_FILE") or hasattr(artifact, "read")
+            is_file = isinstance(artifact, _tfx.value_artifact.ValueArtifact)
             os.makedirs(os.path.dirname(artifact.uri) if is_file else artifact.uri, exist_ok=True)
 
 

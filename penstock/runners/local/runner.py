@@ -371,7 +371,7 @@ class _Run:
         number = signal.SIGKILL if self.canceling else signal.SIGTERM
         self.canceling = True
         deadline = time.monotonic() + _GRACE_SECONDS
-        for node_id, held in self.working.items():
+        for held in self.working.values():
             held.nursery.stop(held.token, number)
         try:
             while self.working and time.monotonic() < deadline:
@@ -379,7 +379,7 @@ class _Run:
                 self.display.refresh()
         except KeyboardInterrupt:
             pass
-        for node_id, held in list(self.working.items()):
+        for held in self.working.values():
             held.nursery.stop(held.token, signal.SIGKILL)
 
 

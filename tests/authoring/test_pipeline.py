@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import example_components as examples
+import pytest
+
+from penstock import pipeline
+from penstock.errors import PipelineError
+
+
+def build(definition):
+    return definition.build(pipeline_root="/nowhere")
+
+
+def test_parameters_come_from_the_signature():
+    found = {p.name: (p.type, p.default) for p in examples.training.parameters.values()}
+    assert found == {
+        "rows": (int, 3),
+        "steps": (int, 7),
+        "rate": (float, 0.25),
+        "verbose": (bool, False),
+    }
+
+
+def test_the_name_is_the_function_s_unless_it_is_given():
+    assert examples.training.name == "training"
+    assert pipeline(name="other")(lambda: None).name == "other"
+
+
+def test_nodes_that_returned_nodes_need_are_part_of_it():
+    @pipeline
+    def short():
+        made = examples.MakeExamples()
+        return examples.TrainModel(examples=made.outputs["examples"])
+
+    assert [node.id for node in build(short).components] == ["MakeExamples", "TrainModel"]
+
+
+def test_a_node_that_is_neither_returned_nor_used_is_an_error():
+    @pipeline
+    def forgetful():
+        examples.MakeExamples().with_id("forgotten")
+        return examples.MakeExamples()
+
+    with pytest.raises(PipelineError, match="makes the node 'forgotten' but neither returns"):
+        build(forgetful)
+
+
+def test_two_nodes_of_one_name_are_an_error_with_the_remedy():
+    @pipeline
+    def twins():
+        return [examples.MakeExamples(), examples.MakeExamples()]
+
+    with pytest.raises(PipelineError, match=r"two nodes 'MakeExamples'.*with_id"):
+        build(twins)
+
+
+def test_a_cycle_is_an_error():
+    @pipeline
+    def circle():
+        made = examples.MakeExamples()
+        trained = examples.TrainModel(examples=made.outputs["examples"])
+        made.add_upstream_node(trained)
+        return [made, trained]
+
+    with pytest.raises(PipelineError, match="its nodes form a cycle"):
+        build(circle)
+
+
+def test_an_output_in_place_of_a_node_is_an_error():
+    @pipeline
+    def wrong():
+        return [examples.MakeExamples().outputs["examples"]]
+
+    with pytest.raises(PipelineError, match="Return the nodes themselves, not their outputs"):
+        build(wrong)
+
+
+def test_a_parameter_without_a_type_is_an_error():
+    with pytest.raises(PipelineError, match="the parameter 'rows' has no type"):
+
+        @pipeline
+        def untyped(rows=3):
+            return []
+
+
+def test_a_default_of_another_type_is_an_error():
+    with pytest.raises(PipelineError, match="'rows' is int, but its default is '3'"):
+
+        @pipeline
+        def wrong(rows: int = "3"):  # type: ignore[assignment]
+            return []

@@ -1,0 +1,39 @@
+"""What all tests share. Components of tests live in tests/support, where worker processes find them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "support"))
+
+
+@pytest.fixture
+def run_pipeline(tmp_path: Path) -> Callable[..., Any]:
+    """Run a pipeline in a folder of the test's own, silently; failures come back as results."""
+    from penstock import LocalRunner
+    from penstock.runners.local.display import Silent
+
+    def run(pipeline: Any, *, parallelism: int = 2, cache: bool = True, **parameters: Any) -> Any:
+        runner = LocalRunner(
+            pipeline_root=str(tmp_path / "root"),
+            metadata=str(tmp_path / "metadata.sqlite"),
+            parallelism=parallelism,
+            display=Silent(),
+        )
+        return runner.run(pipeline, parameters=parameters, cache=cache, raise_on_failure=False)
+
+    return run
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Any:
+    """The metadata store that `run_pipeline` writes, read by the stock ml-metadata client."""
+    from penstock.metadata.store import connect, connection_config
+
+    with connect(connection_config(str(tmp_path / "metadata.sqlite"))) as metadata:
+        yield metadata.store

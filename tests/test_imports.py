@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import penstock
+
+HEAVY = ("tensorflow", "apache_beam", "kfp", "ml_metadata", "pandas", "tfx")
+
+
+def modules_after(statement: str) -> set[str]:
+    code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_importing_penstock_loads_nothing_heavy():
+    assert not modules_after("import penstock") & set(HEAVY)
+
+
+@pytest.mark.parametrize("name", ["flights", "penguins"])
+def test_defining_and_compiling_a_pipeline_loads_no_data_library(name):
+    loaded = modules_after(
+        "import penstock\n"
+        f"from penstock.pipelines.{name}.pipeline import {name}\n"
+        f"penstock.compile_pipeline({name}, pipeline_root='/tmp/nowhere')"
+    )
+    assert not loaded & {"tensorflow", "apache_beam", "kfp", "pandas", "tensorflow_transform"}
+
+
+def test_tensorflow_can_be_imported_after_tfx_was_loaded_without_it():
+    code = "import penstock._tfx, importlib.util, sys\n"
+    code += "assert 'tensorflow' not in sys.modules\n"
+    code += "assert importlib.util.find_spec('tensorflow') is not None"
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", penstock.__all__)
+def test_every_public_name_is_there(name):
+    assert getattr(penstock, name) is not None
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = penstock.nonsense
