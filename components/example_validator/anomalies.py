@@ -58,6 +58,9 @@ class AnomaliesError(DataError):
         super().__init__(message, hint=hint)
         self.anomalies = dict(anomalies)
 
+    def __str__(self) -> str:
+        return f"{self.message}\n\n{self.hint}" if self.hint else self.message
+
 
 def describe_anomalies(anomalies: anomalies_pb2.Anomalies) -> list[Anomaly]:
     """Return every anomaly of a split, the data set's first, then by feature.
@@ -120,15 +123,37 @@ def is_blessed(anomalies: anomalies_pb2.Anomalies) -> bool:
 
 def table_of(anomalies: Mapping[str, list[Anomaly]]) -> str:
     """Return a table for a log: a line for every anomaly of every split."""
-    rows = [("split", "feature", "severity", "anomaly", "description")]
-    for split, described in anomalies.items():
-        for anomaly in described:
-            row = (split, anomaly.feature or "(data set)", anomaly.severity, anomaly.short)
-            rows.append((*row, anomaly.long))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    rows = [
+        (split, anomaly.feature or "(data set)", anomaly.severity, anomaly.short, anomaly.long)
+        for split, described in anomalies.items()
+        for anomaly in described
+    ]
+    return _table(("split", "feature", "severity", "anomaly", "description"), rows)
+
+
+def table_of_measurements(measurements: Mapping[str, list[Measurement]]) -> str:
+    """Return a table for a log: a line for every measured drift and skew of every split."""
+    rows = [
+        (
+            split,
+            measured.feature,
+            measured.comparison,
+            measured.measure,
+            f"{measured.value:.4g}",
+            f"{measured.threshold:g}",
+        )
+        for split, measured_features in measurements.items()
+        for measured in measured_features
+    ]
+    return _table(("split", "feature", "comparison", "measure", "value", "threshold"), rows)
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [header, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]])
-        for row in rows
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
     )
 
 

@@ -80,7 +80,7 @@ def anomalies_found(described: dict[str, list[Anomaly]], schema_uri: str) -> Ano
     return AnomaliesError(
         f"Expected data that conforms to its schema, but found {count} "
         f"{'anomaly' if count == 1 else 'anomalies'} in {', '.join(splits)}:\n\n"
-        f"{table_of(described)}\n\n",
+        f"{table_of(described)}",
         anomalies=described,
         hint="If the data is wrong, fix it where it comes from and run again. If the data is "
         f"right, edit the schema ({schema_uri}), keep it with your code, and bring it in with "

@@ -10,6 +10,7 @@ from penstock.components.example_validator.anomalies import (
     describe_anomalies,
     describe_measurements,
     table_of,
+    table_of_measurements,
     write_anomalies,
 )
 from penstock.components.example_validator.comparators import compared_features, with_thresholds
@@ -65,12 +66,9 @@ def validate_splits(
 def report(found: Mapping[str, anomalies_pb2.Anomalies]) -> dict[str, list[Anomaly]]:
     """Print anomalies and measured drift and skew to the node's log; return the anomalies."""
     described = {split: describe_anomalies(anomalies) for split, anomalies in found.items()}
-    for split, anomalies in found.items():
-        for measured in describe_measurements(anomalies):
-            print(
-                f"{measured.comparison} in split {split!r}: {measured.feature} "
-                f"{measured.measure} {measured.value:.6g} (threshold {measured.threshold:g})"
-            )
+    measured = {split: describe_measurements(anomalies) for split, anomalies in found.items()}
+    if any(measured.values()):
+        print(table_of_measurements(measured), end="\n\n")
     if any(described.values()):
         print(table_of(described))
     else:

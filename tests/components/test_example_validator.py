@@ -263,6 +263,7 @@ def test_anomalies_can_stop_a_run(artifacts) -> None:
     text = str(caught.value)
     assert "found 1 anomaly in eval" in text
     assert "eval   company  ERROR     Unexpected string values" in text
+    assert "\n\nIf the data is wrong" in text
     assert f"edit the schema ({artifacts['schema'].uri})" in text
     assert [anomaly.feature for anomaly in caught.value.anomalies["eval"]] == ["company"]
 
@@ -287,6 +288,17 @@ def test_a_table_has_a_line_for_every_anomaly() -> None:
     header, line = table_of({"train": [anomaly], "eval": []}).splitlines()
     assert header.split() == ["split", "feature", "severity", "anomaly", "description"]
     assert line.startswith("train  (data set)  ERROR")
+
+
+def test_measured_drift_is_in_the_nodes_log(artifacts, capsys) -> None:
+    ExampleValidator.function(
+        **artifacts,
+        previous_statistics=artifacts["statistics"],
+        drift_thresholds={"fare": 0.25},
+    )
+    assert "train  fare     drift       JENSEN_SHANNON_DIVERGENCE  0      0.25" in (
+        capsys.readouterr().out
+    )
 
 
 def test_a_feature_with_two_reasons_is_there_twice() -> None:
