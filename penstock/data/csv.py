@@ -14,6 +14,7 @@ import gzip
 import io
 import os
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ from penstock.errors import DataError, ParameterError, suggestion
 
 _INT64_LIMIT = 1 << 63
 _SCAN_BYTES = 1 << 20
+# What gzip, zipfile and the file system raise; broken deflate data are zlib's.
+_READ_ERRORS = (EOFError, OSError, zipfile.BadZipFile, zlib.error)
 
 
 class ColumnType(enum.IntEnum):
@@ -209,8 +212,13 @@ def _other_header(
 
 def _header(path: str, member: str | None, options: CsvOptions) -> tuple[str, ...]:
     shown = _shown(path, member)
-    with _rows(path, member, options) as rows:
-        header = next((row for row in rows if row), None)
+    try:
+        with _rows(path, member, options) as rows:
+            header = next((row for row in rows if row), None)
+    except (*_READ_ERRORS, python_csv.Error) as error:
+        raise DataError(f"cannot read the CSV file: {error}", path=shown) from error
+    if header is not None and any(map(_is_escaped, header)):
+        raise _located(path, member, (), options, ValueError("undecodable header"))
     if header is None:
         raise DataError(
             "the CSV file is empty", path=shown, hint="Its first line must name the columns."
@@ -224,6 +232,11 @@ def _header(path: str, member: str | None, options: CsvOptions) -> tuple[str, ..
             "the header has a column without a name", path=shown, line=1, column=unnamed[0]
         )
     return tuple(header)
+
+
+def _is_escaped(name: str) -> bool:
+    """Whether undecodable bytes stand in a name, as `_rows` lets them through."""
+    return any("\udc80" <= character <= "\udcff" for character in name)
 
 
 def widened(known: ColumnType, cells: pa.Array) -> ColumnType:
@@ -365,7 +378,7 @@ def _text_batches(
             delimiter=options.delimiter,
             quote_char=options.quote_char,
             # Following quotes over block borders costs; most files have none.
-            newlines_in_values=_has(path, member, options),
+            newlines_in_values=_has_quotes(path, member, options),
         )
         try:
             with _opened(path, member) as file:
@@ -374,7 +387,7 @@ def _text_batches(
                 ):
                     if batch.num_rows:
                         yield batch
-        except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeError, EOFError, OSError) as error:
+        except (pa.ArrowException, UnicodeError, *_READ_ERRORS) as error:
             if _is_header_only(error):
                 continue
             raise _located(path, member, names, options, error) from error
@@ -419,19 +432,24 @@ def _opened(path: str, member: str | None) -> Iterator[IO[bytes]]:
         yield file
 
 
-def _has(path: str, member: str | None, options: CsvOptions) -> bool:
-    """Whether a quote is anywhere in the file."""
-    quote = options.quote_char.encode(options.encoding.lower().replace("utf-16", "utf-16-le"))
+def _has_quotes(path: str, member: str | None, options: CsvOptions) -> bool:
+    """Whether a quote may be in the file."""
+    if "16" in options.encoding or "32" in options.encoding:
+        return True
+    quote = options.quote_char.encode(options.encoding)
     with _opened(path, member) as file:
         return any(quote in chunk for chunk in iter(lambda: file.read(_SCAN_BYTES), b""))
 
 
 @contextmanager
 def _rows(path: str, member: str | None, options: CsvOptions) -> Iterator[Any]:
-    """Read a file with Python's own reader, which knows lines; a byte order mark is skipped."""
+    """Read a file with Python's own reader, which knows lines.
+
+    A byte order mark is skipped, and bytes that are not in the encoding are let through.
+    """
     encoding = "utf-8-sig" if options.encoding.lower() in ("utf-8", "utf8") else options.encoding
     with _opened(path, member) as file:
-        text = io.TextIOWrapper(file, encoding, newline="")
+        text = io.TextIOWrapper(file, encoding, errors="surrogateescape", newline="")
         yield python_csv.reader(text, delimiter=options.delimiter, quotechar=options.quote_char)
 
 
@@ -440,7 +458,7 @@ def _located(
 ) -> DataError:
     """Find the line of what Arrow refuses, by reading the file again, slowly."""
     shown = _shown(path, member)
-    if isinstance(error, (EOFError, OSError)) and not isinstance(error, pa.ArrowException):
+    if isinstance(error, _READ_ERRORS):
         return DataError(f"cannot read the CSV file: {error}", path=shown)
     with _opened(path, member) as file:
         bad = _undecodable(file, options)
@@ -453,19 +471,33 @@ def _located(
             column=names[column] if column < len(names) else None,
             hint="Convert the file, or name its encoding in CsvOptions.encoding.",
         )
+    ragged = _ragged_row(path, member, names, options)
+    if ragged is None:
+        return DataError(f"cannot read the CSV file: {error}", path=shown)
+    line, row = ragged
+    return DataError(
+        f"expected {len(names)} cells, as in the header, got {len(row)}: "
+        f"{_excerpt(options.delimiter.join(row))}",
+        path=shown,
+        line=line,
+        hint="Quote cells that hold the delimiter, or set CsvOptions.delimiter.",
+    )
+
+
+def _ragged_row(
+    path: str, member: str | None, names: tuple[str, ...], options: CsvOptions
+) -> tuple[int, list[str]] | None:
+    """Return the line and the cells of the first row that has too many or too few."""
+    line = 1
     with _rows(path, member, options) as rows:
-        line = 1
-        for row in rows:
-            if row and len(row) != len(names):
-                return DataError(
-                    f"expected {len(names)} cells, as in the header, got {len(row)}: "
-                    f"{_excerpt(options.delimiter.join(row))}",
-                    path=shown,
-                    line=line,
-                    hint="Quote cells that hold the delimiter, or set CsvOptions.delimiter.",
-                )
-            line = rows.line_num + 1
-    return DataError(f"cannot read the CSV file: {error}", path=shown)
+        try:
+            for row in rows:
+                if row and len(row) != len(names):
+                    return line, row
+                line = rows.line_num + 1
+        except python_csv.Error:
+            return None
+    return None
 
 
 def _undecodable(file: IO[bytes], options: CsvOptions) -> tuple[int, int, str] | None:

@@ -74,17 +74,24 @@ def _feature_list(array: pa.Array, name: str, null_as_empty: bool) -> pa.Array:
         array = array.dictionary_decode()
     if not _is_list(array.type):
         return _single_values(_feature_values(array, name), null_as_empty)
-    if pa.types.is_fixed_size_list(array.type):
-        array = array.cast(pa.list_(array.type.value_type))
-    offsets = np.asarray(array.offsets).astype(np.int64)
-    values = _feature_values(array.values[offsets[0] : offsets[-1]], name)
-    offsets, values = _without_nulls(offsets - offsets[0], values)
+    # Flattening leaves out what lies below nulls.
+    offsets = np.concatenate([[0], np.cumsum(_list_lengths(array))])
+    values = _feature_values(array.flatten(), name)
+    offsets, values = _without_nulls(offsets, values)
     return _list_array(offsets, values, array, null_as_empty)
 
 
 def _is_list(kind: pa.DataType) -> bool:
     types = pa.types
     return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+
+
+def _list_lengths(array: pa.Array) -> Any:
+    if pa.types.is_fixed_size_list(array.type):
+        lengths: Any = np.full(len(array), array.type.list_size)
+    else:
+        lengths = np.diff(np.asarray(array.offsets))
+    return lengths * np.asarray(array.is_valid()) if array.null_count else lengths
 
 
 def _single_values(values: pa.Array, null_as_empty: bool) -> pa.Array:

@@ -1,0 +1,157 @@
+import gzip
+import importlib.util
+import struct
+
+import google_crc32c
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penstock.data import examples, records
+from penstock.errors import DataError
+
+
+def numbered(count):
+    return [f"record {index}".encode() * (index % 7) for index in range(count)]
+
+
+def rows(values):
+    return pa.RecordBatch.from_arrays([pa.array(values)], ["x"])
+
+
+def test_masked_crc_is_that_of_the_specification():
+    crc = google_crc32c.value(b"abc")
+    rotated = ((crc >> 15) | (crc << 17)) & 0xFFFFFFFF
+    assert records.masked_crc32c(b"abc") == (rotated + 0xA282EAD8) % (1 << 32)
+
+
+def test_framing_is_that_of_the_specification():
+    framed = records.frame_records([b"abc"])
+    length = struct.pack("<Q", 3)
+    expected = length + struct.pack("<I", records.masked_crc32c(length))
+    assert framed == expected + b"abc" + struct.pack("<I", records.masked_crc32c(b"abc"))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.binary(max_size=200)), st.sampled_from([".gz", ""]), st.integers(1, 4))
+def test_what_is_written_is_read(tmp_path_factory, written, suffix, shards):
+    folder = str(tmp_path_factory.mktemp("records"))
+    paths = records.write_serialized(folder, "data", written, shards=shards, suffix=suffix)
+    assert records.record_files(folder) == paths
+    assert sorted(records.read_serialized(paths)) == sorted(written)
+
+
+def test_shards_are_named_as_in_tfx(tmp_path):
+    paths = records.write_serialized(str(tmp_path), "data_tfrecord", [b"a"], shards=2)
+    assert [path.rsplit("/", 1)[1] for path in paths] == [
+        "data_tfrecord-00000-of-00002.gz",
+        "data_tfrecord-00001-of-00002.gz",
+    ]
+
+
+def test_records_larger_than_a_chunk_are_read(tmp_path):
+    large = np.random.default_rng(0).bytes(3_000_000)
+    paths = records.write_serialized(str(tmp_path), "data", [b"a", large, b"", large[:7]])
+    assert list(records.read_serialized(paths)) == [b"a", large, b"", large[:7]]
+
+
+def test_the_same_records_give_the_same_file(tmp_path):
+    first, second = (
+        records.write_serialized(str(tmp_path / name), "data", numbered(50))[0] for name in "ab"
+    )
+    with open(first, "rb") as one, open(second, "rb") as other:
+        assert one.read() == other.read()
+
+
+def test_files_written_by_tfx_are_read():
+    package = importlib.util.find_spec("tfx").submodule_search_locations[0]
+    written = f"{package}/components/testdata/csv_example_gen"
+    rows = 0
+    for split in ("train", "eval"):
+        files = records.record_files(f"{written}/Split-{split}")
+        rows += sum(batch.num_rows for batch in records.read_record_batches(files))
+    assert rows == 15_000
+
+
+def test_gzip_files_of_several_members_are_read(tmp_path):
+    path = tmp_path / "data.gz"
+    parts = [gzip.compress(records.frame_records([record])) for record in (b"one", b"two")]
+    path.write_bytes(b"".join(parts))
+    assert list(records.read_serialized(str(path))) == [b"one", b"two"]
+
+
+def test_a_flipped_bit_is_reported_with_record_and_offset(tmp_path):
+    framed = bytearray(records.frame_records([b"aaaa", b"bbbb", b"cccc"]))
+    framed[20 + 13] ^= 1
+    path = tmp_path / "data"
+    path.write_bytes(framed)
+    with pytest.raises(DataError, match=r"checksum of the data of record 1, at byte 20 .*data\)"):
+        list(records.read_serialized(str(path)))
+
+
+def test_a_file_that_is_no_tfrecord_is_reported(tmp_path):
+    path = tmp_path / "data.csv"
+    path.write_text("a,b\n1,2\n3,4\n5,6\n")
+    with pytest.raises(DataError, match="checksum of the length of record 0, at byte 0"):
+        list(records.read_serialized(str(path)))
+
+
+def test_a_truncated_file_is_reported_with_record_and_offset(tmp_path):
+    path = tmp_path / "data"
+    path.write_bytes(records.frame_records([b"aaaa", b"bbbb"])[:-3])
+    with pytest.raises(DataError, match="truncated: record 1 starts at byte 20"):
+        list(records.read_serialized(str(path)))
+
+
+def test_truncated_gzip_is_reported(tmp_path):
+    path = tmp_path / "data.gz"
+    noise = np.random.default_rng(0).bytes(5000)
+    path.write_bytes(gzip.compress(records.frame_records([noise]))[:3000])
+    with pytest.raises(DataError, match="gzip data are truncated"):
+        list(records.read_serialized(str(path)))
+
+
+def test_a_missing_file_is_reported(tmp_path):
+    with pytest.raises(DataError, match=r"cannot read records: No such file .*none\.gz"):
+        list(records.read_serialized(str(tmp_path / "none.gz")))
+
+
+def test_an_empty_folder_has_no_records(tmp_path):
+    (tmp_path / ".hidden").touch()
+    with pytest.raises(DataError, match="found an empty folder"):
+        records.record_files(str(tmp_path))
+
+
+def test_batches_are_bounded(tmp_path):
+    paths = records.write_serialized(str(tmp_path), "data", examples.encode(rows(range(25))))
+    batches = records.read_record_batches(paths, batch_rows=10)
+    assert [batch.num_rows for batch in batches] == [10, 10, 5]
+
+
+def test_only_the_asked_columns_are_read(tmp_path):
+    batch = pa.RecordBatch.from_arrays([pa.array([1]), pa.array([2.0])], ["x", "y"])
+    paths = records.write_serialized(str(tmp_path), "data", examples.encode(batch))
+    (read,) = records.read_record_batches(paths, columns=["y", "z"])
+    assert read.to_pydict() == {"y": [[2.0]], "z": [None]}
+
+
+def test_a_schema_gives_the_types_of_features_that_are_missing(tmp_path):
+    from tensorflow_metadata.proto.v0 import schema_pb2
+
+    schema = schema_pb2.Schema()
+    schema.feature.add(name="x", type=schema_pb2.INT)
+    schema.feature.add(name="z", type=schema_pb2.FLOAT)
+    paths = records.write_serialized(str(tmp_path), "data", examples.encode(rows([1])))
+    (read,) = records.read_record_batches(paths, schema=schema)
+    assert read.schema.types == [pa.large_list(pa.int64()), pa.large_list(pa.float32())]
+    (pruned,) = records.read_record_batches(paths, schema=schema, columns=["z"])
+    assert pruned.schema.names == ["z"]
+
+
+def test_a_record_that_is_no_example_is_named(tmp_path):
+    good = examples.encode(rows([1, 2]))
+    paths = records.write_serialized(str(tmp_path), "data", [*good, b"\xff\xff", *good])
+    with pytest.raises(DataError, match=r"record 2 cannot be read as a tf\.Example"):
+        list(records.read_record_batches(paths))
