@@ -66,7 +66,7 @@ def split_rows(
     )
 
 
-class WriteSplits(beam_sdk.PTransform):  # type: ignore[misc]  # Beam's classes carry no types
+class WriteSplits(beam_sdk.PTransform):
     """Writes pairs of a split's position and a serialized record as sharded TFRecord files."""
 
     def __init__(self, to: Destination) -> None:

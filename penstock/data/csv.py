@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
 from penstock.errors import DataError, ParameterError, suggestion
+
+K = TypeVar("K")
 
 _INT64_LIMIT = 1 << 63
 _SCAN_BYTES = 1 << 20
@@ -134,7 +136,7 @@ def infer_columns(paths: Sequence[str], options: CsvOptions = CsvOptions()) -> C
     return CsvColumns(names, tuple(types))
 
 
-def align_types(by_split: Mapping[str, CsvColumns]) -> dict[str, CsvColumns]:
+def align_types(by_split: Mapping[K, CsvColumns]) -> dict[K, CsvColumns]:
     """Give a column the same type in all splits or files; their columns may be different."""
     greatest: dict[str, ColumnType] = {}
     for columns in by_split.values():
@@ -408,7 +410,7 @@ def _members(path: str) -> list[str | None]:
         raise DataError(f"cannot read the zip archive: {error}", path=path) from error
     if not names:
         raise DataError("the zip archive has no files", path=path)
-    return sorted(names)
+    return [*sorted(names)]
 
 
 def _is_hidden(name: str) -> bool:
