@@ -398,7 +398,7 @@ class FunctionExecutor(_tfx.BaseExecutor):
             arguments[interface.context_argument] = self._node_context()
         returned = type(self).function(**arguments)
         for key, value in result_values(interface, returned).items():
-            output_dict[key][0].value = value
+            _write_value(output_dict[key][0], value)
 
     def _node_context(self) -> NodeContext:
         context = self._context
@@ -414,6 +414,17 @@ class FunctionExecutor(_tfx.BaseExecutor):
         )
         progress = getattr(context, "progress", None)
         return NodeContext(**{**vars(made), "progress": progress}) if progress else made
+
+
+def _write_value(artifact: Any, value: Any) -> None:
+    encoded = artifact.encode(value)
+    if isinstance(encoded, str):
+        # TFX hands JSON text to a file opened for bytes, which only TensorFlow's files accept.
+        with open(artifact.uri, "wb") as file:
+            file.write(encoded.encode())
+        artifact.set_int_custom_property("__is_null__", 0)
+    else:
+        artifact.value = value
 
 
 def _artifacts(port: Port, found: list[Any]) -> Any:
