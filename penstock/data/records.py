@@ -19,6 +19,7 @@ import google_crc32c
 import numpy as np
 import pyarrow as pa
 
+from penstock.data import decoding
 from penstock.errors import DataError
 
 PREFIX = "data_tfrecord"
@@ -29,6 +30,12 @@ _READ_BYTES = 1 << 20
 _WRITE_BYTES = 1 << 21
 _HEADER = struct.Struct("<QI")
 _MASK = 0xA282EAD8
+# By the numbers of tensorflow_metadata's FeatureType: BYTES, INT and FLOAT.
+_SCHEMA_TYPES = {
+    1: pa.large_list(pa.large_binary()),
+    2: pa.large_list(pa.int64()),
+    3: pa.large_list(pa.float32()),
+}
 
 
 def masked_crc32c(data: bytes) -> int:
@@ -301,28 +308,61 @@ def _decoded_batches(
 ) -> Iterator[pa.RecordBatch]:
     from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
-    decoder = ExamplesToRecordBatchDecoder(_pruned(schema, columns))
-    first = 0
+    pruned = _pruned(schema, columns)
+    decoder = ExamplesToRecordBatchDecoder(None if pruned is None else pruned.SerializeToString())
+    first, alike = 0, True
     for records in rebatch(read_serialized_batches(path), batch_rows):
-        try:
-            batch = decoder.DecodeBatch(records)
-        except (RuntimeError, ValueError) as error:
-            raise _not_an_example(path, first, records, decoder, error) from error
+        batch = _decode_alike(records, pruned, columns) if alike else None
+        if batch is None:
+            alike = False
+            try:
+                batch = decoder.DecodeBatch(records)
+            except (RuntimeError, ValueError) as error:
+                raise _not_an_example(path, first, records, decoder, error) from error
         first += len(records)
         yield select(batch, columns) if columns is not None and schema is None else batch
 
 
-def _pruned(schema: Any, columns: Sequence[str] | None) -> bytes | None:
+def _decode_alike(
+    records: list[bytes], schema: Any, columns: Sequence[str] | None
+) -> pa.RecordBatch | None:
     if schema is None:
-        return None
-    if columns is None:
-        return bytes(schema.SerializeToString())
+        return decoding.decode_alike(records, columns)
+    names = [feature.name for feature in schema.feature]
+    batch = decoding.decode_alike(records, names)
+    return None if batch is None else with_schema(batch, schema)
+
+
+def with_schema(batch: pa.RecordBatch, schema: Any) -> pa.RecordBatch | None:
+    """Return the columns that a `schema_pb2.Schema` names, in its order and of its types.
+
+    A column without values is null in every row. None if a type is another, or not a plain one.
+    """
+    present = {name: index for index, name in enumerate(batch.schema.names)}
+    arrays = []
+    for feature in schema.feature:
+        kind = _SCHEMA_TYPES.get(feature.type)
+        if kind is None:
+            return None
+        index = present.get(feature.name)
+        array = pa.nulls(batch.num_rows) if index is None else batch.column(index)
+        if pa.types.is_null(array.type):
+            array = pa.nulls(batch.num_rows, kind)
+        if array.type != kind:
+            return None
+        arrays.append(array)
+    return pa.RecordBatch.from_arrays(arrays, names=[feature.name for feature in schema.feature])
+
+
+def _pruned(schema: Any, columns: Sequence[str] | None) -> Any:
+    if schema is None or columns is None:
+        return schema
     wanted = set(columns)
     kept = type(schema)()
     kept.CopyFrom(schema)
     del kept.feature[:]
     kept.feature.extend(feature for feature in schema.feature if feature.name in wanted)
-    return bytes(kept.SerializeToString())
+    return kept
 
 
 def _not_an_example(

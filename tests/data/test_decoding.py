@@ -1,0 +1,121 @@
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
+
+from penstock.data import examples, records
+from penstock.data.decoding import decode_alike
+from penstock.data.example_proto import example_class
+
+INTS = st.integers(-(1 << 63), (1 << 63) - 1)
+FLOATS = st.floats(width=32, allow_nan=False)
+# tfx_bsl ends a name at a NUL character.
+NAMES = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), min_size=1)
+
+
+def by_tfx_bsl(serialized, schema=None):
+    decoder = ExamplesToRecordBatchDecoder(schema and schema.SerializeToString())
+    return decoder.DecodeBatch(serialized)
+
+
+def columns(values, arrow_type, most):
+    rows = st.lists(st.none() | st.lists(values, max_size=most), min_size=6, max_size=6)
+    return rows.map(lambda row: pa.array(row, pa.list_(arrow_type)))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.dictionaries(
+        NAMES | st.just("n" * 200),
+        columns(INTS | st.integers(0, 300), pa.int64(), 4)
+        | columns(FLOATS, pa.float32(), 4)
+        | columns(st.binary(max_size=300), pa.binary(), 1)
+        | st.just(pa.nulls(6)),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_records_that_are_alike_are_decoded_as_by_tfx_bsl(arrays):
+    batch = pa.RecordBatch.from_arrays(list(arrays.values()), list(arrays))
+    serialized = examples.encode(batch)
+    decoded, expected = decode_alike(serialized), by_tfx_bsl(serialized)
+    assert decoded is not None
+    assert decoded.schema == expected.schema
+    assert decoded.equals(expected)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.binary(max_size=12), min_size=1, max_size=4), st.data())
+def test_any_bytes_are_decoded_as_by_tfx_bsl_or_not_at_all(changes, data):
+    batch = pa.RecordBatch.from_arrays(
+        [pa.array([300, 1, 2]), pa.array([0.5, 1, 2]), pa.array(["a", "bc", ""])], ["i", "f", "s"]
+    )
+    serialized = examples.encode(batch)
+    for change in changes:
+        row = data.draw(st.integers(0, 2))
+        at = data.draw(st.integers(0, len(serialized[row])))
+        cut = at + data.draw(st.integers(0, len(change)))
+        serialized[row] = serialized[row][:at] + change + serialized[row][cut:]
+    decoded = decode_alike(serialized)
+    if decoded is not None:
+        expected = by_tfx_bsl(serialized)
+        assert decoded.to_pydict().keys() == expected.to_pydict().keys()
+        assert str(decoded.to_pydict()) == str(expected.to_pydict())
+
+
+@pytest.mark.parametrize(
+    "batches",
+    [
+        [{"a": [1]}, {"b": [1]}],
+        [{"a": [1]}, {"a": [1], "b": [2]}],
+        [{"a": [["x", "y"]]}],
+    ],
+)
+def test_records_that_are_not_alike_are_left_to_tfx_bsl(batches, tmp_path):
+    serialized = [record for columns in batches for record in encode(columns)]
+    assert decode_alike(serialized) is None
+    paths = records.write_serialized(str(tmp_path), "data", serialized)
+    (read,) = records.read_record_batches(paths)
+    assert read.equals(by_tfx_bsl(serialized))
+
+
+def encode(columns):
+    arrays = [pa.array(values) for values in columns.values()]
+    return examples.encode(pa.RecordBatch.from_arrays(arrays, list(columns)))
+
+
+def test_kinds_that_change_from_record_to_record_are_not_alike():
+    assert decode_alike(encode({"a": [1]}) + encode({"a": [0.5]})) is None
+
+
+def test_no_records_are_not_alike():
+    assert decode_alike([]) is None
+
+
+def test_unpacked_numbers_are_left_to_tfx_bsl():
+    packed = encode({"a": [1]})[0]
+    unpacked = packed.replace(b"\x1a\x03\n\x01\x01", b"\x1a\x02\x08\x01")
+    unpacked = unpacked.replace(b"\x12\x05", b"\x12\x04").replace(b"\n\n", b"\n\t")
+    unpacked = unpacked.replace(b"\n\x0c", b"\n\x0b", 1)
+    assert example_class().FromString(unpacked) == example_class().FromString(packed)
+    assert decode_alike([unpacked]) is None
+
+
+def test_only_the_asked_columns_are_decoded():
+    decoded = decode_alike(encode({"a": [1], "b": [2], "c": [3]}), ["c", "a"])
+    assert decoded.to_pydict() == {"a": [[1]], "c": [[3]]}
+
+
+def test_a_schema_is_followed_as_by_tfx_bsl(tmp_path):
+    schema = schema_pb2.Schema()
+    for name, kind in (("z", schema_pb2.FLOAT), ("b", schema_pb2.BYTES), ("a", schema_pb2.INT)):
+        schema.feature.add(name=name, type=kind)
+    serialized = encode({"a": [1, None], "b": [None, "x"], "c": [1, 2]})
+    assert decode_alike(serialized) is not None
+    paths = records.write_serialized(str(tmp_path), "data", serialized)
+    (read,) = records.read_record_batches(paths, schema=schema)
+    expected = by_tfx_bsl(serialized, schema)
+    assert read.schema == expected.schema
+    assert read.equals(expected)
