@@ -37,9 +37,7 @@ def main() -> NoReturn:
     """Run the command line and exit: 0 it worked, 1 the run failed, 2 the request was wrong."""
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # TFX reports through exceptions too
     try:
-        penstock.main(standalone_mode=False)
-    except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
+        code = penstock.main(standalone_mode=False)
     except click.Abort:
         sys.exit(INTERRUPTED)
     except click.ClickException as error:
@@ -49,7 +47,7 @@ def main() -> NoReturn:
         click.secho("error: ", fg="red", bold=True, nl=False, err=True)
         click.echo(str(error), err=True)
         sys.exit(WRONG_REQUEST)
-    sys.exit(0)
+    sys.exit(code or 0)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

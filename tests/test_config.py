@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import pytest
+
+from penstock.config import Profile, find_config, read_config, resolve_environment
+from penstock.errors import ConfigError
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text: str):
+        path = tmp_path / "penstock.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+FULL = """
+default_profile = "nightly"
+
+[pipelines]
+taxi = "taxi.py:taxi"
+
+[profiles.nightly]
+pipeline_root = "artifacts"
+metadata = "mysql://me:${env:STORE_PASSWORD}@db.example/mlmd"
+beam_args = ["--runner=DirectRunner"]
+parallelism = 3
+
+[profiles.nightly.parameters.taxi]
+steps = 5
+"""
+
+
+def test_a_profile_has_what_the_file_says(write, tmp_path):
+    profile = read_config(write(FULL)).profile()
+    assert profile == Profile(
+        name="nightly",
+        pipeline_root=str(tmp_path / "artifacts"),
+        metadata="mysql://me:${env:STORE_PASSWORD}@db.example/mlmd",
+        beam_args=("--runner=DirectRunner",),
+        parallelism=3,
+        parameters={"taxi": {"steps": 5}},
+    )
+
+
+def test_a_secret_is_read_from_the_environment_when_it_is_used(write, monkeypatch):
+    profile = read_config(write(FULL)).profile()
+    monkeypatch.setenv("STORE_PASSWORD", "s3cret")
+    assert profile.metadata_address() == "mysql://me:s3cret@db.example/mlmd"
+
+
+def test_an_environment_variable_that_is_not_set_is_named(monkeypatch):
+    monkeypatch.delenv("NOT_THERE", raising=False)
+    with pytest.raises(ConfigError, match="the environment variable NOT_THERE is not set"):
+        resolve_environment("${env:NOT_THERE}")
+
+
+def test_a_password_in_the_file_is_refused_and_not_repeated(write):
+    path = write('[profiles.a]\nmetadata = "mysql://me:hunter2@db/mlmd"')
+    with pytest.raises(ConfigError, match=r"profiles.a.metadata.*write \$\{env:NAME\}") as caught:
+        read_config(path)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[pipeline]", "the key 'pipeline' is not known.*Did you mean 'pipelines'"),
+        ("[profiles.a]\npipeline_rot = 'x'", "profiles.a.*Did you mean 'pipeline_root'"),
+        ("[profiles.a]\nparallelism = 'two'", "expected int, got 'two' .*profiles.a.parallelism"),
+        ("[profiles.a]\nparallelism = 0", "expected 1 or more, got 0"),
+        ("[profiles.a]\nbeam_args = '--x'", "expected list, got '--x'"),
+        ("[pipelines]\na = 'taxi'", "expected file:function or module:function, got 'taxi'"),
+        ("default_profile = 'b'", "there is no profile 'b'"),
+        ("a = ", "cannot be read as TOML"),
+    ],
+)
+def test_a_mistake_in_the_file_is_told_with_its_place(write, text, message):
+    path = write(text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        read_config(path)
+    assert str(path) in str(caught.value)
+
+
+def test_the_nearest_file_above_counts(write, tmp_path):
+    path = write(FULL)
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    assert find_config(below) == path
+
+
+def test_without_a_file_there_are_the_examples():
+    assert set(read_config(None).pipelines) == {"flights", "penguins"}
+
+
+def test_a_pipeline_is_imported_from_its_file(write, tmp_path):
+    (tmp_path / "taxi.py").write_text(
+        "from penstock import pipeline\n@pipeline\ndef taxi(steps: int = 1):\n    return []\n"
+    )
+    assert read_config(write(FULL)).load_pipeline("taxi").name == "taxi"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("taxy", "there is no pipeline 'taxy'.*Did you mean 'taxi'"),
+        ("taxi", "there is no file .*taxi.py"),
+        ("os.path:joyn", "os.path has no 'joyn'. Did you mean 'join'"),
+        ("not_a_module:x", "not_a_module does not import"),
+    ],
+)
+def test_a_pipeline_that_cannot_be_found_is_told_with_what_there_is(write, name, message):
+    with pytest.raises(ConfigError, match=message):
+        read_config(write(FULL)).load_pipeline(name)
