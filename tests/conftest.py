@@ -1,4 +1,4 @@
-"""What all tests share. Components of tests live in tests/support, where worker processes find them."""
+"""What all tests share. Their components are in tests/support, where worker processes find them."""
 
 from __future__ import annotations
 

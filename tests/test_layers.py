@@ -1,4 +1,4 @@
-"""Dependencies point one way. Read from the sources, whether or not an import is inside a function."""
+"""Dependencies point one way, also those of imports inside functions."""
 
 from __future__ import annotations
 
@@ -61,9 +61,7 @@ def test_the_sdk_imports_neither_components_nor_pipelines(path):
     assert not [m for m in imported(path) if m.startswith(banned)]
 
 
-@pytest.mark.parametrize(
-    "path", sources("penstock", "components", "pipelines", "tests"), ids=str
-)
+@pytest.mark.parametrize("path", sources("penstock", "components", "pipelines", "tests"), ids=str)
 def test_mapped_folders_are_never_imported_by_their_short_names(path):
     short = ("components", "pipelines", "schemas")
     assert not [m for m in imported(path) if m.split(".")[0] in short]

@@ -182,7 +182,7 @@ def endless():
 if __name__ == "__main__":
     runner = LocalRunner(pipeline_root={root!r}, metadata={metadata!r})
     result = runner.run(endless, raise_on_failure=False)
-    print(result.state.value, result.nodes["WaitsForever"].state.value, result.nodes["After"].state.value)
+    print(result.state.value, *(node.state.value for node in result.nodes.values()))
 """
 
 
