@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from penstock.data import examples
+from penstock.data import examples, records
 from penstock.errors import DataError, suggestion
 
 
@@ -118,40 +118,26 @@ def read_example_batches(
 
     `schema` is a `schema_pb2.Schema`; features that the file does not have are null.
     """
-    wanted = [feature.name for feature in schema.feature] if schema is not None else None
-    if columns is not None:
-        kept = set(columns)
-        wanted = list(columns) if wanted is None else [name for name in wanted if name in kept]
+    pruned = records.pruned_schema(schema, columns)
+    wanted = columns if pruned is None else [feature.name for feature in pruned.feature]
     names = _opened(path).schema_arrow.names
     read = None if wanted is None else [name for name in wanted if name in names]
     for batch in read_file(path, batch_rows, read):
         lists = examples.to_feature_lists(batch)
-        yield lists if wanted is None else _with_schema(lists, wanted, schema)
+        if pruned is not None:
+            yield _as_in_schema(lists, pruned, path)
+        else:
+            yield lists if wanted is None else records.select(lists, wanted)
 
 
-def _with_schema(batch: pa.RecordBatch, names: Sequence[str], schema: Any) -> pa.RecordBatch:
-    types = _feature_types(schema)
-    arrays = []
-    for name in names:
-        index = batch.schema.get_field_index(name)
-        array = batch.column(index) if index >= 0 else pa.nulls(batch.num_rows)
-        kind = types.get(name)
-        if kind is not None and pa.types.is_null(array.type):
-            array = pa.nulls(batch.num_rows, kind)
-        arrays.append(array)
-    return pa.RecordBatch.from_arrays(arrays, names=list(names))
-
-
-def _feature_types(schema: Any) -> dict[str, pa.DataType]:
-    if schema is None:
-        return {}
-    # Numbers of tensorflow_metadata's FeatureType.
-    kinds = {1: pa.large_binary(), 2: pa.int64(), 3: pa.float32()}
-    return {
-        feature.name: pa.large_list(kinds[feature.type])
-        for feature in schema.feature
-        if feature.type in kinds
-    }
+def _as_in_schema(batch: pa.RecordBatch, schema: Any, path: str) -> pa.RecordBatch:
+    fitting = records.with_schema(batch, schema)
+    if fitting is None:
+        found = ", ".join(f"{field.name} ({field.type})" for field in batch.schema)
+        raise DataError(
+            f"the columns are not of the types of the schema; there are {found}", path=path
+        )
+    return fitting
 
 
 class ParquetWriter:

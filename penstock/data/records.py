@@ -308,7 +308,7 @@ def _decoded_batches(
 ) -> Iterator[pa.RecordBatch]:
     from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
-    pruned = _pruned(schema, columns)
+    pruned = pruned_schema(schema, columns)
     decoder = ExamplesToRecordBatchDecoder(None if pruned is None else pruned.SerializeToString())
     first, alike = 0, True
     for records in rebatch(read_serialized_batches(path), batch_rows):
@@ -354,7 +354,8 @@ def with_schema(batch: pa.RecordBatch, schema: Any) -> pa.RecordBatch | None:
     return pa.RecordBatch.from_arrays(arrays, names=[feature.name for feature in schema.feature])
 
 
-def _pruned(schema: Any, columns: Sequence[str] | None) -> Any:
+def pruned_schema(schema: Any, columns: Sequence[str] | None) -> Any:
+    """Return a `schema_pb2.Schema` with the named features alone; all where none are named."""
     if schema is None or columns is None:
         return schema
     wanted = set(columns)

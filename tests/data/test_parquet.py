@@ -75,6 +75,17 @@ def test_a_schema_gives_the_columns_of_parquet_examples(file):
     assert read.schema.types[0] == pa.large_list(pa.large_binary())
 
 
+def test_columns_that_are_not_of_the_types_of_the_schema_are_reported(file):
+    from tensorflow_metadata.proto.v0 import schema_pb2
+
+    schema = schema_pb2.Schema()
+    schema.feature.add(name="i", type=schema_pb2.FLOAT)
+    with pytest.raises(
+        DataError, match=r"not of the types of the schema; there are i \(large_list<item: int64>\)"
+    ):
+        list(records.read_record_batches(file(i=[1]), schema=schema))
+
+
 def test_what_is_written_is_read(tmp_path):
     batch = pa.RecordBatch.from_arrays([pa.array([1, 2, 3])], ["x"])
     path = str(tmp_path / "data.parquet")
