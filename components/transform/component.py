@@ -18,9 +18,12 @@ from penstock.artifacts import (
 
 @dataclass(frozen=True)
 class SplitsConfig:
-    """The splits to compute vocabularies, means and the like over, and those to transform."""
+    """The splits to compute vocabularies, means and the like over, and those to transform.
 
-    analyze: list[str] = field(default_factory=lambda: ["train"])
+    As in TFX there must be one to analyze, and those that are not named are not transformed.
+    """
+
+    analyze: list[str] = field(default_factory=list)
     transform: list[str] = field(default_factory=list)
 
 

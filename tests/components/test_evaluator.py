@@ -1,0 +1,260 @@
+"""Evaluator: TFMA's evaluation and TFX's blessing, and what they say in words."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from penstock import artifacts
+from penstock.beam import BeamOptions
+from penstock.components.evaluator import executor, results
+from penstock.errors import DataError, ParameterError
+
+SPEC = {
+    "signature_name": "serving_default",
+    "label_key": "tips_xf",
+    "preprocessing_function_names": ["transform_features"],
+}
+
+
+def eval_config(**threshold) -> dict:
+    accuracy = {"class_name": "BinaryAccuracy"}
+    if threshold:
+        accuracy["threshold"] = threshold
+    return {
+        "model_specs": [SPEC],
+        "slicing_specs": [{}, {"feature_keys": ["trip_start_day"]}],
+        "metrics_specs": [{"metrics": [{"class_name": "ExampleCount"}, accuracy]}],
+    }
+
+
+def lower_bound(value: float) -> dict:
+    return {"value_threshold": {"lower_bound": value}}
+
+
+CHANGE = {"change_threshold": {"direction": "HIGHER_IS_BETTER", "absolute": 0.5}}
+
+
+@pytest.fixture(scope="module")
+def evaluate(taxi_examples, taxi_model, taxi_schema, make_artifact, tmp_path_factory):
+    """Evaluate the taxi model; return the evaluation's URI and the blessing."""
+
+    def run(config, **arguments):
+        directory = tmp_path_factory.mktemp("evaluator")
+        evaluation = make_artifact(artifacts.ModelEvaluation, directory / "evaluation")
+        blessing = make_artifact(artifacts.ModelBlessing, directory / "blessing")
+        usual = {
+            "examples": [taxi_examples],
+            "model": taxi_model,
+            "schema_uri": taxi_schema,
+            "component_id": "Evaluator",
+        }
+        executor.evaluate(
+            evaluation_uri=evaluation.uri,
+            blessing=blessing,
+            eval_config=config,
+            **{**usual, **arguments},
+        )
+        return evaluation.uri, blessing
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def not_blessed(evaluate):
+    return evaluate(eval_config(**lower_bound(0.999)))
+
+
+@pytest.fixture(scope="module")
+def against_baseline(evaluate, taxi_model):
+    return evaluate(eval_config(**lower_bound(0), **CHANGE), baseline_model=taxi_model)
+
+
+def test_tfma_reads_the_evaluation(not_blessed):
+    import tensorflow_model_analysis as tfma
+
+    result = tfma.load_eval_result(not_blessed[0])
+    assert len(result.slicing_metrics) == 8
+    assert tfma.load_validation_result(not_blessed[0]).validation_ok is False
+
+
+def test_a_summary_has_every_slice_and_metric(not_blessed, taxi_examples):
+    from penstock.data.records import read_serialized, record_files
+
+    metrics = results.summarize(not_blessed[0])
+    overall = {metric.metric: metric.value for metric in metrics if metric.slice == "Overall"}
+    files = record_files(f"{taxi_examples.uri}/Split-eval")
+    assert overall["example_count"] == sum(1 for _ in read_serialized(files))
+    assert 0 <= overall["binary_accuracy"] <= 1
+    days = {metric.slice for metric in metrics} - {"Overall"}
+    assert days == {f"trip_start_day:{day}" for day in range(1, 8)}
+
+
+def test_a_summary_has_the_numbers_of_tfma(not_blessed):
+    import tensorflow_model_analysis as tfma
+
+    result = tfma.load_eval_result(not_blessed[0])
+    tfmas = {
+        (slice_key[0][1] if slice_key else None): metrics[""][""]["binary_accuracy"]["doubleValue"]
+        for slice_key, metrics in result.slicing_metrics
+    }
+    ours = {
+        metric.slice: metric.value
+        for metric in results.summarize(not_blessed[0])
+        if metric.metric == "binary_accuracy"
+    }
+    assert ours["Overall"] == tfmas[None]
+    assert ours["trip_start_day:3"] == tfmas[3]
+
+
+def test_a_model_below_its_threshold_is_not_blessed(not_blessed, taxi_model):
+    _, blessing = not_blessed
+    assert os.listdir(blessing.uri) == ["NOT_BLESSED"]
+    assert blessing.get_int_custom_property("blessed") == 0
+    assert blessing.get_string_custom_property("current_model") == taxi_model.uri
+    assert blessing.get_int_custom_property("current_model_id") == taxi_model.id
+    assert blessing.get_string_custom_property("component_id") == "Evaluator"
+    assert not blessing.has_custom_property("baseline_model")
+
+
+def test_failures_say_what_was_asked(not_blessed):
+    (overall,) = (
+        failure for failure in results.validation_failures(not_blessed[0]) if "Overall" in failure
+    )
+    assert overall.startswith("binary_accuracy on Overall is 0.")
+    assert overall.endswith("and should be at least 0.999.")
+
+
+@pytest.fixture(scope="module")
+def without_baseline(evaluate, testdata):
+    """An evaluation with TFX's own evaluator module, unedited."""
+    module = str(testdata / "module_file" / "evaluator_module.py")
+    return evaluate(eval_config(**lower_bound(0), **CHANGE), module_file=module)
+
+
+def test_without_a_baseline_change_thresholds_do_not_count(without_baseline):
+    uri, blessing = without_baseline
+    assert os.listdir(blessing.uri) == ["BLESSED"]
+    assert blessing.get_int_custom_property("blessed") == 1
+    assert results.validation_failures(uri) == []
+
+
+def test_models_and_extractors_of_the_user_are_used(without_baseline, not_blessed):
+    values = [
+        {(metric.slice, metric.metric): metric.value for metric in results.summarize(uri)}
+        for uri, _ in (without_baseline, not_blessed)
+    ]
+    assert values[0] == pytest.approx(values[1])
+
+
+def test_with_a_baseline_change_thresholds_count(against_baseline, taxi_model):
+    uri, blessing = against_baseline
+    assert os.listdir(blessing.uri) == ["NOT_BLESSED"]
+    assert blessing.get_string_custom_property("baseline_model") == taxi_model.uri
+    assert "binary_accuracy_diff on Overall is 0, and should be at least 0.5." in (
+        results.validation_failures(uri)
+    )
+
+
+def test_a_summary_tells_candidate_and_baseline_apart(against_baseline):
+    metrics = results.summarize(against_baseline[0])
+    overall = [m for m in metrics if m.slice == "Overall" and m.metric == "binary_accuracy"]
+    assert {metric.model for metric in overall} == {"candidate", "baseline"}
+    assert len({metric.value for metric in overall}) == 1
+
+
+def test_without_thresholds_a_model_is_neither_blessed_nor_not(evaluate, monkeypatch):
+    from penstock.components.evaluator import in_process
+
+    monkeypatch.setattr(in_process, "evaluate", lambda *_: None)
+    _, blessing = evaluate(eval_config())
+    assert os.listdir(blessing.uri) == []
+    assert not blessing.has_custom_property("blessed")
+
+
+def test_both_engines_find_the_same(evaluate, not_blessed):
+    beam = BeamOptions(("--runner=DirectRunner",))
+    uri, blessing = evaluate(eval_config(**lower_bound(0.999)), beam=beam)
+    ours, beams = (
+        {(metric.slice, metric.metric): metric.value for metric in results.summarize(evaluation)}
+        for evaluation in (not_blessed[0], uri)
+    )
+    assert beams == pytest.approx(ours)
+    assert os.listdir(blessing.uri) == ["NOT_BLESSED"]
+
+
+def test_a_config_with_an_unknown_field_says_so():
+    with pytest.raises(ParameterError, match=r"eval_config should be a tfma\.EvalConfig") as caught:
+        executor.complete_config({"model_spec": []}, False)
+    assert "model_specs" in str(caught.value)
+
+
+def test_more_than_two_models_are_refused():
+    specs = [{"name": name} for name in ("a", "b", "c")]
+    with pytest.raises(ParameterError, match="one model spec or two, and has 3: 'a', 'b', 'c'"):
+        executor.complete_config({"model_specs": specs}, True)
+
+
+def test_a_missing_model_needs_a_prediction_key():
+    config = executor.complete_config({"model_specs": [{"label_key": "tips"}]}, False)
+    with pytest.raises(ParameterError, match="a model, or model specs with a prediction_key"):
+        executor.shared_models(config, None, None, None)
+
+
+def test_an_unknown_split_is_an_error(evaluate):
+    with pytest.raises(DataError, match="no split 'evla'"):
+        evaluate(eval_config(), example_splits=["evla"])
+
+
+def test_an_empty_evaluation_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="There are no metrics in this evaluation"):
+        results.summarize(str(tmp_path))
+
+
+def test_an_evaluation_without_thresholds_has_nothing_to_validate(tmp_path):
+    with pytest.raises(DataError, match="There are no validations in this evaluation"):
+        results.validation_failures(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("threshold", "words"),
+    [
+        ({"value_threshold": {"lower_bound": 0.5, "upper_bound": 1}}, "at least 0.5 and at most 1"),
+        ({"change_threshold": {"direction": "LOWER_IS_BETTER", "absolute": 0.1}}, "at most 0.1"),
+        (
+            {"change_threshold": {"direction": "HIGHER_IS_BETTER", "relative": -0.02}},
+            "at least -0.02 times the baseline's value",
+        ),
+        ({}, "as its threshold asks"),
+    ],
+)
+def test_thresholds_are_put_in_words(threshold, words):
+    from google.protobuf import json_format
+
+    proto = json_format.ParseDict(threshold, results._proto("config_pb2").MetricThreshold())
+    assert results.threshold_in_words(proto) == words
+
+
+def test_reading_results_loads_no_tensorflow(not_blessed):
+    code = (
+        "import sys; from penstock.components.evaluator import results as r; "
+        "assert r.summarize(sys.argv[1]) and r.validation_failures(sys.argv[1]); "
+        "sys.exit('tensorflow' in sys.modules)"
+    )
+    child = subprocess.run([sys.executable, "-c", code, not_blessed[0]], check=False)
+    assert child.returncode == 0
+
+
+def test_reading_results_leaves_no_stand_in_for_tfma(not_blessed):
+    code = (
+        "import sys; from penstock.components.evaluator import results as r; "
+        "r.summarize(sys.argv[1]); sys.exit('tensorflow_model_analysis' in sys.modules)"
+    )
+    child = subprocess.run([sys.executable, "-c", code, not_blessed[0]], check=False)
+    assert child.returncode == 0
+
+
+def test_the_config_is_kept_with_the_evaluation(not_blessed):
+    assert Path(not_blessed[0], "eval_config.json").is_file()
