@@ -237,8 +237,9 @@ def _shadowed(folder: Path) -> list[str]:
     shadowed = []
     for file in folder.glob("*.py"):
         loaded = getattr(sys.modules.get(file.stem), "__file__", None)
-        user_code = loaded and file.stem not in sys.stdlib_module_names
-        if user_code and os.path.realpath(loaded) != str(file.resolve()):
+        if not loaded or file.stem in sys.stdlib_module_names:
+            continue
+        if os.path.realpath(loaded) != str(file.resolve()):
             shadowed.append(file.stem)
     return shadowed
 

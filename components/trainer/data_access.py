@@ -45,7 +45,7 @@ def data_accessor(examples: Sequence[Examples]) -> DataAccessor:
         files = _parquet_files(file_pattern)
         if files:
             return _parquet_batches(files, options, schema)
-        return batches(file_pattern, options, schema)  # type: ignore[no-any-return]
+        return batches(file_pattern, options, schema)
 
     return DataAccessor(
         tf_dataset_factory=tf_dataset,

@@ -124,7 +124,7 @@ def _write(job: Job, split: str, batches: Any) -> None:
     def encode(batch: Any) -> list[bytes]:
         from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
-        return RecordBatchToExamplesEncoder(schema).encode(batch)  # type: ignore[no-any-return]
+        return RecordBatchToExamplesEncoder(schema).encode(batch)
 
     assert job.examples_directory is not None
     prefix = os.path.join(job.examples_directory, f"Split-{split}", "transformed_examples")
