@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
+from penstock.data.buffers import to_numpy
 from penstock.errors import DataError, ParameterError, suggestion
 
 K = TypeVar("K")
@@ -273,7 +274,7 @@ def _numbers(cells: pa.Array) -> pa.Array | None:
         numbers = cells.cast(pa.float64())
     except pa.ArrowInvalid:
         return None
-    values = np.asarray(numbers.drop_null())
+    values = to_numpy(numbers.drop_null())
     # TFX takes integers beyond 64 bits for text; so large numbers are looked at one by one.
     large = np.abs(values) >= _INT64_LIMIT
     return None if bool(np.any(large & np.isfinite(values))) else numbers

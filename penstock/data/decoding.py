@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from penstock.data.buffers import from_numpy, validity_buffer
+
 # Gathers look a little beyond the last record before they find that it is not alike.
 _PADDING = bytes(512)
 _BYTES, _FLOATS, _INTS = 0x0A, 0x12, 0x1A
@@ -164,11 +166,11 @@ def _array(data: Any, lists: _Lists) -> pa.Array:
     elif lists.kind == _FLOATS:
         _must(sizes % 4 == 0)
         counts[filled] = sizes // 4
-        values = pa.array(content.view("<f4"))
+        values = from_numpy(content.view("<f4"), pa.float32())
     else:
         numbers, in_row = _int64s(content, sizes)
         counts[filled] = in_row
-        values = pa.array(numbers)
+        values = from_numpy(numbers, pa.int64())
     return _large_list(values, counts, lists.present)
 
 
@@ -213,7 +215,7 @@ def _large_list(values: pa.Array, counts: Any, present: Any) -> pa.Array:
         all_counts = np.zeros(len(present), np.int64)
         all_counts[present] = counts
     offsets = np.concatenate([[0], np.cumsum(all_counts)]).astype(np.int64)
-    mask = None if every else pa.array(present).buffers()[1]
+    mask = None if every else validity_buffer(present)
     return pa.Array.from_buffers(
         pa.large_list(values.type),
         len(present),

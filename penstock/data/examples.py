@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from penstock.data.buffers import from_numpy, to_numpy, valid_rows, validity_buffer
 from penstock.data.example_proto import feature_order
 from penstock.errors import DataError
 
@@ -90,8 +91,8 @@ def _list_lengths(array: pa.Array) -> Any:
     if pa.types.is_fixed_size_list(array.type):
         lengths: Any = np.full(len(array), array.type.list_size)
     else:
-        lengths = np.diff(np.asarray(array.offsets))
-    return lengths * np.asarray(array.is_valid()) if array.null_count else lengths
+        lengths = np.diff(to_numpy(array.offsets))
+    return lengths * valid_rows(array) if array.null_count else lengths
 
 
 def _single_values(values: pa.Array, null_as_empty: bool) -> pa.Array:
@@ -102,7 +103,7 @@ def _single_values(values: pa.Array, null_as_empty: bool) -> pa.Array:
 def _without_nulls(offsets: np.ndarray[Any, Any], values: pa.Array) -> tuple[Any, pa.Array]:
     if not values.null_count:
         return offsets, values
-    counts = np.concatenate([[0], np.cumsum(np.asarray(values.is_valid()))])
+    counts = np.concatenate([[0], np.cumsum(valid_rows(values))])
     return counts[offsets], values.drop_null()
 
 
@@ -110,7 +111,7 @@ def _list_array(offsets: Any, values: pa.Array, like: pa.Array, null_as_empty: b
     """Make a list array that is null, or empty, where `like` is null."""
     mask = None
     if like.null_count and not null_as_empty:
-        mask = pa.array(np.asarray(like.is_valid())).buffers()[1]
+        mask = validity_buffer(valid_rows(like))
     return pa.Array.from_buffers(
         pa.large_list(values.type),
         len(like),
@@ -194,14 +195,14 @@ def _feature_parts(array: pa.Array, header: Header) -> list[pa.Array]:
     if pa.types.is_null(array.type):
         rows = len(array)
         return [pa.array([header(None, "bytes")], pa.large_binary()).take(_zeros(rows))]
-    offsets = np.asarray(array.offsets)
+    offsets = to_numpy(array.offsets)
     values = array.values[int(offsets[0]) : int(offsets[-1])]
     offsets = offsets - offsets[0]
     kind, data, starts = _payload(values)
     starts = starts[offsets]
     lengths = np.diff(starts)
     if array.null_count:
-        lengths = np.where(np.asarray(array.is_valid()), lengths, -1)
+        lengths = np.where(valid_rows(array), lengths, -1)
     headers = _looked_up(lengths, lambda length: header(None if length < 0 else length, kind))
     return [headers, _binary(data, starts)]
 
@@ -209,10 +210,10 @@ def _feature_parts(array: pa.Array, header: Header) -> list[pa.Array]:
 def _payload(values: pa.Array) -> tuple[str, Any, Any]:
     """Return the kind of values, their encoded bytes one after the other, and where each starts."""
     if pa.types.is_int64(values.type):
-        data, starts = _varints(np.asarray(values))
+        data, starts = _varints(to_numpy(values))
         return "int", data, starts
     if pa.types.is_float32(values.type):
-        data = np.ascontiguousarray(values, dtype="<f4")
+        data = np.ascontiguousarray(to_numpy(values), dtype="<f4")
         return "float", data, np.arange(len(values) + 1, dtype=np.int64) * 4
     headers = _looked_up(_lengths(values), lambda length: b"\x0a" + _varint(length))
     encoded = _joined([headers, values])
@@ -267,11 +268,11 @@ def _looked_up(lengths: Any, make: Callable[[int], bytes]) -> pa.Array:
     """Return `make(length)` for every length, made once for each that occurs."""
     known, inverse = np.unique(lengths, return_inverse=True)
     table = pa.array([make(int(length)) for length in known], pa.large_binary())
-    return table.take(pa.array(inverse.reshape(-1)))
+    return table.take(from_numpy(inverse.reshape(-1), pa.int64()))
 
 
 def _zeros(rows: int) -> pa.Array:
-    return pa.array(np.zeros(rows, np.int64))
+    return from_numpy(np.zeros(rows), pa.int64())
 
 
 def _joined(arrays: list[pa.Array]) -> pa.Array:

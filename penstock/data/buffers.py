@@ -1,0 +1,42 @@
+"""Arrow arrays and NumPy arrays over the same memory.
+
+pyarrow's own conversions import pandas, which takes longer than reading a small file.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+
+def to_numpy(array: pa.Array) -> Any:
+    """Return a number or boolean array without nulls as NumPy; numbers are not copied."""
+    if pa.types.is_boolean(array.type):
+        return to_numpy(array.cast(pa.uint8())).astype(bool)
+    kind = np.dtype(_numpy_name(array.type))
+    if not len(array):
+        return np.empty(0, kind)
+    values = np.frombuffer(array.buffers()[1], kind, array.offset + len(array))
+    return values[array.offset :]
+
+
+def from_numpy(values: Any, arrow_type: pa.DataType) -> pa.Array:
+    """Return numbers as an Arrow array of their type, over the same memory."""
+    buffer = pa.py_buffer(np.ascontiguousarray(values, dtype=_numpy_name(arrow_type)))
+    return pa.Array.from_buffers(arrow_type, len(values), [None, buffer])
+
+
+def valid_rows(array: pa.Array) -> Any:
+    """Return which rows are not null, as NumPy booleans."""
+    return to_numpy(array.is_valid())
+
+
+def validity_buffer(present: Any) -> pa.Buffer:
+    """Return NumPy booleans as the bits that say which rows are not null."""
+    return pa.py_buffer(np.packbits(present, bitorder="little"))
+
+
+def _numpy_name(kind: pa.DataType) -> str:
+    return {"float": "float32", "double": "float64"}.get(str(kind), str(kind))
