@@ -3,10 +3,10 @@ import shutil
 
 import pyarrow.parquet as pq
 import pytest
-from penstock.components import CsvExampleGen
 
 from penstock import BeamOptions
 from penstock.artifacts import Examples
+from penstock.components import CsvExampleGen
 from penstock.context import NodeContext
 from penstock.data import records, splits
 from penstock.data.csv import CsvOptions

@@ -4,10 +4,10 @@ import importlib.util
 import json
 
 import pytest
-from penstock.components import CsvExampleGen
 
 from penstock import BeamOptions
 from penstock.artifacts import Examples
+from penstock.components import CsvExampleGen
 from penstock.data import records
 from penstock.data.ingestion import resolve_parameters
 from penstock.data.payload import PayloadFormat, canonical_and_key

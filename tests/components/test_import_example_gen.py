@@ -5,10 +5,10 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from penstock.components import ImportExampleGen
 
 from penstock import BeamOptions
 from penstock.artifacts import Examples
+from penstock.components import ImportExampleGen
 from penstock.data import records, splits
 from penstock.data.example_proto import example_class, sequence_example_class
 from penstock.data.ingestion import resolve_parameters

@@ -1,10 +1,10 @@
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from penstock.components import ParquetExampleGen
 
 from penstock import BeamOptions
 from penstock.artifacts import Examples
+from penstock.components import ParquetExampleGen
 from penstock.data import records, splits
 from penstock.data.ingestion import resolve_parameters
 
