@@ -58,7 +58,7 @@ def MergeTables(
 
     Every row is counted: read, duplicate, dropped and by which rule, matched or not in each join,
     written to which span. The sums are checked before anything is handed on. They are written to
-    `counts.json` beside the data and to the artifact's custom properties `rows_read`,
+    `_counts.json` beside the data and to the artifact's custom properties `rows_read`,
     `rows_written` (of the base table) and `counts` (JSON).
 
     Raises DataError where a file, a column or a key does not fit, and above all where a join would

@@ -19,7 +19,8 @@ from penstock.components.merge_tables.reading import read_table
 from penstock.components.merge_tables.tables import DerivedColumn, Join, Operation, SourceTable
 from penstock.errors import DataError, ParameterError, suggestion
 
-COUNTS_FILE = "counts.json"
+# Readers of Parquet folders pass over names that begin so.
+COUNTS_FILE = "_counts.json"
 
 
 def source_folder(artifact_uri: str | None, input_base: str | None) -> str:
@@ -45,7 +46,7 @@ def merge(
     last_span: int | None = None,
     progress: Callable[..., None] | None = None,
 ) -> MergeCounts:
-    """Write the merged rows and `counts.json` below `output` and return the counts."""
+    """Write the merged rows and `_counts.json` below `output` and return the counts."""
     rows, base_counts = clean(read_table(folder, base), base)
     if progress:
         progress(rows=base_counts.read)

@@ -107,7 +107,7 @@ def test_writes_the_chosen_columns_of_each_span(folder: Path):
 
 def test_writes_the_counts_beside_the_data(folder: Path):
     counts, output = merged(folder)
-    assert json.loads((output / "counts.json").read_text()) == counts.to_json()
+    assert json.loads((output / "_counts.json").read_text()) == counts.to_json()
 
 
 def test_leaves_out_spans_beyond_the_last_and_counts_their_rows(folder: Path):
