@@ -1,0 +1,89 @@
+"""Pipelines of TFX's own components and of both kinds mixed, run as scripts: RUNNER PIPELINE FOLDER.
+
+Each run is a process of its own, as a user's would be: TFX loads TensorFlow when it is imported.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+from tfx import v1 as tfx
+
+from penstock.components import CsvExampleGen, ExampleValidator, StatisticsGen
+
+TFX_FOLDER = os.path.dirname(os.path.dirname(tfx.__file__))
+TAXI_CSV = os.path.join(TFX_FOLDER, "components", "testdata", "external", "csv")
+TAXI = "tfx.experimental.templates.taxi.models"
+
+
+def _pipeline(name: str, folder: str, components: list[Any]) -> Any:
+    return tfx.dsl.Pipeline(
+        pipeline_name=name,
+        pipeline_root=os.path.join(folder, "root"),
+        metadata_connection_config=_store(folder),
+        components=components,
+    )
+
+
+def _store(folder: str) -> Any:
+    return tfx.orchestration.metadata.sqlite_metadata_connection_config(
+        os.path.join(folder, "metadata.sqlite")
+    )
+
+
+def tfx_examples(folder: str) -> Any:
+    """TFX's ExampleGen and SchemaGen, our StatisticsGen and ExampleValidator."""
+    examples = tfx.components.CsvExampleGen(input_base=TAXI_CSV)
+    statistics = StatisticsGen(examples=examples.outputs["examples"])
+    return _pipeline("tfx-examples", folder, [examples, statistics, *_validation(statistics)])
+
+
+def our_examples(folder: str) -> Any:
+    """Our ExampleGen and ExampleValidator, TFX's StatisticsGen and SchemaGen."""
+    examples = CsvExampleGen(input_base=TAXI_CSV)
+    statistics = tfx.components.StatisticsGen(examples=examples.outputs["examples"])
+    return _pipeline("our-examples", folder, [examples, statistics, *_validation(statistics)])
+
+
+def _validation(statistics: Any) -> list[Any]:
+    schema = tfx.components.SchemaGen(statistics=statistics.outputs["statistics"])
+    validator = ExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
+    )
+    return [schema, validator]
+
+
+def taxi_template(folder: str) -> Any:
+    """TFX's taxi template, from the installed package."""
+    from tfx.experimental.templates.taxi.pipeline import pipeline
+
+    return pipeline.create_pipeline(
+        pipeline_name="taxi",
+        pipeline_root=os.path.join(folder, "root"),
+        data_path=TAXI_CSV,
+        preprocessing_fn=f"{TAXI}.preprocessing.preprocessing_fn",
+        run_fn=f"{TAXI}.keras_model.model.run_fn",
+        train_args=tfx.proto.TrainArgs(num_steps=20),
+        eval_args=tfx.proto.EvalArgs(num_steps=5),
+        eval_accuracy_threshold=0.1,
+        serving_model_dir=os.path.join(folder, "serving"),
+        metadata_connection_config=_store(folder),
+    )
+
+
+def main(runner: str, pipeline: str, folder: str) -> None:
+    made = globals()[pipeline](folder)
+    if runner == "tfx":
+        tfx.orchestration.LocalDagRunner().run(made)
+        return
+    from penstock import LocalRunner
+
+    result = LocalRunner().run(made, raise_on_failure=False)
+    print(json.dumps({name: node.state.value for name, node in result.nodes.items()}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
