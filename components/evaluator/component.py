@@ -39,7 +39,7 @@ def Evaluator(
 
     executor.evaluate(
         examples=examples,
-        evaluation_uri=evaluation.uri,
+        evaluation=evaluation,
         blessing=blessing,
         eval_config=eval_config,
         model=model,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penstock import user_code
-from penstock.artifacts import Examples, Model, ModelBlessing
+from penstock.artifacts import Examples, Model, ModelBlessing, ModelEvaluation
 from penstock.beam import BeamOptions
 from penstock.components.evaluator import results
 from penstock.components.evaluator.job import Job
@@ -26,7 +27,7 @@ _SHOWN_FAILURES = 10
 def evaluate(
     *,
     examples: Sequence[Examples],
-    evaluation_uri: str,
+    evaluation: ModelEvaluation,
     blessing: ModelBlessing,
     eval_config: Mapping[str, Any],
     model: Model | None = None,
@@ -58,16 +59,33 @@ def evaluate(
             baseline_model,
             user_code.find_function("custom_eval_shared_model", **place),
         ),
-        output_directory=evaluation_uri,
+        output_directory=evaluation.uri,
         schema=read_schema(schema_uri) if schema_uri else None,
         extractors_fn=user_code.find_function("custom_extractors", **place),
         **({"progress": progress} if progress else {}),
     )
     beam.engine("penstock.components.evaluator").evaluate(job, beam)
+    record_metrics(evaluation)
     if not has_thresholds(config):
         print("The eval_config has no thresholds: the model is neither blessed nor not.")
         return
-    bless(blessing, evaluation_uri, model, baseline_model, component_id)
+    bless(blessing, evaluation.uri, model, baseline_model, component_id)
+
+
+def record_metrics(evaluation: ModelEvaluation) -> None:
+    """Put the model's metrics on all rows into the artifact's custom property `metrics`.
+
+    So they can be shown and compared by whoever reads the metadata store alone. It is JSON: a list
+    of objects with metric, value and, where there is a confidence interval, lower and upper.
+    """
+    overall = [
+        {"metric": m.metric, "value": m.value, "lower": m.lower, "upper": m.upper}
+        for m in results.summarize(evaluation.uri)
+        if m.slice == results.OVERALL
+        and m.model in ("", "candidate")
+        and not m.metric.endswith("_diff")
+    ]
+    evaluation.set_string_custom_property("metrics", json.dumps(overall))
 
 
 def complete_config(
@@ -111,8 +129,6 @@ def complete_config(
 
 
 def _add_fairness_indicators(config: EvalConfig, thresholds: Sequence[float]) -> None:
-    import json
-
     from tensorflow_model_analysis.metrics import metric_types
 
     name = "FairnessIndicators"
@@ -190,6 +206,8 @@ def bless(
     Path(blessing.uri, "BLESSED" if blessed else "NOT_BLESSED").touch()
     blessing.set_int_custom_property("blessed", int(blessed))
     failures = results.validation_failures(evaluation_uri)
+    if failures:
+        blessing.set_string_custom_property("failures", json.dumps(failures[:_SHOWN_FAILURES]))
     for failure in failures[:_SHOWN_FAILURES]:
         print(failure)
     more = len(failures) - _SHOWN_FAILURES

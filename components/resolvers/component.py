@@ -9,7 +9,7 @@ from penstock.artifacts import Model, ModelBlessing
 from penstock.errors import WiringError
 
 
-class LatestOrNothing(_tfx.LatestArtifactStrategy):  # type: ignore[misc]  # TFX carries no types
+class LatestOrNothing(_tfx.LatestArtifactStrategy):
     """TFX's latest-artifact strategy, which resolves to nothing where TFX's would fail."""
 
     def resolve_artifacts(

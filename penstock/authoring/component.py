@@ -86,9 +86,10 @@ def _component_class(
             "preload": preload,
         },
     )
-    spec = type(f"{name}Spec", (_tfx.ComponentSpec,), {**place, **_spec_fields(interface)})
+    spec_fields = {**place, **_spec_fields(interface)}
     if system_type is not None:
-        spec.TYPE_ANNOTATION = _system_execution(system_type)
+        spec_fields["TYPE_ANNOTATION"] = _system_execution(system_type)
+    spec = type(f"{name}Spec", (_tfx.ComponentSpec,), spec_fields)
     uses_beam = interface.beam_argument is not None
     executor_spec = (_tfx.BeamExecutorSpec if uses_beam else _tfx.ExecutorClassSpec)(executor)
     fields: dict[str, Any] = {
@@ -178,7 +179,7 @@ def _init(self: Any, *positional: Any, **given: Any) -> None:
     self.spec.outputs = OutputChannels(interface.name, self.spec.outputs)
 
 
-class OutputChannels(dict):  # type: ignore[type-arg]  # TFX asks for a plain dict of channels
+class OutputChannels(dict[str, Any]):
     """A component's output channels by name; an unknown name is answered with the nearest."""
 
     def __init__(self, component_name: str, channels: Mapping[str, Any]) -> None:

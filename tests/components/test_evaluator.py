@@ -52,7 +52,7 @@ def evaluate(taxi_examples, taxi_model, taxi_schema, make_artifact, tmp_path_fac
             "component_id": "Evaluator",
         }
         executor.evaluate(
-            evaluation_uri=evaluation.uri,
+            evaluation=evaluation,
             blessing=blessing,
             eval_config=config,
             **{**usual, **arguments},

@@ -1,4 +1,4 @@
-"""Pipelines of TFX's own components and of both kinds mixed, run as scripts: RUNNER PIPELINE FOLDER.
+"""Pipelines of TFX's components and of both kinds mixed, run as scripts: RUNNER PIPELINE FOLDER.
 
 Each run is a process of its own, as a user's would be: TFX loads TensorFlow when it is imported.
 """
