@@ -24,6 +24,9 @@ from penstock.errors import ParameterError, PenstockError, UserCodeError, neares
 
 Result = TypeVar("Result")
 
+# Folders of installed packages.
+_INSTALLED = ("site-packages", "dist-packages")
+
 
 def load_function(
     name: str,
@@ -282,10 +285,10 @@ def _user_frames(
 def source_fingerprint(module_file: str) -> str:
     """Return the SHA-256, in hexadecimal, of a module's code and of the local modules it imports.
 
-    Local are the files beside it and those under the root of its package, transitively, also
-    where a function imports them. Comments, formatting and the place of the folder do not count;
-    docstrings do, since code can read them. Raises UserCodeError where a file is missing or is
-    not Python.
+    Local are the files beside it and those of its own package, transitively, also where a
+    function imports them; an installed package is not local. Comments, formatting and the place
+    of the folder do not count; docstrings do, since code can read them. Raises UserCodeError
+    where a file is missing or is not Python.
     """
     path = _existing(module_file)
     root = _package_root(path)
@@ -298,6 +301,8 @@ def source_fingerprint(module_file: str) -> str:
 
 
 def _local_sources(path: Path, root: Path) -> dict[str, ast.Module]:
+    # Whoever keeps module files in an installed package means those files, not their libraries.
+    package = None if root.name in _INSTALLED else path.relative_to(root).parts[0]
     trees: dict[str, ast.Module] = {}
     waiting = [path]
     while waiting:
@@ -305,7 +310,15 @@ def _local_sources(path: Path, root: Path) -> dict[str, ast.Module]:
         if str(file) in trees:
             continue
         trees[str(file)] = _parse(file)
-        waiting += _imported_files(trees[str(file)], file, root)
+        for name, level in _imported_names(trees[str(file)]):
+            if level:
+                waiting += _files_of(name, file.parents[min(level, len(file.parents)) - 1])
+                continue
+            waiting += _files_of(name, file.parent)
+            waiting += _files_of(name, path.parent)
+            if package in name:
+                # A package may be installed under a longer name than its folders have.
+                waiting += _files_of(name[name.index(package) :], root)
     return trees
 
 
@@ -316,35 +329,23 @@ def _parse(file: Path) -> ast.Module:
         raise _user_code_error("The module is not Python", error, str(file)) from error
 
 
-def _imported_files(tree: ast.Module, file: Path, root: Path) -> Iterator[Path]:
+def _imported_names(tree: ast.Module) -> Iterator[tuple[list[str], int]]:
+    """Return the dotted names that a module imports, with their level if they are relative."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield from _files_of(alias.name.split("."), [file.parent, root])
+                yield alias.name.split("."), 0
         elif isinstance(node, ast.ImportFrom):
             module = node.module.split(".") if node.module else []
-            places = [file.parent, root]
-            if node.level:
-                places = [file.parents[min(node.level, len(file.parents)) - 1]]
             for alias in node.names:
-                yield from _files_of([*module, alias.name], places)
+                yield [*module, alias.name], node.level
 
 
-def _files_of(parts: list[str], places: list[Path]) -> Iterator[Path]:
-    """Return the files that importing a dotted name runs, as far as they are local.
-
-    A package can be installed under a longer name than its folders have, so that leading parts
-    of the name that are no folder are skipped up to the name of a package in `places`.
-    """
-    for place in dict.fromkeys(places):
-        for start, part in enumerate(parts):
-            if start and not (place / part / "__init__.py").is_file():
-                continue
-            folder = place
-            for name in parts[start:]:
-                for candidate in (folder / f"{name}.py", folder / name / "__init__.py"):
-                    if candidate.is_file():
-                        yield candidate.resolve()
-                folder = folder / name
-            if (place / part).is_dir() or (place / f"{part}.py").is_file():
-                break
+def _files_of(name: list[str], place: Path) -> Iterator[Path]:
+    """Return the files below `place` that importing a dotted name runs."""
+    folder = place
+    for part in name:
+        for candidate in (folder / f"{part}.py", folder / part / "__init__.py"):
+            if candidate.is_file():
+                yield candidate.resolve()
+        folder = folder / part

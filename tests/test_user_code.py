@@ -231,6 +231,29 @@ def test_the_fingerprint_follows_imports_in_a_package(write, importing):
     assert user_code.source_fingerprint(module) != before
 
 
+def test_the_fingerprint_leaves_the_libraries_beside_an_installed_package_alone(write):
+    write("site-packages/examples/__init__.py", "")
+    module = write("site-packages/examples/model.py", "import library, examples.deep.part, near")
+    write("site-packages/library.py", "A = 1")
+    write("site-packages/examples/deep/part.py", "A = 1")
+    write("site-packages/examples/near.py", "A = 1")
+    before = user_code.source_fingerprint(module)
+    write("site-packages/library.py", "A = 2")
+    write("site-packages/examples/deep/part.py", "A = 2")
+    assert user_code.source_fingerprint(module) == before
+    write("site-packages/examples/near.py", "A = 2")
+    assert user_code.source_fingerprint(module) != before
+
+
+def test_the_fingerprint_of_code_in_a_package_leaves_other_packages_alone(write):
+    write("lines/__init__.py", "")
+    module = write("lines/model.py", "import library")
+    write("library/__init__.py", "A = 1")
+    before = user_code.source_fingerprint(module)
+    write("library/__init__.py", "A = 2")
+    assert user_code.source_fingerprint(module) == before
+
+
 def test_the_fingerprint_survives_modules_that_import_each_other(write):
     module = write("a_side.py", "import b_side")
     write("b_side.py", "import a_side")
