@@ -24,6 +24,8 @@ def eval_config(minimum_auc: Any) -> dict[str, Any]:
     by_origin = {"value_threshold": {"lower_bound": MINIMUM_AUC_BY_ORIGIN}}
     auc = {
         "class_name": "AUC",
+        # TFMA's default of 10,000 costs much with confidence intervals and gains nothing.
+        "config": '{"num_thresholds": 1000}',
         "per_slice_thresholds": [
             {"slicing_specs": [{}], "threshold": overall},
             {"slicing_specs": [{"feature_keys": ["origin"]}], "threshold": by_origin},

@@ -32,7 +32,7 @@ def preprocessing_fn(inputs: dict[str, Any]) -> dict[str, Any]:
         outputs[f.transformed(name)] = _dense(tft.scale_to_z_score(_as_float(inputs[name])), 0.0)
     outputs |= {
         f.transformed("plane_age"): _plane_age(inputs),
-        f.transformed("scheduled_hours"): _scheduled_hours(inputs),
+        f.transformed("scheduled_hours"): scheduled_hours(inputs),
     }
     # Near the label's border every minute counts, far from it only the order of magnitude.
     delay = tf.cast(_dense(inputs["dep_delay"], 0), tf.float32)
@@ -63,7 +63,7 @@ def _plane_age(inputs: dict[str, Any]) -> Any:
     return tf.where(built > 0, scaled, tf.zeros_like(scaled))
 
 
-def _scheduled_hours(inputs: dict[str, Any]) -> Any:
+def scheduled_hours(inputs: dict[str, Any]) -> Any:
     """Return the hours from scheduled departure to scheduled arrival, in local times, centered.
 
     The destination, another feature, tells the time zone.
