@@ -32,7 +32,7 @@ CODE = "penstock.pipelines.flights"
 
 @pipeline(name="flights")
 def flights(
-    train_steps: int = 4000,
+    train_steps: int = 3000,
     push_directory: str = "serving/flights",
     through_month: int = 12,
     months: int = 12,
