@@ -165,10 +165,7 @@ def test_a_summary_tells_candidate_and_baseline_apart(against_baseline):
     assert len({metric.value for metric in overall}) == 1
 
 
-def test_without_thresholds_a_model_is_neither_blessed_nor_not(evaluate, monkeypatch):
-    from penstock.components.evaluator import in_process
-
-    monkeypatch.setattr(in_process, "evaluate", lambda *_: None)
+def test_without_thresholds_a_model_is_neither_blessed_nor_not(evaluate):
     _, blessing = evaluate(eval_config())
     assert os.listdir(blessing.uri) == []
     assert not blessing.has_custom_property("blessed")
