@@ -168,7 +168,8 @@ def read_config(path: Path | None = None) -> Config:
       ConfigError: the file is no TOML, or has a key or value that it should not have.
     """
     if path is None:
-        return Config(None, _EXAMPLES, {DEFAULT_PROFILE: Profile()})
+        profile = _at_folder(Profile(), Path.cwd())
+        return Config(None, _EXAMPLES, {DEFAULT_PROFILE: profile})
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

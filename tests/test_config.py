@@ -95,6 +95,13 @@ def test_without_a_file_there_are_the_examples():
     assert set(read_config(None).pipelines) == {"flights", "penguins"}
 
 
+def test_artifacts_have_absolute_addresses_without_a_file_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    profile = read_config(None).profile()
+    assert profile.root_of("taxi") == str(tmp_path / ".penstock" / "taxi")
+    assert profile.metadata_address() == str(tmp_path / ".penstock" / "metadata.sqlite")
+
+
 def test_a_pipeline_is_imported_from_its_file(write, tmp_path):
     (tmp_path / "taxi.py").write_text(
         "from penstock import pipeline\n@pipeline\ndef taxi(steps: int = 1):\n    return []\n"

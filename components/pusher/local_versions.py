@@ -46,7 +46,7 @@ def push(
         _sync(base)
         for old in surplus(os.listdir(base), name, keep_last):
             _remove(base, old)
-    return os.path.join(base_directory, name)
+    return os.path.join(base, name)
 
 
 @contextmanager

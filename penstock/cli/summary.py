@@ -52,7 +52,8 @@ def describe_outcome(artifacts: Iterable[Any]) -> list[str]:
         lines += [f"           {reason}" for reason in (json.loads(reasons) if reasons else [])]
     for pushed in by_type.get("PushedModel", []):
         if pushed.get_int_custom_property("pushed") == 1:
-            lines.append(f"pushed     {pushed.get_string_custom_property('pushed_destination')}")
+            destination = pushed.get_string_custom_property("pushed_destination")
+            lines.append(f"pushed     {_short(destination)}")
         else:
             lines.append("pushed     no")
     return lines
