@@ -31,7 +31,7 @@ def eval_config(minimum_auc: Any) -> dict[str, Any]:
             {"slicing_specs": [{"feature_keys": ["origin"]}], "threshold": by_origin},
         ],
     }
-    others = ("ExampleCount", "BinaryAccuracy", "MeanLabel", "MeanPrediction", "Calibration")
+    others = ("ExampleCount", "BinaryAccuracy", "Calibration")
     return {
         "model_specs": [{"signature_name": "serving_default", "label_key": LABEL}],
         "slicing_specs": [{}, {"feature_keys": ["carrier"]}, {"feature_keys": ["origin"]}],
