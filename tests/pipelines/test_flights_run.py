@@ -1,0 +1,93 @@
+"""The flights pipeline on its first month, from beginning to end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from penstock import LocalRunner
+from penstock.metadata.store import connect, connection_config
+from penstock.pipelines.flights.pipeline import flights
+from penstock.runners.local import State
+from penstock.runners.local.display import Silent
+
+# The flights of January that neither were canceled nor have an unknown arrival, of 27,004.
+WRITTEN = 26_398
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("flights")
+
+
+@pytest.fixture(scope="module")
+def result(folder):
+    runner = LocalRunner(
+        pipeline_root=str(folder / "root"), metadata=str(folder / "db"), display=Silent()
+    )
+    return runner.run(
+        flights,
+        parameters={
+            "through_month": 1,
+            "months": 1,
+            "train_steps": 200,
+            "minimum_auc": 0.8,
+            "push_directory": str(folder / "serving"),
+        },
+        raise_on_failure=False,
+    )
+
+
+def test_every_node_is_done(result):
+    assert {name: node.error for name, node in result.nodes.items() if node.error} == {}
+    assert {node.state for node in result.nodes.values()} == {State.DONE}
+
+
+def test_every_row_is_accounted_for_in_the_store(result, folder):
+    with connect(connection_config(str(folder / "db"))) as metadata:
+        [tables] = [
+            a for a in metadata.store.get_artifacts_by_type("Tables") if "MergeTables" in a.uri
+        ]
+    counts = {
+        name: value.int_value
+        for name, value in tables.custom_properties.items()
+        if value.HasField("int_value")
+    }
+    assert WRITTEN in counts.values()
+
+
+def test_the_examples_have_the_rows_and_the_span_of_the_month(result):
+    from penstock.data.records import read_serialized, record_files
+    from penstock.data.splits import split_directory
+
+    examples = result.output("ParquetExampleGen", "examples")
+    rows = sum(
+        sum(1 for _ in read_serialized(record_files(split_directory(examples.uri, split))))
+        for split in ("train", "eval")
+    )
+    assert (rows, examples.span) == (WRITTEN, 1)
+
+
+def test_the_evaluation_has_the_airports_and_the_carriers(result):
+    from penstock.components.evaluator.results import summarize
+
+    slices = {metric.slice for metric in summarize(result.output("Evaluator", "evaluation").uri)}
+    assert {"Overall", "origin:JFK", "origin:LGA", "origin:EWR", "carrier:UA"} <= slices
+
+
+def test_the_area_under_the_curve_has_a_confidence_interval(result):
+    metrics = json.loads(
+        result.output("Evaluator", "evaluation").get_string_custom_property("metrics")
+    )
+    [auc] = [metric for metric in metrics if metric["metric"] == "auc"]
+    assert auc["lower"] < auc["value"] < auc["upper"]
+
+
+def test_the_model_is_pushed_because_it_is_blessed(result, folder):
+    assert result.output("Evaluator", "blessing").get_int_custom_property("blessed") == 1
+    pushed = result.output("Pusher", "pushed_model")
+    destination = Path(pushed.get_string_custom_property("pushed_destination"))
+    assert destination.parent == folder / "serving"
+    assert (destination / "saved_model.pb").exists()
