@@ -86,7 +86,8 @@ class PlainLines:
 
     def changed(self, node: NodeView) -> None:
         """Write the node's line."""
-        line = f"{node.name:<{self._width}}  {node.state.value:<8}  {node.details()}"
+        details = "" if node.state is State.RUNNING else node.details()
+        line = f"{node.name:<{self._width}}  {node.state.value:<8}  {details}"
         self._write(line.rstrip())
 
     def refresh(self) -> None:

@@ -160,8 +160,6 @@ class _Run:
         )
         os.makedirs(self.log_folder, exist_ok=True)
         self.preload = self._preload()
-        if self.preload:
-            self._nursery(self.preload)
         record_parameters(self.metadata, self.pipeline, parameters)
         self.display.start(f"{name}  run {self.run_id}", self.views)
         try:
@@ -264,6 +262,9 @@ class _Run:
             os.path.join(self.log_folder, f"{node_id}.log"),
             self.connection if kind == "driver" else None,
         )
+        if self.preload and kind == "executor":
+            # Something has changed, so nodes behind it will run too: let them find their modules.
+            self._nursery(self.preload)
         nursery = self._nursery(self.preload if heavy else ())
         self.working[node_id] = _Work(prepared, job, nursery)
         nursery.submit(self.working[node_id].token, job)

@@ -99,12 +99,10 @@ class Nursery:
         return reports
 
     def close(self) -> None:
-        """End the nursery and all its workers."""
+        """End the nursery at once, whatever it is importing; its workers die with it."""
         self.connection.close()
-        self._process.join(timeout=5)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
+        self._process.kill()
+        self._process.join()
 
 
 def _nursery_main(connection: Connection, preload: Sequence[str], log_path: str) -> None:
