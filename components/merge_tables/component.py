@@ -34,7 +34,7 @@ def _resolve(parameters: dict[str, Any]) -> dict[str, Any]:
     return {"input_fingerprint": fingerprint(folder) if folder else ""}
 
 
-@component(preload=("pandas", "pyarrow.parquet"), resolve=_resolve)
+@component(resolve=_resolve)
 def MergeTables(
     tables: Output[Tables],
     base: SourceTable,

@@ -63,12 +63,21 @@ def _metric_lines(evaluation: Any) -> list[str]:
     text = evaluation.get_string_custom_property("metrics")
     if not text:
         return []
-    lines = []
-    for metric in json.loads(text):
+    metrics = json.loads(text)
+    width = max((len(metric["metric"]) for metric in metrics), default=0)
+    lines = ["metrics"] if metrics else []
+    for metric in metrics:
         lower, upper = metric.get("lower"), metric.get("upper")
-        interval = f"  ({lower:.4f} to {upper:.4f})" if lower is not None else ""
-        lines.append(f"{metric['metric']:<10} {metric['value']:.4f}{interval}")
+        interval = ""
+        if lower is not None and metric["metric"] != "example_count":
+            interval = f"  (95 % between {lower:.4f} and {upper:.4f})"
+        lines.append(f"  {metric['metric']:<{width}}  {_number(metric['value'])}{interval}")
     return lines
+
+
+def _number(value: float) -> str:
+    is_count = value.is_integer() and abs(value) > 1
+    return f"{value:,.0f}" if is_count else f"{value:.4f}"
 
 
 def print_runs(runs: Iterable[RunRecord]) -> None:

@@ -46,7 +46,7 @@ def run_executor(invocation: bytes, spec: Any, progress: Progress | None = None)
 
 
 def preloads(class_path: str | None) -> tuple[str, ...]:
-    """Return the heavy modules that an executor will import.
+    """Return the heavy modules that an executor or driver will import.
 
     Executors made by `@component` say so. TFX's own need their library, and TensorFlow before it.
     """

@@ -13,7 +13,7 @@ def _resolve(parameters: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # i
     return {"package_fingerprint": package_fingerprint()}
 
 
-@component(preload=("pyarrow.csv", "pyarrow.parquet"), resolve=_resolve)
+@component(resolve=_resolve)
 def NycFlights(
     tables: Output[Tables],
     package_fingerprint: Resolved[str] = "",

@@ -47,7 +47,7 @@ def test_the_run_succeeds(first):
 
 def test_it_ends_with_metrics_blessing_push_and_where_to_look_next(first):
     lines = first.stdout.splitlines()
-    assert any("accuracy" in line.lower() for line in lines)
+    assert any("accuracy  0.9" in line for line in lines)
     assert "  blessed    yes" in lines
     assert any(line.startswith("  pushed     ") for line in lines)
     assert any(line.startswith("  next       penstock show ") for line in lines)

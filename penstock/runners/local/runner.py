@@ -253,19 +253,19 @@ class _Run:
 
     def _submit(self, node_id: str, prepared: execution.Prepared, kind: str) -> None:
         spec = prepared.driver if kind == "driver" else prepared.executor
-        path = ir.class_path(spec) or ""
-        heavy = path.startswith("tfx.components.") or (kind == "executor" and work.preloads(path))
+        needs = work.preloads(ir.class_path(spec))
         job = Job(
             kind,
             prepared.invocation(),
             spec,
             os.path.join(self.log_folder, f"{node_id}.log"),
             self.connection if kind == "driver" else None,
+            needs,
         )
         if self.preload and kind == "executor":
             # Something has changed, so nodes behind it will run too: let them find their modules.
             self._nursery(self.preload)
-        nursery = self._nursery(self.preload if heavy else ())
+        nursery = self._nursery(self.preload if needs else ())
         self.working[node_id] = _Work(prepared, job, nursery)
         nursery.submit(self.working[node_id].token, job)
 

@@ -29,13 +29,17 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True)
 class Job:
-    """A piece of work: a driver's or an executor's."""
+    """A piece of work: a driver's or an executor's.
+
+    It starts when the nursery has imported all modules that it `needs`.
+    """
 
     kind: str
     invocation: bytes
     spec: Any
     log_path: str
     metadata_connection: Any = None
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,15 +113,11 @@ def _nursery_main(connection: Connection, preload: Sequence[str], log_path: str)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     _redirect_output(log_path)
-    for module in preload:
-        try:
-            importlib.import_module(module)
-        except ImportError:
-            traceback.print_exc()  # the node that needs it will say so to the user
-    _restore_tfx_files()
+    to_import = list(preload)
+    queue: list[tuple[str, Job]] = []
     workers: dict[Connection, tuple[str, int]] = {}
     while True:
-        for source in wait([connection, *workers]):
+        for source in wait([connection, *workers], 0 if to_import else None):
             if source is not connection:
                 _forward(source, workers, connection)  # type: ignore[arg-type]
                 continue
@@ -127,12 +127,38 @@ def _nursery_main(connection: Connection, preload: Sequence[str], log_path: str)
                 _end(workers)
                 return
             if order == "start":
-                reports, process_id = _fork(content, [connection, *workers])
-                workers[reports] = (token, process_id)
+                queue.append((token, content))
             else:
-                for running, process_id in workers.values():
-                    if running == token:
-                        _kill(process_id, content)
+                _stop(token, content, queue, workers, connection)
+        for token, job in [entry for entry in queue if not set(entry[1].needs) & set(to_import)]:
+            queue.remove((token, job))
+            reports, process_id = _fork(job, [connection, *workers])
+            workers[reports] = (token, process_id)
+        if to_import:
+            _import(to_import.pop(0))
+
+
+def _import(module: str) -> None:
+    try:
+        importlib.import_module(module)
+    except ImportError:
+        traceback.print_exc()  # the node that needs it will say so to the user
+    _restore_tfx_files()
+
+
+def _stop(
+    token: str,
+    number: int,
+    queue: list[tuple[str, Job]],
+    workers: dict[Connection, tuple[str, int]],
+    connection: Connection,
+) -> None:
+    for entry in [entry for entry in queue if entry[0] == token]:
+        queue.remove(entry)
+        connection.send((token, Failed("it was stopped before it began")))
+    for running, process_id in workers.values():
+        if running == token:
+            _kill(process_id, number)
 
 
 def _redirect_output(log_path: str) -> None:
