@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from google.protobuf.message import DecodeError
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
+from penstock.data.messages import read_message
 from penstock.errors import DataError
 
 FILE_NAME = "SchemaDiff.pb"
@@ -162,22 +162,12 @@ def read_anomalies(split_directory: str) -> anomalies_pb2.Anomalies:
 
     Raises DataError when the file is missing or is not an `Anomalies` message.
     """
-    path = os.path.join(split_directory, FILE_NAME)
-    anomalies = anomalies_pb2.Anomalies()
-    try:
-        with open(path, "rb") as file:
-            anomalies.ParseFromString(file.read())
-    except FileNotFoundError as error:
-        raise DataError(
-            "Expected the anomalies of a split, but there is no such file",
-            path=path,
-            hint="Check that ExampleValidator did not exclude this split.",
-        ) from error
-    except DecodeError as error:
-        raise DataError(
-            f"Expected a binary Anomalies message, but it does not parse: {error}", path=path
-        ) from error
-    return anomalies
+    return read_message(
+        os.path.join(split_directory, FILE_NAME),
+        anomalies_pb2.Anomalies(),
+        noun="the anomalies of a split",
+        hint="Check that ExampleValidator did not exclude this split.",
+    )
 
 
 def write_anomalies(anomalies: anomalies_pb2.Anomalies, split_directory: str) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 
-from google.protobuf.message import DecodeError
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from penstock.errors import DataError
+from penstock.data.messages import read_message
 
 FILE_NAME = "FeatureStats.pb"
 
@@ -17,23 +16,12 @@ def read_statistics(split_directory: str) -> statistics_pb2.DatasetFeatureStatis
 
     Raises DataError when the file is missing or is not a `DatasetFeatureStatisticsList`.
     """
-    path = os.path.join(split_directory, FILE_NAME)
-    statistics = statistics_pb2.DatasetFeatureStatisticsList()
-    try:
-        with open(path, "rb") as file:
-            statistics.ParseFromString(file.read())
-    except FileNotFoundError as error:
-        raise DataError(
-            "Expected the statistics of a split, but there is no such file",
-            path=path,
-            hint="Check that StatisticsGen did not exclude this split.",
-        ) from error
-    except DecodeError as error:
-        raise DataError(
-            f"Expected a binary DatasetFeatureStatisticsList, but it does not parse: {error}",
-            path=path,
-        ) from error
-    return statistics
+    return read_message(
+        os.path.join(split_directory, FILE_NAME),
+        statistics_pb2.DatasetFeatureStatisticsList(),
+        noun="the statistics of a split",
+        hint="Check that StatisticsGen did not exclude this split.",
+    )
 
 
 def write_statistics(

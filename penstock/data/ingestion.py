@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
 
 from penstock.data import examples, fingerprint, parquet, payload, records, spans, splits
+from penstock.data.closing import ClosesOnExit
 from penstock.data.payload import PayloadFormat
 from penstock.data.spans import RangeConfig, ResolvedInput
 from penstock.data.splits import InputConfig, OutputConfig
@@ -135,7 +135,7 @@ def input_of(
     )
 
 
-class SplitsWriter:
+class SplitsWriter(ClosesOnExit):
     """Writes records to the splits that they belong to, one file a split, in their order.
 
     `progress` is told the running total of rows.
@@ -200,15 +200,8 @@ class SplitsWriter:
             self._files[split] = self._stack.enter_context(writer)
         return self._files[split]
 
-    def __enter__(self) -> SplitsWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the files of all splits."""
         self._stack.close()
 
 

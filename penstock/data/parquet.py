@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from penstock.data import examples, records
+from penstock.data.closing import ClosesOnExit
 from penstock.errors import DataError, suggestion
 
 
@@ -140,7 +140,7 @@ def _as_in_schema(batch: pa.RecordBatch, schema: Any, path: str) -> pa.RecordBat
     return fitting
 
 
-class ParquetWriter:
+class ParquetWriter(ClosesOnExit):
     """Writes record batches of one schema to a Parquet file, in row groups of some size."""
 
     def __init__(self, path: str | os.PathLike[str], schema: pa.Schema) -> None:
@@ -164,14 +164,3 @@ class ParquetWriter:
         if self._waiting:
             self._writer.write_table(pa.Table.from_batches(self._waiting, self.schema))
         self._waiting = []
-
-    def __enter__(self) -> ParquetWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from types import TracebackType
 from typing import Any, BinaryIO
 
 import google_crc32c
@@ -20,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from penstock.data import decoding
+from penstock.data.closing import ClosesOnExit
 from penstock.errors import DataError
 
 PREFIX = "data_tfrecord"
@@ -65,7 +65,7 @@ def _pieces(data: bytes, size: int) -> list[bytes]:
     return [data[start : start + size] for start in range(0, len(data), size)]
 
 
-class TFRecordWriter:
+class TFRecordWriter(ClosesOnExit):
     """Writes one TFRecord file, compressing in a thread of its own.
 
     The file is gzip if its name ends in `.gz`. The same records give the same bytes.
@@ -121,17 +121,6 @@ class TFRecordWriter:
 
     def _compress(self, framed: bytes) -> None:
         self._file.write(self._deflate.compress(framed) if self._deflate else framed)
-
-    def __enter__(self) -> TFRecordWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def shard_name(prefix: str, shard: int, shards: int, suffix: str = ".gz") -> str:
