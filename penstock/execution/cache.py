@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import marshal
 import os
 import sys
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ def code_fingerprint(class_path: str | None, parameters: Mapping[str, Any]) -> s
     """Return a digest of the code that a node runs: its executor's, and the user's it names."""
     digest = hashlib.sha256((class_path or "").encode())
     if class_path:
-        digest.update(_module_fingerprint(class_path.rpartition(".")[0]).encode())
+        digest.update(_executor_fingerprint(class_path))
     for name in _CODE_PARAMETERS:
         named = parameters.get(name)
         if not isinstance(named, str) or not named:
@@ -86,6 +87,16 @@ def cached_outputs(store: Any, context_id: int) -> dict[str, list[Any]] | None:
     return None
 
 
+def _executor_fingerprint(class_path: str) -> bytes:
+    """Digest an executor's module, or its function where that is in no file, as in a notebook."""
+    module = class_path.rpartition(".")[0]
+    if module in sys.modules and _source_file(module) is None:
+        function = getattr(_tfx.import_class_by_path(class_path), "function", None)
+        if function is not None:
+            return marshal.dumps(function.__code__)
+    return _module_fingerprint(module).encode()
+
+
 def _module_fingerprint(module: str) -> str:
     """Digest a module's code and the local code that it uses."""
     path = _source_file(module)
@@ -102,7 +113,8 @@ def _module_fingerprint(module: str) -> str:
 def _source_file(module: str) -> str | None:
     loaded = sys.modules.get(module)
     if loaded is not None:
-        return getattr(loaded, "__file__", None)
+        path = getattr(loaded, "__file__", None)
+        return path if path and os.path.exists(path) else None
     try:
         spec = importlib.util.find_spec(module) if module else None
     except (ImportError, ValueError):

@@ -72,10 +72,7 @@ class Nursery:
     """The caller's side of a nursery process."""
 
     def __init__(self, preload: Sequence[str], log_path: str) -> None:
-        # An interactive session's definitions exist in this process alone, so it must be forked.
-        main = sys.modules.get("__main__")
-        importable = getattr(main, "__file__", None) or getattr(main, "__spec__", None)
-        context = multiprocessing.get_context("spawn" if importable else "fork")
+        context = multiprocessing.get_context("spawn" if _main_is_importable() else "fork")
         self.connection, far_end = context.Pipe()
         self._process = context.Process(  # type: ignore[attr-defined]  # both contexts have it
             target=_nursery_main, args=(far_end, tuple(preload), log_path), daemon=False
@@ -107,6 +104,14 @@ class Nursery:
         self.connection.close()
         self._process.kill()
         self._process.join()
+
+
+def _main_is_importable() -> bool:
+    """Whether a new process finds what `__main__` defines; not so in an interactive session."""
+    main = sys.modules.get("__main__")
+    return getattr(main, "__spec__", None) is not None or os.path.exists(
+        getattr(main, "__file__", None) or ""
+    )
 
 
 def _nursery_main(connection: Connection, preload: Sequence[str], log_path: str) -> None:
