@@ -305,3 +305,56 @@ def test_a_job_can_cross_process_borders():
     spec = executable_spec_pb2.PythonClassExecutableSpec(class_path="a.b")
     job = pickle.loads(pickle.dumps(Job("executor", b"x", spec, "/log")))
     assert job.spec.class_path == "a.b"
+
+
+@pytest.mark.parametrize(("rows", "state"), [(5, State.DONE), (1, State.SKIPPED)])
+def test_tfx_s_conditions_decide_whether_nodes_run(run_pipeline, rows, state):
+    from tfx.dsl.experimental.conditionals.conditional import Cond
+
+    @pipeline
+    def conditional(rows: int = 3):
+        made = examples.MakeExamples(rows=rows)
+        with Cond(made.outputs["output"].future()[0].value > 2):
+            trained = examples.TrainModel(examples=made.outputs["examples"])
+        return [trained, examples.After(model=trained.outputs["model"])]
+
+    result = run_pipeline(conditional, rows=rows)
+    assert result.succeeded
+    assert {name: node.state for name, node in result.nodes.items()} == {
+        "MakeExamples": State.DONE,
+        "TrainModel": state,
+        "After": state,
+    }
+
+
+def test_an_importer_brings_in_what_is_there_already(run_pipeline, tmp_path):
+    from penstock._tfx import Importer
+    from penstock.artifacts import Model
+
+    (tmp_path / "model").mkdir()
+
+    @pipeline
+    def importing():
+        model = Importer(source_uri=str(tmp_path / "model"), artifact_type=Model)
+        return examples.Join(models=model.outputs["result"])
+
+    artifact = run_pipeline(importing).output("Join", "output")
+    artifact.read()
+    assert artifact.value == [str(tmp_path / "model")]
+
+
+def test_a_tfx_pipeline_keeps_its_own_root_and_store(tmp_path):
+    from penstock import _tfx
+
+    made = examples.MakeExamples(rows=2)
+    classic = _tfx.Pipeline(
+        pipeline_name="classic",
+        pipeline_root=str(tmp_path / "own_root"),
+        metadata_connection_config=_tfx.metadata.sqlite_metadata_connection_config(
+            str(tmp_path / "own.db")
+        ),
+        components=[made],
+    )
+    result = LocalRunner(display=Silent()).run(classic)
+    assert result.output("MakeExamples", "examples").uri.startswith(str(tmp_path / "own_root"))
+    assert (tmp_path / "own.db").exists()
