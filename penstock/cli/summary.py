@@ -31,10 +31,15 @@ def print_result(result: RunResult) -> None:
     click.echo()
     _print_state(result.state.value)
     click.echo(f" {result.pipeline_name}  run {result.run_id}  {result.seconds:.1f} s")
-    artifacts = [a for n in result.nodes.values() for found in n.outputs.values() for a in found]
-    for line in describe_outcome(artifacts):
+    made = [a for n in result.nodes.values() for a in _made_by(n.node_id, n.outputs)]
+    for line in describe_outcome(made):
         click.echo(f"  {line}")
     click.echo(f"  next       penstock show {result.run_id}")
+
+
+def _made_by(node_id: str, outputs: Mapping[str, list[Any]]) -> list[Any]:
+    """Return the artifacts that stand in a node's own folder; a resolver's are others'."""
+    return [a for found in outputs.values() for a in found if f"/{node_id}/" in a.uri]
 
 
 def describe_outcome(artifacts: Iterable[Any]) -> list[str]:
@@ -113,9 +118,8 @@ def print_run(run: RunRecord, outputs: Mapping[int, Mapping[str, list[Any]]]) ->
         for key, artifacts in outputs.get(node.execution_id, {}).items():
             for artifact in artifacts:
                 click.echo(f"      {key}: {_short(artifact.uri)}")
-    for line in describe_outcome(
-        a for found in outputs.values() for items in found.values() for a in items
-    ):
+    made = [a for n in run.nodes for a in _made_by(n.node_id, outputs.get(n.execution_id, {}))]
+    for line in describe_outcome(made):
         click.echo(f"  {line}")
 
 

@@ -23,7 +23,15 @@ from penstock.metadata.store import connect, connection_config
 from penstock.runners.local.display import Display, NodeView, default_display
 from penstock.runners.local.result import NodeResult, RunFailed, RunResult
 from penstock.runners.local.schedule import State, read_graph, ready, settle
-from penstock.runners.local.workers import Advanced, Failed, Job, Nursery, Report, Succeeded
+from penstock.runners.local.workers import (
+    Advanced,
+    Failed,
+    Job,
+    Nursery,
+    Report,
+    Started,
+    Succeeded,
+)
 
 DEFAULT_FOLDER = ".penstock"
 _GRACE_SECONDS = 10.0
@@ -123,7 +131,7 @@ class _Work:
     prepared: execution.Prepared
     job: Job
     nursery: Nursery
-    stopped: bool = False
+    started: bool = False
 
     @property
     def token(self) -> str:
@@ -267,6 +275,7 @@ class _Run:
             self._nursery(self.preload)
         nursery = self._nursery(self.preload if needs else ())
         self.working[node_id] = _Work(prepared, job, nursery)
+        self.views[node_id].note = "loading libraries" if needs else ""
         nursery.submit(self.working[node_id].token, job)
 
     def _receive(self, timeout: float) -> None:
@@ -295,6 +304,10 @@ class _Run:
     def _handle(self, node_id: str, report: Report) -> None:
         held = self.working[node_id]
         view = self.views[node_id]
+        if isinstance(report, Started):
+            held.started = True
+            view.began, view.note = time.monotonic(), ""
+            return
         if isinstance(report, Advanced):
             view.counts.update(report.counts)
             return
@@ -372,8 +385,12 @@ class _Run:
         number = signal.SIGKILL if self.canceling else signal.SIGTERM
         self.canceling = True
         deadline = time.monotonic() + _GRACE_SECONDS
-        for held in self.working.values():
-            held.nursery.stop(held.token, number)
+        for node_id, held in list(self.working.items()):
+            if held.started:
+                held.nursery.stop(held.token, number)
+            else:
+                del self.working[node_id]
+                self._give_up(node_id, held, State.CANCELED, "the run was canceled")
         try:
             while self.working and time.monotonic() < deadline:
                 self._receive(timeout=0.2)

@@ -43,6 +43,11 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Started:
+    """A worker has begun; until then its nursery was busy importing."""
+
+
+@dataclass(frozen=True)
 class Advanced:
     """A worker says how far it is: running totals, as rows or steps."""
 
@@ -65,7 +70,7 @@ class Failed:
     details: str = ""
 
 
-Report = Advanced | Succeeded | Failed
+Report = Started | Advanced | Succeeded | Failed
 
 
 class Nursery:
@@ -139,6 +144,7 @@ def _nursery_main(connection: Connection, preload: Sequence[str], log_path: str)
             queue.remove((token, job))
             reports, process_id = _fork(job, [connection, *workers])
             workers[reports] = (token, process_id)
+            connection.send((token, Started()))
         if to_import:
             _import(to_import.pop(0))
 
@@ -221,7 +227,8 @@ def _work(job: Job, send: Callable[[Report], None]) -> Report:
                 job.invocation, job.spec, lambda **counts: send(Advanced(counts))
             )
     except PenstockError as error:
-        traceback.print_exc()
+        # It says what was expected, what came and what to do: where we noticed is beside the point.
+        print(f"error: {error}", file=sys.stderr)
         return Failed(str(error), traceback.format_exc())
     except BaseException as error:
         traceback.print_exc()
