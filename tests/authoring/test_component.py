@@ -168,3 +168,15 @@ def test_a_result_that_is_no_scalar_is_refused():
 
     with pytest.raises(ComponentError, match="returns complex as 'output'"):
         component(Odd)
+
+
+def test_under_a_foreign_runner_a_pipeline_parameter_inside_a_value_is_its_default(made):
+    from penstock.authoring.component import decode_parameters
+    from penstock.authoring.values import PipelineParameter
+
+    trained = examples.TrainModel(
+        examples=made.outputs["examples"],
+        train_args=examples.TrainArgs(num_steps=PipelineParameter("steps", int, 12)),
+    )
+    decoded = decode_parameters(examples.TrainModel.interface, trained.exec_properties)
+    assert decoded["train_args"] == examples.TrainArgs(num_steps=12)
