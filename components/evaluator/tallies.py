@@ -108,10 +108,9 @@ class Histogram(Tally):
         from tensorflow_model_analysis.metrics.calibration_histogram import Bucket
 
         (cells,) = table.any(axis=1).nonzero()
-        sums = table[cells].tolist()
-        return {
-            cell: Bucket(cell, *values) for cell, values in zip(cells.tolist(), sums, strict=True)
-        }
+        columns = table[cells].T.tolist()
+        names = cells.tolist()
+        return dict(zip(names, map(Bucket, names, *columns), strict=True))
 
 
 class ConfusionMatrices(Tally):
