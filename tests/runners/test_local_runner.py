@@ -16,7 +16,6 @@ from penstock.components import LatestArtifact
 from penstock.errors import ParameterError
 from penstock.runners.local import RunFailed, State
 from penstock.runners.local.display import NodeView, PlainLines, Silent
-from penstock.runners.local.workers import Job, Nursery
 
 States = metadata_store_pb2.Execution
 
@@ -285,26 +284,6 @@ def test_plain_lines_have_a_line_for_every_change(capsys):
         "flights  run 1",
         "Trainer  done      3.2 s  1,000 steps",
     ]
-
-
-def test_a_nursery_says_when_it_has_died(tmp_path):
-    nursery = Nursery((), str(tmp_path / "log"))
-    nursery._process.kill()
-    nursery._process.join()
-    with pytest.raises((EOFError, OSError)):
-        nursery.connection.poll(10)
-        nursery.receive()
-    nursery.close()
-
-
-def test_a_job_can_cross_process_borders():
-    import pickle
-
-    from penstock._tfx import executable_spec_pb2
-
-    spec = executable_spec_pb2.PythonClassExecutableSpec(class_path="a.b")
-    job = pickle.loads(pickle.dumps(Job("executor", b"x", spec, "/log")))
-    assert job.spec.class_path == "a.b"
 
 
 @pytest.mark.parametrize(("rows", "state"), [(5, State.DONE), (1, State.SKIPPED)])

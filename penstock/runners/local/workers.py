@@ -139,14 +139,29 @@ def _nursery_main(connection: Connection, preload: Sequence[str], log_path: str)
             if order == "start":
                 queue.append((token, content))
             else:
-                _stop(token, content, queue, workers, connection)
-        for token, job in [entry for entry in queue if not set(entry[1].needs) & set(to_import)]:
-            queue.remove((token, job))
-            reports, process_id = _fork(job, [connection, *workers])
-            workers[reports] = (token, process_id)
-            connection.send((token, Started()))
+                for running, process_id in workers.values():
+                    if running == token:
+                        _kill(process_id, content)
+        _start(queue, to_import, workers, connection)
         if to_import:
             _import(to_import.pop(0))
+            _start(queue, to_import, workers, connection)
+
+
+def _start(
+    queue: list[tuple[str, Job]],
+    to_import: Sequence[str],
+    workers: dict[Connection, tuple[str, int]],
+    connection: Connection,
+) -> None:
+    """Fork a worker for every job in the queue that lacks none of its modules."""
+    for token, job in list(queue):
+        if set(job.needs) & set(to_import):
+            continue
+        queue.remove((token, job))
+        reports, process_id = _fork(job, [connection, *workers])
+        workers[reports] = (token, process_id)
+        connection.send((token, Started()))
 
 
 def _import(module: str) -> None:
@@ -155,21 +170,6 @@ def _import(module: str) -> None:
     except ImportError:
         traceback.print_exc()  # the node that needs it will say so to the user
     _restore_tfx_files()
-
-
-def _stop(
-    token: str,
-    number: int,
-    queue: list[tuple[str, Job]],
-    workers: dict[Connection, tuple[str, int]],
-    connection: Connection,
-) -> None:
-    for entry in [entry for entry in queue if entry[0] == token]:
-        queue.remove(entry)
-        connection.send((token, Failed("it was stopped before it began")))
-    for running, process_id in workers.values():
-        if running == token:
-            _kill(process_id, number)
 
 
 def _redirect_output(log_path: str) -> None:

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from penstock._tfx import executable_spec_pb2
+from penstock.runners.local.workers import Job, Nursery, Started
+
+SPEC = executable_spec_pb2.PythonClassExecutableSpec(class_path="no.such.Executor")
+SLOW = "imports_when_told"
+
+
+@pytest.fixture
+def nursery(tmp_path):
+    made: list[Nursery] = []
+
+    def make(*preload: str) -> Nursery:
+        made.append(Nursery(preload, str(tmp_path / "workers.log")))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def reports(nursery: Nursery, most: int = 2) -> list[object]:
+    found: list[object] = []
+    while len(found) < most and nursery.connection.poll(60):
+        found += [report for _, report in nursery.receive()]
+    return found
+
+
+def job(tmp_path, *needs: str) -> Job:
+    return Job("executor", b"", SPEC, str(tmp_path / "node.log"), needs=needs)
+
+
+def test_a_job_begins_and_its_failure_is_told(nursery, tmp_path):
+    made = nursery()
+    made.submit("node", job(tmp_path))
+    started, failed = reports(made)[:2]
+    assert started == Started()
+    assert "Could not import no.such.Executor" in failed.message
+
+
+def test_a_job_that_came_first_begins_when_its_modules_are_there(nursery, tmp_path, monkeypatch):
+    monkeypatch.setenv("IMPORT_WHEN_THERE", str(tmp_path / "there"))
+    made = nursery(SLOW)
+    made.submit("node", job(tmp_path, SLOW))
+    (tmp_path / "there").touch()
+    assert reports(made)[0] == Started()
+
+
+def test_a_job_that_needs_none_of_the_modules_does_not_wait_for_the_rest(
+    nursery, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("IMPORT_WHEN_THERE", str(tmp_path / "there"))
+    made = nursery("json.tool", SLOW)
+    made.submit("node", job(tmp_path, "json.tool"))
+    (tmp_path / "there").touch()
+    assert reports(made)[0] == Started()
+
+
+def test_a_nursery_says_when_it_has_died(tmp_path):
+    nursery = Nursery((), str(tmp_path / "log"))
+    nursery._process.kill()
+    nursery._process.join()
+    with pytest.raises((EOFError, OSError)):
+        nursery.connection.poll(10)
+        nursery.receive()
+    nursery.close()
+
+
+def test_a_job_can_cross_process_borders():
+    assert pickle.loads(pickle.dumps(Job("executor", b"x", SPEC, "/log"))).spec == SPEC
