@@ -33,6 +33,7 @@ def run(runner: str, pipeline: str, folder: Path) -> SimpleNamespace:
         text=True,
         check=False,
         cwd=folder,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr[-4000:]
     return SimpleNamespace(folder=folder, output=done.stdout, store=folder / "metadata.sqlite")

@@ -77,12 +77,13 @@ class LocalRunner:
         if not cache:
             for node in ir.nodes(bound):
                 node.execution_options.caching_options.enable_cache = False
-        with connect(connection) as metadata, _termination_as_interrupt():
+        with connect(connection) as metadata, _counted_interrupts() as interrupts:
             running = _Run(
                 bound,
                 metadata,
                 connection,
                 run_id,
+                interrupts,
                 parallelism=self.parallelism or len(os.sched_getaffinity(0)),
                 display=self.display or default_display(),
             )
@@ -107,21 +108,30 @@ def new_run_id() -> str:
     return f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
+@dataclass
+class _Interrupts:
+    """How often the run was asked to end, by Ctrl-C or SIGTERM."""
+
+    count: int = 0
+
+
 @contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM end a run in the same orderly way as Ctrl-C."""
+def _counted_interrupts() -> Iterator[_Interrupts]:
+    """Count interrupts in place of raising them: bookkeeping must not be cut in two."""
+    interrupts = _Interrupts()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield interrupts
         return
 
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+    def count(*_: object) -> None:
+        interrupts.count += 1
 
-    previous = signal.signal(signal.SIGTERM, interrupt)
+    previous = {number: signal.signal(number, count) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield interrupts
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 @dataclass
@@ -147,6 +157,7 @@ class _Run:
     metadata: Any
     connection: Any
     run_id: str
+    interrupts: _Interrupts
     parallelism: int
     display: Display
     nurseries: dict[tuple[str, ...], Nursery] = field(default_factory=dict)
@@ -173,6 +184,9 @@ class _Run:
         try:
             self._loop()
         finally:
+            # Only an error of ours leaves work behind here.
+            for node_id, held in self.working.items():
+                self._give_up(node_id, held, State.CANCELED, "the run ended in an error")
             self.display.stop()
             for nursery in self.nurseries.values():
                 nursery.close()
@@ -213,15 +227,14 @@ class _Run:
 
     def _loop(self) -> None:
         while True:
-            try:
-                if not self.canceling:
-                    self._start_ready()
-                if not self.working:
-                    break
-                self._receive(timeout=0.2)
-                self.display.refresh()
-            except KeyboardInterrupt:
+            if self.interrupts.count and not self.canceling:
                 self._cancel()
+            if not self.canceling:
+                self._start_ready()
+            if not self.working:
+                break
+            self._receive(timeout=0.2)
+            self.display.refresh()
         for node_id, view in self.views.items():
             if view.state is State.WAITING:
                 self._settle(node_id, State.SKIPPED, error="the run was canceled")
@@ -382,21 +395,18 @@ class _Run:
 
     def _cancel(self) -> None:
         """Stop all workers: politely at first, for good when asked again or after a while."""
-        number = signal.SIGKILL if self.canceling else signal.SIGTERM
         self.canceling = True
+        asked = self.interrupts.count
         deadline = time.monotonic() + _GRACE_SECONDS
         for node_id, held in list(self.working.items()):
             if held.started:
-                held.nursery.stop(held.token, number)
+                held.nursery.stop(held.token, signal.SIGTERM)
             else:
                 del self.working[node_id]
                 self._give_up(node_id, held, State.CANCELED, "the run was canceled")
-        try:
-            while self.working and time.monotonic() < deadline:
-                self._receive(timeout=0.2)
-                self.display.refresh()
-        except KeyboardInterrupt:
-            pass
+        while self.working and time.monotonic() < deadline and self.interrupts.count == asked:
+            self._receive(timeout=0.2)
+            self.display.refresh()
         for held in self.working.values():
             held.nursery.stop(held.token, signal.SIGKILL)
 
