@@ -1,5 +1,5 @@
 """The command line: `penstock COMMAND`."""
 
-from penstock.cli.commands import main
+from penstock.cli.main import main
 
 __all__ = ["main"]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from penstock.cli.main import COMMANDS
+
 SUPPORT = Path(__file__).parents[1] / "support"
 
 
@@ -150,11 +152,11 @@ def test_the_store_is_named_when_there_is_none(tmp_path):
     assert "It is made by the first run: penstock run PIPELINE." in done.stderr
 
 
-@pytest.mark.parametrize("command", ["run", "list", "runs", "show", "compile"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example(command):
     from click.testing import CliRunner
 
-    from penstock.cli.commands import penstock as group
+    from penstock.cli.main import penstock as group
 
     shown = CliRunner().invoke(group, [command, "--help"])
     assert shown.exit_code == 0

@@ -1,0 +1,84 @@
+"""The command line's group of commands. Each is imported when it is called: help must not wait."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from penstock import __version__
+from penstock.cli.options import INTERRUPTED, WRONG_REQUEST
+from penstock.config import find_config, read_config
+from penstock.errors import PenstockError, suggestion
+
+# In the order in which help shows them.
+COMMANDS: Mapping[str, str] = {
+    "run": "penstock.cli.run:run",
+    "list": "penstock.cli.pipelines:list_pipelines",
+    "runs": "penstock.cli.runs:runs",
+    "show": "penstock.cli.runs:show",
+    "compile": "penstock.cli.pipelines:compile_command",
+}
+
+
+class _Commands(click.Group):
+    """The group of commands; an unknown one is answered with the nearest."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            hint = suggestion(args[0], COMMANDS, noun="command")
+            raise click.UsageError(f"There is no command {args[0]!r}. {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit: 0 it worked, 1 the run failed, 2 the request was wrong."""
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # TFX reports through exceptions too
+    try:
+        code = penstock.main(standalone_mode=False)
+    except click.Abort:
+        sys.exit(INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(WRONG_REQUEST)
+    except PenstockError as error:
+        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+        click.echo(str(error), err=True)
+        sys.exit(WRONG_REQUEST)
+    sys.exit(code or 0)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="penstock")
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    help="The penstock.toml to use; by default that of this folder or the nearest above it.",
+)
+@click.pass_context
+def penstock(context: click.Context, config_path: Path | None) -> None:
+    """Component pipelines for TFX and Kubeflow users.
+
+    \b
+    Example:
+      penstock run penguins
+    """
+    context.obj = lambda: read_config(config_path or find_config())
