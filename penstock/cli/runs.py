@@ -53,20 +53,26 @@ def show(context: click.Context, run_id: str, profile_name: str | None, as_json:
       penstock show latest
     """
     from penstock.cli.summary import print_run
+    from penstock.metadata.graph import read_makers
     from penstock.metadata.runs import find_run, node_artifacts
 
     with open_store(context, profile_name) as metadata:
         record = find_run(metadata.store, run_id)
         artifacts = {n.execution_id: node_artifacts(metadata.store, n) for n in record.nodes}
+        made = {a.id for _, outputs in artifacts.values() for f in outputs.values() for a in f}
+        makers = read_makers(metadata.store, made)
     if as_json:
         content = run_as_json(record)
         for node in content["nodes"]:
             inputs, outputs = artifacts[node["execution_id"]]
             node["inputs"] = {key: [a.uri for a in found] for key, found in inputs.items()}
             node["outputs"] = {key: [a.uri for a in found] for key, found in outputs.items()}
+            node["made_by"] = sorted(
+                {makers[a.id].run_id for f in outputs.values() for a in f if a.id in makers}
+            )
         click.echo(json.dumps(content, indent=2))
     else:
-        print_run(record, {key: outputs for key, (_, outputs) in artifacts.items()})
+        print_run(record, {key: outputs for key, (_, outputs) in artifacts.items()}, makers)
 
 
 def run_as_json(record: Any) -> dict[str, Any]:

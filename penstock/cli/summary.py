@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from penstock.metadata.runs import RunRecord
+from penstock.metadata.graph import ExecutionRecord
+from penstock.metadata.runs import NodeRecord, RunRecord
 from penstock.runners.local import NodeResult, RunResult, State
 from penstock.runners.local.runner import log_tail
 
@@ -58,7 +59,7 @@ def describe_outcome(artifacts: Iterable[Any]) -> list[str]:
     for pushed in by_type.get("PushedModel", []):
         if pushed.get_int_custom_property("pushed") == 1:
             destination = pushed.get_string_custom_property("pushed_destination")
-            lines.append(f"pushed     {_short(destination)}")
+            lines.append(f"pushed     {short(destination)}")
         else:
             lines.append("pushed     no")
     return lines
@@ -95,32 +96,91 @@ def print_runs(runs: Iterable[RunRecord]) -> None:
     for run in rows:
         _print_state(run.state)
         click.echo(
-            f"  {run.run_id}  {run.pipeline_name:<{width}}  {_when(run.began)}  "
-            f"{run.seconds:8.1f} s  {len(run.nodes)} nodes"
+            f"  {run.run_id}  {run.pipeline_name:<{width}}  {when(run.began)}  "
+            f"{run.seconds:8.1f} s  {_node_counts(run)}"
         )
 
 
-def print_run(run: RunRecord, outputs: Mapping[int, Mapping[str, list[Any]]]) -> None:
-    """Print a run: parameters, nodes with their artifacts, and what came of it."""
+def _node_counts(run: RunRecord) -> str:
+    cached = sum(node.cached for node in run.nodes)
+    return f"{len(run.nodes)} nodes" + (f", {cached} cached" if cached else "")
+
+
+def print_run(
+    run: RunRecord,
+    outputs: Mapping[int, Mapping[str, list[Any]]],
+    makers: Mapping[int, ExecutionRecord],
+) -> None:
+    """Print a run: parameters, nodes with what they took and made, and what came of it.
+
+    `outputs` are by the executions' ids, `makers` by the artifacts'.
+    """
     _print_state(run.state)
-    click.echo(f" {run.pipeline_name}  run {run.run_id}  {_when(run.began)}  {run.seconds:.1f} s")
+    click.echo(
+        f" {run.pipeline_name}  run {run.run_id}  {when(run.began)}  {run.seconds:.1f} s  "
+        f"{_node_counts(run)}"
+    )
     for name, value in run.parameters.items():
         click.echo(f"  -p {name}={value}")
+    width = max(len(node.node_id) for node in run.nodes)
+    heads = ("time", "CPU", "memory", "in", "out")
+    click.secho(f"  {'':<8}  {'':<{width}}" + "".join(f"{h:>10}" for h in heads), dim=True)
     for node in run.nodes:
         _print_state(f"  {node.state}", node.state)
-        resources = ""
-        if "cpu_seconds" in node.measured:
-            memory = node.measured.get("peak_memory_bytes", 0) / 2**20
-            resources = f"  {node.measured['cpu_seconds']:.1f} s CPU, {memory:,.0f} MB"
-        click.echo(f"  {node.node_id}  {node.seconds:.1f} s{resources}")
+        cells = "".join(f"{cell:>10}" for cell in _resources(node))
+        found = outputs.get(node.execution_id, {})
+        click.echo(f"  {node.node_id:<{width}}{cells}".rstrip() + _origin(run, found, makers))
         if node.error:
             click.echo(f"      {node.error}")
-        for key, artifacts in outputs.get(node.execution_id, {}).items():
+        for key, artifacts in found.items():
             for artifact in artifacts:
-                click.echo(f"      {key}: {_short(artifact.uri)}")
+                click.echo(f"      {key}: {artifact.id}  {short(artifact.uri)}{_fate(artifact)}")
     made = [a for n in run.nodes for a in _made_by(n.node_id, outputs.get(n.execution_id, {}))]
     for line in describe_outcome(made):
         click.echo(f"  {line}")
+
+
+def _resources(node: NodeRecord) -> tuple[str, ...]:
+    """Return what a node's work took; without measurements, the time from its first record."""
+    took = node.measured
+    seconds = took.get("wall_seconds", node.seconds)
+    return (
+        "" if node.cached else f"{seconds:.1f} s",
+        f"{took['cpu_seconds']:.1f} s" if "cpu_seconds" in took else "",
+        size(took.get("peak_memory_bytes")),
+        size(node.bytes_in),
+        size(node.bytes_out),
+    )
+
+
+def _fate(artifact: Any) -> str:
+    deleted = artifact.mlmd_artifact.state in (
+        artifact.mlmd_artifact.DELETED,
+        artifact.mlmd_artifact.MARKED_FOR_DELETION,
+    )
+    return "  (removed)" if deleted else ""
+
+
+def _origin(
+    run: RunRecord, outputs: Mapping[str, list[Any]], makers: Mapping[int, ExecutionRecord]
+) -> str:
+    """Say which other runs made what a node found in the cache or by resolving."""
+    ids = [a.id for artifacts in outputs.values() for a in artifacts]
+    others = {makers[i].run_id for i in ids if i in makers} - {run.run_id}
+    return f"  made by run {', '.join(sorted(others))}" if others else ""
+
+
+def size(count: float | None) -> str:
+    """Return a number of bytes as people read it; nothing for one that is not known."""
+    if count is None:
+        return ""
+    if count < 1000:
+        return f"{count:.0f} B"
+    for unit in ("kB", "MB", "GB"):
+        count /= 1000
+        if count < 999.5:
+            return f"{count:.1f} {unit}" if count < 9.95 else f"{count:.0f} {unit}"
+    return f"{count / 1000:.1f} TB"
 
 
 def _print_failure(node: NodeResult) -> None:
@@ -128,7 +188,7 @@ def _print_failure(node: NodeResult) -> None:
     click.secho(f"{node.node_id} failed: ", fg="red", bold=True, nl=False, err=True)
     click.echo(node.error, err=True)
     if node.log_path:
-        click.secho(f"the end of {_short(node.log_path)}:", dim=True, err=True)
+        click.secho(f"the end of {short(node.log_path)}:", dim=True, err=True)
         for line in log_tail(node.log_path).splitlines():
             click.echo(f"  {line}", err=True)
 
@@ -137,10 +197,12 @@ def _print_state(text: str, state: str | None = None) -> None:
     click.secho(f"{text:<8}", fg=_COLORS.get(state or text), bold=True, nl=False)
 
 
-def _when(moment: datetime) -> str:
+def when(moment: datetime) -> str:
+    """Return a time as people read it."""
     return moment.strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _short(path: str) -> str:
+def short(path: str) -> str:
+    """Return a path from here, where it is below this folder."""
     relative = os.path.relpath(path)
     return path if relative.startswith("..") else relative

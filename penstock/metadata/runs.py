@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from penstock import _tfx
 from penstock.errors import RunError, suggestion
+from penstock.metadata.reading import (
+    RUN_CONTEXT,
+    ArtifactRecord,
+    Link,
+    Place,
+    fingerprint_bytes,
+    links_of_executions,
+    places_of,
+    plain_value,
+    read_artifacts,
+)
 from penstock.metadata.store import execution_inputs, execution_outputs
 
-RUN_CONTEXT = "pipeline_run"
-NODE_CONTEXT = "node"
-PIPELINE_CONTEXT = "pipeline"
+# What a digest of a node's whole code is kept under.
+ALL_CODE = "all code"
+CODE_PROPERTY = "__code_fingerprint__"
+_FINGERPRINT = "input_fingerprint"
 _PARAMETER = "parameter:"
+_RUNS_AT_A_TIME = 25
 _EXECUTION = _tfx.metadata_store_pb2.Execution
 
 # In this order: the first that any node is in is the run's.
@@ -32,7 +45,13 @@ _STATES = {
 
 @dataclass(frozen=True)
 class NodeRecord:
-    """A node of a run; times are in seconds and bytes, as far as they were measured."""
+    """A node of a run.
+
+    `measured` has seconds and bytes, as far as they were measured. `bytes_in` and `bytes_out` are
+    the contents of its inputs, or the files that an ExampleGen read, and of its outputs; None
+    where the store does not say. `code` has a digest for each file and library component that it
+    ran.
+    """
 
     node_id: str
     state: str
@@ -42,11 +61,19 @@ class NodeRecord:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     measured: Mapping[str, float] = field(default_factory=dict)
     error: str = ""
+    bytes_in: int | None = None
+    bytes_out: int | None = None
+    code: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
         """From its registration to its last change."""
         return (self.ended - self.began).total_seconds()
+
+    @property
+    def cached(self) -> bool:
+        """Whether an earlier execution had made its outputs already."""
+        return self.state == "cached"
 
 
 @dataclass(frozen=True)
@@ -83,15 +110,14 @@ def record_parameters(metadata: Any, pipeline: Any, parameters: Mapping[str, Any
 
 def list_runs(store: Any, *, pipeline_name: str | None = None, most: int = 20) -> list[RunRecord]:
     """Return the newest runs, newest first."""
-    contexts = store.get_contexts_by_type(RUN_CONTEXT)
-    runs = []
-    for context in sorted(contexts, key=lambda c: c.id, reverse=True):
-        record = _read_run(store, context)
-        if record and pipeline_name in (None, record.pipeline_name):
-            runs.append(record)
-        if len(runs) == most:
+    contexts = sorted(store.get_contexts_by_type(RUN_CONTEXT), key=lambda c: c.id, reverse=True)
+    runs: list[RunRecord] = []
+    for start in range(0, len(contexts), _RUNS_AT_A_TIME):
+        records = _read_runs(store, contexts[start : start + _RUNS_AT_A_TIME])
+        runs += [r for r in records if pipeline_name in (None, r.pipeline_name)]
+        if len(runs) >= most:
             break
-    return runs
+    return runs[:most]
 
 
 def find_run(store: Any, run_id: str) -> RunRecord:
@@ -109,11 +135,11 @@ def find_run(store: Any, run_id: str) -> RunRecord:
     matching = matching or [n for n in contexts if n.startswith(run_id) or n.endswith(run_id)]
     if len(matching) > 1:
         raise RunError(f"{run_id!r} fits several runs: {', '.join(sorted(matching)[:5])}")
-    record = _read_run(store, contexts[matching[0]]) if matching else None
-    if record is None:
+    records = _read_runs(store, [contexts[matching[0]]]) if matching else []
+    if not records:
         newest = sorted(contexts, key=lambda n: contexts[n].id)[-5:]
         raise RunError(f"there is no run {run_id!r}", hint=suggestion(run_id, newest, noun="run"))
-    return record
+    return records[0]
 
 
 def node_artifacts(
@@ -123,17 +149,36 @@ def node_artifacts(
     return execution_inputs(store, node.execution_id), execution_outputs(store, node.execution_id)
 
 
-def _read_run(store: Any, context: Any) -> RunRecord | None:
-    executions = sorted(store.get_executions_by_context(context.id), key=lambda e: e.id)
-    if not executions:
-        return None
-    pipeline_name = ""
-    nodes = []
-    for execution in executions:
-        named = {c.type: c.name for c in store.get_contexts_by_execution(execution.id)}
-        pipeline_name = named.get(PIPELINE_CONTEXT, pipeline_name)
-        node_id = named.get(NODE_CONTEXT, "").removeprefix(f"{pipeline_name}.")
-        nodes.append(_read_node(node_id, execution))
+def _read_runs(store: Any, contexts: Sequence[Any]) -> list[RunRecord]:
+    """Return the runs that have executions; few calls, however many nodes they have."""
+    executions = {c.id: store.get_executions_by_context(c.id) for c in contexts}
+    ids = [e.id for found in executions.values() for e in found]
+    places = places_of(store, ids)
+    links = links_of_executions(store, ids)
+    artifacts = read_artifacts(store, {link.artifact_id for link in links})
+    by_execution: dict[int, list[Link]] = {}
+    for link in links:
+        by_execution.setdefault(link.execution_id, []).append(link)
+    return [
+        _read_run(context, executions[context.id], places, by_execution, artifacts)
+        for context in contexts
+        if executions[context.id]
+    ]
+
+
+def _read_run(
+    context: Any,
+    executions: Iterable[Any],
+    places: Mapping[int, Place],
+    links: Mapping[int, list[Link]],
+    artifacts: Mapping[int, ArtifactRecord],
+) -> RunRecord:
+    ordered = sorted(executions, key=lambda e: e.id)
+    nodes = tuple(
+        read_node(places.get(e.id, Place()).node_id, e, links.get(e.id, ()), artifacts)
+        for e in ordered
+    )
+    named = [places[e.id].pipeline_name for e in ordered if e.id in places]
     states = {node.state for node in nodes}
     state = next((s for s in _RUN_STATES if s in states), "done")
     parameters = {
@@ -143,27 +188,37 @@ def _read_run(store: Any, context: Any) -> RunRecord | None:
     }
     return RunRecord(
         context.name,
-        pipeline_name,
+        next((name for name in named if name), ""),
         state,
         min(node.began for node in nodes),
         max(node.ended for node in nodes),
         parameters,
-        tuple(nodes),
+        nodes,
     )
 
 
-def _read_node(node_id: str, execution: Any) -> NodeRecord:
-    parameters, measured = {}, {}
+def read_node(
+    node_id: str,
+    execution: Any,
+    links: Iterable[Link] = (),
+    artifacts: Mapping[int, ArtifactRecord] | None = None,
+) -> NodeRecord:
+    """Return an execution of ML Metadata as the record of a node."""
+    parameters, measured, code = {}, {}, ""
     for name, value in (*execution.properties.items(), *execution.custom_properties.items()):
-        content = _tfx.data_types_utils.get_metadata_value(value)
-        if not name.startswith("__"):
-            parameters[name] = content
+        if name == CODE_PROPERTY:
+            code = value.string_value
+        elif not name.startswith("__"):
+            parameters[name] = plain_value(value)
         elif value.HasField("double_value"):
             measured[name.strip("_")] = value.double_value
     result = execution.custom_properties.get("__execution_result__")
     error = ""
     if result is not None and result.string_value:
         error = json.loads(result.string_value).get("resultMessage", "")
+    bytes_in = _content_bytes(links, artifacts or {}, outputs=False)
+    if _FINGERPRINT in parameters:
+        bytes_in = fingerprint_bytes(str(parameters[_FINGERPRINT]))
     return NodeRecord(
         node_id,
         _STATES.get(execution.last_known_state, "unknown"),
@@ -173,4 +228,27 @@ def _read_node(node_id: str, execution: Any) -> NodeRecord:
         parameters,
         measured,
         error,
+        bytes_in,
+        _content_bytes(links, artifacts or {}, outputs=True),
+        _read_code(code),
     )
+
+
+def _content_bytes(
+    links: Iterable[Link], artifacts: Mapping[int, ArtifactRecord], *, outputs: bool
+) -> int | None:
+    ids = {link.artifact_id for link in links if link.is_output is outputs}
+    sizes = [artifacts[i].size for i in ids if i in artifacts]
+    known = [size for size in sizes if size is not None]
+    return sum(known) if known and len(known) == len(ids) else None
+
+
+def _read_code(text: str) -> dict[str, str]:
+    """Read digests by file or component; older runs have one digest of all code."""
+    try:
+        content = json.loads(text) if text.startswith("{") else None
+    except ValueError:
+        content = None
+    if isinstance(content, dict):
+        return {str(name): str(digest) for name, digest in content.items()}
+    return {ALL_CODE: text} if text else {}
