@@ -21,7 +21,7 @@ def generate_examples(
     """Read the files of every input split, and write their rows to the splits they belong to."""
     check_payload("CsvExampleGen", to)
     columns = csv.align_types(
-        {split.name: csv.infer_columns(split.files, options) for split in found.splits}
+        {split.name: csv.infer_columns(split.files, options, print) for split in found.splits}
     )
     with SplitsWriter(to, progress) as writer:
         for split in found.splits:

@@ -8,13 +8,16 @@ number parser refuses, and Python's accepts (as ` 1` or `1_000`), takes a slower
 
 from __future__ import annotations
 
+import codecs
 import csv as python_csv
 import enum
 import gzip
 import io
 import os
+import re
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,8 +35,14 @@ K = TypeVar("K")
 
 _INT64_LIMIT = 1 << 63
 _SCAN_BYTES = 1 << 20
-# What gzip, zipfile and the file system raise; broken deflate data are zlib's.
-_READ_ERRORS = (EOFError, OSError, zipfile.BadZipFile, zlib.error)
+# What gzip, zipfile and the file system raise; broken deflate data are zlib's, and a RuntimeError
+# says that an archive is encrypted or compressed in an unknown way.
+_READ_ERRORS = (EOFError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error)
+# Bytes that are not in the encoding, as `_rows` lets them through.
+_ESCAPED = re.compile("[\udc80-\udcff]")
+_NEWLINE = re.compile("\r\n|\r|\n")
+_SLOWLY_COUNTED_ROWS = 1_000_000
+_LONGEST_CELL = 1 << 30
 
 
 class ColumnType(enum.IntEnum):
@@ -83,6 +92,19 @@ class CsvOptions:
                 "CsvOptions: delimiter and quote_char are single characters, got "
                 f"{self.delimiter!r} and {self.quote_char!r}"
             )
+        given = self.delimiter + self.quote_char
+        if self.delimiter == self.quote_char or not given.isascii() or set(given) & set("\r\n\0"):
+            raise ParameterError(
+                "CsvOptions: delimiter and quote_char are two different ASCII characters, and no "
+                f"line breaks, got {self.delimiter!r} and {self.quote_char!r}"
+            )
+        try:
+            codecs.lookup(self.encoding)
+        except LookupError:
+            raise ParameterError(
+                f"CsvOptions.encoding: Python knows no encoding {self.encoding!r}",
+                hint="utf-8, latin-1, cp1252 and utf-16 are usual ones.",
+            ) from None
         for column, name in self.column_types.items():
             if name not in _TYPE_NAMES:
                 raise ParameterError(
@@ -106,6 +128,20 @@ class CsvColumns:
         )
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where a batch starts: a file, or a member of a zip archive, and a row of it, from 0."""
+
+    path: str
+    member: str | None
+    row: int
+
+    @property
+    def shown(self) -> str:
+        """The file's name for a reader."""
+        return _shown(self.path, self.member)
+
+
 def read_csv(paths: Sequence[str], options: CsvOptions = CsvOptions()) -> Iterator[pa.RecordBatch]:
     """Read CSV files with a header, one after the other, as record batches of flat columns.
 
@@ -117,10 +153,15 @@ def read_csv(paths: Sequence[str], options: CsvOptions = CsvOptions()) -> Iterat
         yield from read_file(path, columns, options)
 
 
-def infer_columns(paths: Sequence[str], options: CsvOptions = CsvOptions()) -> CsvColumns:
+def infer_columns(
+    paths: Sequence[str],
+    options: CsvOptions = CsvOptions(),
+    notice: Callable[[str], None] = lambda _: None,
+) -> CsvColumns:
     """Read all files once to learn their columns and types.
 
-    Files may be gzip (`.gz`) or zip (`.zip`) archives of CSV files.
+    Files may be gzip (`.gz`) or zip (`.zip`) archives of CSV files. `notice` is told of every
+    column that begins with numbers and is text because of a later cell.
 
     Raises:
       DataError: a file is empty, headers differ, a row has too many or too few cells, or text is
@@ -131,9 +172,14 @@ def infer_columns(paths: Sequence[str], options: CsvOptions = CsvOptions()) -> C
     types = [fixed.get(name, ColumnType.EMPTY) for name in names]
     open_columns = [index for index, name in enumerate(names) if name not in fixed]
     for path in paths:
-        for batch in _text_batches(path, names, options):
+        for batch, place in _text_batches(path, names, options):
             for index in open_columns:
-                types[index] = widened(types[index], batch.column(index))
+                known, cells = types[index], batch.column(index)
+                types[index] = widened(known, cells)
+                if known is not types[index] is ColumnType.BYTES:
+                    changed = _turned_to_text(known, cells)
+                    if changed is not None:
+                        notice(_type_change(names[index], cells, changed, place, options))
     return CsvColumns(names, tuple(types))
 
 
@@ -155,13 +201,11 @@ def read_file(path: str, columns: CsvColumns, options: CsvOptions) -> Iterator[p
     Raises:
       DataError: as in `infer_columns`, or a cell is not of the type of its column.
     """
-    rows = 0
-    for batch in _text_batches(path, columns.names, options):
+    for batch, place in _text_batches(path, columns.names, options):
         arrays = [
-            _converted(batch.column(index), kind, path, columns.names[index], rows)
+            _converted(batch.column(index), kind, columns.names[index], place, options)
             for index, kind in enumerate(columns.types)
         ]
-        rows += batch.num_rows
         yield pa.RecordBatch.from_arrays(arrays, schema=columns.schema)
 
 
@@ -218,28 +262,41 @@ def _header(path: str, member: str | None, options: CsvOptions) -> tuple[str, ..
     try:
         with _rows(path, member, options) as rows:
             header = next((row for row in rows if row), None)
-    except (*_READ_ERRORS, python_csv.Error) as error:
-        raise DataError(f"cannot read the CSV file: {error}", path=shown) from error
-    if header is not None and any(map(_is_escaped, header)):
-        raise _located(path, member, (), options, ValueError("undecodable header"))
+            line = rows.line_num
+    except (*_READ_ERRORS, UnicodeError, python_csv.Error) as error:
+        raise _unreadable(shown, error) from error
     if header is None:
         raise DataError(
             "the CSV file is empty", path=shown, hint="Its first line must name the columns."
         )
-    twice = sorted({name for name in header if header.count(name) > 1})
+    if any(map(_ESCAPED.search, header)):
+        raise _located(path, member, (), options, ValueError("undecodable header"))
+    counts = Counter(header)
+    twice = next((name for name in header if counts[name] > 1), None)
     if twice:
-        raise DataError(f"the header names {twice[0]!r} twice", path=shown, line=1)
-    unnamed = [index for index, name in enumerate(header, 1) if not name]
-    if unnamed:
+        places = [index for index, name in enumerate(header, 1) if name == twice]
         raise DataError(
-            "the header has a column without a name", path=shown, line=1, column=unnamed[0]
+            f"the header names {twice!r} twice, as columns {places[0]} and {places[1]}",
+            path=shown,
+            line=line,
+            hint="Every column needs a name of its own.",
+        )
+    if "" in header:
+        raise DataError(
+            "the header has a column without a name",
+            path=shown,
+            line=line,
+            column=header.index("") + 1,
+            hint="Name it, or take the column and its delimiters out.",
         )
     return tuple(header)
 
 
-def _is_escaped(name: str) -> bool:
-    """Whether undecodable bytes stand in a name, as `_rows` lets them through."""
-    return any("\udc80" <= character <= "\udcff" for character in name)
+def _unreadable(shown: str, error: Exception) -> DataError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return DataError(
+        f"cannot read the CSV file: {reason}", path=shown, hint="Write or copy the file again."
+    )
 
 
 def widened(known: ColumnType, cells: pa.Array) -> ColumnType:
@@ -289,6 +346,30 @@ def _slow_type(cells: pa.Array) -> ColumnType:
     return kind
 
 
+def _turned_to_text(known: ColumnType, cells: pa.Array) -> int | None:
+    """Return the first cell that is text, in a column that began with numbers."""
+    numeric = known in (ColumnType.INT, ColumnType.FLOAT)
+    for index, text in enumerate(cells.to_pylist()):
+        kind = cell_type(text)
+        if kind is ColumnType.BYTES:
+            return index if numeric else None
+        numeric = numeric or kind is not ColumnType.EMPTY
+    return None
+
+
+def _type_change(
+    column: str, cells: pa.Array, index: int, place: _Place, options: CsvOptions
+) -> str:
+    row = place.row + index
+    line = _line_of(place, row, options) if row < _SLOWLY_COUNTED_ROWS else None
+    where = f"{place.shown}, row {row + 1}" if line is None else f"{place.shown}:{line}"
+    return (
+        f"column {column!r} begins with numbers and is text because of {_excerpt(cells[index])} "
+        f"({where}). If it should be numbers, correct the cell or list it in "
+        "CsvOptions.null_values, and state the type in CsvOptions.column_types."
+    )
+
+
 def cell_type(text: str | None) -> ColumnType:
     """Return the type of one cell, by the rules of TFX."""
     if not text:
@@ -307,7 +388,7 @@ def cell_type(text: str | None) -> ColumnType:
 
 
 def _converted(
-    cells: pa.Array, kind: ColumnType, path: str, column: str, first_row: int
+    cells: pa.Array, kind: ColumnType, column: str, place: _Place, options: CsvOptions
 ) -> pa.Array:
     if kind is ColumnType.EMPTY:
         return pa.nulls(len(cells))
@@ -315,12 +396,10 @@ def _converted(
         return cells.cast(pa.large_binary())
     if kind is ColumnType.INT:
         numbers = _integers(cells)
-        return (
-            _parsed(cells, int, pa.int64(), path, column, first_row) if numbers is None else numbers
-        )
+        return _parsed(cells, int, column, place, options) if numbers is None else numbers
     numbers = _float_cast(cells)
     if numbers is None:
-        numbers = _parsed(cells, float, pa.float64(), path, column, first_row)
+        numbers = _parsed(cells, float, column, place, options)
     return numbers.cast(pa.float32(), safe=False)
 
 
@@ -334,37 +413,37 @@ def _float_cast(cells: pa.Array) -> pa.Array | None:
 def _parsed(
     cells: pa.Array,
     parse: Callable[[bytes], int | float],
-    arrow_type: pa.DataType,
-    path: str,
     column: str,
-    first_row: int,
+    place: _Place,
+    options: CsvOptions,
 ) -> pa.Array:
     encoded = cells.dictionary_encode()
     values: list[int | float | None] = []
     for text in encoded.dictionary.to_pylist():
         try:
-            values.append(None if text is None else parse(text.encode()))
+            value = None if text is None else parse(text.encode())
+            if parse is int and value is not None and not -_INT64_LIMIT <= value < _INT64_LIMIT:
+                raise ValueError
         except ValueError:
-            row = first_row + cells.to_pylist().index(text)
+            row = place.row + cells.to_pylist().index(text)
+            line = _line_of(place, row, options)
+            expected = "an integer of 64 bits" if parse is int else "a number"
             raise DataError(
-                f"expected {'an integer' if parse is int else 'a number'} in row {row + 1} of the "
-                f"data, got {text!r}",
-                path=path,
+                f"expected {expected}, got {_excerpt(text)}"
+                + ("" if line else f" in row {row + 1} of the data"),
+                path=place.shown,
+                line=line,
                 column=column,
                 hint="Correct the cell, list it in null_values, or change column_types.",
             ) from None
-    try:
-        table = pa.array(values, arrow_type)
-    except (OverflowError, pa.ArrowInvalid) as error:
-        raise DataError(
-            f"an integer is beyond 64 bits: {error}", path=path, column=column
-        ) from error
+        values.append(value)
+    table = pa.array(values, pa.int64() if parse is int else pa.float64())
     return table.take(encoded.indices)
 
 
 def _text_batches(
     path: str, names: tuple[str, ...], options: CsvOptions
-) -> Iterator[pa.RecordBatch]:
+) -> Iterator[tuple[pa.RecordBatch, _Place]]:
     """Read one file with every cell as text, and null where it means no value."""
     convert = arrow_csv.ConvertOptions(
         column_types={name: pa.string() for name in names},
@@ -377,19 +456,21 @@ def _text_batches(
         block_size=options.block_size, encoding=options.encoding, use_threads=True
     )
     for member in _members(path):
-        parse = arrow_csv.ParseOptions(
-            delimiter=options.delimiter,
-            quote_char=options.quote_char,
-            # Following quotes over block borders costs; most files have none.
-            newlines_in_values=_has_quotes(path, member, options),
-        )
+        row = 0
         try:
+            parse = arrow_csv.ParseOptions(
+                delimiter=options.delimiter,
+                quote_char=options.quote_char,
+                # Following quotes over block borders costs; most files have none.
+                newlines_in_values=_has_quotes(path, member, options),
+            )
             with _opened(path, member) as file:
                 for batch in arrow_csv.open_csv(
                     file, read_options=read, parse_options=parse, convert_options=convert
                 ):
                     if batch.num_rows:
-                        yield batch
+                        yield batch, _Place(path, member, row)
+                    row += batch.num_rows
         except (pa.ArrowException, UnicodeError, *_READ_ERRORS) as error:
             if _is_header_only(error):
                 continue
@@ -407,8 +488,10 @@ def _members(path: str) -> list[str | None]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if not _is_hidden(name)]
-    except (zipfile.BadZipFile, OSError) as error:
-        raise DataError(f"cannot read the zip archive: {error}", path=path) from error
+    except (*_READ_ERRORS, ValueError) as error:
+        raise DataError(
+            f"cannot read the zip archive: {error}", path=path, hint="Write or copy it again."
+        ) from error
     if not names:
         raise DataError("the zip archive has no files", path=path)
     return [*sorted(names)]
@@ -451,9 +534,13 @@ def _rows(path: str, member: str | None, options: CsvOptions) -> Iterator[Any]:
     A byte order mark is skipped, and bytes that are not in the encoding are let through.
     """
     encoding = "utf-8-sig" if options.encoding.lower() in ("utf-8", "utf8") else options.encoding
-    with _opened(path, member) as file:
-        text = io.TextIOWrapper(file, encoding, errors="surrogateescape", newline="")
-        yield python_csv.reader(text, delimiter=options.delimiter, quotechar=options.quote_char)
+    limit = python_csv.field_size_limit(_LONGEST_CELL)
+    try:
+        with _opened(path, member) as file:
+            text = io.TextIOWrapper(file, encoding, errors="surrogateescape", newline="")
+            yield python_csv.reader(text, delimiter=options.delimiter, quotechar=options.quote_char)
+    finally:
+        python_csv.field_size_limit(limit)
 
 
 def _located(
@@ -462,9 +549,12 @@ def _located(
     """Find the line of what Arrow refuses, by reading the file again, slowly."""
     shown = _shown(path, member)
     if isinstance(error, _READ_ERRORS):
-        return DataError(f"cannot read the CSV file: {error}", path=shown)
-    with _opened(path, member) as file:
-        bad = _undecodable(file, options)
+        return _unreadable(shown, error)
+    try:
+        bad = _undecodable(path, member, options)
+        ragged = None if bad else _ragged_row(path, member, names, options)
+    except (*_READ_ERRORS, UnicodeError, python_csv.Error):
+        return _unreadable(shown, error)
     if bad is not None:
         line, column, reason = bad
         return DataError(
@@ -474,9 +564,8 @@ def _located(
             column=names[column] if column < len(names) else None,
             hint="Convert the file, or name its encoding in CsvOptions.encoding.",
         )
-    ragged = _ragged_row(path, member, names, options)
     if ragged is None:
-        return DataError(f"cannot read the CSV file: {error}", path=shown)
+        return _unreadable(shown, error)
     line, row = ragged
     return DataError(
         f"expected {len(names)} cells, as in the header, got {len(row)}: "
@@ -491,37 +580,54 @@ def _ragged_row(
     path: str, member: str | None, names: tuple[str, ...], options: CsvOptions
 ) -> tuple[int, list[str]] | None:
     """Return the line and the cells of the first row that has too many or too few."""
-    line = 1
     with _rows(path, member, options) as rows:
-        try:
-            for row in rows:
-                if row and len(row) != len(names):
-                    return line, row
-                line = rows.line_num + 1
-        except python_csv.Error:
-            return None
+        line = 1
+        for row in rows:
+            if row and len(row) != len(names):
+                return line, row
+            line = rows.line_num + 1
     return None
 
 
-def _undecodable(file: IO[bytes], options: CsvOptions) -> tuple[int, int, str] | None:
+def _undecodable(path: str, member: str | None, options: CsvOptions) -> tuple[int, int, str] | None:
     """Return line, column and reason of the first text that is not in the encoding."""
-    if options.encoding.lower().replace("-", "").startswith(("utf16", "utf32")):
-        return None
-    for number, line in enumerate(file, 1):
-        try:
-            line.decode(options.encoding)
-        except UnicodeError as error:
-            position = error.start if isinstance(error, UnicodeDecodeError) else 0
-            before = line[:position].decode(options.encoding, "replace")
-            cells = next(
-                python_csv.reader(
-                    [before], delimiter=options.delimiter, quotechar=options.quote_char
-                ),
-                [],
-            )
-            return number, max(len(cells) - 1, 0), str(error)
+    with _rows(path, member, options) as rows:
+        line = 1
+        for row in rows:
+            for index, cell in enumerate(row):
+                found = _ESCAPED.search(cell)
+                if found:
+                    before = "".join([*row[:index], cell[: found.start()]])
+                    lines = len(_NEWLINE.findall(before))
+                    return line + lines, index, _decoding_error(cell, options.encoding)
+            line = rows.line_num + 1
     return None
 
 
-def _excerpt(text: str) -> str:
+def _decoding_error(cell: str, encoding: str) -> str:
+    try:
+        cell.encode(encoding, "surrogateescape").decode(encoding)
+    except UnicodeError as error:
+        return str(error)
+    return "it cannot be decoded"
+
+
+def _line_of(place: _Place, row: int, options: CsvOptions) -> int | None:
+    """Return the line on which a row starts, or None where that cannot be told."""
+    try:
+        with _rows(place.path, place.member, options) as rows:
+            line, number = 1, -1  # the header
+            for cells in rows:
+                if cells:
+                    if number == row:
+                        return line
+                    number += 1
+                line = rows.line_num + 1
+    except (*_READ_ERRORS, UnicodeError, python_csv.Error):
+        pass
+    return None
+
+
+def _excerpt(text: Any) -> str:
+    text = str(text)
     return repr(text if len(text) <= 80 else f"{text[:77]}...")

@@ -142,7 +142,7 @@ def _feature_values(values: pa.Array, name: str) -> pa.Array:
     if types.is_duration(kind):
         return values.cast(pa.int64())
     if types.is_temporal(kind):
-        return _iso_text(values)
+        return _iso_text(values, name)
     if types.is_null(kind):
         return values.cast(pa.large_binary())
     raise DataError(
@@ -161,16 +161,22 @@ def _as_int64(values: pa.Array, name: str) -> pa.Array:
         raise DataError(f"a value is beyond 64-bit integers: {error}", column=name) from error
 
 
-def _iso_text(values: pa.Array) -> pa.Array:
+def _iso_text(values: pa.Array, name: str) -> pa.Array:
     # Python's isoformat, which drops fractions that are zero; Arrow's own text depends on units.
-    def text(value: Any) -> str | None:
-        return None if value is None else value.isoformat()
 
     if pa.types.is_timestamp(values.type) and values.type.unit == "ns":
         values = values.cast(pa.timestamp("us", tz=values.type.tz), safe=False)
     if pa.types.is_time(values.type) and values.type == pa.time64("ns"):
         values = values.cast(pa.time64("us"), safe=False)
-    return pa.array([text(v) for v in values.to_pylist()], pa.large_binary())
+    try:
+        found = values.to_pylist()
+    except (OverflowError, ValueError) as error:
+        raise DataError(
+            f"a date or time is not between the years 1 and 9999: {error}",
+            column=name,
+            hint="Correct the value, or convert the column to numbers or text.",
+        ) from error
+    return pa.array([None if v is None else v.isoformat() for v in found], pa.large_binary())
 
 
 def _encode_slice(batch: pa.RecordBatch) -> pa.Array:

@@ -147,6 +147,7 @@ class SplitsWriter(ClosesOnExit):
         self._progress = progress
         self._stack = ExitStack()
         self._files: dict[str, Any] = {}
+        self._schema = pa.schema([])
         for split in to.split_names:
             os.makedirs(splits.split_directory(to.uri, split), exist_ok=True)
             if to.payload_format is not PayloadFormat.FORMAT_PARQUET:
@@ -196,13 +197,18 @@ class SplitsWriter(ClosesOnExit):
 
     def _parquet_writer(self, split: str, schema: pa.Schema) -> Any:
         if split not in self._files:
+            self._schema = schema
             writer = parquet.ParquetWriter(self.to.file(split), schema)
             self._files[split] = self._stack.enter_context(writer)
         return self._files[split]
 
     def close(self) -> None:
-        """Close the files of all splits."""
+        """Close the files of all splits; a split without rows has a file without rows."""
         self._stack.close()
+        if self.to.payload_format is PayloadFormat.FORMAT_PARQUET:
+            for split in self.to.split_names:
+                if split not in self._files:
+                    parquet.ParquetWriter(self.to.file(split), self._schema).close()
 
 
 def keys_of(

@@ -17,6 +17,9 @@ from penstock.data import examples, records
 from penstock.data.closing import ClosesOnExit
 from penstock.errors import DataError, suggestion
 
+# Arrow's own errors, and what its Python layer makes of damaged names and sizes.
+_READ_ERRORS = (pa.ArrowException, OSError, UnicodeError, OverflowError, MemoryError)
+
 
 def read_parquet(
     paths: Sequence[str], batch_rows: int = 10_000, columns: Sequence[str] | None = None
@@ -39,22 +42,25 @@ def read_file(
 ) -> Iterator[pa.RecordBatch]:
     """Read one Parquet file, or some of its row groups, as record batches."""
     file = _opened(path)
+    names = _schema(file, path).names
+    for column in columns or ():
+        if column not in names:
+            raise DataError(
+                f"the Parquet file has no column {column!r}",
+                path=path,
+                hint=suggestion(column, names, noun="column"),
+            )
     try:
-        names = file.schema_arrow.names
-        for column in columns or ():
-            if column not in names:
-                raise DataError(
-                    f"the Parquet file has no column {column!r}",
-                    path=path,
-                    hint=suggestion(column, names, noun="column"),
-                )
-        yield from file.iter_batches(
+        for batch in file.iter_batches(
             batch_size=batch_rows,
             columns=None if columns is None else list(columns),
             row_groups=None if row_groups is None else list(row_groups),
-        )
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"cannot read the Parquet file: {error}", path=path) from error
+        ):
+            # A damaged file may decode to indices and offsets that point beyond their values.
+            batch.validate(full=True)
+            yield batch
+    except _READ_ERRORS as error:
+        raise _unreadable(path, error) from error
 
 
 def row_group_count(path: str) -> int:
@@ -71,14 +77,16 @@ def common_schema(paths: Sequence[str]) -> pa.Schema:
     """
     if not paths:
         raise DataError("there are no Parquet files to read")
-    first = _opened(paths[0]).schema_arrow.remove_metadata()
+    first = _schema(_opened(paths[0]), paths[0])
+    _check_names(first, paths[0])
     for path in paths[1:]:
-        schema = _opened(path).schema_arrow.remove_metadata()
+        schema = _schema(_opened(path), path)
         if not schema.equals(first):
             raise DataError(
                 f"all Parquet files need the same schema; {_difference(first, schema)}, compared "
                 f"with {paths[0]}",
                 path=path,
+                hint="Write the files anew with one schema, or read them as different splits.",
             )
     empty = pa.RecordBatch.from_arrays(
         [pa.array([], field.type) for field in first], names=first.names
@@ -94,8 +102,36 @@ def common_schema(paths: Sequence[str]) -> pa.Schema:
 def _opened(path: str) -> Any:
     try:
         return pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"cannot read the Parquet file: {error}", path=path) from error
+    except _READ_ERRORS as error:
+        raise _unreadable(path, error) from error
+
+
+def _schema(file: Any, path: str) -> pa.Schema:
+    try:
+        schema = file.schema_arrow.remove_metadata()
+        list(schema.names)  # they are decoded, and may fail to, only when they are asked for
+        return schema
+    except _READ_ERRORS as error:
+        raise _unreadable(path, error) from error
+
+
+def _check_names(schema: pa.Schema, path: str) -> None:
+    twice = next((name for name in schema.names if schema.names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(
+            f"the Parquet file has two columns {twice!r}",
+            path=path,
+            hint="Every column needs a name of its own.",
+        )
+
+
+def _unreadable(path: str, error: Exception) -> DataError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return DataError(
+        f"cannot read the Parquet file: {reason}",
+        path=path,
+        hint="Write or copy the file again, and check that it is a Parquet file.",
+    )
 
 
 def _difference(first: pa.Schema, other: pa.Schema) -> str:
@@ -120,7 +156,7 @@ def read_example_batches(
     """
     pruned = records.pruned_schema(schema, columns)
     wanted = columns if pruned is None else [feature.name for feature in pruned.feature]
-    names = _opened(path).schema_arrow.names
+    names = _schema(_opened(path), path).names
     read = None if wanted is None else [name for name in wanted if name in names]
     for batch in read_file(path, batch_rows, read):
         lists = examples.to_feature_lists(batch)

@@ -174,8 +174,8 @@ def test_a_header_in_another_encoding_is_reported(read):
 
 
 def test_a_cell_that_does_not_fit_its_fixed_type_is_reported(read):
-    with pytest.raises(DataError, match=r"expected an integer in row 2 .* got 'x' .*column a\)"):
-        read("a\n1\nx\n", options=CsvOptions(column_types={"a": "int"}))
+    with pytest.raises(DataError, match=r"expected an integer of 64 bits, got 'x' .*:4, column a"):
+        read("a\n1\n\nx\n", options=CsvOptions(column_types={"a": "int"}))
 
 
 def test_unknown_columns_and_types_are_refused(read):

@@ -12,7 +12,10 @@ from penstock.data.example_proto import example_class
 INTS = st.integers(-(1 << 63), (1 << 63) - 1)
 FLOATS = st.floats(width=32, allow_nan=False)
 # tfx_bsl ends a name at a NUL character.
-NAMES = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), min_size=1)
+# Longer names, in bytes, are left to the other decoder.
+NAMES = st.text(
+    st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), min_size=1, max_size=60
+)
 
 
 def by_tfx_bsl(serialized, schema=None):
