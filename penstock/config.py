@@ -26,18 +26,19 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
-from penstock.errors import ConfigError, suggestion
+from penstock import secrets
+from penstock.errors import ConfigError, ParameterError, suggestion
 
 FILE_NAME = "penstock.toml"
 DEFAULT_PROFILE = "default"
-_ENVIRONMENT = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
+_REFERENCE = re.compile(r"\$\{env:[A-Za-z_][A-Za-z0-9_]*\}")
 
 # What there is to run without a penstock.toml.
 _EXAMPLES = {
@@ -51,7 +52,7 @@ class Profile:
     """Where and how pipelines run.
 
     `parameters` has for every pipeline the parameters that differ from its own defaults. Values
-    may refer to environment variables until `resolve_environment` reads them.
+    may refer to environment variables, which are read where the values are used.
     """
 
     name: str = DEFAULT_PROFILE
@@ -63,12 +64,12 @@ class Profile:
 
     def root_of(self, pipeline_name: str) -> str:
         """Return the folder for a pipeline's artifacts."""
-        return os.path.join(resolve_environment(self.pipeline_root), pipeline_name)
+        return os.path.join(_resolved(self.pipeline_root), pipeline_name)
 
     def metadata_address(self) -> str:
         """Return the address of the metadata store, secrets included."""
         default = os.path.join(self.pipeline_root, "metadata.sqlite")
-        return resolve_environment(self.metadata or default)
+        return _resolved(self.metadata or default, secrets.resolve_address)
 
 
 @dataclass(frozen=True)
@@ -196,23 +197,11 @@ def read_config(path: Path | None = None) -> Config:
     return config
 
 
-def resolve_environment(text: str) -> str:
-    """Replace `${env:NAME}` by the environment variable's value.
-
-    Raises:
-      ConfigError: the variable is not set.
-    """
-
-    def value(match: re.Match[str]) -> str:
-        name = match.group(1)
-        if name not in os.environ:
-            raise ConfigError(
-                f"the environment variable {name} is not set",
-                hint=f"The profile refers to it as ${{env:{name}}}: set it before the command.",
-            )
-        return os.environ[name]
-
-    return _ENVIRONMENT.sub(value, text)
+def _resolved(text: str, resolve: Callable[[str], str] = secrets.resolve) -> str:
+    try:
+        return resolve(text)
+    except ParameterError as error:
+        raise ConfigError(error.message, hint=error.hint) from None
 
 
 def _table(path: Path, key: str, value: Any) -> dict[str, Any]:
@@ -266,7 +255,7 @@ def _profile(path: Path, name: str, table: dict[str, Any]) -> Profile:
 
 def _refuse_password(path: Path, key: str, address: str) -> None:
     password = urlsplit(address).password if "://" in address else None
-    if password and not _ENVIRONMENT.fullmatch(password):
+    if password and not _REFERENCE.fullmatch(password):
         raise ConfigError(
             "a password is written down in the address of the metadata store",
             path=str(path),

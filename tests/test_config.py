@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.config import Profile, find_config, read_config, resolve_environment
+from penstock.config import Profile, find_config, read_config
 from penstock.errors import ConfigError
+from penstock.metadata.store import connection_config
 
 
 @pytest.fixture
@@ -51,10 +52,17 @@ def test_a_secret_is_read_from_the_environment_when_it_is_used(write, monkeypatc
     assert profile.metadata_address() == "mysql://me:s3cret@db.example/mlmd"
 
 
+def test_a_password_with_the_signs_of_an_address_is_encoded_in_it(write, monkeypatch):
+    profile = read_config(write(FULL)).profile()
+    monkeypatch.setenv("STORE_PASSWORD", "p@ss/%41")
+    address = profile.metadata_address()
+    assert connection_config(address).mysql.password == "p@ss/%41"
+
+
 def test_an_environment_variable_that_is_not_set_is_named(monkeypatch):
     monkeypatch.delenv("NOT_THERE", raising=False)
     with pytest.raises(ConfigError, match="the environment variable NOT_THERE is not set"):
-        resolve_environment("${env:NOT_THERE}")
+        Profile(metadata="mysql://me:${env:NOT_THERE}@db/mlmd").metadata_address()
 
 
 def test_a_password_in_the_file_is_refused_and_not_repeated(write):

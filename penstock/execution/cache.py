@@ -15,12 +15,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from penstock import _tfx
+from penstock import _tfx, secrets
 from penstock.metadata.store import execution_outputs
 from penstock.user_code import source_fingerprint
 
 CODE_PROPERTY = "__code_fingerprint__"
-_CODE_PARAMETERS = ("module_file", "module_path", "run_fn", "preprocessing_fn", "tuner_fn")
+CODE_PARAMETERS = ("module_file", "module_path", "run_fn", "preprocessing_fn", "tuner_fn")
 
 
 def code_fingerprint(class_path: str | None, parameters: Mapping[str, Any]) -> str:
@@ -28,10 +28,11 @@ def code_fingerprint(class_path: str | None, parameters: Mapping[str, Any]) -> s
     digest = hashlib.sha256((class_path or "").encode())
     if class_path:
         digest.update(_executor_fingerprint(class_path))
-    for name in _CODE_PARAMETERS:
+    for name in CODE_PARAMETERS:
         named = parameters.get(name)
         if not isinstance(named, str) or not named:
             continue
+        named = secrets.resolve(named)
         path = named if os.path.exists(named) else _source_file(named.rpartition(".")[0])
         if path and path.endswith(".py"):
             digest.update(f"{name}:{source_fingerprint(path)}".encode())

@@ -6,28 +6,55 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from penstock import _tfx
+from penstock import _tfx, secrets
 from penstock.context import NodeContext
 from penstock.errors import PipelineError
+from penstock.execution import references
+from penstock.secrets import Redaction
 
 Progress = Callable[..., None]
 
 
-def run_driver(invocation: bytes, spec: Any, metadata_connection: Any) -> bytes:
+def run_driver(
+    invocation: bytes, spec: Any, metadata_connection: Any, redaction: Redaction = Redaction()
+) -> bytes:
     """Run a node's custom driver and return its serialized `DriverOutput`."""
     info = _invocation(invocation)
+    given = info.exec_properties
+    info.exec_properties = references.resolve_parameters(info)
+    resolved = dict(info.exec_properties)
     driver_class = _tfx.import_class_by_path(spec.class_path)
     driver = driver_class(_tfx.metadata.Metadata(metadata_connection))
-    return driver.run(info).SerializeToString()
+    output = driver.run(info)
+    references.take_back(output.exec_properties, given, resolved)
+    references.check_driver_output(output, redaction, info.pipeline_node.node_info.id)
+    return output.SerializeToString()
 
 
-def run_executor(invocation: bytes, spec: Any, progress: Progress | None = None) -> bytes:
-    """Run a node's executor and return its serialized `ExecutorOutput`.
+def run_executor(
+    invocation: bytes,
+    spec: Any,
+    progress: Progress | None = None,
+    redaction: Redaction = Redaction(),
+) -> bytes:
+    """Run a node's executor and return its serialized `ExecutorOutput`, without secrets.
 
     Raises:
       PipelineError: the spec asks for something that does not run here.
+      ParameterError: a secret is not there, or the body returned one.
     """
     info = _invocation(invocation)
+    given = info.exec_properties
+    info.exec_properties = references.resolve_parameters(info)
+    resolved = dict(info.exec_properties)
+    output = _run_executor(info, spec, progress)
+    node_id = info.pipeline_node.node_info.id
+    references.take_back(output.execution_properties, given, resolved)
+    references.check_results(info.output_dict, redaction, node_id)
+    return references.redact_executor_output(output, redaction, node_id).SerializeToString()
+
+
+def _run_executor(info: Any, spec: Any, progress: Progress | None) -> Any:
     kind = type(spec).__name__
     if kind == "PythonClassExecutableSpec":
         executor_class = _tfx.import_class_by_path(spec.class_path)
@@ -41,8 +68,7 @@ def run_executor(invocation: bytes, spec: Any, progress: Progress | None = None)
         raise PipelineError(
             f"node {info.pipeline_node.node_info.id} asks for a {kind}, which does not run here"
         )
-    output = _tfx.run_with_executor(info, executor_class(context=context))
-    return output.SerializeToString()
+    return _tfx.run_with_executor(info, executor_class(context=context))
 
 
 def preloads(class_path: str | None) -> tuple[str, ...]:
@@ -84,10 +110,10 @@ def _context(
 
 def _beam_context(info: Any, spec: Any, executor_class: type, progress: Progress | None) -> Any:
     resolution = _tfx.placeholder_utils.ResolutionContext(exec_info=info, executor_spec=spec)
-    args = [
-        _tfx.placeholder_utils.resolve_placeholder_expression(arg, resolution)
-        for arg in spec.beam_pipeline_args_placeholders
-    ]
+    args = []
+    for arg in spec.beam_pipeline_args_placeholders:
+        value = _tfx.placeholder_utils.resolve_placeholder_expression(arg, resolution)
+        args.append(secrets.resolve_in(value) if arg.HasField("value") else value)
     # TFX's own executors insist on TFX's Beam context, which loads Beam; ours need only the
     # arguments.
     if any(base.__name__ == "BaseBeamExecutor" for base in inspect.getmro(executor_class)):
@@ -99,7 +125,7 @@ def _beam_context(info: Any, spec: Any, executor_class: type, progress: Progress
     return context
 
 
-def _run_container(info: Any, spec: Any) -> bytes:
+def _run_container(info: Any, spec: Any) -> Any:
     from tfx.orchestration.portable.docker_executor_operator import DockerExecutorOperator
 
-    return DockerExecutorOperator(spec).run_executor(info).SerializeToString()
+    return DockerExecutorOperator(spec).run_executor(info)

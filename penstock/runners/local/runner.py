@@ -17,7 +17,7 @@ from typing import Any
 from penstock import ir
 from penstock.errors import PenstockError, StoreError
 from penstock.execution import nodes as execution
-from penstock.execution import work
+from penstock.execution import preconditions, work
 from penstock.metadata.runs import record_parameters
 from penstock.metadata.store import connect, connection_config
 from penstock.runners.local.display import Display, NodeView, default_display
@@ -32,6 +32,7 @@ from penstock.runners.local.workers import (
     Started,
     Succeeded,
 )
+from penstock.secrets import resolve_address
 
 DEFAULT_FOLDER = ".penstock"
 _GRACE_SECONDS = 10.0
@@ -77,6 +78,7 @@ class LocalRunner:
         if not cache:
             for node in ir.nodes(bound):
                 node.execution_options.caching_options.enable_cache = False
+        preconditions.check(bound)
         with connect(connection) as metadata, _counted_interrupts() as interrupts:
             running = _Run(
                 bound,
@@ -95,7 +97,8 @@ class LocalRunner:
     def _compile(self, pipeline: Any) -> tuple[Any, Any]:
         name = getattr(pipeline, "name", "pipeline")
         root = os.path.abspath(self.pipeline_root or os.path.join(DEFAULT_FOLDER, name))
-        address = self.metadata or os.path.join(DEFAULT_FOLDER, "metadata.sqlite")
+        default = os.path.join(DEFAULT_FOLDER, "metadata.sqlite")
+        address = resolve_address(self.metadata or default)
         compiled = ir.compile_pipeline(pipeline, pipeline_root=root, beam_args=self.beam_args)
         own = ir.metadata_connection(compiled)
         if own is not None and self.metadata is None:

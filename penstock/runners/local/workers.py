@@ -18,11 +18,13 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from penstock.errors import PenstockError
+from penstock.runners.local import relay
+from penstock.secrets import Redaction, redaction_for
 
 _PR_SET_PDEATHSIG = 1
 
@@ -71,6 +73,20 @@ class Failed:
 
 
 Report = Started | Advanced | Succeeded | Failed
+
+
+@dataclass(frozen=True)
+class _Worker:
+    """The nursery's side of a worker; `relay` writes its log if it knows secrets."""
+
+    token: str
+    process_id: int
+    relay: relay.Relay | None = None
+
+    def settle(self) -> None:
+        """Wait until what it has written is in its log."""
+        if self.relay is not None:
+            self.relay.settle()
 
 
 class Nursery:
@@ -125,7 +141,7 @@ def _nursery_main(connection: Connection, preload: Sequence[str], log_path: str)
     _redirect_output(log_path)
     to_import = list(preload)
     queue: list[tuple[str, Job]] = []
-    workers: dict[Connection, tuple[str, int]] = {}
+    workers: dict[Connection, _Worker] = {}
     while True:
         for source in wait([connection, *workers], 0 if to_import else None):
             if source is not connection:
@@ -139,9 +155,9 @@ def _nursery_main(connection: Connection, preload: Sequence[str], log_path: str)
             if order == "start":
                 queue.append((token, content))
             else:
-                for running, process_id in workers.values():
-                    if running == token:
-                        _kill(process_id, content)
+                for worker in workers.values():
+                    if worker.token == token:
+                        _kill(worker.process_id, content)
         _start(queue, to_import, workers, connection)
         if to_import:
             _import(to_import.pop(0))
@@ -151,7 +167,7 @@ def _nursery_main(connection: Connection, preload: Sequence[str], log_path: str)
 def _start(
     queue: list[tuple[str, Job]],
     to_import: Sequence[str],
-    workers: dict[Connection, tuple[str, int]],
+    workers: dict[Connection, _Worker],
     connection: Connection,
 ) -> None:
     """Fork a worker for every job in the queue that lacks none of its modules."""
@@ -159,8 +175,8 @@ def _start(
         if set(job.needs) & set(to_import):
             continue
         queue.remove((token, job))
-        reports, process_id = _fork(job, [connection, *workers])
-        workers[reports] = (token, process_id)
+        reports, worker = _fork(token, job, [connection, *workers])
+        workers[reports] = worker
         connection.send((token, Started()))
 
 
@@ -174,12 +190,7 @@ def _import(module: str) -> None:
 
 def _redirect_output(log_path: str) -> None:
     os.makedirs(os.path.dirname(log_path), exist_ok=True)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.close(log)
+    _write_to(os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666))
 
 
 def _restore_tfx_files() -> None:
@@ -189,12 +200,16 @@ def _restore_tfx_files() -> None:
         importlib.reload(plugin)
 
 
-def _fork(job: Job, inherited: Sequence[Connection]) -> tuple[Connection, int]:
+def _fork(token: str, job: Job, inherited: Sequence[Connection]) -> tuple[Connection, _Worker]:
+    redaction = _redaction(job)
+    relayed = relay.start(job.log_path, redaction) if redaction else None
     reports, far_end = multiprocessing.Pipe(duplex=False)
     process_id = os.fork()
     if process_id:
         far_end.close()
-        return reports, process_id
+        if relayed:
+            relayed.given_away()
+        return reports, _Worker(token, process_id, relayed)
     # The worker's own process group, so that a signal reaches what it starts, and the terminal's
     # Ctrl-C does not; it dies with its nursery.
     os.setpgid(0, 0)
@@ -204,27 +219,70 @@ def _fork(job: Job, inherited: Sequence[Connection]) -> tuple[Connection, int]:
     try:
         for other in (reports, *inherited):
             other.close()
-        _redirect_output(job.log_path)
-        far_end.send(_work(job, far_end.send))
+        if relayed:
+            relayed.control.close()
+            _write_to(relayed.input)
+        else:
+            _redirect_output(job.log_path)
+        report = _without_secrets(_work(job, far_end.send, redaction), redaction)
+        _flush()
+        if relayed:
+            _write_to(os.open(os.devnull, os.O_WRONLY))  # the relay sees the end
+        far_end.send(report)
         status = 0
     except BaseException:
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush()
         os._exit(status)
 
 
-def _work(job: Job, send: Callable[[Report], None]) -> Report:
+def _redaction(job: Job) -> Redaction:
+    """Return what keeps a job's secrets out of its log: those it refers to, and the store's."""
+    passwords = [
+        getattr(getattr(job.metadata_connection, kind, None), "password", "")
+        for kind in ("mysql", "postgresql")
+    ]
+    return redaction_for(
+        job.invocation,
+        job.spec.SerializeToString(),
+        more=[(password, "***") for password in passwords if password],
+    )
+
+
+def _without_secrets(report: Report, redaction: Redaction) -> Report:
+    if not isinstance(report, Failed):
+        return report
+    return replace(
+        report, message=redaction.text(report.message), details=redaction.text(report.details)
+    )
+
+
+def _write_to(descriptor: int) -> None:
+    """Send all that this process and its children write to a file or pipe."""
+    _flush()
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+
+
+def _flush() -> None:
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.flush()
+
+
+def _work(job: Job, send: Callable[[Report], None], redaction: Redaction) -> Report:
     from penstock.execution import work
 
     began, before = time.monotonic(), _resources()
     try:
         if job.kind == "driver":
-            result = work.run_driver(job.invocation, job.spec, job.metadata_connection)
+            result = work.run_driver(job.invocation, job.spec, job.metadata_connection, redaction)
         else:
             result = work.run_executor(
-                job.invocation, job.spec, lambda **counts: send(Advanced(counts))
+                job.invocation, job.spec, lambda **counts: send(Advanced(counts)), redaction
             )
     except PenstockError as error:
         # It says what was expected, what came and what to do: where we noticed is beside the point.
@@ -252,18 +310,21 @@ def _resources() -> tuple[float, int]:
 
 
 def _forward(
-    source: Connection, workers: dict[Connection, tuple[str, int]], connection: Connection
+    source: Connection, workers: dict[Connection, _Worker], connection: Connection
 ) -> None:
-    token, process_id = workers[source]
+    worker = workers[source]
     try:
         report = source.recv()
     except (EOFError, OSError):
-        _, status = os.waitpid(process_id, 0)
+        _, status = os.waitpid(worker.process_id, 0)
         del workers[source]
         source.close()
-        connection.send((token, Failed(_how_it_ended(status))))
+        worker.settle()
+        connection.send((worker.token, Failed(_how_it_ended(status))))
         return
-    connection.send((token, report))
+    if isinstance(report, (Succeeded, Failed)):
+        worker.settle()
+    connection.send((worker.token, report))
 
 
 def _how_it_ended(status: int) -> str:
@@ -285,8 +346,8 @@ def _kill(process_id: int, number: int) -> None:
             os.kill(process_id, number)
 
 
-def _end(workers: dict[Connection, tuple[str, int]]) -> None:
-    for _, process_id in workers.values():
-        _kill(process_id, signal.SIGKILL)
-    for _, process_id in workers.values():
-        os.waitpid(process_id, 0)
+def _end(workers: dict[Connection, _Worker]) -> None:
+    for worker in workers.values():
+        _kill(worker.process_id, signal.SIGKILL)
+    for worker in workers.values():
+        os.waitpid(worker.process_id, 0)
