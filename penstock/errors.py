@@ -8,6 +8,7 @@
     ├── ConfigError           penstock.toml, a profile or an option is wrong
     ├── DataError             data, a schema or an artifact on disk is not what it should be
     ├── UserCodeError         a module file is missing, does not import, or does not do its work
+    ├── StorageError          a disk is full, read-only or not permitted
     ├── StoreError            the ML Metadata store cannot be used
     └── RunError              a run failed, was canceled or is unknown
 
@@ -149,6 +150,14 @@ class UserCodeError(PenstockError):
     def where(self) -> str | None:
         """Return the module file."""
         return self.path
+
+
+class StorageError(PenstockError):
+    """A disk is full, read-only or not permitted; `path` is the folder to look at."""
+
+    def __init__(self, message: str, *, path: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.path = path
 
 
 class StoreError(PenstockError):

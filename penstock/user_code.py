@@ -13,6 +13,7 @@ import importlib.util
 import linecache
 import os
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ Result = TypeVar("Result")
 
 # Folders of installed packages.
 _INSTALLED = ("site-packages", "dist-packages")
+_SHOWN_FRAMES = 12
 
 
 def load_function(
@@ -93,6 +95,15 @@ def error_of(function: Callable[..., Any], error: Exception) -> UserCodeError:
     name = getattr(function, "__name__", str(function))
     code = getattr(function, "__code__", None)
     return _user_code_error(f"{name} failed", error, code and code.co_filename)
+
+
+def folded(error: BaseException) -> str:
+    """Return what an exception says, and the lines of the user's own code that led to it."""
+    reason = _reason(error)
+    frames = _user_frames(error.__traceback__, None)
+    if not frames:
+        return reason
+    return f"{reason} ({frames[-1].filename}:{frames[-1].lineno}). {_shown_lines(frames)}"
 
 
 def _load(
@@ -249,7 +260,7 @@ def _shadowed(folder: Path) -> list[str]:
 
 def _user_code_error(what: str, error: BaseException, path: str | None) -> UserCodeError:
     """Return a UserCodeError that shows the lines of the user's own code, innermost last."""
-    reason = f"{type(error).__name__}: {str(error).strip() or 'no message'}"
+    reason = _reason(error)
     if isinstance(error, SyntaxError) and error.filename:
         place = f"{error.filename}:{error.lineno}"
         line = (error.text or "").strip()
@@ -259,27 +270,60 @@ def _user_code_error(what: str, error: BaseException, path: str | None) -> UserC
     frames = _user_frames(error.__traceback__, path)
     if not frames:
         return UserCodeError(f"{what}: {reason}", path=path)
-    lines = "".join(
-        f"\n  {frame.filename}:{frame.lineno}, in {frame.name}\n    {frame.line}"
-        for frame in frames
-    )
     return UserCodeError(
         f"{what}: {reason}",
         path=f"{frames[-1].filename}:{frames[-1].lineno}",
-        hint=f"It came by these lines:{lines}",
+        hint=_shown_lines(frames),
     )
+
+
+def _reason(error: BaseException) -> str:
+    try:
+        text = str(error).strip()
+    except Exception:  # whatever a class of the user's may do
+        text = ""
+    return f"{type(error).__name__}: {text or 'no message'}"
+
+
+def _shown_lines(frames: list[traceback.FrameSummary]) -> str:
+    if len(frames) > _SHOWN_FRAMES:
+        # Of a recursion the ends are enough.
+        half = _SHOWN_FRAMES // 2
+        left_out = [f"\n  … {len(frames) - 2 * half} more …"]
+        return "It came by these lines:" + "".join(
+            [*map(_shown_frame, frames[:half]), *left_out, *map(_shown_frame, frames[-half:])]
+        )
+    return "It came by these lines:" + "".join(map(_shown_frame, frames))
+
+
+def _shown_frame(frame: traceback.FrameSummary) -> str:
+    return f"\n  {frame.filename}:{frame.lineno}, in {frame.name}\n    {frame.line}"
 
 
 def _user_frames(
     error_traceback: TracebackType | None, path: str | None
 ) -> list[traceback.FrameSummary]:
-    """Return the frames that are in files below the folder of `path`."""
+    """Return the frames of the user's own code: neither ours nor of an installed package.
+
+    All that is below the folder of `path` is the user's, wherever that is.
+    """
     linecache.checkcache()
-    frames = traceback.extract_tb(error_traceback)
-    if path is None:
-        return []
-    folder = os.path.dirname(os.path.realpath(path)) + os.sep
-    return [frame for frame in frames if os.path.realpath(frame.filename).startswith(folder)]
+    own = os.path.dirname(os.path.realpath(path)) + os.sep if path else None
+    others = _folders_of_others()
+    frames = []
+    for frame in traceback.extract_tb(error_traceback):
+        file = os.path.realpath(frame.filename)
+        is_own = own is not None and file.startswith(own)
+        if is_own or (os.path.isfile(file) and not file.startswith(others)):
+            frames.append(frame)
+    return frames
+
+
+def _folders_of_others() -> tuple[str, ...]:
+    folders = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    ours = [sys.modules.get(name) for name in ("penstock", "penstock.components")]
+    folders += [os.path.dirname(module.__file__) for module in ours if module and module.__file__]
+    return tuple(os.path.realpath(folder) + os.sep for folder in folders)
 
 
 def source_fingerprint(module_file: str) -> str:

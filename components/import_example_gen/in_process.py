@@ -22,7 +22,7 @@ def generate_examples(
     with SplitsWriter(to, progress) as writer:
         for split in found.splits:
             if to.payload_format is PayloadFormat.FORMAT_PARQUET:
-                for batch in parquet.read_parquet(split.files):
+                for batch in parquet.read_parquet(split.files, notice=_say):
                     writer.write_batch(batch, split.name)
                 continue
             for path in split.files:
@@ -45,3 +45,8 @@ def _write_file(writer: SplitsWriter, path: str, split: str, to: Destination) ->
             keys.append(key)
         first += len(batch)
         writer.write_records(checked, keys, split)
+
+
+def _say(text: str) -> None:
+    # Unbuffered: it is what the log has last if Arrow crashes.
+    print(text, flush=True)

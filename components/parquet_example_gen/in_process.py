@@ -21,5 +21,10 @@ def generate_examples(
     check_payload("ParquetExampleGen", to)
     with SplitsWriter(to, progress) as writer:
         for split in found.splits:
-            for batch in parquet.read_parquet(split.files, columns=columns):
+            for batch in parquet.read_parquet(split.files, columns=columns, notice=_say):
                 writer.write_batch(batch, split.name)
+
+
+def _say(text: str) -> None:
+    # Unbuffered: it is what the log has last if Arrow crashes.
+    print(text, flush=True)

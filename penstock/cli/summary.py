@@ -13,7 +13,7 @@ import click
 from penstock.metadata.graph import ExecutionRecord
 from penstock.metadata.runs import NodeRecord, RunRecord
 from penstock.runners.local import NodeResult, RunResult, State
-from penstock.runners.local.runner import log_tail
+from penstock.runners.local.failures import log_tail
 
 _COLORS = {
     "done": "green",

@@ -7,7 +7,7 @@ features is said in `penstock.data.examples.encode`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -22,15 +22,21 @@ _READ_ERRORS = (pa.ArrowException, OSError, UnicodeError, OverflowError, MemoryE
 
 
 def read_parquet(
-    paths: Sequence[str], batch_rows: int = 10_000, columns: Sequence[str] | None = None
+    paths: Sequence[str],
+    batch_rows: int = 10_000,
+    columns: Sequence[str] | None = None,
+    notice: Callable[[str], None] = lambda _: None,
 ) -> Iterator[pa.RecordBatch]:
     """Read Parquet files that share a schema as record batches, one file after the other.
+
+    `notice` is told which file is read next: at some damaged files Arrow crashes.
 
     Raises:
       DataError: a file is not Parquet, schemas differ, or a column has no place in a tf.Example.
     """
-    common_schema(paths)
+    common_schema(paths, notice)
     for path in paths:
+        notice(f"Reading {path}")
         yield from read_file(path, batch_rows, columns)
 
 
@@ -68,7 +74,9 @@ def row_group_count(path: str) -> int:
     return int(_opened(path).metadata.num_row_groups)
 
 
-def common_schema(paths: Sequence[str]) -> pa.Schema:
+def common_schema(
+    paths: Sequence[str], notice: Callable[[str], None] = lambda _: None
+) -> pa.Schema:
     """Return the schema that all files share.
 
     Raises:
@@ -77,10 +85,13 @@ def common_schema(paths: Sequence[str]) -> pa.Schema:
     """
     if not paths:
         raise DataError("there are no Parquet files to read")
-    first = _schema(_opened(paths[0]), paths[0])
-    _check_names(first, paths[0])
-    for path in paths[1:]:
+    first: Any = None
+    for path in paths:
+        notice(f"Reading the schema of {path}")
         schema = _schema(_opened(path), path)
+        if first is None:
+            first = schema
+            _check_names(first, path)
         if not schema.equals(first):
             raise DataError(
                 f"all Parquet files need the same schema; {_difference(first, schema)}, compared "

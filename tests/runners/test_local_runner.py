@@ -129,7 +129,10 @@ def test_a_failed_node_stops_only_what_depends_on_it(failed):
 
 
 def test_a_failure_is_told_with_its_error_and_what_was_skipped_with_its_reason(failed):
-    assert failed.nodes["failing"].error == "ValueError: no such luck"
+    headline, _, lines = failed.nodes["failing"].error.partition("\n")
+    assert headline.startswith("ValueError: no such luck (")
+    assert "example_components.py" in headline
+    assert lines.endswith("raise ValueError(message)")
     assert failed.nodes["after"].error == "failing failed"
 
 

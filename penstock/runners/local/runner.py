@@ -20,6 +20,7 @@ from penstock.execution import nodes as execution
 from penstock.execution import preconditions, work
 from penstock.metadata.runs import record_parameters
 from penstock.metadata.store import connect, connection_config
+from penstock.runners.local import failures
 from penstock.runners.local.display import Display, NodeView, default_display
 from penstock.runners.local.result import NodeResult, RunFailed, RunResult
 from penstock.runners.local.schedule import State, read_graph, ready, settle
@@ -36,7 +37,6 @@ from penstock.secrets import resolve_address
 
 DEFAULT_FOLDER = ".penstock"
 _GRACE_SECONDS = 10.0
-_LOG_TAIL_LINES = 20
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,10 @@ class _Run:
             ".runs",
             self.run_id,
         )
-        os.makedirs(self.log_folder, exist_ok=True)
+        try:
+            os.makedirs(self.log_folder, exist_ok=True)
+        except OSError as error:
+            raise failures.storage_error(error, self.log_folder) or error from error
         self.preload = self._preload()
         record_parameters(self.metadata, self.pipeline, parameters)
         self.display.start(f"{name}  run {self.run_id}", self.views)
@@ -189,7 +192,7 @@ class _Run:
         finally:
             # Only an error of ours leaves work behind here.
             for node_id, held in self.working.items():
-                self._give_up(node_id, held, State.CANCELED, "the run ended in an error")
+                self._give_up(node_id, held.prepared, State.CANCELED, "the run ended in an error")
             self.display.stop()
             for nursery in self.nurseries.values():
                 nursery.close()
@@ -260,12 +263,13 @@ class _Run:
     def _start(self, node_id: str) -> None:
         view = self.views[node_id]
         view.state, view.began = State.RUNNING, time.monotonic()
+        outcome: Any = None
         try:
             outcome = execution.prepare(self.metadata, self.pipeline, self.nodes[node_id])
             if isinstance(outcome, execution.Prepared) and outcome.driver is None:
                 outcome = execution.look_up(self.metadata, outcome)
-        except PenstockError as error:
-            self._settle(node_id, State.FAILED, error=str(error))
+        except (PenstockError, OSError) as error:
+            self._fail(node_id, outcome, error)
             return
         if isinstance(outcome, execution.Skipped):
             self._settle(node_id, State.SKIPPED, error=outcome.reason)
@@ -329,11 +333,12 @@ class _Run:
             return
         del self.working[node_id]
         if self.canceling:
-            self._give_up(node_id, held, State.CANCELED, "the run was canceled")
+            self._give_up(node_id, held.prepared, State.CANCELED, "the run was canceled")
         elif isinstance(report, Failed):
-            self._give_up(
-                node_id, held, State.FAILED, report.message or "it ended without a result"
-            )
+            message = report.message or "it ended without a result"
+            if report.crashed and (lines := failures.last_lines(held.job.log_path)):
+                message += f". The end of its log: {lines}"
+            self._give_up(node_id, held.prepared, State.FAILED, message)
         elif held.job.kind == "driver":
             self._after_driver(node_id, held, report)
         else:
@@ -341,7 +346,11 @@ class _Run:
 
     def _after_driver(self, node_id: str, held: _Work, report: Succeeded) -> None:
         prepared = execution.apply_driver(held.prepared, report.result)
-        outcome = execution.look_up(self.metadata, prepared)
+        try:
+            outcome = execution.look_up(self.metadata, prepared)
+        except (PenstockError, OSError) as error:
+            self._fail(node_id, prepared, error)
+            return
         if isinstance(outcome, execution.Finished):
             self._finish(node_id, outcome)
         else:
@@ -355,14 +364,24 @@ class _Run:
         except StoreError:
             raise
         except (PenstockError, OSError) as error:
-            self._give_up(node_id, held, State.FAILED, str(error))
+            self._fail(node_id, held.prepared, error)
             return
         self._finish(node_id, finished)
 
-    def _give_up(self, node_id: str, held: _Work, state: State, error: str) -> None:
+    def _fail(self, node_id: str, outcome: Any, error: Exception) -> None:
+        """Give up a node for an error in this process, as far as it is registered."""
+        message = failures.describe(error, self.log_folder)
+        if isinstance(outcome, execution.Prepared):
+            self._give_up(node_id, outcome, State.FAILED, message)
+        else:
+            self._settle(node_id, State.FAILED, error=message)
+
+    def _give_up(
+        self, node_id: str, prepared: execution.Prepared, state: State, error: str
+    ) -> None:
         recorded = execution.CANCELED if state is State.CANCELED else execution.FAILED
-        execution.give_up(self.metadata, held.prepared, recorded, error)
-        self._settle(node_id, state, execution_id=held.prepared.execution_id, error=error)
+        execution.give_up(self.metadata, prepared, recorded, error)
+        self._settle(node_id, state, execution_id=prepared.execution_id, error=error)
 
     def _finish(self, node_id: str, finished: execution.Finished) -> None:
         self._settle(
@@ -406,18 +425,9 @@ class _Run:
                 held.nursery.stop(held.token, signal.SIGTERM)
             else:
                 del self.working[node_id]
-                self._give_up(node_id, held, State.CANCELED, "the run was canceled")
+                self._give_up(node_id, held.prepared, State.CANCELED, "the run was canceled")
         while self.working and time.monotonic() < deadline and self.interrupts.count == asked:
             self._receive(timeout=0.2)
             self.display.refresh()
         for held in self.working.values():
             held.nursery.stop(held.token, signal.SIGKILL)
-
-
-def log_tail(path: str, lines: int = _LOG_TAIL_LINES) -> str:
-    """Return the last lines of a node's log."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as log:
-            return "".join(log.readlines()[-lines:])
-    except OSError:
-        return ""

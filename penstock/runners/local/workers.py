@@ -22,11 +22,11 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from penstock.errors import PenstockError
-from penstock.runners.local import relay
+from penstock.runners.local import failures, relay
 from penstock.secrets import Redaction, redaction_for
 
 _PR_SET_PDEATHSIG = 1
+_CRASHES = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL")
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,14 @@ class Succeeded:
 
 @dataclass(frozen=True)
 class Failed:
-    """A worker's error: one paragraph for the reader, and the whole traceback."""
+    """A worker's error: one paragraph for the reader, and the whole traceback.
+
+    `crashed` if its process died of itself, so that the log's last line may say at what.
+    """
 
     message: str
     details: str = ""
+    crashed: bool = False
 
 
 Report = Started | Advanced | Succeeded | Failed
@@ -284,13 +288,9 @@ def _work(job: Job, send: Callable[[Report], None], redaction: Redaction) -> Rep
             result = work.run_executor(
                 job.invocation, job.spec, lambda **counts: send(Advanced(counts)), redaction
             )
-    except PenstockError as error:
-        # It says what was expected, what came and what to do: where we noticed is beside the point.
-        print(f"error: {error}", file=sys.stderr)
-        return Failed(str(error), traceback.format_exc())
     except BaseException as error:
-        traceback.print_exc()
-        return Failed(f"{type(error).__name__}: {error}", traceback.format_exc())
+        message = failures.tell(error, os.path.dirname(job.log_path))
+        return Failed(message, traceback.format_exc())
     cpu_before, _ = before
     cpu_after, memory = _resources()
     measured = {
@@ -320,22 +320,25 @@ def _forward(
         del workers[source]
         source.close()
         worker.settle()
-        connection.send((worker.token, Failed(_how_it_ended(status))))
+        connection.send((worker.token, Failed(*_how_it_ended(status))))
         return
     if isinstance(report, (Succeeded, Failed)):
         worker.settle()
     connection.send((worker.token, report))
 
 
-def _how_it_ended(status: int) -> str:
+def _how_it_ended(status: int) -> tuple[str, str, bool]:
     code = os.waitstatus_to_exitcode(status)
-    if code == 0:
-        return ""
-    if code > 0:
-        return f"its process ended with exit code {code}"
+    if code >= 0:
+        return (f"its process ended with exit code {code}" if code else ""), "", False
     name = signal.Signals(-code).name
-    more = " (was there enough memory?)" if name == "SIGKILL" else ""
-    return f"its process was killed by {name}{more}"
+    message = f"its process was killed by {name}"
+    if name == "SIGKILL":
+        message += " (was there enough memory?)"
+    crashed = name in _CRASHES
+    if crashed:
+        message += ": a native library crashed, as they do at damaged data or without memory"
+    return message, "", crashed
 
 
 def _kill(process_id: int, number: int) -> None:
