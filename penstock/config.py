@@ -10,6 +10,8 @@
     metadata = "mysql://penstock:${env:STORE_PASSWORD}@db.example/mlmd"
     beam_args = ["--runner=DirectRunner"]
     parallelism = 4
+    openlineage = "https://lineage.example/api/v1/lineage"     # or file:events.jsonl
+    openlineage_token = "${env:LINEAGE_TOKEN}"
 
     [profiles.local.parameters.taxi]
     train_steps = 500
@@ -27,7 +29,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -60,6 +62,9 @@ class Profile:
     metadata: str = ""
     beam_args: tuple[str, ...] = ()
     parallelism: int | None = None
+    openlineage: str = ""
+    openlineage_token: str = ""
+    openlineage_namespace: str = "penstock"
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def root_of(self, pipeline_name: str) -> str:
@@ -225,7 +230,15 @@ def _profile(path: Path, name: str, table: dict[str, Any]) -> Profile:
     key = f"profiles.{name}"
     known = tuple(f.name for f in fields(Profile) if f.name != "name")
     _check_keys(path, key, table, known)
-    expected = {"pipeline_root": str, "metadata": str, "beam_args": list, "parallelism": int}
+    expected = {
+        "pipeline_root": str,
+        "metadata": str,
+        "beam_args": list,
+        "parallelism": int,
+        "openlineage": str,
+        "openlineage_token": str,
+        "openlineage_namespace": str,
+    }
     for option, kind in expected.items():
         value = table.get(option)
         if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
@@ -238,7 +251,13 @@ def _profile(path: Path, name: str, table: dict[str, Any]) -> Profile:
             path=str(path),
             key=f"{key}.parallelism",
         )
-    _refuse_password(path, f"{key}.metadata", table.get("metadata", ""))
+    _refuse_password(
+        path, f"{key}.metadata", table.get("metadata", ""), "the address of the metadata store"
+    )
+    _refuse_password(
+        path, f"{key}.openlineage", table.get("openlineage", ""), "the address for events"
+    )
+    _refuse_token(path, f"{key}.openlineage_token", table.get("openlineage_token", ""))
     parameters = _table(path, f"{key}.parameters", table.get("parameters", {}))
     for pipeline, values in parameters.items():
         _table(path, f"{key}.parameters.{pipeline}", values)
@@ -248,16 +267,29 @@ def _profile(path: Path, name: str, table: dict[str, Any]) -> Profile:
         metadata=table.get("metadata", ""),
         beam_args=tuple(str(arg) for arg in table.get("beam_args", ())),
         parallelism=table.get("parallelism"),
+        openlineage=table.get("openlineage", ""),
+        openlineage_token=table.get("openlineage_token", ""),
+        openlineage_namespace=table.get("openlineage_namespace", Profile.openlineage_namespace),
         parameters=parameters,
     )
     return _at_folder(profile, path.parent)
 
 
-def _refuse_password(path: Path, key: str, address: str) -> None:
+def _refuse_password(path: Path, key: str, address: str, what: str) -> None:
     password = urlsplit(address).password if "://" in address else None
     if password and not _REFERENCE.fullmatch(password):
         raise ConfigError(
-            "a password is written down in the address of the metadata store",
+            f"a password is written down in {what}",
+            path=str(path),
+            key=key,
+            hint="Put it into an environment variable and write ${env:NAME} in its place.",
+        )
+
+
+def _refuse_token(path: Path, key: str, token: str) -> None:
+    if token and not _REFERENCE.fullmatch(token):
+        raise ConfigError(
+            "a token is written down",
             path=str(path),
             key=key,
             hint="Put it into an environment variable and write ${env:NAME} in its place.",
@@ -274,6 +306,7 @@ def _at_folder(profile: Profile, folder: Path) -> Profile:
     root = profile.pipeline_root
     if "://" not in root and not root.startswith("${"):
         root = str(folder / root)
-    return Profile(
-        profile.name, root, metadata, profile.beam_args, profile.parallelism, profile.parameters
-    )
+    events = profile.openlineage
+    if events.startswith("file:") and not events.startswith(("file:/", "file:~", "file:${")):
+        events = f"file:{folder / events.removeprefix('file:')}"
+    return replace(profile, pipeline_root=root, metadata=metadata, openlineage=events)

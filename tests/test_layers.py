@@ -17,6 +17,7 @@ LAYERS = (
     ("authoring",),
     ("ir", "config"),
     ("metadata",),
+    ("openlineage",),
     ("execution",),
     ("runners",),
     ("cli", "report", "notebook", "testing"),

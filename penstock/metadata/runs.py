@@ -28,6 +28,8 @@ ALL_CODE = "all code"
 CODE_PROPERTY = "__code_fingerprint__"
 _FINGERPRINT = "input_fingerprint"
 _PARAMETER = "parameter:"
+_EVENTS, _EVENTS_LOST = "openlineage_events", "openlineage_events_lost"
+_EVENTS_REASON = "openlineage_events_lost_because"
 _RUNS_AT_A_TIME = 25
 _EXECUTION = _tfx.metadata_store_pb2.Execution
 
@@ -77,8 +79,25 @@ class NodeRecord:
 
 
 @dataclass(frozen=True)
+class EventDelivery:
+    """How many OpenLineage events a run had, how many of them were lost, and why the last was."""
+
+    events: int
+    lost: int = 0
+    reason: str = ""
+
+    def __str__(self) -> str:
+        if not self.lost:
+            return f"{self.events} events were delivered"
+        return f"{self.lost} of {self.events} events were not delivered: {self.reason}"
+
+
+@dataclass(frozen=True)
 class RunRecord:
-    """A run: its nodes in the order in which they began."""
+    """A run: its nodes in the order in which they began.
+
+    `events` says what became of its OpenLineage events, if it had any.
+    """
 
     run_id: str
     pipeline_name: str
@@ -87,6 +106,7 @@ class RunRecord:
     ended: datetime
     parameters: Mapping[str, Any]
     nodes: tuple[NodeRecord, ...]
+    events: EventDelivery | None = None
 
     @property
     def seconds(self) -> float:
@@ -106,6 +126,26 @@ def record_parameters(metadata: Any, pipeline: Any, parameters: Mapping[str, Any
             for name, value in parameters.items():
                 context.custom_properties[_PARAMETER + name].string_value = json.dumps(value)
             metadata.store.put_contexts([context])
+
+
+def record_events(store: Any, run_id: str, delivery: EventDelivery) -> None:
+    """Write into a run's context what became of its OpenLineage events."""
+    context = store.get_context_by_type_and_name(RUN_CONTEXT, run_id)
+    if context is None:
+        return
+    context.custom_properties[_EVENTS].int_value = delivery.events
+    context.custom_properties[_EVENTS_LOST].int_value = delivery.lost
+    if delivery.reason:
+        context.custom_properties[_EVENTS_REASON].string_value = delivery.reason
+    store.put_contexts([context])
+
+
+def _read_events(context: Any) -> EventDelivery | None:
+    properties = context.custom_properties
+    if _EVENTS not in properties:
+        return None
+    reason = properties[_EVENTS_REASON].string_value if _EVENTS_REASON in properties else ""
+    return EventDelivery(properties[_EVENTS].int_value, properties[_EVENTS_LOST].int_value, reason)
 
 
 def list_runs(store: Any, *, pipeline_name: str | None = None, most: int = 20) -> list[RunRecord]:
@@ -194,6 +234,7 @@ def _read_run(
         max(node.ended for node in nodes),
         parameters,
         nodes,
+        _read_events(context),
     )
 
 
