@@ -76,6 +76,11 @@ class Profile:
         default = os.path.join(self.pipeline_root, "metadata.sqlite")
         return _resolved(self.metadata or default, secrets.resolve_address)
 
+    def events_address(self) -> tuple[str, str]:
+        """Return where OpenLineage events go, or nothing, and the token, secrets included."""
+        address = _resolved(self.openlineage, secrets.resolve_address)
+        return address, _resolved(self.openlineage_token)
+
 
 @dataclass(frozen=True)
 class Config:

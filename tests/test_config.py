@@ -129,3 +129,44 @@ def test_a_pipeline_is_imported_from_its_file(write, tmp_path):
 def test_a_pipeline_that_cannot_be_found_is_told_with_what_there_is(write, name, message):
     with pytest.raises(ConfigError, match=message):
         read_config(write(FULL)).load_pipeline(name)
+
+
+def test_a_profile_says_where_events_go_and_by_which_token(tmp_path, monkeypatch):
+    path = tmp_path / "penstock.toml"
+    path.write_text(
+        "[profiles.team]\n"
+        'openlineage = "https://me:${env:LINEAGE_PASSWORD}@lineage.example"\n'
+        'openlineage_token = "${env:LINEAGE_TOKEN}"\n'
+    )
+    profile = read_config(path).profile("team")
+    monkeypatch.setenv("LINEAGE_PASSWORD", "p@ss")
+    monkeypatch.setenv("LINEAGE_TOKEN", "canary")
+    assert "canary" not in repr(profile)
+    assert profile.events_address() == ("https://me:p%40ss@lineage.example", "canary")
+
+
+def test_a_file_of_events_counts_from_the_files_folder(tmp_path):
+    path = tmp_path / "penstock.toml"
+    path.write_text('[profiles.team]\nopenlineage = "file:events.jsonl"\n')
+    address, _ = read_config(path).profile("team").events_address()
+    assert address == f"file:{tmp_path / 'events.jsonl'}"
+
+
+def test_without_a_destination_there_are_no_events():
+    assert Profile().events_address() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('openlineage_token = "s3cret"', "a token is written down"),
+        ('openlineage = "https://me:s3cret@host"', "a password is written down in the address"),
+    ],
+)
+def test_a_secret_for_events_is_never_written_down(tmp_path, line, message):
+    path = tmp_path / "penstock.toml"
+    path.write_text(f"[profiles.team]\n{line}\n")
+    with pytest.raises(ConfigError, match=message) as caught:
+        read_config(path)
+    assert "${env:NAME}" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
