@@ -65,7 +65,7 @@ def analyze_on_beam(job: Job, pipeline: Any) -> None:
             _ = new_cache | analyzer_cache.WriteAnalysisCacheToFS(
                 pipeline=p, cache_base_dir=job.updated_cache_directory, dataset_keys=list(keys)
             )
-    _keep_cache(job, [key.key for key in keys])
+    keep_cache(job)
     shutil.rmtree(temporary, ignore_errors=True)
 
 
@@ -103,13 +103,16 @@ def _read_cache(job: Job, pipeline: Any, keys: list[Any]) -> tuple[Any, list[Any
     return cache, builder.get_analysis_dataset_keys(*arguments, cache, job.force_tf_compat_v1)
 
 
-def _keep_cache(job: Job, keys: list[str]) -> None:
-    """Carry over what the old cache has of these data sets and the new one lacks."""
+def keep_cache(job: Job) -> None:
+    """Carry over what the old cache has of the data sets and the new one lacks."""
+    from tensorflow_transform.beam.analyzer_cache import DatasetKey
+
     if not (job.cache_directory and job.updated_cache_directory):
         return
-    for key in keys:
-        old = os.path.join(job.cache_directory, key)
-        new = os.path.join(job.updated_cache_directory, key)
+    for name in job.analyze_files:
+        folder = DatasetKey(name).key
+        old = os.path.join(job.cache_directory, folder)
+        new = os.path.join(job.updated_cache_directory, folder)
         if os.path.isdir(old) and not os.path.isdir(new):
             shutil.copytree(old, new)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from penstock.beam import BeamOptions
-from penstock.components.transform import analysis
+from penstock.components.transform import analysis, interpreter
 from penstock.components.transform.job import Job, shard_path
 from penstock.components.transform.rows import read_rows
 from penstock.components.transform.statistics import Collector, collecting
@@ -25,14 +26,21 @@ _SHARD_BYTES = 64 * 2**20
 def analyze(job: Job, beam: BeamOptions) -> None:
     """Write the TransformGraph, and the analyzer cache if it is asked for.
 
-    Code without analyzers needs no data; else tf.Transform analyzes on Beam's local runner.
+    Code without analyzers needs no data. tf.Transform's Beam transforms do what is not done here.
     """
     del beam
     analysis.write_raw_metadata(job)
-    if job.columns.analyzed:
+    if not job.columns.analyzed:
+        analysis.analyze_without_data(job)
+        return
+    temporary = os.path.join(job.graph_directory, ".temp_path")
+    reason = interpreter.analyze(job, temporary)
+    shutil.rmtree(temporary, ignore_errors=True)
+    if reason:
+        print(f"Analyzing with Apache Beam, which takes longer: {reason}.")
         analysis.analyze_on_beam(job, BeamOptions().pipeline())
     else:
-        analysis.analyze_without_data(job)
+        analysis.keep_cache(job)
 
 
 def apply(job: Job, beam: BeamOptions) -> None:

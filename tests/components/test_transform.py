@@ -159,13 +159,46 @@ def test_the_analyzer_cache_spares_reading_the_data(
     assert sorted(os.listdir(again.cache)) == sorted(os.listdir(taxi_transform.cache))
 
 
+def test_a_second_span_reads_only_what_the_cache_of_the_first_lacks(
+    run_taxi_transform, taxi_examples, analyzed_files
+):
+    parts = {"updated_cache_uri": None, "transformed_examples": None, "statistics_artifacts": ()}
+    both = run_taxi_transform(analyze_splits=["train", "eval"], **parts)
+    first = run_taxi_transform(**{**parts, "updated_cache_uri": both.cache})
+    analyzed_files.clear()
+    second = run_taxi_transform(
+        analyze_splits=["train", "eval"],
+        cache_uri=both.cache,
+        transformed_examples=None,
+        statistics_artifacts=(),
+    )
+    assert analyzed_files == record_files(f"{taxi_examples.uri}/Split-eval")
+    assert len(os.listdir(second.cache)) == 2
+    assert constants(second) == constants(both) != constants(first)
+
+
+def constants(transformed) -> list[str]:
+    """Return the numbers and vocabularies that the analyzers put into a graph."""
+    import tensorflow_transform as tft
+    from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
+
+    directory = tft.TFTransformOutput(transformed.graph).transform_savedmodel_dir
+    graph = SavedModelLoader(directory)._func_graph
+    files = sorted(Path(directory, "assets").iterdir())
+    tensors = [op.get_attr("value") for op in graph.get_operations() if op.type == "Const"]
+    return [*map(str, tensors), *(file.read_text() for file in files)]
+
+
 @pytest.fixture
 def analyzed_files(monkeypatch):
     """The files that analyses read."""
-    from penstock.components.transform import analysis
+    from penstock.components.transform import phases
 
     read = []
-    monkeypatch.setattr(analysis, "read_rows", lambda files, *_: read.extend(files) or iter(()))
+    read_rows = phases.read_rows
+    monkeypatch.setattr(
+        phases, "read_rows", lambda files, *rest: read.extend(files) or read_rows(files, *rest)
+    )
     return read
 
 
