@@ -10,6 +10,7 @@
     ├── UserCodeError         a module file is missing, does not import, or does not do its work
     ├── StorageError          a disk is full, read-only or not permitted
     ├── StoreError            the ML Metadata store cannot be used
+    ├── LineageError          an artifact or a folder is none that the store knows
     └── RunError              a run failed, was canceled or is unknown
 
 Every error is one paragraph: what was expected and what came, where, and what to do next.
@@ -162,6 +163,10 @@ class StorageError(PenstockError):
 
 class StoreError(PenstockError):
     """The ML Metadata store cannot be used."""
+
+
+class LineageError(PenstockError):
+    """An artifact or a folder is none that the store knows."""
 
 
 class RunError(PenstockError):

@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = {
     "list": "penstock.cli.pipelines:list_pipelines",
     "runs": "penstock.cli.runs:runs",
     "show": "penstock.cli.runs:show",
+    "lineage": "penstock.cli.lineage:lineage",
     "compile": "penstock.cli.pipelines:compile_command",
 }
 

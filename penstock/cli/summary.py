@@ -77,11 +77,12 @@ def _metric_lines(evaluation: Any) -> list[str]:
         interval = ""
         if lower is not None and metric["metric"] != "example_count":
             interval = f"  (95 % between {lower:.4f} and {upper:.4f})"
-        lines.append(f"  {metric['metric']:<{width}}  {_number(metric['value'])}{interval}")
+        lines.append(f"  {metric['metric']:<{width}}  {number(metric['value'])}{interval}")
     return lines
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Return a metric as people read it."""
     is_count = value.is_integer() and abs(value) > 1
     return f"{value:,.0f}" if is_count else f"{value:.4f}"
 

@@ -143,6 +143,11 @@ class _Reading:
 
     def graph(self) -> Graph:
         mentioned = {link.artifact_id for links in self.links.values() for link in links}
+        for execution_id, links in self.links.items():
+            if self.protos[execution_id].last_known_state != self.protos[execution_id].CACHED:
+                for link in links:
+                    if link.is_output:
+                        self.makers.setdefault(link.artifact_id, execution_id)
         return make_graph(
             read_artifacts(self.store, mentioned | self.touching.keys()),
             self.protos,

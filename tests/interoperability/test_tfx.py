@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from penstock._tfx import metadata, metadata_store_pb2
+from penstock.metadata.lineage import ancestors, descendants, find_artifact
 from penstock.metadata.runs import list_runs
 from penstock.metadata.store import connect, connection_config
 
@@ -99,6 +100,29 @@ def test_a_run_under_tfx_s_runner_is_listed_as_ours_are(ours_under_tfx):
         "StatisticsGen",
         "SchemaGen",
         "ExampleValidator",
+    ]
+
+
+def test_lineage_is_traced_through_a_run_under_tfx_s_runner(ours_under_tfx):
+    [anomalies] = (ours_under_tfx.folder / "root" / "ExampleValidator" / "anomalies").iterdir()
+    with connect(connection_config(str(ours_under_tfx.store))) as opened:
+        found = find_artifact(opened.store, str(anomalies))
+        up = ancestors(opened.store, found.artifact_id)
+        examples = next(a for a in up.artifacts() if a.type_name == "Examples")
+        down = descendants(opened.store, examples.artifact_id)
+    nodes = [row.maker.node.node_id for row in up.rows()]
+    assert nodes == [
+        "ExampleValidator",
+        "SchemaGen",
+        "StatisticsGen",
+        "CsvExampleGen",
+        "StatisticsGen",
+    ]
+    assert [a.type_name for a in down.artifacts()] == [
+        "Examples",
+        "ExampleStatistics",
+        "Schema",
+        "ExampleAnomalies",
     ]
 
 

@@ -92,7 +92,8 @@ class History:
                 _event(
                     given.setdefault(artifact_id, proto.Event(type=proto.Event.INPUT)), key, index
                 )
-        used = [(self.store.get_artifacts_by_id([i])[0], event) for i, event in given.items()]
+        known = {a.id: a for a in self.store.get_artifacts_by_id(list(given))} if given else {}
+        used = [(known[artifact_id], event) for artifact_id, event in given.items()]
         made = []
         for key, type_name in (outputs or {}).items():
             uri = self.folder / pipeline / node / key / str(execution.id)
