@@ -8,11 +8,17 @@ has TensorFlow already nothing is hidden: there is nothing left to save.
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+from google.protobuf.message import Message
+
+from penstock.errors import DataError
 
 _HIDDEN = ("tensorflow", "tfx.components")
 
@@ -92,12 +98,58 @@ with _without_heavy_modules():
     )
     from tfx.types.channel_utils import union
     from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+    from tfx.utils import json_utils
     from tfx.utils.import_utils import import_class_by_path
     from tfx.utils.topsort import InvalidDAGError
 
 
 def _says_something(record: logging.LogRecord) -> bool:
     return "property_predicate is not supported" not in record.getMessage()
+
+
+class _ValueDecoder(json_utils._DefaultDecoder):
+    """Decodes TFX's JSON without importing what it names.
+
+    Objects are made of classes that the pipeline's own code has imported.
+    """
+
+    def _dict_to_object(self, dict_data: dict[str, Any]) -> Any:
+        if json_utils._TFX_OBJECT_TYPE_KEY in dict_data:
+            module = dict_data.get(json_utils._MODULE_KEY)
+            name = dict_data.get(json_utils._CLASS_KEY)
+            found = getattr(sys.modules.get(str(module)), str(name), None)
+            if not _is_value_class(found):
+                raise DataError(
+                    f"a value artifact asks for {module}.{name}, which the pipeline's own code "
+                    "has not imported as a class of values: it is not loaded",
+                    hint="Import the class where the component that reads it is defined, or "
+                    "return plain JSON.",
+                )
+        return super()._dict_to_object(dict_data)
+
+
+def _is_value_class(found: Any) -> bool:
+    if not isinstance(found, type):
+        return False
+    if issubclass(found, Message):
+        return True
+    # Some of TFX's own classes import what their content names.
+    reads = getattr(found, "from_json_dict", None)
+    home = getattr(reads, "__module__", "")
+    return issubclass(found, json_utils.Jsonable) and (
+        home == json_utils.__name__ or not home.startswith("tfx.")
+    )
+
+
+def _decode_value(artifact: Any, serialized: bytes | str) -> Any:
+    try:
+        return json.loads(serialized, cls=_ValueDecoder)
+    except DataError as error:
+        error.path = artifact.uri
+        raise
+
+
+standard_artifacts.JsonValue.decode = _decode_value
 
 
 # TFX warns so for every input of every node, whether or not anybody asked for a predicate.

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from penstock import unpickling
 from penstock.runners.local import failures, relay
 from penstock.secrets import Redaction, redaction_for
 
@@ -143,6 +144,7 @@ def _nursery_main(connection: Connection, preload: Sequence[str], log_path: str)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     _redirect_output(log_path)
+    unpickling.guard()
     to_import = list(preload)
     queue: list[tuple[str, Job]] = []
     workers: dict[Connection, _Worker] = {}
