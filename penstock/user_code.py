@@ -1,4 +1,4 @@
-"""Code that users bring: finding it, running it, and knowing when it changed.
+"""Code that users bring: finding it and running it.
 
 A component is given user code as TFX gives it: by `module_file` (the path of a Python file), by
 `module_path` (the dotted name of a module) or by the dotted name of a function.
@@ -6,7 +6,6 @@ A component is given user code as TFX gives it: by `module_file` (the path of a 
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import importlib
 import importlib.util
@@ -25,8 +24,6 @@ from penstock.errors import ParameterError, PenstockError, UserCodeError, neares
 
 Result = TypeVar("Result")
 
-# Folders of installed packages.
-_INSTALLED = ("site-packages", "dist-packages")
 _SHOWN_FRAMES = 12
 
 
@@ -94,7 +91,7 @@ def error_of(function: Callable[..., Any], error: Exception) -> UserCodeError:
     """Return the UserCodeError for what the user's `function` raised, with their lines."""
     name = getattr(function, "__name__", str(function))
     code = getattr(function, "__code__", None)
-    return _user_code_error(f"{name} failed", error, code and code.co_filename)
+    return user_code_error(f"{name} failed", error, code and code.co_filename)
 
 
 def folded(error: BaseException) -> str:
@@ -139,7 +136,7 @@ def _import(module_path: str) -> ModuleType:
                 f"There is no module {module_path!r}: {missing!r} cannot be imported",
                 hint="Install its package, or set PYTHONPATH to the directory that holds it.",
             ) from error
-        raise _user_code_error(
+        raise user_code_error(
             f"The module {module_path} does not import", error, _origin(module_path)
         ) from error
 
@@ -158,7 +155,7 @@ def load_module(module_file: str) -> ModuleType:
     Modules beside it can be imported, also later, from within its functions. In a package
     (`__init__.py` beside it) its relative imports work.
     """
-    path = _existing(module_file)
+    path = existing_file(module_file)
     source = path.read_bytes()
     name = f"{path.stem}_{hashlib.sha256(str(path).encode() + source).hexdigest()[:12]}"
     package = _package_name(path)
@@ -175,11 +172,12 @@ def load_module(module_file: str) -> ModuleType:
             spec.loader.exec_module(module)
         except Exception as error:
             del sys.modules[name]
-            raise _user_code_error("The module does not import", error, str(path)) from error
+            raise user_code_error("The module does not import", error, str(path)) from error
     return module
 
 
-def _existing(module_file: str) -> Path:
+def existing_file(module_file: str) -> Path:
+    """Return the path of a module file; a missing one is a UserCodeError with the nearest name."""
     path = Path(module_file).expanduser()
     if path.is_file():
         return path.resolve()
@@ -207,7 +205,7 @@ def _package_name(path: Path) -> str | None:
     for name, module in list(sys.modules.items()):
         if folder in [os.path.realpath(entry) for entry in _package_folders(module)]:
             return name
-    return ".".join(path.parent.relative_to(_package_root(path)).parts)
+    return ".".join(path.parent.relative_to(package_root(path)).parts)
 
 
 def _package_folders(module: ModuleType | None) -> list[str]:
@@ -219,7 +217,7 @@ def _package_folders(module: ModuleType | None) -> list[str]:
         return []
 
 
-def _package_root(path: Path) -> Path:
+def package_root(path: Path) -> Path:
     """Return the directory to import from: the nearest one above that is not a package."""
     root = path.parent
     while (root / "__init__.py").is_file():
@@ -230,7 +228,7 @@ def _package_root(path: Path) -> Path:
 @contextmanager
 def _siblings_importable(path: Path) -> Iterator[None]:
     """Make the modules beside `path` win over others of the same names while it loads."""
-    roots = list(dict.fromkeys([str(path.parent), str(_package_root(path))]))
+    roots = list(dict.fromkeys([str(path.parent), str(package_root(path))]))
     others = {name: sys.modules.pop(name) for name in _shadowed(path.parent)}
     sys.path[:0] = roots
     importlib.invalidate_caches()
@@ -258,7 +256,7 @@ def _shadowed(folder: Path) -> list[str]:
     return shadowed
 
 
-def _user_code_error(what: str, error: BaseException, path: str | None) -> UserCodeError:
+def user_code_error(what: str, error: BaseException, path: str | None) -> UserCodeError:
     """Return a UserCodeError that shows the lines of the user's own code, innermost last."""
     reason = _reason(error)
     if isinstance(error, SyntaxError) and error.filename:
@@ -324,72 +322,3 @@ def _folders_of_others() -> tuple[str, ...]:
     ours = [sys.modules.get(name) for name in ("penstock", "penstock.components")]
     folders += [os.path.dirname(module.__file__) for module in ours if module and module.__file__]
     return tuple(os.path.realpath(folder) + os.sep for folder in folders)
-
-
-def source_fingerprint(module_file: str) -> str:
-    """Return the SHA-256, in hexadecimal, of a module's code and of the local modules it imports.
-
-    Local are the files beside it and those of its own package, transitively, also where a
-    function imports them; an installed package is not local. Comments, formatting and the place
-    of the folder do not count; docstrings do, since code can read them. Raises UserCodeError
-    where a file is missing or is not Python.
-    """
-    path = _existing(module_file)
-    root = _package_root(path)
-    digest = hashlib.sha256()
-    for file, tree in sorted(_local_sources(path, root).items()):
-        for part in (os.path.relpath(file, root), ast.dump(tree)):
-            encoded = part.encode("utf-8", "surrogatepass")
-            digest.update(len(encoded).to_bytes(8, "big") + encoded)
-    return digest.hexdigest()
-
-
-def _local_sources(path: Path, root: Path) -> dict[str, ast.Module]:
-    # Whoever keeps module files in an installed package means those files, not their libraries.
-    package = None if root.name in _INSTALLED else path.relative_to(root).parts[0]
-    trees: dict[str, ast.Module] = {}
-    waiting = [path]
-    while waiting:
-        file = waiting.pop()
-        if str(file) in trees:
-            continue
-        trees[str(file)] = _parse(file)
-        for name, level in _imported_names(trees[str(file)]):
-            if level:
-                waiting += _files_of(name, file.parents[min(level, len(file.parents)) - 1])
-                continue
-            waiting += _files_of(name, file.parent)
-            waiting += _files_of(name, path.parent)
-            if package in name:
-                # A package may be installed under a longer name than its folders have.
-                waiting += _files_of(name[name.index(package) :], root)
-    return trees
-
-
-def _parse(file: Path) -> ast.Module:
-    try:
-        return ast.parse(file.read_bytes(), filename=str(file))
-    except (SyntaxError, ValueError) as error:
-        raise _user_code_error("The module is not Python", error, str(file)) from error
-
-
-def _imported_names(tree: ast.Module) -> Iterator[tuple[list[str], int]]:
-    """Return the dotted names that a module imports, with their level if they are relative."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name.split("."), 0
-        elif isinstance(node, ast.ImportFrom):
-            module = node.module.split(".") if node.module else []
-            for alias in node.names:
-                yield [*module, alias.name], node.level
-
-
-def _files_of(name: list[str], place: Path) -> Iterator[Path]:
-    """Return the files below `place` that importing a dotted name runs."""
-    folder = place
-    for part in name:
-        for candidate in (folder / f"{part}.py", folder / part / "__init__.py"):
-            if candidate.is_file():
-                yield candidate.resolve()
-        folder = folder / part

@@ -15,7 +15,7 @@ LAYERS = (
     ("errors", "context", "_tfx"),
     ("beam", "artifacts", "user_code", "data", "secrets", "containment", "unpickling"),
     ("authoring",),
-    ("ir", "config"),
+    ("ir", "selection", "config"),
     ("metadata",),
     ("openlineage",),
     ("execution",),
