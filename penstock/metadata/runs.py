@@ -21,13 +21,13 @@ from penstock.metadata.reading import (
     plain_value,
     read_artifacts,
 )
+from penstock.metadata.requests import STATE_PROPERTY, read_parameters
 from penstock.metadata.store import execution_inputs, execution_outputs
 
 # What a digest of a node's whole code is kept under.
 ALL_CODE = "all code"
 CODE_PROPERTY = "__code_fingerprint__"
 _FINGERPRINT = "input_fingerprint"
-_PARAMETER = "parameter:"
 _EVENTS, _EVENTS_LOST = "openlineage_events", "openlineage_events_lost"
 _EVENTS_REASON = "openlineage_events_lost_because"
 _RUNS_AT_A_TIME = 25
@@ -112,20 +112,6 @@ class RunRecord:
     def seconds(self) -> float:
         """From the beginning of the first node to the last change of any."""
         return (self.ended - self.began).total_seconds()
-
-
-def record_parameters(metadata: Any, pipeline: Any, parameters: Mapping[str, Any]) -> None:
-    """Write a run's parameters into its context, as custom properties."""
-    run_id = pipeline.runtime_spec.pipeline_run_id.field_value.string_value
-    first = pipeline.nodes[0].pipeline_node
-    contexts = _tfx.context_lib.prepare_contexts(
-        metadata_handle=metadata, node_contexts=first.contexts
-    )
-    for context in contexts:
-        if context.name == run_id:
-            for name, value in parameters.items():
-                context.custom_properties[_PARAMETER + name].string_value = json.dumps(value)
-            metadata.store.put_contexts([context])
 
 
 def record_events(store: Any, run_id: str, delivery: EventDelivery) -> None:
@@ -219,23 +205,25 @@ def _read_run(
         for e in ordered
     )
     named = [places[e.id].pipeline_name for e in ordered if e.id in places]
-    states = {node.state for node in nodes}
-    state = next((s for s in _RUN_STATES if s in states), "done")
-    parameters = {
-        name.removeprefix(_PARAMETER): json.loads(value.string_value)
-        for name, value in context.custom_properties.items()
-        if name.startswith(_PARAMETER)
-    }
     return RunRecord(
         context.name,
         next((name for name in named if name), ""),
-        state,
+        _run_state(context, nodes),
         min(node.began for node in nodes),
         max(node.ended for node in nodes),
-        parameters,
+        read_parameters(context),
         nodes,
         _read_events(context),
     )
+
+
+def _run_state(context: Any, nodes: Iterable[NodeRecord]) -> str:
+    """Return what the runner has written down, or for runs of others what the nodes amount to."""
+    if STATE_PROPERTY in context.custom_properties:
+        return str(context.custom_properties[STATE_PROPERTY].string_value)
+    # A node that was tried again counts as it ended.
+    states = {node.node_id: node.state for node in nodes}.values()
+    return next((s for s in _RUN_STATES if s in states), "done")
 
 
 def read_node(

@@ -1,0 +1,191 @@
+"""Attempts at a run: who is running it now, and whether that process is still alive.
+
+Each process that works on a run, at first or to resume it, makes an attempt: a context of type
+`run_attempt` named `{run}/{number}`. The store makes sure that a name is taken once, so that of two
+processes only one gets the next number. An attempt is a lease: its holder renews it as long as it
+lives. One whose process is gone, or which has not been renewed for its term, is abandoned.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from penstock import _tfx
+from penstock.errors import RunError
+
+ATTEMPT_CONTEXT = "run_attempt"
+TERM_SECONDS = 60.0
+RENEWAL_SECONDS = 5.0
+
+RUNNING = "running"
+ABANDONED = "abandoned"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process, as others can recognize it.
+
+    `machine` tells one boot of a machine, and one space of process ids on it, from all others;
+    `born` is the process's start in clock ticks, since process ids are used again.
+    """
+
+    machine: str
+    name: str
+    process_id: int
+    born: int
+
+    def is_alive(self) -> bool | None:
+        """Whether the process lives; None if only its own machine can know."""
+        if self.machine != _this_machine():
+            return None
+        return _birth(self.process_id) == self.born
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An attempt at a run; `until` is when it expires, in seconds since the epoch."""
+
+    run_id: str
+    number: int
+    state: str
+    holder: Holder
+    until: float
+
+    def is_abandoned(self, now: float | None = None) -> bool:
+        """Whether it says that it is running and nobody is."""
+        if self.state != RUNNING:
+            return False
+        alive = self.holder.is_alive()
+        return not alive if alive is not None else (now or time.time()) > self.until
+
+
+def this_process() -> Holder:
+    """Return the process that asks."""
+    process_id = os.getpid()
+    return Holder(_this_machine(), socket.gethostname(), process_id, _birth(process_id) or 0)
+
+
+def begin(store: Any, run_id: str) -> Attempt:
+    """Take the next attempt at a run.
+
+    Raises:
+      RunError: another process is at it.
+    """
+    earlier = attempts(store, run_id)
+    if earlier and earlier[-1].state == RUNNING and not earlier[-1].is_abandoned():
+        raise _held(earlier[-1])
+    attempt = Attempt(
+        run_id,
+        earlier[-1].number + 1 if earlier else 1,
+        RUNNING,
+        this_process(),
+        time.time() + TERM_SECONDS,
+    )
+    context = _as_context(attempt)
+    context.type_id = _type_id(store)
+    try:
+        store.put_contexts([context])
+    except _tfx.ml_metadata.errors.AlreadyExistsError:
+        raise _held(attempts(store, run_id)[-1]) from None
+    return attempt
+
+
+def renew(store: Any, attempt: Attempt) -> bool:
+    """Put off an attempt's end; return whether it is still ours to renew."""
+    return _change(store, attempt, RUNNING, {"until": repr(time.time() + TERM_SECONDS)})
+
+
+def end(store: Any, attempt: Attempt, state: str) -> None:
+    """Record how an attempt came to its end, unless somebody took it for abandoned meanwhile."""
+    _change(store, attempt, state, {})
+
+
+def attempts(store: Any, run_id: str) -> list[Attempt]:
+    """Return the attempts at a run in their order."""
+    found = [a for a in all_attempts(store) if a.run_id == run_id]
+    return sorted(found, key=lambda attempt: attempt.number)
+
+
+def abandoned_attempts(store: Any) -> list[Attempt]:
+    """Return the attempts that nobody is working on, though they have not ended."""
+    return [a for a in all_attempts(store) if a.is_abandoned()]
+
+
+def all_attempts(store: Any) -> list[Attempt]:
+    """Return all attempts at all runs."""
+    return [_read(context) for context in store.get_contexts_by_type(ATTEMPT_CONTEXT)]
+
+
+def _change(store: Any, attempt: Attempt, state: str, properties: Mapping[str, str]) -> bool:
+    name = f"{attempt.run_id}/{attempt.number}"
+    context = store.get_context_by_type_and_name(ATTEMPT_CONTEXT, name)
+    if context is None or context.custom_properties["state"].string_value != RUNNING:
+        return False
+    context.custom_properties["state"].string_value = state
+    for key, value in properties.items():
+        context.custom_properties[key].string_value = value
+    store.put_contexts([context])
+    return True
+
+
+def _as_context(attempt: Attempt) -> Any:
+    context = _tfx.metadata_store_pb2.Context(name=f"{attempt.run_id}/{attempt.number}")
+    context.custom_properties["state"].string_value = attempt.state
+    context.custom_properties["holder"].string_value = json.dumps(vars(attempt.holder))
+    context.custom_properties["until"].string_value = repr(attempt.until)
+    return context
+
+
+def _read(context: Any) -> Attempt:
+    run_id, _, number = context.name.rpartition("/")
+    properties = context.custom_properties
+    return Attempt(
+        run_id,
+        int(number),
+        properties["state"].string_value,
+        Holder(**json.loads(properties["holder"].string_value)),
+        float(properties["until"].string_value),
+    )
+
+
+def _type_id(store: Any) -> int:
+    try:
+        return int(store.get_context_type(ATTEMPT_CONTEXT).id)
+    except _tfx.ml_metadata.errors.NotFoundError:
+        kind = _tfx.metadata_store_pb2.ContextType(name=ATTEMPT_CONTEXT)
+        return int(store.put_context_type(kind))
+
+
+def _held(attempt: Attempt) -> RunError:
+    holder = attempt.holder
+    return RunError(
+        f"run {attempt.run_id} is being run by process {holder.process_id} on {holder.name}",
+        hint="Wait for its end, or stop that process first.",
+    )
+
+
+@functools.cache
+def _this_machine() -> str:
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return f"{file.read().strip()} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        # Without these only the term of the lease counts.
+        return f"{socket.gethostname()} {time.time_ns()}"
+
+
+def _birth(process_id: int) -> int | None:
+    """Return when a process started, in clock ticks since the boot, None if there is none."""
+    try:
+        with open(f"/proc/{process_id}/stat", encoding="utf-8", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else int(fields[19])

@@ -1,0 +1,82 @@
+"""What was asked for when a run began, and how it stands: properties of the run's context."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from penstock import _tfx
+from penstock.metadata.reading import RUN_CONTEXT
+
+PARAMETER_PREFIX = "parameter:"
+STATE_PROPERTY = "state"
+_DEFINITION = "definition"
+_OPTIONS = "options"
+_ROOT = "pipeline_root"
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What was asked for when a run began, so that it can be resumed.
+
+    `definition` is the pipeline's name in penstock.toml or its file:function, "" for a run from
+    Python; `options` are those of the command line that change what runs.
+    """
+
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    definition: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def record_request(metadata: Any, pipeline: Any, request: RunRequest) -> None:
+    """Open a run: write what was asked for into its context, as custom properties."""
+    run_id = pipeline.runtime_spec.pipeline_run_id.field_value.string_value
+    root = pipeline.runtime_spec.pipeline_root.field_value.string_value
+    first = pipeline.nodes[0].pipeline_node
+    contexts = _tfx.context_lib.prepare_contexts(
+        metadata_handle=metadata, node_contexts=first.contexts
+    )
+    [context] = [c for c in contexts if c.name == run_id]
+    for name, value in request.parameters.items():
+        context.custom_properties[PARAMETER_PREFIX + name].string_value = json.dumps(value)
+    context.custom_properties[_DEFINITION].string_value = request.definition
+    context.custom_properties[_OPTIONS].string_value = json.dumps(dict(request.options))
+    context.custom_properties[_ROOT].string_value = root
+    context.custom_properties[STATE_PROPERTY].string_value = "running"
+    metadata.store.put_contexts([context])
+
+
+def read_request(store: Any, run_id: str) -> RunRequest:
+    """Read what was asked for when a run began; `run_id` is its full name."""
+    context = store.get_context_by_type_and_name(RUN_CONTEXT, run_id)
+    properties = context.custom_properties
+    options = properties[_OPTIONS].string_value if _OPTIONS in properties else ""
+    return RunRequest(
+        read_parameters(context),
+        properties[_DEFINITION].string_value if _DEFINITION in properties else "",
+        json.loads(options or "{}"),
+    )
+
+
+def record_state(store: Any, run_id: str, state: str) -> None:
+    """Write how a run stands into its context."""
+    context = store.get_context_by_type_and_name(RUN_CONTEXT, run_id)
+    context.custom_properties[STATE_PROPERTY].string_value = state
+    store.put_contexts([context])
+
+
+def run_root(context: Any) -> str:
+    """Return the pipeline root of a run, "" if its context does not say."""
+    properties = context.custom_properties
+    return properties[_ROOT].string_value if _ROOT in properties else ""
+
+
+def read_parameters(context: Any) -> dict[str, Any]:
+    """Read the parameters of a run from its context."""
+    return {
+        name.removeprefix(PARAMETER_PREFIX): json.loads(value.string_value)
+        for name, value in context.custom_properties.items()
+        if name.startswith(PARAMETER_PREFIX)
+    }
