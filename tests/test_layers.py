@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 # A module may import those of its own layer and of the layers before it.
 LAYERS = (
     ("errors", "context", "_tfx"),
-    ("beam", "artifacts", "user_code", "data", "secrets", "containment", "unpickling"),
+    ("beam", "artifacts", "user_code", "source", "data", "secrets", "containment", "unpickling"),
     ("authoring",),
     ("ir", "selection", "config"),
     ("metadata",),

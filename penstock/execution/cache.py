@@ -1,114 +1,196 @@
 """Which earlier execution did exactly what this one would do.
 
-The key covers the node, its executor and the code behind it, its inputs, its parameters and the
-shape of its outputs. Executions with one key share a context of type `execution_cache`, as in TFX.
+A node's fingerprint says what its outputs depend on: the node itself (its type, its executor's
+options, the types of its outputs), the code that will run, its parameters, and the contents of its
+inputs. Executions with one fingerprint share a context of type `execution_cache`, as in TFX. The
+parts are recorded with every execution, so that a later one can say what has changed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
-import marshal
+import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from penstock import _tfx, secrets
+from penstock.execution.contents import damage, fingerprint
 from penstock.metadata.store import execution_outputs
-from penstock.user_code import source_fingerprint
+from penstock.source import function_digests, source_digests
 
 CODE_PROPERTY = "__code_fingerprint__"
+CONSTANT_PROPERTY = "__constant_fingerprint__"
+INPUTS_PROPERTY = "__input_fingerprints__"
+NODE_PROPERTY = "__node_fingerprint__"
 CODE_PARAMETERS = ("module_file", "module_path", "run_fn", "preprocessing_fn", "tuner_fn")
+_SHORT = 16
 
 
-def code_fingerprint(class_path: str | None, parameters: Mapping[str, Any]) -> str:
-    """Return a digest of the code that a node runs: its executor's, and the user's it names."""
-    digest = hashlib.sha256((class_path or "").encode())
-    if class_path:
-        digest.update(_executor_fingerprint(class_path))
+@dataclass(frozen=True)
+class Fingerprint:
+    """What a node's outputs depend on, part by part.
+
+    `code` has a digest by file, `inputs` those of the artifacts by key. `inputs` is None as long
+    as they are not known.
+    """
+
+    node: str
+    code: Mapping[str, str]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, tuple[str, ...]] | None = None
+
+    def key(self) -> str:
+        """Return the digest that executions share when one can stand for the other."""
+        return _digest(self.constant(), json.dumps(self.inputs, sort_keys=True))
+
+    def constant(self) -> str:
+        """Return a digest of all but the inputs."""
+        parameters = {name: repr(value) for name, value in self.parameters.items()}
+        return _digest(
+            self.node,
+            json.dumps(dict(self.code), sort_keys=True),
+            json.dumps(parameters, sort_keys=True),
+        )
+
+    def properties(self) -> dict[str, str]:
+        """Return the parts as properties of an execution; parameters are there already."""
+        return {
+            NODE_PROPERTY: self.node,
+            CODE_PROPERTY: json.dumps(dict(self.code), sort_keys=True),
+            INPUTS_PROPERTY: json.dumps(self.inputs, sort_keys=True),
+        }
+
+
+def node_fingerprint(pipeline_name: str, node: Any, executor: Any) -> str:
+    """Digest what the pipeline's definition says of a node, parameters and wiring apart."""
+    outputs = {
+        key: spec.artifact_spec.type.name for key, spec in sorted(node.outputs.outputs.items())
+    }
+    return _digest(
+        pipeline_name,
+        node.node_info.SerializeToString(deterministic=True),
+        executor.SerializeToString(deterministic=True) if executor is not None else b"",
+        json.dumps(outputs),
+    )
+
+
+def input_fingerprints(inputs: Mapping[str, Iterable[Any]]) -> dict[str, tuple[str, ...]]:
+    """Digest what a component can see of its input artifacts, by key."""
+    return {
+        key: tuple(fingerprint(artifact)[:_SHORT] for artifact in artifacts)
+        for key, artifacts in inputs.items()
+        if artifacts
+    }
+
+
+def code_digests(class_path: str | None, parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Return a digest of each file of code that a node runs: its executor's, and the user's.
+
+    The files of a library component count as one, which has the component's name.
+    """
+    sources = [_executor_digests(class_path)] if class_path else []
     for name in CODE_PARAMETERS:
         named = parameters.get(name)
         if not isinstance(named, str) or not named:
             continue
         named = secrets.resolve(named)
-        path = named if os.path.exists(named) else _source_file(named.rpartition(".")[0])
-        if path and path.endswith(".py"):
-            digest.update(f"{name}:{source_fingerprint(path)}".encode())
-    return digest.hexdigest()
+        module, _, function = named.rpartition(".")
+        if os.path.exists(named):
+            sources.append(source_digests(named))
+        elif name == "module_path":
+            sources.append(_module_digests(named, None))
+        elif module:
+            sources.append(_module_digests(module, function))
+    merged: dict[str, list[str]] = {}
+    for source in sources:
+        for file, digest in source.items():
+            merged.setdefault(file, []).append(digest)
+    # Files of one name in two folders, or one file asked for twice, count together.
+    return {
+        file: (found[0] if len(found) == 1 else _digest(*found))[:_SHORT]
+        for file, found in merged.items()
+    }
 
 
-def cache_key(
-    node: Any,
-    pipeline_name: str,
-    executor_spec: Any,
-    code: str,
-    inputs: Mapping[str, list[Any]],
-    outputs: Mapping[str, list[Any]],
-    parameters: Mapping[str, Any],
-) -> str:
-    """Return the digest that executions share when one can stand for the other."""
-    digest = hashlib.sha256()
-
-    def add(*parts: object) -> None:
-        for part in parts:
-            text = part if isinstance(part, bytes) else str(part).encode()
-            digest.update(len(text).to_bytes(8, "big") + text)
-
-    add(pipeline_name, node.node_info.SerializeToString(deterministic=True), code)
-    if executor_spec is not None:
-        add(executor_spec.SerializeToString(deterministic=True))
-    for key in sorted(inputs):
-        add("input", key, *(artifact.id for artifact in inputs[key]))
-    for key in sorted(outputs):
-        add("output", key, *(artifact.type_name for artifact in outputs[key]))
-    for key in sorted(parameters):
-        add("parameter", key, repr(parameters[key]))
-    return digest.hexdigest()
-
-
-def cached_outputs(store: Any, context_id: int) -> dict[str, list[Any]] | None:
-    """Return the outputs of the newest complete execution with a key, if all still exist."""
-    executions = [
-        e
-        for e in store.get_executions_by_context(context_id)
-        if _tfx.execution_lib.is_execution_successful(e)
-    ]
-    for execution in _tfx.execution_lib.sort_executions_newest_to_oldest(executions):
-        outputs = execution_outputs(store, execution.id)
-        live = all(
-            artifact.mlmd_artifact.state == _tfx.metadata_store_pb2.Artifact.LIVE
-            and os.path.exists(artifact.uri)
-            for artifacts in outputs.values()
-            for artifact in artifacts
-        )
-        if live:
-            return outputs
+def cached_outputs(store: Any, key: str) -> tuple[int, dict[str, list[Any]]] | None:
+    """Return the newest complete execution with a key, and its outputs, if all are intact."""
+    for execution, outputs in _with_key(store, key):
+        if not any(damage(artifact) for found in outputs.values() for artifact in found):
+            return execution.id, outputs
     return None
 
 
-def _executor_fingerprint(class_path: str) -> bytes:
+def damaged_outputs(store: Any, key: str) -> str:
+    """Return why no execution with a key can be used, or "" where there is none."""
+    for _, outputs in _with_key(store, key):
+        for found in outputs.values():
+            for artifact in found:
+                if harm := damage(artifact):
+                    return harm
+    return ""
+
+
+def _with_key(store: Any, key: str) -> Iterator[tuple[Any, dict[str, list[Any]]]]:
+    context = store.get_context_by_type_and_name(_tfx.context_lib.CONTEXT_TYPE_EXECUTION_CACHE, key)
+    if context is None:
+        return
+    executions = [
+        e
+        for e in store.get_executions_by_context(context.id)
+        if _tfx.execution_lib.is_execution_successful(e)
+    ]
+    for execution in _tfx.execution_lib.sort_executions_newest_to_oldest(executions):
+        yield execution, execution_outputs(store, execution.id)
+
+
+def recorded_fingerprint(execution: Any) -> Fingerprint | None:
+    """Read the fingerprint that an execution was published with, None for one that has none."""
+    properties = execution.custom_properties
+    if NODE_PROPERTY not in properties:
+        return None
+    parameters = {
+        name: _tfx.data_types_utils.get_metadata_value(value)
+        for source in (execution.properties, properties)
+        for name, value in source.items()
+        if not name.startswith("__")
+    }
+    inputs = json.loads(properties[INPUTS_PROPERTY].string_value or "null")
+    return Fingerprint(
+        properties[NODE_PROPERTY].string_value,
+        json.loads(properties[CODE_PROPERTY].string_value),
+        parameters,
+        None if inputs is None else {key: tuple(found) for key, found in inputs.items()},
+    )
+
+
+def _executor_digests(class_path: str) -> dict[str, str]:
     """Digest an executor's module, or its function where that is in no file, as in a notebook."""
-    module = class_path.rpartition(".")[0]
-    if module in sys.modules and _source_file(module) is None:
-        function = getattr(_tfx.import_class_by_path(class_path), "function", None)
-        if function is not None:
-            return marshal.dumps(function.__code__)
-    return _module_fingerprint(module).encode()
+    module, _, class_name = class_path.rpartition(".")
+    if module.startswith("tfx."):
+        return {module: _digest(module)}
+    executor_class = _tfx.import_class_by_path(class_path)
+    function = getattr(executor_class, "function", None)
+    if function is not None and _source_file(module) is None:
+        return function_digests(function)
+    return _module_digests(module, function.__name__ if function is not None else class_name)
 
 
-def _module_fingerprint(module: str) -> str:
+def _module_digests(module: str, entry: str | None) -> dict[str, str]:
     """Digest a module's code and the local code that it uses."""
     path = _source_file(module)
-    if path is None or module.startswith("tfx."):
-        return module
+    if path is None or not path.endswith(".py"):
+        return {module: _digest(module)}
     if module.startswith("penstock.components."):
         # A library component imports its engine when it runs, and shares the data layer.
         folders = [Path(path).parent, Path(__file__).parents[1] / "data"]
         files = sorted(file for folder in folders for file in folder.glob("*.py"))
-        return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-    return source_fingerprint(path)
+        return {module.removesuffix(".component"): _digest(*(file.read_bytes() for file in files))}
+    return source_digests(path, entry=entry)
 
 
 def _source_file(module: str) -> str | None:
@@ -121,3 +203,11 @@ def _source_file(module: str) -> str | None:
     except (ImportError, ValueError):
         return None
     return spec.origin if spec else None
+
+
+def _digest(*parts: str | bytes) -> str:
+    whole = hashlib.sha256()
+    for part in parts:
+        content = part.encode() if isinstance(part, str) else part
+        whole.update(len(content).to_bytes(8, "big") + content)
+    return whole.hexdigest()

@@ -1,7 +1,8 @@
 """A node in ML Metadata's eyes: registered, looked up in the cache, published or given up.
 
 Whoever runs a pipeline calls, for each node and in this order, `prepare`; `apply_driver`, if the
-node has a custom driver; `look_up`; and, when the worker is done, `publish` or `give_up`.
+node has a custom driver; `look_up`; and, when the worker is done, `publish` or `give_up`. A node
+that is not to run, but whose outputs others need, is given to `reuse`.
 """
 
 from __future__ import annotations
@@ -12,12 +13,24 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from penstock import _tfx, ir
-from penstock.errors import RunError
+from penstock.errors import PenstockError, RunError
 from penstock.execution import staging
-from penstock.execution.cache import CODE_PROPERTY, cache_key, cached_outputs, code_fingerprint
+from penstock.execution.cache import (
+    CONSTANT_PROPERTY,
+    Fingerprint,
+    cached_outputs,
+    code_digests,
+    input_fingerprints,
+    node_fingerprint,
+)
+from penstock.execution.contents import damage
+from penstock.execution.steps import OnStep, Step, ignore
+from penstock.metadata.executions import node_executions
+from penstock.metadata.store import execution_outputs
 
 _STATES = _tfx.metadata_store_pb2.Execution
-FAILED, CANCELED = _STATES.FAILED, _STATES.CANCELED
+FAILED, CANCELED, CACHED = _STATES.FAILED, _STATES.CANCELED, _STATES.CACHED
+REUSED_PROPERTY = "__reused_execution__"
 
 _SYSTEM_NODES = {
     "tfx.dsl.components.common.importer.Importer": _tfx.ImporterNodeHandler,
@@ -42,6 +55,29 @@ class Finished:
 
 
 @dataclass(frozen=True)
+class Resolution:
+    """What a node would do, as far as its driver has no say: read from the store, not recorded."""
+
+    node: Any
+    pipeline: Any
+    inputs: Mapping[str, list[Any]]
+    parameters: Mapping[str, Any]
+    executor: Any
+    driver: Any | None
+    fingerprint: Fingerprint
+
+    @property
+    def node_id(self) -> str:
+        """The node's name."""
+        return str(self.node.node_info.id)
+
+    @property
+    def folder(self) -> str:
+        """The node's own folder below the pipeline's root."""
+        return node_folder(self.pipeline, self.node_id)
+
+
+@dataclass(frozen=True)
 class Prepared:
     """A node registered as running, with all that a worker needs.
 
@@ -55,7 +91,8 @@ class Prepared:
     executor: Any
     driver: Any | None
     folder: str
-    code: str
+    fingerprint: Fingerprint
+    on_step: OnStep = ignore
     staged: list[staging.StagedOutput] = field(default_factory=list)
 
     @property
@@ -73,7 +110,76 @@ class Prepared:
         return self.info.to_proto().SerializeToString()
 
 
-def prepare(metadata: Any, pipeline: Any, node: Any) -> Prepared | Finished | Skipped:
+def node_folder(pipeline: Any, node_id: str) -> str:
+    """Return the folder below the pipeline's root that holds what a node makes."""
+    root = pipeline.runtime_spec.pipeline_root.field_value.string_value
+    return os.path.join(root, node_id)
+
+
+def is_system_node(node: Any) -> bool:
+    """Whether a node does its work in the store alone: an importer or a resolver."""
+    return node.node_info.type.name in _SYSTEM_NODES
+
+
+def resolve(metadata: Any, pipeline: Any, node: Any) -> Resolution | Skipped:
+    """Find out what a node would do; `pipeline` is bound IR, `node` one of its nodes.
+
+    Raises:
+      InputResolutionError: its inputs are not there.
+    """
+    parameters = node_parameters(node)
+    executor = ir.executor_spec(pipeline, node.node_info.id)
+    resolved = _tfx.inputs_utils.resolve_input_artifacts(
+        pipeline_node=node, metadata_handle=metadata
+    )
+    if isinstance(resolved, _tfx.inputs_utils.Skip):
+        return Skipped("its condition does not hold")
+    if len(resolved) > 1:
+        raise _tfx.InputResolutionError("it would have to run once for each of several inputs")
+    inputs = resolved[0]
+    parameters.update(_dynamic_parameters(pipeline, node, executor, inputs))
+    return Resolution(
+        node,
+        pipeline,
+        inputs,
+        parameters,
+        executor,
+        ir.driver_spec(pipeline, node.node_info.id),
+        Fingerprint(
+            node_fingerprint(pipeline.pipeline_info.id, node, executor),
+            code_digests(ir.class_path(executor), parameters),
+            parameters,
+            input_fingerprints(inputs),
+        ),
+    )
+
+
+def node_parameters(node: Any) -> dict[str, Any]:
+    """Return a node's parameters as far as they do not come from other nodes."""
+    parameters: dict[str, Any] = _tfx.data_types_utils.build_parsed_value_dict(
+        _tfx.inputs_utils.resolve_parameters_with_schema(node_parameters=node.parameters)
+    )
+    return parameters
+
+
+def execution_info(resolution: Resolution, execution_id: int = 0) -> Any:
+    """Return TFX's `ExecutionInfo` of a node, without folders on disk."""
+    node, pipeline = resolution.node, resolution.pipeline
+    outputs = _outputs_resolver(node, pipeline).generate_output_artifacts(execution_id)
+    return _tfx.data_types.ExecutionInfo(
+        execution_id=execution_id,
+        input_dict={key: list(artifacts) for key, artifacts in resolution.inputs.items()},
+        output_dict=dict(outputs),
+        exec_properties=dict(resolution.parameters),
+        pipeline_node=node,
+        pipeline_info=pipeline.pipeline_info,
+        pipeline_run_id=pipeline.runtime_spec.pipeline_run_id.field_value.string_value,
+    )
+
+
+def prepare(
+    metadata: Any, pipeline: Any, node: Any, on_step: OnStep = ignore
+) -> Prepared | Finished | Skipped:
     """Resolve a node's inputs and register its execution; run it here if it is a system node.
 
     `pipeline` is bound IR, `node` one of its nodes, `metadata` a connection as `connect` gives it.
@@ -85,71 +191,143 @@ def prepare(metadata: Any, pipeline: Any, node: Any) -> Prepared | Finished | Sk
     handler = _SYSTEM_NODES.get(node.node_info.type.name)
     if handler is not None:
         return _run_system_node(handler(), metadata, pipeline, node)
-    contexts = _tfx.context_lib.prepare_contexts(
-        metadata_handle=metadata, node_contexts=node.contexts
-    )
-    parameters = _tfx.data_types_utils.build_parsed_value_dict(
-        _tfx.inputs_utils.resolve_parameters_with_schema(node_parameters=node.parameters)
-    )
-    executor = ir.executor_spec(pipeline, node_id)
+    contexts = _contexts(metadata, node)
     try:
-        resolved = _tfx.inputs_utils.resolve_input_artifacts(
-            pipeline_node=node, metadata_handle=metadata
-        )
-        if isinstance(resolved, _tfx.inputs_utils.Skip):
-            return Skipped("its condition does not hold")
-        if len(resolved) > 1:
-            raise _tfx.InputResolutionError("it would have to run once for each of several inputs")
-        inputs = resolved[0]
-        parameters.update(_dynamic_parameters(pipeline, node, executor, inputs))
+        resolution = resolve(metadata, pipeline, node)
     except _tfx.InputResolutionError as error:
         execution = _tfx.execution_publish_utils.register_execution(
             metadata_handle=metadata,
             execution_type=node.node_info.type,
             contexts=contexts,
-            exec_properties=parameters,
+            exec_properties=node_parameters(node),
             last_known_state=FAILED,
         )
         raise RunError(
             f"node {node_id}: its inputs cannot be resolved (execution {execution.id}): "
-            f"{_root_cause(error)}"
+            f"{root_cause(error)}"
         ) from error
-    code = code_fingerprint(ir.class_path(executor), parameters)
+    if isinstance(resolution, Skipped):
+        return resolution
     execution = _tfx.execution_publish_utils.register_execution(
         metadata_handle=metadata,
         execution_type=node.node_info.type,
         contexts=contexts,
-        input_artifacts=inputs,
-        exec_properties={**parameters, CODE_PROPERTY: code},
+        input_artifacts=resolution.inputs,
+        exec_properties={**resolution.parameters, **resolution.fingerprint.properties()},
     )
-    outputs = _tfx.outputs_utils.OutputsResolver(
+    on_step(Step.REGISTERED, node_id)
+    prepared = Prepared(
+        node,
+        pipeline,
+        contexts,
+        execution_info(resolution, execution.id),
+        resolution.executor,
+        resolution.driver,
+        resolution.folder,
+        resolution.fingerprint,
+        on_step,
+    )
+    try:
+        _make_working_folders(prepared, execution)
+    except OSError as error:
+        give_up(metadata, prepared, FAILED, str(error))
+        raise RunError(
+            f"node {node_id}: its folders cannot be made: {error.strerror}: {error.filename}",
+            hint="Is the pipeline root writable, and is there space on its disk?",
+        ) from error
+    return prepared
+
+
+def _make_working_folders(prepared: Prepared, execution: Any) -> None:
+    outputs, info = _outputs_resolver(prepared.node, prepared.pipeline), prepared.info
+    info.execution_output_uri = outputs.get_executor_output_uri(execution.id)
+    info.stateful_working_dir = outputs.get_stateful_working_directory(execution)
+    info.tmp_dir = outputs.make_tmp_dir(execution.id)
+
+
+def finished_in_run(store: Any, pipeline: Any, node: Any, run_id: str) -> Finished | None:
+    """Return what a node has made in a run already, None if it has not come to its end.
+
+    Raises:
+      RunError: its outputs are not there any more.
+    """
+    name = pipeline.pipeline_info.id
+    for execution in node_executions(store, name, node.node_info.id, run=run_id):
+        if not _tfx.execution_lib.is_execution_successful(execution):
+            continue
+        outputs = execution_outputs(store, execution.id)
+        for harm in filter(None, (damage(a) for found in outputs.values() for a in found)):
+            raise RunError(
+                f"run {run_id} cannot be resumed: of node {node.node_info.id}, {harm}",
+                hint="Start a new run; what is intact comes from the cache.",
+            )
+        return Finished(int(execution.id), outputs, cached=execution.last_known_state == CACHED)
+    return None
+
+
+def reuse(metadata: Any, pipeline: Any, node: Any, base_run: str | None = None) -> Finished:
+    """Take a node's outputs over from its newest successful execution, or that of a certain run.
+
+    Raises:
+      RunError: there is none whose outputs are all still there.
+    """
+    node_id = node.node_info.id
+    found = reusable(metadata.store, pipeline, node, base_run)
+    if found is None:
+        where = f"run {base_run}" if base_run else f"any run of {pipeline.pipeline_info.id}"
+        raise RunError(
+            f"node {node_id} is left out, but nodes that are to run need its outputs, and it has "
+            f"none from {where}",
+            hint="Let it run too: widen --from, --to or --only.",
+        )
+    execution_id, outputs = found
+    contexts = _contexts(metadata, node)
+    execution = _tfx.execution_publish_utils.register_execution(
+        metadata_handle=metadata,
+        execution_type=node.node_info.type,
+        contexts=contexts,
+        exec_properties={**node_parameters(node), REUSED_PROPERTY: execution_id},
+    )
+    _tfx.execution_publish_utils.publish_cached_executions(
+        metadata_handle=metadata,
+        contexts=contexts,
+        executions=[execution],
+        output_artifacts_maps=[outputs],
+    )
+    return Finished(execution.id, outputs, cached=True)
+
+
+def reusable(
+    store: Any, pipeline: Any, node: Any, base_run: str | None = None
+) -> tuple[int, dict[str, list[Any]]] | None:
+    """Return the newest successful execution of a node, and its outputs, if all are intact."""
+    executions = node_executions(store, pipeline.pipeline_info.id, node.node_info.id, run=base_run)
+    for execution in executions:
+        if _tfx.execution_lib.is_execution_successful(execution):
+            outputs = execution_outputs(store, execution.id)
+            if not any(damage(a) for found in outputs.values() for a in found):
+                return int(execution.id), outputs
+    return None
+
+
+def _contexts(metadata: Any, node: Any) -> list[Any]:
+    return list(
+        _tfx.context_lib.prepare_contexts(metadata_handle=metadata, node_contexts=node.contexts)
+    )
+
+
+def _outputs_resolver(node: Any, pipeline: Any) -> Any:
+    return _tfx.outputs_utils.OutputsResolver(
         pipeline_node=node,
         pipeline_info=pipeline.pipeline_info,
         pipeline_runtime_spec=pipeline.runtime_spec,
     )
-    folder = os.path.join(pipeline.runtime_spec.pipeline_root.field_value.string_value, node_id)
-    info = _tfx.data_types.ExecutionInfo(
-        execution_id=execution.id,
-        input_dict={key: list(artifacts) for key, artifacts in inputs.items()},
-        output_dict=dict(outputs.generate_output_artifacts(execution.id)),
-        exec_properties=parameters,
-        execution_output_uri=outputs.get_executor_output_uri(execution.id),
-        stateful_working_dir=outputs.get_stateful_working_directory(execution),
-        tmp_dir=outputs.make_tmp_dir(execution.id),
-        pipeline_node=node,
-        pipeline_info=pipeline.pipeline_info,
-        pipeline_run_id=pipeline.runtime_spec.pipeline_run_id.field_value.string_value,
-    )
-    driver = ir.driver_spec(pipeline, node_id)
-    return Prepared(node, pipeline, list(contexts), info, executor, driver, folder, code)
 
 
 def apply_driver(prepared: Prepared, serialized: bytes) -> Prepared:
     """Take over what a custom driver decided: parameters and output artifacts."""
     output = _tfx.driver_output_pb2.DriverOutput.FromString(serialized)
-    parameters = dict(prepared.info.exec_properties)
-    for key, value in output.exec_properties.items():
-        parameters[key] = getattr(value, value.WhichOneof("value"))
+    parameters = {**prepared.info.exec_properties, **driver_parameters(output)}
     outputs = dict(prepared.info.output_dict)
     for key, artifacts in output.output_artifacts.items():
         made = []
@@ -158,21 +336,24 @@ def apply_driver(prepared: Prepared, serialized: bytes) -> Prepared:
             artifact.set_mlmd_artifact(proto)
             made.append(artifact)
         outputs[key] = made
-    return _with_info(prepared, exec_properties=parameters, output_dict=outputs)
+    prepared.on_step(Step.RESOLVED, prepared.node_id)
+    return replace(
+        _with_info(prepared, exec_properties=parameters, output_dict=outputs),
+        fingerprint=replace(prepared.fingerprint, parameters=parameters),
+    )
+
+
+def driver_parameters(output: Any) -> dict[str, Any]:
+    """Return the parameters that a `DriverOutput` has."""
+    return {
+        key: getattr(value, value.WhichOneof("value"))
+        for key, value in output.exec_properties.items()
+    }
 
 
 def look_up(metadata: Any, prepared: Prepared) -> Prepared | Finished:
     """Publish what an earlier execution made, if it did the same; else stage the outputs."""
-    info = prepared.info
-    key = cache_key(
-        prepared.node,
-        prepared.pipeline.pipeline_info.id,
-        prepared.executor,
-        prepared.code,
-        info.input_dict,
-        info.output_dict,
-        info.exec_properties,
-    )
+    info, key = prepared.info, prepared.fingerprint.key()
     context = _tfx.context_lib.register_context_if_not_exists(
         metadata_handle=metadata,
         context_type_name=_tfx.context_lib.CONTEXT_TYPE_EXECUTION_CACHE,
@@ -180,8 +361,9 @@ def look_up(metadata: Any, prepared: Prepared) -> Prepared | Finished:
     )
     contexts = [*prepared.contexts, context]
     if prepared.node.execution_options.caching_options.enable_cache:
-        outputs = cached_outputs(metadata.store, context.id)
-        if outputs is not None:
+        found = cached_outputs(metadata.store, key)
+        if found is not None:
+            _, outputs = found
             [execution] = metadata.store.get_executions_by_id([prepared.execution_id])
             _tfx.execution_publish_utils.publish_cached_executions(
                 metadata_handle=metadata,
@@ -193,6 +375,7 @@ def look_up(metadata: Any, prepared: Prepared) -> Prepared | Finished:
             return Finished(prepared.execution_id, outputs, cached=True)
     staged = staging.stage(info.output_dict, prepared.folder, prepared.execution_id)
     staging.make_folders(info.output_dict)
+    prepared.on_step(Step.STAGED, prepared.node_id)
     return replace(prepared, contexts=contexts, staged=staged)
 
 
@@ -222,15 +405,24 @@ def publish(
             artifact.uri = _final_uri(prepared, artifact.uri)
     for key, value in measured.items():
         output.execution_properties[f"__{key}__"].double_value = value
-    staging.publish(prepared.staged)
+    constant = prepared.fingerprint.constant()
+    output.execution_properties[CONSTANT_PROPERTY].string_value = constant
+    contexts = prepared.contexts
+    if not code_is_the_same(prepared):
+        contexts = [c for c in contexts if c.name != prepared.fingerprint.key()]
+    for folder in prepared.staged:
+        staging.publish(folder)
+        prepared.on_step(Step.MOVED, prepared.node_id)
     published, _ = _tfx.execution_publish_utils.publish_succeeded_execution(
         metadata_handle=metadata,
         execution_id=prepared.execution_id,
-        contexts=prepared.contexts,
+        contexts=contexts,
         output_artifacts=outputs,
         executor_output=output,
     )
+    prepared.on_step(Step.RECORDED, prepared.node_id)
     _clean(prepared)
+    prepared.on_step(Step.CLEANED, prepared.node_id)
     typed = {
         key: [
             _tfx.artifact_utils.deserialize_artifact(a.artifact_type, a.mlmd_artifact)
@@ -239,6 +431,18 @@ def publish(
         for key, artifacts in (published or {}).items()
     }
     return Finished(prepared.execution_id, typed)
+
+
+def code_is_the_same(prepared: Prepared) -> bool:
+    """Whether the code is still what it was when the node was registered.
+
+    Where somebody edited it meanwhile, nobody knows which of the two has run.
+    """
+    try:
+        now = code_digests(ir.class_path(prepared.executor), prepared.info.exec_properties)
+    except PenstockError:
+        return False
+    return now == prepared.fingerprint.code
 
 
 def give_up(metadata: Any, prepared: Prepared, state: int, reason: str = "") -> None:
@@ -254,7 +458,8 @@ def give_up(metadata: Any, prepared: Prepared, state: int, reason: str = "") -> 
 
 def _clean(prepared: Prepared) -> None:
     staging.discard(prepared.folder, prepared.execution_id)
-    _tfx.outputs_utils.remove_stateful_working_dir(prepared.info.stateful_working_dir)
+    if prepared.info.stateful_working_dir:
+        _tfx.outputs_utils.remove_stateful_working_dir(prepared.info.stateful_working_dir)
 
 
 def _final_uri(prepared: Prepared, uri: str) -> str:
@@ -294,7 +499,8 @@ def _run_system_node(handler: Any, metadata: Any, pipeline: Any, node: Any) -> F
     return Finished(info.execution_id, info.output_dict)
 
 
-def _root_cause(error: BaseException) -> str:
+def root_cause(error: BaseException) -> str:
+    """Return the innermost reason of an error."""
     while error.__cause__ is not None:
         error = error.__cause__
     return f"{type(error).__name__}: {error}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,19 +62,28 @@ def make_folders(outputs: Mapping[str, list[Any]]) -> None:
             os.makedirs(os.path.dirname(artifact.uri) if is_file else artifact.uri, exist_ok=True)
 
 
-def publish(staged: Iterable[StagedOutput]) -> None:
-    """Make staged outputs visible at their addresses."""
-    for folder in staged:
-        if not os.path.exists(folder.staging):
-            continue
-        os.makedirs(os.path.dirname(folder.final), exist_ok=True)
-        os.rename(folder.staging, folder.final)
+def publish(folder: StagedOutput) -> None:
+    """Make a staged output visible at its address."""
+    if not os.path.exists(folder.staging):
+        return
+    os.makedirs(os.path.dirname(folder.final), exist_ok=True)
+    os.rename(folder.staging, folder.final)
 
 
 def discard(node_folder: str, execution_id: int) -> None:
     """Remove all that an execution has written but not published."""
     base = os.path.join(node_folder, ".system", "executor_execution", str(execution_id))
     shutil.rmtree(base, ignore_errors=True)
+
+
+def withdraw(root: str, node_id: str, execution_id: int) -> None:
+    """Remove all that an execution has written, also what stands in its place already."""
+    node_folder = os.path.join(root, node_id)
+    for key in os.listdir(node_folder) if os.path.isdir(node_folder) else ():
+        published = os.path.join(node_folder, key, str(execution_id))
+        if key != ".system" and os.path.isdir(published) and not os.path.islink(published):
+            shutil.rmtree(published, ignore_errors=True)
+    discard(node_folder, execution_id)
 
 
 def _is_inside(path: str, folder: str) -> bool:

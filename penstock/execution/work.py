@@ -9,7 +9,8 @@ from typing import Any
 from penstock import _tfx, secrets
 from penstock.context import NodeContext
 from penstock.errors import PipelineError
-from penstock.execution import references
+from penstock.execution import contents, references
+from penstock.execution.steps import OnStep, Step, ignore
 from penstock.secrets import Redaction
 
 Progress = Callable[..., None]
@@ -36,8 +37,11 @@ def run_executor(
     spec: Any,
     progress: Progress | None = None,
     redaction: Redaction = Redaction(),
+    on_step: OnStep = ignore,
 ) -> bytes:
     """Run a node's executor and return its serialized `ExecutorOutput`, without secrets.
+
+    The contents of its output artifacts are recorded in their properties.
 
     Raises:
       PipelineError: the spec asks for something that does not run here.
@@ -47,11 +51,17 @@ def run_executor(
     given = info.exec_properties
     info.exec_properties = references.resolve_parameters(info)
     resolved = dict(info.exec_properties)
-    output = _run_executor(info, spec, progress)
     node_id = info.pipeline_node.node_info.id
+    output = _run_executor(info, spec, progress)
+    on_step(Step.WORKED, node_id)
     references.take_back(output.execution_properties, given, resolved)
     references.check_results(info.output_dict, redaction, node_id)
-    return references.redact_executor_output(output, redaction, node_id).SerializeToString()
+    output = references.redact_executor_output(output, redaction, node_id)
+    for artifacts in output.output_artifacts.values():
+        for artifact in artifacts.artifacts:
+            contents.record(artifact)
+    on_step(Step.MEASURED, node_id)
+    return output.SerializeToString()
 
 
 def _run_executor(info: Any, spec: Any, progress: Progress | None) -> Any:

@@ -23,6 +23,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from penstock import unpickling
+from penstock.execution.steps import OnStep, Step, ignore
 from penstock.runners.local import failures, relay
 from penstock.secrets import Redaction, redaction_for
 
@@ -43,6 +44,8 @@ class Job:
     log_path: str
     metadata_connection: Any = None
     needs: tuple[str, ...] = ()
+    node_id: str = ""
+    on_step: OnStep = ignore
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,8 @@ def _main_is_importable() -> bool:
 
 def _nursery_main(connection: Connection, preload: Sequence[str], log_path: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Its workers die with it, and it with the run: also when that is killed.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     _redirect_output(log_path)
     unpickling.guard()
@@ -283,12 +288,17 @@ def _work(job: Job, send: Callable[[Report], None], redaction: Redaction) -> Rep
     from penstock.execution import work
 
     began, before = time.monotonic(), _resources()
+    job.on_step(Step.WORKING, job.node_id)
     try:
         if job.kind == "driver":
             result = work.run_driver(job.invocation, job.spec, job.metadata_connection, redaction)
         else:
             result = work.run_executor(
-                job.invocation, job.spec, lambda **counts: send(Advanced(counts)), redaction
+                job.invocation,
+                job.spec,
+                lambda **counts: send(Advanced(counts)),
+                redaction,
+                job.on_step,
             )
     except BaseException as error:
         message = failures.tell(error, os.path.dirname(job.log_path))

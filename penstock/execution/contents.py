@@ -1,0 +1,148 @@
+"""What is inside an artifact, as a digest that its address and its age do not change.
+
+An artifact's digest covers the names and bytes of its files. It is computed once, by the worker
+that made them, and recorded with the number of bytes and a signature: the names, sizes and
+modification times. As long as the signature holds, the digest need not be computed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from penstock import _tfx
+
+DIGEST_PROPERTY = "content_digest"
+BYTES_PROPERTY = "content_bytes"
+SIGNATURE_PROPERTY = "content_signature"
+CONTENT_PROPERTIES = frozenset({DIGEST_PROPERTY, BYTES_PROPERTY, SIGNATURE_PROPERTY})
+
+_DESTINATION_PROPERTY = "pushed_destination"
+# What identifies an artifact or says who wrote it, not what it is.
+_IDENTITY_PROPERTIES = frozenset({"name", "state", "producer_component", "pipeline_name"})
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The contents of a file or folder: its digest in hexadecimal, its size, its signature."""
+
+    digest: str
+    size: int
+    signature: str
+
+
+def measure(path: str) -> Contents:
+    """Read all files below a path."""
+    entries = sorted(_entries(path))
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        digests = list(pool.map(_file_digest, [full for _, full, _ in entries]))
+    whole = hashlib.sha256()
+    for (name, _, status), digest in zip(entries, digests, strict=True):
+        whole.update(f"{len(name)}:{name}:{status.st_size}:{digest}\n".encode())
+    return Contents(whole.hexdigest(), sum(s.st_size for _, _, s in entries), _signature(entries))
+
+
+def signature(path: str) -> str:
+    """Return the signature of a file or folder without reading it."""
+    return _signature(sorted(_entries(path)))
+
+
+def record(artifact: Any) -> None:
+    """Write the contents of a local artifact into its properties; `artifact` is ML Metadata's."""
+    path = local_path(artifact.uri)
+    if path is None or not os.path.exists(path):
+        return
+    contents = measure(path)
+    artifact.custom_properties[DIGEST_PROPERTY].string_value = contents.digest
+    artifact.custom_properties[BYTES_PROPERTY].int_value = contents.size
+    artifact.custom_properties[SIGNATURE_PROPERTY].string_value = contents.signature
+
+
+def recorded(artifact: Any) -> Contents | None:
+    """Return the contents that an artifact of ML Metadata was published with, if they are known."""
+    properties = artifact.custom_properties
+    if DIGEST_PROPERTY not in properties:
+        return None
+    return Contents(
+        properties[DIGEST_PROPERTY].string_value,
+        properties[BYTES_PROPERTY].int_value,
+        properties[SIGNATURE_PROPERTY].string_value,
+    )
+
+
+def fingerprint(artifact: Any) -> str:
+    """Return a digest of what a component can see of an artifact: type, properties, contents.
+
+    The contents of an artifact that is elsewhere than on local disks are its address and id.
+    """
+    whole = hashlib.sha256(artifact.type_name.encode())
+    proto = artifact.mlmd_artifact
+    for properties in (proto.properties, proto.custom_properties):
+        for name in sorted(set(properties) - CONTENT_PROPERTIES - _IDENTITY_PROPERTIES):
+            value = properties[name].SerializeToString(deterministic=True)
+            whole.update(f"{len(name)}:{name}:{len(value)}:".encode() + value)
+    path = local_path(artifact.uri)
+    if path is None:
+        whole.update(f"at {artifact.uri}:{artifact.id}".encode())
+    elif not os.path.exists(path):
+        whole.update(b"nothing")
+    else:
+        known = recorded(proto)
+        unchanged = known is not None and known.signature == signature(path)
+        digest = known.digest if known and unchanged else measure(path).digest
+        whole.update(digest.encode())
+    return whole.hexdigest()
+
+
+def damage(artifact: Any) -> str:
+    """Return what has become of a published artifact since, or "" if it is as it was."""
+    if artifact.mlmd_artifact.state != _tfx.metadata_store_pb2.Artifact.LIVE:
+        return f"{artifact.uri} was removed"
+    path = local_path(artifact.uri)
+    if path is None:
+        return ""
+    if not os.path.exists(path):
+        return f"{path} is gone"
+    known = recorded(artifact.mlmd_artifact)
+    if known and known.signature != signature(path) and known.digest != measure(path).digest:
+        return f"{path} was changed"
+    destination = local_path(artifact.get_string_custom_property(_DESTINATION_PROPERTY) or "")
+    if destination and not os.path.exists(destination):
+        return f"what was pushed to {destination} is gone"
+    return ""
+
+
+def local_path(uri: str) -> str | None:
+    """Return the path of a local URI, None for one of a remote file system."""
+    if uri.startswith("file://"):
+        return uri.removeprefix("file://")
+    return uri if uri and "://" not in uri else None
+
+
+def _entries(path: str) -> Iterator[tuple[str, str, os.stat_result]]:
+    if not os.path.isdir(path):
+        yield "", path, os.lstat(path)
+        return
+    for folder, folders, files in os.walk(path):
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+        for name in (*files, *links):
+            full = os.path.join(folder, name)
+            yield os.path.relpath(full, path), full, os.lstat(full)
+
+
+def _file_digest(path: str) -> str:
+    if os.path.islink(path):
+        return hashlib.sha256(os.readlink(path).encode()).hexdigest()
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _signature(entries: list[tuple[str, str, os.stat_result]]) -> str:
+    whole = hashlib.sha256()
+    for name, _, status in entries:
+        whole.update(f"{len(name)}:{name}:{status.st_size}:{status.st_mtime_ns}\n".encode())
+    return whole.hexdigest()[:32]

@@ -1,0 +1,53 @@
+"""Putting in order what a process left behind that was killed while it ran a pipeline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from penstock import _tfx
+from penstock.execution import staging
+from penstock.execution.nodes import FAILED
+from penstock.metadata import attempts
+from penstock.metadata.executions import node_of
+from penstock.metadata.reading import RUN_CONTEXT
+from penstock.metadata.requests import record_state, run_root
+
+
+def mark_abandoned(metadata: Any) -> list[str]:
+    """Record that runs have ended whose process is gone, and remove what it had half done.
+
+    Returns the runs' names. Killed in the middle, it can simply be called again.
+    """
+    store = metadata.store
+    marked = []
+    for attempt in attempts.abandoned_attempts(store):
+        _mark(store, attempt)
+        attempts.end(store, attempt, attempts.ABANDONED)
+        marked.append(attempt.run_id)
+    return marked
+
+
+def _mark(store: Any, attempt: attempts.Attempt) -> None:
+    context = store.get_context_by_type_and_name(RUN_CONTEXT, attempt.run_id)
+    if context is None:
+        return
+    running = [
+        execution
+        for execution in store.get_executions_by_context(context.id)
+        if execution.last_known_state == _tfx.metadata_store_pb2.Execution.RUNNING
+    ]
+    # Asked after the executions: what a later attempt has registered is not among them then, or
+    # the later attempt is seen here.
+    if attempts.attempts(store, attempt.run_id)[-1].number != attempt.number:
+        return
+    holder = attempt.holder
+    reason = f"process {holder.process_id} on {holder.name}, which ran it, ended without saying so"
+    root = run_root(context)
+    for execution in running:
+        if root:
+            staging.withdraw(root, node_of(store, execution.id), execution.id)
+        execution.last_known_state = FAILED
+        result = _tfx.execution_result_pb2.ExecutionResult(code=1, result_message=reason)
+        _tfx.execution_lib.set_execution_result(result, execution)
+        store.put_executions([execution])
+    record_state(store, attempt.run_id, attempts.ABANDONED)
