@@ -19,6 +19,8 @@ from penstock.errors import PenstockError, suggestion
 # In the order in which help shows them.
 COMMANDS: Mapping[str, str] = {
     "run": "penstock.cli.run:run",
+    "plan": "penstock.cli.run:plan",
+    "resume": "penstock.cli.run:resume",
     "list": "penstock.cli.pipelines:list_pipelines",
     "runs": "penstock.cli.runs:runs",
     "show": "penstock.cli.runs:show",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
 
 from penstock.config import Config, Profile
-from penstock.errors import ParameterError, StoreError, suggestion
+from penstock.errors import ParameterError, suggestion
 
 RUN_FAILED = 1
 WRONG_REQUEST = 2
@@ -94,16 +94,19 @@ def _parse_value(name: str, key: str, text: str, kind: type) -> Any:
         ) from None
 
 
-def open_store(context: click.Context, profile_name: str | None) -> Any:
-    """Connect to the store of a profile; raise StoreError where there is none yet."""
+@contextmanager
+def open_store(context: click.Context, profile_name: str | None) -> Iterator[Any]:
+    """Connect to the store of a profile; raise StoreError where there is none yet.
+
+    Runs whose process was killed are put in order first, and named.
+    """
+    from penstock.execution.recovery import mark_abandoned
     from penstock.metadata.store import connect, connection_config
 
     address = project_config(context).profile(profile_name).metadata_address()
-    config = connection_config(address)
-    path = config.sqlite.filename_uri
-    if path and not os.path.exists(path):
-        raise StoreError(
-            f"there is no metadata store at {path}",
-            hint="It is made by the first run: penstock run PIPELINE.",
-        )
-    return connect(config)
+    with connect(connection_config(address), create=False) as metadata:
+        for run_id in mark_abandoned(metadata):
+            click.echo(
+                f"run {run_id} was killed; go on with it: penstock resume {run_id}", err=True
+            )
+        yield metadata

@@ -1,12 +1,19 @@
-"""Running pipelines."""
+"""Running pipelines: as a whole, in part, in thought, and on from where a run stood."""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import click
 
 from penstock.cli.options import (
     INTERRUPTED,
     RUN_FAILED,
+    json_option,
+    open_store,
     parameter_option,
     parse_parameters,
     pipeline_name,
@@ -14,33 +21,41 @@ from penstock.cli.options import (
     project_config,
     store_address,
 )
+from penstock.errors import RunError
 
 
-@click.command()
-@click.argument("pipeline")
-@parameter_option
-@profile_option
-@click.option("--parallelism", type=click.IntRange(min=1), help="How many nodes work at a time.")
-@click.option("--no-cache", is_flag=True, help="Run every node, whatever earlier runs have made.")
-@click.pass_context
-def run(
+def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that choose which nodes run, and whether the cache counts."""
+    for option in (
+        click.option("--no-cache", is_flag=True, help="Run every node, whatever was made before."),
+        click.option("--only", multiple=True, metavar="NODE", help="Only this node; repeatable."),
+        click.option("--to", multiple=True, metavar="NODE", help="Up to this node; repeatable."),
+        click.option(
+            "--from", "from_", multiple=True, metavar="NODE", help="From this node on; repeatable."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True)
+class _Request:
+    """A pipeline made ready to run under a profile."""
+
+    compiled: Any
+    parameters: Mapping[str, Any]
+    runner: Any
+
+
+def _prepare(
     context: click.Context,
     pipeline: str,
-    given: tuple[str, ...],
     profile_name: str | None,
-    parallelism: int | None,
-    no_cache: bool,
-) -> None:
-    """Run PIPELINE: a name from penstock.toml, or file:function.
-
-    \b
-    Examples:
-      penstock run penguins
-      penstock run flights -p train_steps=500 --profile nightly
-    """
+    given: tuple[str, ...] = (),
+    parallelism: int | None = None,
+) -> _Request:
     from penstock import ir
-    from penstock.cli.summary import print_result
-    from penstock.runners.local import LocalRunner, State
+    from penstock.runners.local import LocalRunner
 
     config = project_config(context)
     profile = config.profile(profile_name)
@@ -58,7 +73,145 @@ def run(
         parallelism=parallelism or profile.parallelism,
         beam_args=profile.beam_args,
     )
-    result = runner.run(compiled, parameters=parameters, cache=not no_cache, raise_on_failure=False)
+    return _Request(compiled, parameters, runner)
+
+
+def _finish(context: click.Context, result: Any) -> None:
+    from penstock.cli.summary import print_result
+    from penstock.runners.local import State
+
     print_result(result)
     if not result.succeeded:
         context.exit(INTERRUPTED if result.state is State.CANCELED else RUN_FAILED)
+
+
+@click.command()
+@click.argument("pipeline")
+@parameter_option
+@profile_option
+@click.option("--parallelism", type=click.IntRange(min=1), help="How many nodes work at a time.")
+@selection_options
+@click.option(
+    "--base",
+    metavar="RUN",
+    help="Take what nodes that do not run have made from this run; else from the newest.",
+)
+@click.pass_context
+def run(
+    context: click.Context,
+    pipeline: str,
+    given: tuple[str, ...],
+    profile_name: str | None,
+    parallelism: int | None,
+    from_: tuple[str, ...],
+    to: tuple[str, ...],
+    only: tuple[str, ...],
+    no_cache: bool,
+    base: str | None,
+) -> None:
+    """Run PIPELINE: a name from penstock.toml, or file:function.
+
+    \b
+    Examples:
+      penstock run penguins
+      penstock run flights -p train_steps=500 --profile nightly
+      penstock run flights --from Trainer
+    """
+    request = _prepare(context, pipeline, profile_name, given, parallelism)
+    result = request.runner.run(
+        request.compiled,
+        parameters=request.parameters,
+        cache=not no_cache,
+        from_nodes=from_,
+        to_nodes=to,
+        only=only,
+        base_run=base,
+        definition=pipeline,
+        raise_on_failure=False,
+    )
+    _finish(context, result)
+
+
+@click.command()
+@click.argument("run_id", metavar="[RUN]", default="latest")
+@profile_option
+@click.option("--parallelism", type=click.IntRange(min=1), help="How many nodes work at a time.")
+@click.option("--pipeline", help="The pipeline, for a run that was started from Python.")
+@click.pass_context
+def resume(
+    context: click.Context,
+    run_id: str,
+    profile_name: str | None,
+    parallelism: int | None,
+    pipeline: str | None,
+) -> None:
+    """Go on with a RUN that failed, was stopped or was killed; by default the newest.
+
+    What its nodes have finished is kept. The others run with the run's own parameters, and with
+    the code as it is now.
+
+    \b
+    Examples:
+      penstock resume
+      penstock resume 20261124-093012-a1b2c3
+    """
+    from penstock.metadata.requests import read_request
+    from penstock.metadata.runs import find_run
+
+    with open_store(context, profile_name) as metadata:
+        run_id = find_run(metadata.store, run_id).run_id
+        pipeline = pipeline or read_request(metadata.store, run_id).definition
+    if not pipeline:
+        raise RunError(
+            f"run {run_id} was started from Python, so it is not known where its pipeline is",
+            hint=f"Name it: penstock resume {run_id} --pipeline FILE:FUNCTION.",
+        )
+    request = _prepare(context, pipeline, profile_name, parallelism=parallelism)
+    result = request.runner.resume(request.compiled, run_id, raise_on_failure=False)
+    _finish(context, result)
+
+
+@click.command()
+@click.argument("pipeline")
+@parameter_option
+@profile_option
+@selection_options
+@json_option
+@click.pass_context
+def plan(
+    context: click.Context,
+    pipeline: str,
+    given: tuple[str, ...],
+    profile_name: str | None,
+    from_: tuple[str, ...],
+    to: tuple[str, ...],
+    only: tuple[str, ...],
+    no_cache: bool,
+    as_json: bool,
+) -> None:
+    """Say what a run of PIPELINE would do: which nodes would run, which are cached, and why.
+
+    \b
+    Examples:
+      penstock plan flights
+      penstock plan flights -p train_steps=500 --json
+    """
+    from penstock.cli.summary import print_plan
+
+    request = _prepare(context, pipeline, profile_name, given)
+    planned = request.runner.plan(
+        request.compiled,
+        parameters=request.parameters,
+        cache=not no_cache,
+        from_nodes=from_,
+        to_nodes=to,
+        only=only,
+    )
+    if as_json:
+        click.echo(json.dumps([_node_as_json(node) for node in planned], indent=2))
+    else:
+        print_plan(planned)
+
+
+def _node_as_json(node: Any) -> dict[str, Any]:
+    return {**vars(node), "verdict": node.verdict.value}

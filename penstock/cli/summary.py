@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 import click
 
+from penstock.execution.plan import NodePlan, Verdict
 from penstock.metadata.graph import ExecutionRecord
 from penstock.metadata.runs import NodeRecord, RunRecord
 from penstock.runners.local import NodeResult, RunResult, State
@@ -21,6 +23,7 @@ _COLORS = {
     "failed": "red",
     "canceled": "yellow",
     "running": "cyan",
+    "abandoned": "red",
 }
 
 
@@ -35,7 +38,46 @@ def print_result(result: RunResult) -> None:
     made = [a for n in result.nodes.values() for a in _made_by(n.node_id, n.outputs)]
     for line in describe_outcome(made):
         click.echo(f"  {line}")
-    click.echo(f"  next       penstock show {result.run_id}")
+    again = "show" if result.succeeded else "resume"
+    click.echo(f"  next       penstock {again} {result.run_id}")
+
+
+_VERDICTS = {
+    Verdict.CACHED: ("✔", "green"),
+    Verdict.REUSED: ("✔", "green"),
+    Verdict.LOOKS_UP: ("·", None),
+    Verdict.RUNS: ("▶", "cyan"),
+    Verdict.DEPENDS: ("?", "yellow"),
+    Verdict.SKIPPED: ("–", None),
+    Verdict.FAILS: ("✘", "red"),
+}
+
+
+def print_plan(planned: Iterable[NodePlan]) -> None:
+    """Print what would become of each node, a reason a line."""
+    planned = list(planned)
+    width = max(len(node.node_id) for node in planned)
+    for node in planned:
+        mark, color = _VERDICTS[node.verdict]
+        first, *more = node.reasons or ("",)
+        click.secho(f"{mark} {node.node_id:<{width}}  {node.verdict.value:<8}", fg=color, nl=False)
+        click.echo(f"  {first}".rstrip())
+        for reason in more:
+            click.echo(f"{'':<{width + 12}}  {reason}")
+    counts = Counter(node.verdict for node in planned)
+    shown = [f"{counts[v]} {_PLANNED[v]}" for v in _PLANNED if counts[v]]
+    click.echo(f"\n{', '.join(shown)}")
+
+
+_PLANNED = {
+    Verdict.RUNS: "to run",
+    Verdict.DEPENDS: "to run unless what comes before stays the same",
+    Verdict.CACHED: "cached",
+    Verdict.REUSED: "reused",
+    Verdict.LOOKS_UP: "to look up",
+    Verdict.SKIPPED: "not to run",
+    Verdict.FAILS: "that would fail",
+}
 
 
 def _made_by(node_id: str, outputs: Mapping[str, list[Any]]) -> list[Any]:

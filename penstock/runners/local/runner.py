@@ -158,7 +158,7 @@ class LocalRunner:
             "only": only,
         }
         bound = _bind(compiled, "planned", values, options)
-        with connect(connection) as metadata:
+        with connect(_if_it_exists(connection)) as metadata:
             return plan(metadata, bound)
 
     def _running(
@@ -210,6 +210,16 @@ def _bind(
         for node in ir.nodes(bound):
             node.execution_options.caching_options.enable_cache = False
     return bound
+
+
+def _if_it_exists(connection: Any) -> Any:
+    """Return a connection to an empty store in memory in place of one that is still to be made."""
+    path = connection.sqlite.filename_uri if hasattr(connection, "sqlite") else ""
+    if not path or os.path.exists(path):
+        return connection
+    empty = type(connection)()
+    empty.fake_database.SetInParent()
+    return empty
 
 
 def _conclude(
