@@ -59,10 +59,11 @@ def Pusher(
     A version appears at once and complete, or not at all: the copy is made in a hidden directory
     beside it, synced to the disk and renamed. Pushes to one destination wait for each other.
     `version` names the version itself (a span, a release); it must be new. A number that is taken
-    becomes the next free one. After a push `keep_last` leaves that many numbered versions.
+    becomes the next free one. After a push `keep_last` leaves that many numbered versions, the
+    greatest, and the one just pushed.
     Without `model` the one with warm-up requests in `infra_blessing` is pushed.
-    Raises ParameterError for a destination or version that cannot be used, DataError where there
-    is no model to push.
+    Raises ParameterError for a destination or version that cannot be used, StorageError for one
+    that cannot be written to or has no locks, DataError where there is no model to push.
     """
     from penstock.components.pusher import executor
 

@@ -37,6 +37,8 @@ def push_if_blessed(
             pushed_model.set_int_custom_property("pushed", 0)
             return
     source = model_to_push(model, infra_blessing)
+    # The artifact first: if there is no room for it, nothing is to be served either.
+    local_versions.copy_directory(source, pushed_model.uri)
     versions: Any = remote_versions if "://" in base_directory else local_versions
     destination = versions.push(
         source,
@@ -45,7 +47,6 @@ def push_if_blessed(
         version=version,
         keep_last=keep_last,
     )
-    local_versions.copy_directory(source, pushed_model.uri)
     pushed_model.set_int_custom_property("pushed", 1)
     pushed_model.set_string_custom_property("pushed_destination", destination)
     pushed_model.set_string_custom_property("pushed_version", os.path.basename(destination))

@@ -2,20 +2,23 @@
 
 A version is renamed into its place when its files are on the disk, so that a server, or a push
 that is killed half-way, never leaves or sees part of one. Hidden directories are no versions to
-model servers, which look for numbers.
+model servers, which look for numbers. Pushes to one directory wait for each other; a lock that the
+system gives back when its holder ends, however it ends, says whose turn it is.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
-from penstock.errors import ParameterError
+from penstock.errors import ParameterError, StorageError
 
 LOCK_FILE = ".penstock-push.lock"
 STAGING_PREFIX = ".penstock-staging-"
@@ -32,35 +35,123 @@ def push(
     """Copy the directory `source` to a new version below `base_directory`; return its path.
 
     `version_names` is "unix_time", "utc_time" or "sequential"; `version` names it instead.
+
+    Raises:
+      StorageError: the directory cannot be made, locked or written to; it is as it was.
+      ParameterError: `version` is there already, or the base directory is none.
     """
     base = os.path.abspath(os.path.expanduser(base_directory))
-    os.makedirs(base, exist_ok=True)
-    with _locked(base):
-        _remove_staging(base)
-        name = new_name(version_names, version, os.listdir(base), base)
-        staging = os.path.join(base, STAGING_PREFIX + name)
+    _make_base(base)
+    try:
+        with _locked(base):
+            _remove_staging(base)
+            name = new_name(version_names, version, os.listdir(base), base)
+            _publish(source, base, name)
+            for old in surplus(_directories(base), name, keep_last):
+                _remove(base, old)
+    except OSError as error:
+        raise _cannot_push(source, base, error) from error
+    return os.path.join(base, name)
+
+
+def _make_base(base: str) -> None:
+    try:
+        os.makedirs(base, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ParameterError(
+            f"the base directory to push to should be a directory, and {base} is none: "
+            f"{_reason(error)}"
+        ) from error
+    except OSError as error:
+        raise StorageError(
+            f"cannot make the base directory {base} to push to: {_reason(error)}", path=base
+        ) from error
+
+
+def _publish(source: str, base: str, name: str) -> None:
+    staging = os.path.join(base, f"{STAGING_PREFIX}{name}-{secrets.token_hex(4)}")
+    try:
         copy_directory(source, staging)
         _sync_tree(staging)
-        destination = os.path.join(base, name)
-        os.rename(staging, destination)
-        _sync(base)
-        for old in surplus(os.listdir(base), name, keep_last):
-            _remove(base, old)
-    return os.path.join(base, name)
+        os.rename(staging, os.path.join(base, name))
+    except BaseException:
+        with suppress(OSError):
+            _delete(staging)
+        raise
+    _sync(base)
 
 
 @contextmanager
 def _locked(base: str) -> Iterator[None]:
-    # The lock goes with the process that holds it, however that one ends.
-    with open(os.path.join(base, LOCK_FILE), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    path = os.path.join(base, LOCK_FILE)
+    while True:
+        descriptor = _open_lock(path)
+        try:
+            _wait_for(descriptor, base)
+            # Who waits for a lock that is removed meanwhile would hold one that nobody asks for.
+            if _is_still(path, descriptor):
+                yield
+                return
+        finally:
+            os.close(descriptor)
+
+
+def _open_lock(path: str) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except PermissionError:  # another user's, which may be locked all the same
+        return os.open(path, os.O_RDONLY)
+
+
+def _wait_for(descriptor: int, base: str) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"Waiting for another push to {base} to end.", flush=True)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError as error:
+        raise StorageError(
+            f"the file system of {base} has no locks ({_reason(error)}), so pushes at the same "
+            "time could destroy each other's versions",
+            path=base,
+            hint="Push to a directory on a file system with locks (local disks, NFS with its lock "
+            "service), or to an object store by its URI.",
+        ) from error
+
+
+def _is_still(path: str, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _cannot_push(source: str, base: str, error: OSError) -> StorageError:
+    hint = "Nothing was published."
+    if os.strerror(errno.ENOSPC) in str(error):
+        with suppress(OSError):
+            free = shutil.disk_usage(base).free
+            hint += f" {free / 1e6:,.1f} MB are free there: remove old versions, or give keep_last."
+    else:
+        hint += f" Look at its owner and mode (ls -ld {base}) and how it is mounted."
+    return StorageError(f"cannot push {source} to {base}: {_reason(error)}", path=base, hint=hint)
+
+
+def _reason(error: OSError) -> str:
+    """Say why in the system's words, and at which file."""
+    if isinstance(error, shutil.Error):  # all that went wrong with the files of a directory
+        first = error.args[0][0]
+        return str(first[-1]).partition("] ")[2] or str(first[-1])
+    name = error.filename2 or error.filename
+    text = error.strerror or str(error)
+    return f"{text}: {os.fsdecode(name)!r}" if isinstance(name, (str, bytes)) else text
 
 
 def new_name(version_names: str, version: str | None, taken: list[str], base: str) -> str:
     """Return the name of a new version among those that are `taken`.
 
-    A number that is taken becomes the next free one. Raises ParameterError where another name is.
+    A number that is made here is greater than all, as model servers serve the greatest. One that
+    is given, and taken, becomes the next free one. Raises ParameterError where another name is.
     """
     name = version or _proposed_name(version_names, taken)
     if name not in taken:
@@ -76,21 +167,20 @@ def new_name(version_names: str, version: str | None, taken: list[str], base: st
 
 
 def _proposed_name(version_names: str, taken: list[str]) -> str:
-    if version_names == "unix_time":
-        return str(int(time.time()))
-    if version_names == "utc_time":
-        return datetime.now(UTC).strftime("%Y%m%d%H%M%S")
     numbers = _numbers(taken)
-    return str(int(numbers[-1]) + 1) if numbers else "1"
+    next_number = int(numbers[-1]) + 1 if numbers else 1
+    if version_names == "unix_time":
+        return str(max(int(time.time()), next_number))
+    if version_names == "utc_time":
+        return str(max(int(datetime.now(UTC).strftime("%Y%m%d%H%M%S")), next_number))
+    return str(next_number)
 
 
 def surplus(names: list[str], pushed: str, keep_last: int | None) -> list[str]:
-    """Return the oldest numbered versions, beyond `keep_last`; `pushed` is the newest of them."""
+    """Return the numbered versions beyond the `keep_last` greatest, without the one `pushed`."""
     if keep_last is None:
         return []
-    older = [name for name in _numbers(names) if name != pushed]
-    spared = keep_last - 1 if _numbers([pushed]) else keep_last
-    return older[: max(0, len(older) - spared)]
+    return [name for name in _numbers(names)[:-keep_last] if name != pushed]
 
 
 def _numbers(names: list[str]) -> list[str]:
@@ -102,17 +192,34 @@ def copy_directory(source: str, destination: str) -> None:
     shutil.copytree(source, destination, dirs_exist_ok=True)
 
 
+def _directories(base: str) -> list[str]:
+    return [entry.name for entry in os.scandir(base) if entry.is_dir()]
+
+
 def _remove_staging(base: str) -> None:
     """Remove what pushes left that did not end; the lock says that none is under way."""
     for name in os.listdir(base):
         if name.startswith(STAGING_PREFIX):
-            shutil.rmtree(os.path.join(base, name))
+            # What stays is in nobody's way: the next staging directory has another name.
+            with suppress(OSError):
+                _delete(os.path.join(base, name))
 
 
 def _remove(base: str, name: str) -> None:
-    hidden = os.path.join(base, STAGING_PREFIX + name)
-    os.rename(os.path.join(base, name), hidden)
-    shutil.rmtree(hidden)
+    """Remove an old version; where that fails the new one is published all the same."""
+    hidden = os.path.join(base, f"{STAGING_PREFIX}{name}-{secrets.token_hex(4)}")
+    try:
+        os.rename(os.path.join(base, name), hidden)
+        _delete(hidden)
+    except OSError as error:
+        print(f"The old version {name} could not be removed: {_reason(error)}")
+
+
+def _delete(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
 
 
 def _sync_tree(directory: str) -> None:

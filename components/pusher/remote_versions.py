@@ -32,7 +32,7 @@ def push(
         target = f"{destination}/{file}"
         fileio.makedirs(os.path.dirname(target))
         fileio.copy(os.path.join(source, file), target)
-    for old in local_versions.surplus(taken, name, keep_last):
+    for old in local_versions.surplus([*taken, name], name, keep_last):
         fileio.rmtree(f"{base}/{old}")
     return destination
 

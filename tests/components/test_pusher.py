@@ -146,11 +146,20 @@ def test_keep_last_removes_the_smallest_numbers(source, base):
     assert versions(base) == ["11", "12", "champion"]
 
 
-def test_keep_last_never_removes_the_version_just_pushed(source, base):
+def test_keep_last_removes_neither_the_version_just_pushed_nor_the_newest(source, base):
     for version in ("50", "60"):
         local_versions.push(source, base, version_names="unix_time", version=version)
     local_versions.push(source, base, version_names="unix_time", version="7", keep_last=1)
-    assert versions(base) == ["7"]
+    assert versions(base) == ["60", "7"]
+
+
+def test_a_version_that_is_named_by_penstock_is_the_greatest(source, base):
+    pushed = [
+        local_versions.push(source, base, version_names=names)
+        for names in ("utc_time", "unix_time", "sequential", "utc_time")
+    ]
+    numbers = [int(os.path.basename(path)) for path in pushed]
+    assert numbers == sorted(set(numbers))
 
 
 @pytest.mark.parametrize("kind", [ModelBlessing, InfraBlessing])
