@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from penstock.authoring.annotations import Input, Output, Resolved
     from penstock.authoring.component import component
+    from penstock.authoring.options import with_options
     from penstock.authoring.pipeline import pipeline
     from penstock.beam import BeamOptions
     from penstock.context import NodeContext
@@ -32,6 +33,7 @@ _HOMES = {
     "compile_pipeline": "penstock.ir",
     "component": "penstock.authoring.component",
     "pipeline": "penstock.authoring.pipeline",
+    "with_options": "penstock.authoring.options",
 }
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "compile_pipeline",
     "component",
     "pipeline",
+    "with_options",
 ]
 
 

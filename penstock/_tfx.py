@@ -55,6 +55,7 @@ with _without_heavy_modules():
     from tfx.dsl.components.common.importer import Importer
     from tfx.dsl.components.common.resolver import Resolver, ResolverStrategy
     from tfx.dsl.context_managers.dsl_context_registry import new_registry as new_node_registry
+    from tfx.dsl.experimental.node_execution_options.utils import NodeExecutionOptions
     from tfx.dsl.input_resolution.strategies.latest_artifact_strategy import (
         LatestArtifactStrategy,
     )
@@ -174,6 +175,7 @@ __all__ = [
     "InvalidDAGError",
     "LatestArtifactStrategy",
     "LatestBlessedModelStrategy",
+    "NodeExecutionOptions",
     "Pipeline",
     "Placeholder",
     "Resolver",

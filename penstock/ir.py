@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock import _tfx
+from penstock.authoring.options import uses_cache
 from penstock.authoring.pipeline import PipelineDefinition
 from penstock.authoring.values import PARAMETER_KEY
 from penstock.errors import ParameterError, PipelineError, suggestion
@@ -68,6 +69,10 @@ def compile_pipeline(
             hint="Pass a function decorated with @pipeline, or a TFX Pipeline.",
         )
     ir = _tfx.Compiler().compile(pipeline)
+    uncached = {node.id for node in pipeline.components if not uses_cache(node)}
+    for entry in ir.nodes:
+        if entry.pipeline_node.node_info.id in uncached:
+            entry.pipeline_node.execution_options.caching_options.enable_cache = False
     for value in _values(ir):
         _expand_references(value)
     if defined is not None:

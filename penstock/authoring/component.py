@@ -17,6 +17,7 @@ from penstock.authoring.interface import (
     result_values,
     signature_without_injected,
 )
+from penstock.authoring.options import with_options
 from penstock.beam import BeamOptions
 from penstock.context import NodeContext
 from penstock.errors import ParameterError, WiringError, suggestion
@@ -51,7 +52,8 @@ def component(
     The function's signature is the interface: `Input[...]` and `Output[...]` arguments are
     artifacts, the others parameters; arguments of type `BeamOptions` and `NodeContext` are
     provided by the runner; scalar results become value artifacts. The class is called with
-    keywords and stands wherever a TFX component stands.
+    keywords and stands wherever a TFX component stands; `.with_options(...)` sets how its node is
+    executed.
 
     `preload` names heavy modules that the body imports, so that a runner can import them ahead of
     time. `resolve` computes the `Resolved[...]` parameters from the given ones before the cache is
@@ -102,6 +104,7 @@ def _component_class(
         "function": staticmethod(function),
         "interface": interface,
         "absent_outputs": staticmethod(absent_outputs) if absent_outputs else None,
+        "with_options": with_options,
     }
     # TFX names executors and drivers by their import path, so they must be found in the module.
     named = [executor]

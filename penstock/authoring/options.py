@@ -1,0 +1,63 @@
+"""How a node is executed: with or without cache, how often, for how long, and when it starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from penstock import _tfx
+from penstock.errors import ParameterError, suggestion
+
+_TRIGGERS = {
+    "succeeded": "ALL_UPSTREAM_NODES_SUCCEEDED",
+    "completed": "ALL_UPSTREAM_NODES_COMPLETED",
+    "lazily_succeeded": "LAZILY_ALL_UPSTREAM_NODES_SUCCEEDED",
+    "lazily_completed": "LAZILY_ALL_UPSTREAM_NODES_COMPLETED",
+}
+_CACHE = "penstock_cache"
+
+
+def with_options(
+    node: Any,
+    *,
+    cache: bool = True,
+    retries: int = 0,
+    timeout_seconds: int = 0,
+    optional: bool = False,
+    start: str = "succeeded",
+) -> Any:
+    """Set how a node is executed, and return it; for any node, ours or TFX's.
+
+    `cache=False` runs it whatever earlier runs have made. A node that fails is tried again as often
+    as `retries` says; `timeout_seconds` ends each try, 0 never. The failure of an `optional` node
+    does not fail the run. `start` says what must have become of the nodes before it: "succeeded",
+    or "completed" in whatever way; with "lazily_succeeded" and "lazily_completed" it also waits
+    until a node after it waits for nothing else.
+
+    Raises:
+      ParameterError: a value is not possible.
+    """
+    if start not in _TRIGGERS:
+        raise ParameterError(
+            f"{node.id}.with_options: start {start!r} is not known",
+            hint=suggestion(start, _TRIGGERS),
+        )
+    for name, value in (("retries", retries), ("timeout_seconds", timeout_seconds)):
+        if type(value) is not int or value < 0:
+            raise ParameterError(
+                f"{node.id}.with_options: {name} should be a whole number from 0, got {value!r}"
+            )
+    node.node_execution_options = _tfx.NodeExecutionOptions(
+        trigger_strategy=_tfx.pipeline_pb2.NodeExecutionOptions.TriggerStrategy.Value(
+            _TRIGGERS[start]
+        ),
+        success_optional=optional,
+        max_execution_retries=retries,
+        execution_timeout_sec=timeout_seconds,
+    )
+    setattr(node, _CACHE, cache)
+    return node
+
+
+def uses_cache(node: Any) -> bool:
+    """Whether a node, as far as it has a say, may take what earlier runs have made."""
+    return bool(getattr(node, _CACHE, True))

@@ -1,0 +1,59 @@
+"""What a node's options become in the IR."""
+
+from __future__ import annotations
+
+import example_components as examples
+import pytest
+
+from penstock import compile_pipeline, ir, pipeline, with_options
+from penstock.errors import ParameterError
+
+
+def options_of(make_node):
+    @pipeline
+    def single():
+        return make_node()
+
+    [node] = ir.nodes(compile_pipeline(single, pipeline_root="/root"))
+    return node.execution_options
+
+
+def test_retries_and_timeout_stand_in_the_ir():
+    options = options_of(lambda: examples.Fails().with_options(retries=2, timeout_seconds=60))
+    assert (options.max_execution_retries, options.execution_timeout_sec) == (2, 60)
+
+
+def test_a_node_can_be_optional_and_start_after_failures():
+    options = options_of(lambda: examples.Fails().with_options(optional=True, start="completed"))
+    assert options.node_success_optional
+    assert options.strategy == options.ALL_UPSTREAM_NODES_COMPLETED
+
+
+def test_a_node_can_be_without_cache():
+    assert options_of(examples.Fails).caching_options.enable_cache
+    uncached = options_of(lambda: examples.Fails().with_options(cache=False))
+    assert not uncached.caching_options.enable_cache
+
+
+def test_any_node_of_tfx_takes_options_too():
+    from penstock._tfx import Importer
+    from penstock.artifacts import Model
+
+    def importing():
+        node = Importer(source_uri="/model", artifact_type=Model).with_id("model")
+        return with_options(node, retries=1)
+
+    assert options_of(importing).max_execution_retries == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"start": "complete"}, "start 'complete' is not known. Did you mean 'completed'?"),
+        ({"retries": -1}, "retries should be a whole number from 0, got -1"),
+        ({"timeout_seconds": 1.5}, "timeout_seconds should be a whole number from 0, got 1.5"),
+    ],
+)
+def test_an_impossible_option_is_refused_where_it_is_written(given, text):
+    with pytest.raises(ParameterError, match=text):
+        examples.Fails().with_options(**given)
