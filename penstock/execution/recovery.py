@@ -10,7 +10,7 @@ from penstock.execution.nodes import FAILED
 from penstock.metadata import attempts
 from penstock.metadata.executions import node_of
 from penstock.metadata.reading import RUN_CONTEXT
-from penstock.metadata.requests import record_state, run_root
+from penstock.metadata.requests import record_state, run_root, run_state
 
 
 def mark_abandoned(metadata: Any) -> list[str]:
@@ -50,4 +50,5 @@ def _mark(store: Any, attempt: attempts.Attempt) -> None:
         result = _tfx.execution_result_pb2.ExecutionResult(code=1, result_message=reason)
         _tfx.execution_lib.set_execution_result(result, execution)
         store.put_executions([execution])
-    record_state(store, attempt.run_id, attempts.ABANDONED)
+    if run_state(context) == attempts.RUNNING:
+        record_state(store, attempt.run_id, attempts.ABANDONED)

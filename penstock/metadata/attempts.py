@@ -107,6 +107,12 @@ def end(store: Any, attempt: Attempt, state: str) -> None:
     _change(store, attempt, state, {})
 
 
+def is_ours(store: Any, attempt: Attempt) -> bool:
+    """Whether nobody has taken an attempt for abandoned."""
+    context = store.get_context_by_type_and_name(ATTEMPT_CONTEXT, _name(attempt))
+    return context is not None and context.custom_properties["state"].string_value == RUNNING
+
+
 def attempts(store: Any, run_id: str) -> list[Attempt]:
     """Return the attempts at a run in their order."""
     found = [a for a in all_attempts(store) if a.run_id == run_id]
@@ -124,10 +130,9 @@ def all_attempts(store: Any) -> list[Attempt]:
 
 
 def _change(store: Any, attempt: Attempt, state: str, properties: Mapping[str, str]) -> bool:
-    name = f"{attempt.run_id}/{attempt.number}"
-    context = store.get_context_by_type_and_name(ATTEMPT_CONTEXT, name)
-    if context is None or context.custom_properties["state"].string_value != RUNNING:
+    if not is_ours(store, attempt):
         return False
+    context = store.get_context_by_type_and_name(ATTEMPT_CONTEXT, _name(attempt))
     context.custom_properties["state"].string_value = state
     for key, value in properties.items():
         context.custom_properties[key].string_value = value
@@ -135,8 +140,12 @@ def _change(store: Any, attempt: Attempt, state: str, properties: Mapping[str, s
     return True
 
 
+def _name(attempt: Attempt) -> str:
+    return f"{attempt.run_id}/{attempt.number}"
+
+
 def _as_context(attempt: Attempt) -> Any:
-    context = _tfx.metadata_store_pb2.Context(name=f"{attempt.run_id}/{attempt.number}")
+    context = _tfx.metadata_store_pb2.Context(name=_name(attempt))
     context.custom_properties["state"].string_value = attempt.state
     context.custom_properties["holder"].string_value = json.dumps(vars(attempt.holder))
     context.custom_properties["until"].string_value = repr(attempt.until)

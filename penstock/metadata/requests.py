@@ -67,6 +67,12 @@ def record_state(store: Any, run_id: str, state: str) -> None:
     store.put_contexts([context])
 
 
+def run_state(context: Any) -> str:
+    """Return how a run stands, "" if its context does not say."""
+    properties = context.custom_properties
+    return properties[STATE_PROPERTY].string_value if STATE_PROPERTY in properties else ""
+
+
 def run_root(context: Any) -> str:
     """Return the pipeline root of a run, "" if its context does not say."""
     properties = context.custom_properties

@@ -232,8 +232,9 @@ def _conclude(
         state = result.state
     finally:
         store = running.metadata.store
-        record_state(store, running.run_id, state.value)
-        attempts.end(store, running.attempt, state.value)
+        if attempts.is_ours(store, running.attempt):
+            record_state(store, running.run_id, state.value)
+            attempts.end(store, running.attempt, state.value)
     if raise_on_failure and not result.succeeded:
         raise RunFailed(result)
     return result
