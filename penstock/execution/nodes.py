@@ -446,14 +446,15 @@ def code_is_the_same(prepared: Prepared) -> bool:
 
 
 def give_up(metadata: Any, prepared: Prepared, state: int, reason: str = "") -> None:
-    """Record that an execution failed or was canceled, and remove what it wrote."""
+    """Remove what an execution wrote, and record that it failed or was canceled."""
+    # In this order: what it wrote may have filled the disk that the store is on too.
+    _clean(prepared)
     [execution] = metadata.store.get_executions_by_id([prepared.execution_id])
     execution.last_known_state = state
     if reason:
         result = _tfx.execution_result_pb2.ExecutionResult(code=2, result_message=reason[:10_000])
         _tfx.execution_lib.set_execution_result(result, execution)
     _tfx.execution_lib.put_execution(metadata, execution, prepared.contexts)
-    _clean(prepared)
 
 
 def _clean(prepared: Prepared) -> None:

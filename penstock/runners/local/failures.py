@@ -51,12 +51,12 @@ def storage_error(error: BaseException, place: str) -> StorageError | None:
     if number is None:
         return None
     folder = _existing_folder(path or place)
-    shown = path or f"something below {place}"
+    shown = path or f"a file below {place}"
     if number in _NO_SPACE:
         usage = shutil.disk_usage(folder)
         return StorageError(
-            f"no space is left on the device of {folder} to write {shown}: "
-            f"{usage.free / 1e6:,.1f} MB of {usage.total / 1e6:,.1f} MB are free",
+            f"no space is left on the device of {folder}: {usage.free / 1e6:,.1f} MB of "
+            f"{usage.total / 1e6:,.1f} MB are free",
             path=folder,
             hint="Free some space and run again, or set another pipeline_root. Nothing of this "
             "node was published.",

@@ -80,15 +80,12 @@ class Run:
         self.graph = read_graph(self.pipeline)
         self.nodes = {node.node_info.id: node for node in ir.nodes(self.pipeline)}
         self.views = {node_id: NodeView(node_id) for node_id in self.nodes}
-        self.log_folder = os.path.join(
-            self.pipeline.runtime_spec.pipeline_root.field_value.string_value,
-            ".runs",
-            self.run_id,
-        )
+        self.root = self.pipeline.runtime_spec.pipeline_root.field_value.string_value
+        self.log_folder = os.path.join(self.root, ".runs", self.run_id)
         try:
             os.makedirs(self.log_folder, exist_ok=True)
         except OSError as error:
-            raise failures.storage_error(error, self.log_folder) or error from error
+            raise failures.storage_error(error, self.root) or error from error
         self.renewed = time.monotonic()
         title = f"{name}  run {self.run_id}{'  resumed' if resumed else ''}"
         self.display.start(title, self.views)
@@ -99,12 +96,12 @@ class Run:
             self.preload = self._preload()
             self._loop()
         finally:
-            # Only an error of ours leaves work behind here.
-            for node_id, held in self.working.items():
-                self._give_up(node_id, held.prepared, State.CANCELED, "the run ended in an error")
-            self.display.stop()
             for nursery in self.nurseries.values():
                 nursery.close()
+            self.display.stop()
+            # Only an error of ours, or of the store, leaves work behind here.
+            for node_id, held in self.working.items():
+                self._give_up(node_id, held.prepared, State.CANCELED, "the run ended in an error")
         return RunResult(
             self.run_id,
             name,
@@ -258,6 +255,7 @@ class Run:
             needs,
             node_id,
             self.on_step,
+            self.root,
         )
         if self.preload and kind == "executor":
             # Something has changed, so nodes behind it will run too: let them find their modules.
@@ -356,7 +354,7 @@ class Run:
 
     def _fail(self, node_id: str, outcome: Any, error: Exception) -> None:
         """Give up a node for an error in this process, as far as it is registered."""
-        message = failures.describe(error, self.log_folder)
+        message = failures.describe(error, self.root)
         if isinstance(outcome, execution.Prepared):
             self._give_up(node_id, outcome, State.FAILED, message)
         else:

@@ -46,6 +46,7 @@ class Job:
     needs: tuple[str, ...] = ()
     node_id: str = ""
     on_step: OnStep = ignore
+    pipeline_root: str = ""
 
 
 @dataclass(frozen=True)
@@ -301,7 +302,7 @@ def _work(job: Job, send: Callable[[Report], None], redaction: Redaction) -> Rep
                 job.on_step,
             )
     except BaseException as error:
-        message = failures.tell(error, os.path.dirname(job.log_path))
+        message = failures.tell(error, job.pipeline_root)
         return Failed(message, traceback.format_exc())
     cpu_before, _ = before
     cpu_after, memory = _resources()
