@@ -128,7 +128,7 @@ def forbidden(folder: Path) -> dict[str, Any]:
     write_data(folder, 200)
     told["good"] = run(folder)
     told["before"] = snapshot(root)
-    for path in (root / "Writes", root / "Writes" / ".system"):
+    for path in [root / "Writes", *(p for p in (root / "Writes").rglob("*") if p.is_dir())]:
         path.chmod(0o555)
     write_data(folder, 201)
     (folder / "data" / "data.csv").chmod(0)
