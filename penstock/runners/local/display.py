@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TextIO
 
-from penstock.runners.local.schedule import State
+from penstock.execution.schedule import State
 
 
 @dataclass

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penstock.errors import RunError, suggestion
-from penstock.runners.local.schedule import State
+from penstock.execution.schedule import State
 
 
 @dataclass(frozen=True)

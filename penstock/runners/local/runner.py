@@ -14,6 +14,7 @@ from penstock.errors import RunError
 from penstock.execution import preconditions
 from penstock.execution.plan import NodePlan, plan
 from penstock.execution.recovery import mark_abandoned
+from penstock.execution.schedule import State
 from penstock.execution.steps import OnStep, ignore
 from penstock.metadata import attempts
 from penstock.metadata.requests import RunRequest, read_request, record_request, record_state
@@ -23,7 +24,6 @@ from penstock.runners.local.display import Display, default_display
 from penstock.runners.local.interrupts import counted_interrupts
 from penstock.runners.local.result import RunFailed, RunResult
 from penstock.runners.local.running import Run
-from penstock.runners.local.schedule import State
 from penstock.secrets import resolve_address
 
 DEFAULT_FOLDER = ".penstock"

@@ -14,13 +14,13 @@ from penstock import ir, selection
 from penstock.errors import PenstockError, RunError, StoreError
 from penstock.execution import nodes as execution
 from penstock.execution import work
+from penstock.execution.schedule import State, read_graph, ready, settle
 from penstock.execution.steps import OnStep, Step, ignore
 from penstock.metadata import attempts
 from penstock.runners.local import failures
 from penstock.runners.local.display import Display, NodeView
 from penstock.runners.local.interrupts import Interrupts
 from penstock.runners.local.result import NodeResult, RunResult
-from penstock.runners.local.schedule import State, read_graph, ready, settle
 from penstock.runners.local.workers import (
     Advanced,
     Failed,

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.runners.local.schedule import Graph, State, ready, settle
+from penstock.execution.schedule import Graph, State, ready, settle
 
 
 def graph(**upstream: str) -> Graph:
