@@ -53,8 +53,10 @@ def _prepare(
     profile_name: str | None,
     given: tuple[str, ...] = (),
     parallelism: int | None = None,
+    events: bool = True,
 ) -> _Request:
     from penstock import ir
+    from penstock.openlineage import parse_destination
     from penstock.runners.local import LocalRunner
 
     config = project_config(context)
@@ -67,11 +69,14 @@ def _prepare(
         **profile.parameters.get(name, {}),
         **parse_parameters(name, given, ir.run_parameters(compiled)),
     }
+    address, token = profile.events_address() if events else ("", "")
     runner = LocalRunner(
         pipeline_root=root,
         metadata=store_address(profile, compiled),
         parallelism=parallelism or profile.parallelism,
         beam_args=profile.beam_args,
+        openlineage=address
+        and parse_destination(address, token=token, namespace=profile.openlineage_namespace),
     )
     return _Request(compiled, parameters, runner)
 
@@ -198,7 +203,7 @@ def plan(
     """
     from penstock.cli.summary import print_plan
 
-    request = _prepare(context, pipeline, profile_name, given)
+    request = _prepare(context, pipeline, profile_name, given, events=False)
     planned = request.runner.plan(
         request.compiled,
         parameters=request.parameters,

@@ -13,7 +13,7 @@ import click
 
 from penstock.execution.plan import NodePlan, Verdict
 from penstock.metadata.graph import ExecutionRecord
-from penstock.metadata.runs import NodeRecord, RunRecord
+from penstock.metadata.runs import EventDelivery, NodeRecord, RunRecord
 from penstock.runners.local import NodeResult, RunResult, State
 from penstock.runners.local.failures import log_tail
 
@@ -38,8 +38,14 @@ def print_result(result: RunResult) -> None:
     made = [a for n in result.nodes.values() for a in _made_by(n.node_id, n.outputs)]
     for line in describe_outcome(made):
         click.echo(f"  {line}")
+    _print_lost_events(result.events)
     again = "show" if result.succeeded else "resume"
     click.echo(f"  next       penstock {again} {result.run_id}")
+
+
+def _print_lost_events(delivery: EventDelivery | None) -> None:
+    if delivery is not None and delivery.lost:
+        click.secho(f"  openlineage: {delivery}", fg="yellow")
 
 
 _VERDICTS = {
@@ -181,6 +187,7 @@ def print_run(
     made = [a for n in run.nodes for a in _made_by(n.node_id, outputs.get(n.execution_id, {}))]
     for line in describe_outcome(made):
         click.echo(f"  {line}")
+    _print_lost_events(run.events)
 
 
 def _resources(node: NodeRecord) -> tuple[str, ...]:

@@ -115,12 +115,10 @@ class RunRecord:
 
 
 def record_events(store: Any, run_id: str, delivery: EventDelivery) -> None:
-    """Write into a run's context what became of its OpenLineage events."""
+    """Add to a run's context what became of its OpenLineage events."""
     context = store.get_context_by_type_and_name(RUN_CONTEXT, run_id)
-    if context is None:
-        return
-    context.custom_properties[_EVENTS].int_value = delivery.events
-    context.custom_properties[_EVENTS_LOST].int_value = delivery.lost
+    context.custom_properties[_EVENTS].int_value += delivery.events
+    context.custom_properties[_EVENTS_LOST].int_value += delivery.lost
     if delivery.reason:
         context.custom_properties[_EVENTS_REASON].string_value = delivery.reason
     store.put_contexts([context])

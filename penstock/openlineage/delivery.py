@@ -28,16 +28,17 @@ class Mailbox:
 
     def __init__(self, make_sink: Callable[[], Callable[[Any], None]]) -> None:
         self._queue: queue.Queue[Callable[[], Any] | None] = queue.Queue(MOST_WAITING)
-        self._posted = self._delivered = 0
+        self._posted = self._unposted = self._delivered = 0
         self._reason = ""
         self._failing = self._abandoned = False
         self._thread = threading.Thread(
             target=self._deliver_all, args=(make_sink,), name="openlineage", daemon=True
         )
-        self._thread.start()
 
     def post(self, event: Callable[[], Any]) -> None:
         """Take an event; it is lost if too many are waiting."""
+        if not self._posted:
+            self._thread.start()
         self._posted += 1
         try:
             self._queue.put_nowait(event)
@@ -46,19 +47,21 @@ class Mailbox:
 
     def lose(self, reason: str) -> None:
         """Count an event that could not even be posted."""
-        self._posted += 1
+        self._unposted += 1
         self._reason = reason
 
     def close(self, seconds: float = FLUSH_SECONDS) -> EventDelivery:
         """Wait until all events are delivered, not longer than that; say what was lost."""
         deadline = time.monotonic() + seconds
-        with suppress(queue.Full):
-            self._queue.put(None, timeout=seconds)
-        self._thread.join(max(0.0, deadline - time.monotonic()))
+        if self._posted:
+            with suppress(queue.Full):
+                self._queue.put(None, timeout=seconds)
+            self._thread.join(max(0.0, deadline - time.monotonic()))
         self._abandoned = True
-        lost = self._posted - self._delivered
+        events = self._posted + self._unposted
+        lost = events - self._delivered
         reason = self._reason or f"it would have taken more than {seconds:g} s"
-        return EventDelivery(self._posted, lost, reason if lost else "")
+        return EventDelivery(events, lost, reason if lost else "")
 
     def _deliver_all(self, make_sink: Callable[[], Callable[[Any], None]]) -> None:
         sink = None

@@ -23,21 +23,29 @@ STATES = {
 }
 
 
-def run_uuid(run_id: str, node_id: str = "", execution_id: int | None = None) -> str:
-    """Return the UUID of a run, or of a node's execution in it: always the same for the same."""
-    name = f"{run_id}/{node_id}/{execution_id or ''}" if node_id else run_id
-    return str(uuid.uuid5(_RUNS, name))
+def run_uuid(run_id: str, attempt: int = 1) -> str:
+    """Return the UUID of an attempt at a run: always the same for the same."""
+    return str(uuid.uuid5(_RUNS, run_id if attempt == 1 else f"{run_id}#{attempt}"))
+
+
+def execution_uuid(run_id: str, node_id: str, execution_id: int | None) -> str:
+    """Return the UUID of a node's execution in a run: always the same for the same."""
+    return str(uuid.uuid5(_RUNS, f"{run_id}/{node_id}/{execution_id or ''}"))
 
 
 @dataclass(frozen=True)
 class JobRun:
-    """A run of a pipeline or of one of its nodes: what OpenLineage calls a run of a job."""
+    """A run of a pipeline or of one of its nodes: what OpenLineage calls a run of a job.
+
+    `parent` is the UUID of the pipeline's run that a node's is part of.
+    """
 
     uuid: str
     namespace: str
     pipeline_name: str
     run_id: str
     node_id: str = ""
+    parent: str = ""
     execution_id: int | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     code: Mapping[str, str] = field(default_factory=dict)
@@ -129,10 +137,9 @@ def _parameters_facet(parameters: Mapping[str, Any], producer: str) -> Any:
 def _parent_facet(run: JobRun, producer: str) -> Any:
     from openlineage.client.facet_v2 import parent_run as facet
 
-    parent = run_uuid(run.run_id)
-    root = facet.Root(facet.RootRun(parent), facet.RootJob(run.namespace, run.pipeline_name))
+    root = facet.Root(facet.RootRun(run.parent), facet.RootJob(run.namespace, run.pipeline_name))
     return facet.ParentRunFacet(
-        facet.Run(parent), facet.Job(run.namespace, run.pipeline_name), root, producer=producer
+        facet.Run(run.parent), facet.Job(run.namespace, run.pipeline_name), root, producer=producer
     )
 
 

@@ -12,7 +12,14 @@ from penstock.metadata.runs import EventDelivery
 from penstock.openlineage.datasets import input_datasets, output_datasets
 from penstock.openlineage.delivery import FLUSH_SECONDS, Mailbox
 from penstock.openlineage.destination import Destination, open_sink, require_library
-from penstock.openlineage.events import STATES, JobRun, now, run_event, run_uuid
+from penstock.openlineage.events import (
+    STATES,
+    JobRun,
+    execution_uuid,
+    now,
+    run_event,
+    run_uuid,
+)
 
 _LOG = logging.getLogger(__name__)
 _P = ParamSpec("_P")
@@ -37,9 +44,10 @@ def _losing_at_most_an_event(
 class RunEvents:
     """The events of one run, on their way to a destination.
 
-    A runner calls `run_started`; for each node that does not wait for ever `node_started`, then
-    `node_ended`; and at last `run_ended`, which says what has become of the events. States are
-    those of the store: done, cached, failed, canceled, skipped.
+    A runner calls `run_started`; for each execution of a node `node_started`, `node_resolved` if
+    a driver has changed its parameters, and `node_ended`; and at last `run_ended`, which says what
+    has become of the events. What is told before `run_started` is of an earlier attempt at the
+    run, and was told then. States are those of the store: done, cached, failed, canceled, skipped.
     Raises ConfigError where openlineage-python is not installed.
     """
 
@@ -55,10 +63,16 @@ class RunEvents:
         self._nodes: dict[str, tuple[JobRun, Artifacts]] = {}
 
     @_losing_at_most_an_event
-    def run_started(self, run_id: str, pipeline_name: str, parameters: Mapping[str, Any]) -> None:
-        """Tell that the run begins."""
+    def run_started(
+        self, run_id: str, pipeline_name: str, parameters: Mapping[str, Any], *, attempt: int = 1
+    ) -> None:
+        """Tell that the run begins; or begins again, at its second attempt or a later one."""
         self._run = JobRun(
-            run_uuid(run_id), self.namespace, pipeline_name, run_id, parameters=dict(parameters)
+            run_uuid(run_id, attempt),
+            self.namespace,
+            pipeline_name,
+            run_id,
+            parameters=dict(parameters),
         )
         self._post(self._run, "running")
 
@@ -73,11 +87,13 @@ class RunEvents:
         code: Mapping[str, str] | None = None,
     ) -> None:
         """Tell that a node's execution begins; `code` has digests by file or component."""
-        assert self._run is not None
+        if self._run is None:
+            return
         run = replace(
             self._run,
-            uuid=run_uuid(self._run.run_id, node_id, execution_id),
+            uuid=execution_uuid(self._run.run_id, node_id, execution_id),
             node_id=node_id,
+            parent=self._run.uuid,
             execution_id=execution_id,
             parameters=_visible(parameters),
             code=dict(code or {}),
@@ -88,27 +104,28 @@ class RunEvents:
         self._post(run, "running", inputs=datasets)
 
     @_losing_at_most_an_event
+    def node_resolved(self, node_id: str, parameters: Mapping[str, Any]) -> None:
+        """Take over a node's parameters as its driver has resolved them."""
+        if node_id in self._nodes:
+            run, inputs = self._nodes[node_id]
+            self._nodes[node_id] = replace(run, parameters=_visible(parameters)), inputs
+
+    @_losing_at_most_an_event
     def node_ended(
         self,
         node_id: str,
         state: str,
         *,
+        execution_id: int | None = None,
         outputs: Artifacts | None = None,
-        parameters: Mapping[str, Any] | None = None,
         error: str = "",
     ) -> None:
-        """Tell what became of a node's execution; nothing, where it was skipped.
-
-        `parameters` and inputs are those of its beginning, except for what a driver has resolved
-        since: parameters that are given here.
-        """
-        if state not in STATES:
+        """Tell what became of a node's execution; nothing, where it was skipped."""
+        if self._run is None or state not in STATES:
             return
         if node_id not in self._nodes:
-            self.node_started(node_id)
+            self.node_started(node_id, execution_id=execution_id)
         run, inputs = self._nodes.pop(node_id)
-        if parameters is not None:
-            run = replace(run, parameters=_visible(parameters))
         self._post(
             run,
             state,
@@ -121,15 +138,15 @@ class RunEvents:
         self, state: str, error: str = "", *, flush_seconds: float = FLUSH_SECONDS
     ) -> EventDelivery:
         """Tell what became of the run; wait a little for events that are under way."""
-        self._end(state, error)
+        if self._run is not None:
+            self._end(self._run, state, error)
         return self.mailbox.close(flush_seconds)
 
     @_losing_at_most_an_event
-    def _end(self, state: str, error: str) -> None:
-        assert self._run is not None
+    def _end(self, run: JobRun, state: str, error: str) -> None:
         for node_id in list(self._nodes):
             self.node_ended(node_id, "canceled", error="the run ended before it did")
-        self._post(self._run, state, error=error)
+        self._post(run, state, error=error)
 
     def _post(self, run: JobRun, state: str, **details: Any) -> None:
         self.mailbox.post(functools.partial(run_event, run, state, now(), **details))

@@ -11,11 +11,12 @@ from penstock.openlineage.delivery import MOST_WAITING, Mailbox
 
 
 @pytest.fixture(autouse=True)
-def short_timeout(monkeypatch):
-    monkeypatch.setattr(destination, "TIMEOUT_SECONDS", 0.2)
+def patience(monkeypatch):
+    """A busy machine is no receiver that hangs; a test for those says what is enough."""
+    monkeypatch.setattr(destination, "TIMEOUT_SECONDS", 60.0)
 
 
-def emit(address: str, *, nodes: int = 2, token: str = "", flush_seconds: float = 5.0):
+def emit(address: str, *, nodes: int = 2, token: str = "", flush_seconds: float = 600.0):
     """Tell of a run with some nodes; return what became of its events."""
     events = RunEvents(parse_destination(address, token=token))
     events.run_started("run-1", "taxi", {"steps": 3})
@@ -60,7 +61,6 @@ def test_a_file_gets_a_line_for_every_event(tmp_path):
     [
         ("fails", "answered 500 Internal Server Error"),
         ("refuses", "answered 403 Forbidden"),
-        ("hangs", "did not answer within 0.2 s"),
         ("closes", "RemoteDisconnected"),
         ("closes half-way", "IncompleteRead"),
     ],
@@ -72,6 +72,13 @@ def test_a_receiver_that_misbehaves_costs_events_and_nothing_else(receiver_that,
     assert reason in delivery.reason
     assert str(delivery).startswith("6 of 6 events were not delivered: http://127.0.0.1")
     assert "canary" not in str(delivery)
+
+
+def test_a_receiver_that_hangs_costs_events_and_a_while(receiver_that, monkeypatch):
+    monkeypatch.setattr(destination, "TIMEOUT_SECONDS", 0.1)
+    delivery = emit(receiver_that("hangs").url)
+    assert (delivery.events, delivery.lost) == (6, 6)
+    assert delivery.reason.endswith("did not answer within 0.1 s")
 
 
 def test_where_nothing_listens_that_is_said(closed_port):
@@ -123,8 +130,7 @@ def test_a_receiver_that_has_failed_gets_one_attempt_for_each_event_until_it_rec
     assert "answered 500" in delivery.reason
 
 
-def test_the_end_of_a_run_waits_no_longer_than_it_may(receiver_that, monkeypatch):
-    monkeypatch.setattr(destination, "TIMEOUT_SECONDS", 60.0)
+def test_the_end_of_a_run_waits_no_longer_than_it_may(receiver_that):
     receiver = receiver_that("hangs")
     delivery = emit(receiver.url, flush_seconds=0.1)
     assert not receiver.released.is_set()
@@ -132,8 +138,7 @@ def test_the_end_of_a_run_waits_no_longer_than_it_may(receiver_that, monkeypatch
     assert delivery.reason == "it would have taken more than 0.1 s"
 
 
-def test_a_receiver_that_hangs_never_stops_who_posts(receiver_that, monkeypatch):
-    monkeypatch.setattr(destination, "TIMEOUT_SECONDS", 60.0)
+def test_a_receiver_that_hangs_never_stops_who_posts(receiver_that):
     events = RunEvents(parse_destination(receiver_that("hangs").url))
     events.run_started("run-1", "taxi", {})
     for _ in range(MOST_WAITING // 2 + 5):

@@ -10,7 +10,7 @@ from openlineage.client.serde import Serde
 from penstock.artifacts import Examples, Model, PushedModel
 from penstock.openlineage import RunEvents, parse_destination
 from penstock.openlineage.datasets import dataset_name, dataset_of, input_datasets, output_datasets
-from penstock.openlineage.events import JobRun, now, run_event, run_uuid
+from penstock.openlineage.events import JobRun, execution_uuid, now, run_event, run_uuid
 
 
 def made_by(kind, uri, **properties):
@@ -40,12 +40,10 @@ def told(tmp_path):
         parameters={"input_base": "/data/taxi", "__hidden__": 1},
         code={"taxi/example_gen.py": "abc"},
     )
-    events.node_ended(
-        "ExampleGen",
-        "done",
-        outputs={"examples": [examples]},
-        parameters={"input_base": "/data/taxi", "input_fingerprint": "total_bytes:12"},
+    events.node_resolved(
+        "ExampleGen", {"input_base": "/data/taxi", "input_fingerprint": "total_bytes:12"}
     )
+    events.node_ended("ExampleGen", "done", outputs={"examples": [examples]})
     events.node_started("Trainer", execution_id=9, inputs={"examples": [examples]})
     events.node_ended("Trainer", "cached", outputs={"model": [model]})
     events.node_ended("Evaluator", "failed", error="no such label")
@@ -110,8 +108,26 @@ def test_a_node_names_the_run_that_it_is_part_of(told):
 def test_uuids_follow_from_the_names_in_the_store(told):
     assert one(told, "taxi", "START")["run"]["runId"] == run_uuid("run-1")
     trainer = [e["run"]["runId"] for e in told if e["job"]["name"] == "taxi.Trainer"]
-    assert trainer == [run_uuid("run-1", "Trainer", 9)] * 2
-    assert run_uuid("run-1", "Trainer", 9) != run_uuid("run-1", "Trainer", 10)
+    assert trainer == [execution_uuid("run-1", "Trainer", 9)] * 2
+    assert execution_uuid("run-1", "Trainer", 9) != execution_uuid("run-1", "Trainer", 10)
+
+
+def test_another_attempt_at_a_run_tells_of_what_is_new_alone(tmp_path):
+    path = tmp_path / "events.jsonl"
+    events = RunEvents(parse_destination(f"file:{path}"))
+    events.node_ended("ExampleGen", "done", execution_id=7)
+    events.run_started("run-1", "taxi", {}, attempt=2)
+    events.node_ended("Trainer", "done", execution_id=9)
+    assert events.run_ended("done").events == 4
+    told = [json.loads(line) for line in path.read_text().splitlines()]
+    assert told[0]["run"]["runId"] == run_uuid("run-1", 2) != run_uuid("run-1")
+    assert told[1]["run"]["facets"]["parent"]["run"]["runId"] == run_uuid("run-1", 2)
+
+
+def test_a_run_that_never_began_has_no_events(tmp_path):
+    path = tmp_path / "events.jsonl"
+    assert RunEvents(parse_destination(f"file:{path}")).run_ended("failed").events == 0
+    assert not path.exists()
 
 
 def test_parameters_are_told_without_those_that_are_not_the_users(told):

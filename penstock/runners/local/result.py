@@ -8,6 +8,7 @@ from typing import Any
 
 from penstock.errors import RunError, suggestion
 from penstock.execution.schedule import State
+from penstock.metadata.runs import EventDelivery
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,10 @@ class NodeResult:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run came to, node by node in the pipeline's order."""
+    """What a run came to, node by node in the pipeline's order.
+
+    `events` says what became of its OpenLineage events, if it had a destination for them.
+    """
 
     run_id: str
     pipeline_name: str
@@ -37,6 +41,7 @@ class RunResult:
     parameters: Mapping[str, Any]
     nodes: Mapping[str, NodeResult]
     seconds: float
+    events: EventDelivery | None = None
 
     @property
     def succeeded(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,8 +18,9 @@ from penstock.execution.schedule import State
 from penstock.execution.steps import OnStep, ignore
 from penstock.metadata import attempts
 from penstock.metadata.requests import RunRequest, read_request, record_request, record_state
-from penstock.metadata.runs import find_run
+from penstock.metadata.runs import find_run, record_events
 from penstock.metadata.store import connect, connection_config
+from penstock.openlineage import Destination, RunEvents, parse_destination
 from penstock.runners.local.display import Display, default_display
 from penstock.runners.local.interrupts import counted_interrupts
 from penstock.runners.local.result import RunFailed, RunResult
@@ -38,6 +39,7 @@ class LocalRunner:
     `parallelism` is how many nodes work at the same time: as many as there are CPUs by default.
     `beam_args` are for nodes that can use Beam. `display` shows the run as it goes. `on_step` is
     called at every step of a node's life (see `penstock.execution.steps`), also in workers.
+    `openlineage` is where OpenLineage events go: "file:PATH", an http(s) URL, or a `Destination`.
     """
 
     pipeline_root: str | None = None
@@ -46,6 +48,7 @@ class LocalRunner:
     beam_args: tuple[str, ...] = ()
     display: Display | None = None
     on_step: OnStep = ignore
+    openlineage: Destination | str | None = None
 
     def run(
         self,
@@ -70,6 +73,7 @@ class LocalRunner:
           RunFailed: a node failed or the run was canceled, unless `raise_on_failure` is false.
           PenstockError: the pipeline, its parameters or the store cannot be used.
         """
+        events = self._events()
         compiled, connection = self._compile(pipeline)
         values = ir.effective_parameters(compiled, parameters or {})
         options = {
@@ -89,7 +93,7 @@ class LocalRunner:
             attempt = attempts.begin(metadata.store, run_id)
             record_request(metadata, bound, RunRequest(values, definition, options))
             running = self._running(
-                bound, metadata, connection, attempt, interrupts, base_run=base_run
+                bound, metadata, connection, attempt, interrupts, events, base_run=base_run
             )
             return _conclude(running, values, raise_on_failure)
 
@@ -105,6 +109,7 @@ class LocalRunner:
           RunFailed: a node failed or the run was canceled, unless `raise_on_failure` is false.
           RunError: there is no such run, it is under way, it is over, or it is another pipeline's.
         """
+        events = self._events()
         compiled, connection = self._compile(pipeline)
         with connect(connection, create=False) as metadata, counted_interrupts() as interrupts:
             mark_abandoned(metadata)
@@ -131,6 +136,7 @@ class LocalRunner:
                 connection,
                 attempt,
                 interrupts,
+                events,
                 base_run=request.options.get("base_run"),
             )
             return _conclude(running, values, raise_on_failure, resumed=True)
@@ -168,6 +174,7 @@ class LocalRunner:
         connection: Any,
         attempt: attempts.Attempt,
         interrupts: Any,
+        events: RunEvents | None,
         *,
         base_run: str | None,
     ) -> Run:
@@ -182,7 +189,14 @@ class LocalRunner:
             display=self.display or default_display(),
             base_run=base_run,
             on_step=self.on_step,
+            events=events,
         )
+
+    def _events(self) -> RunEvents | None:
+        if not self.openlineage:
+            return None
+        given = self.openlineage
+        return RunEvents(parse_destination(given) if isinstance(given, str) else given)
 
     def _compile(self, pipeline: Any) -> tuple[Any, Any]:
         name = getattr(pipeline, "name", "pipeline")
@@ -226,15 +240,21 @@ def _conclude(
     running: Run, parameters: Mapping[str, Any], raise_on_failure: bool, *, resumed: bool = False
 ) -> RunResult:
     """Run to the end and record how it came to it, whatever happens."""
-    state = State.FAILED
+    state, error = State.FAILED, "the run ended in an error"
     try:
         result = running.run(parameters, resumed=resumed)
         state = result.state
+        error = "" if result.succeeded else RunFailed(result).message
     finally:
         store = running.metadata.store
         if attempts.is_ours(store, running.attempt):
             record_state(store, running.run_id, state.value)
             attempts.end(store, running.attempt, state.value)
+        delivery = None
+        if running.events is not None:
+            delivery = running.events.run_ended(state.value, error)
+            record_events(store, running.run_id, delivery)
+    result = replace(result, events=delivery)
     if raise_on_failure and not result.succeeded:
         raise RunFailed(result)
     return result

@@ -17,6 +17,7 @@ from penstock.execution import work
 from penstock.execution.schedule import State, read_graph, ready, settle
 from penstock.execution.steps import OnStep, Step, ignore
 from penstock.metadata import attempts
+from penstock.openlineage import RunEvents
 from penstock.runners.local import failures
 from penstock.runners.local.display import Display, NodeView
 from penstock.runners.local.interrupts import Interrupts
@@ -65,6 +66,7 @@ class Run:
     display: Display
     base_run: str | None = None
     on_step: OnStep = ignore
+    events: RunEvents | None = None
     nurseries: dict[tuple[str, ...], Nursery] = field(default_factory=dict)
     working: dict[str, _Work] = field(default_factory=dict)
     views: dict[str, NodeView] = field(default_factory=dict)
@@ -92,6 +94,9 @@ class Run:
         try:
             if resumed:
                 self._take_over()
+            if self.events is not None:
+                number = self.attempt.number
+                self.events.run_started(self.run_id, name, parameters, attempt=number)
             self._settle_left_out()
             self.preload = self._preload()
             self._loop()
@@ -230,6 +235,7 @@ class Run:
             outcome = execution.prepare(
                 self.metadata, self.pipeline, self.nodes[node_id], self.on_step
             )
+            self._tell_started(outcome)
             if isinstance(outcome, execution.Prepared) and outcome.driver is None:
                 outcome = execution.look_up(self.metadata, outcome)
         except (PenstockError, OSError) as error:
@@ -242,6 +248,16 @@ class Run:
         else:
             self._submit(node_id, outcome, "driver" if outcome.driver is not None else "executor")
             self.display.changed(view)
+
+    def _tell_started(self, outcome: Any) -> None:
+        if self.events is not None and isinstance(outcome, execution.Prepared):
+            self.events.node_started(
+                outcome.node_id,
+                execution_id=outcome.execution_id,
+                inputs=outcome.info.input_dict,
+                parameters=outcome.info.exec_properties,
+                code=outcome.fingerprint.code,
+            )
 
     def _submit(self, node_id: str, prepared: execution.Prepared, kind: str) -> None:
         spec = prepared.driver if kind == "driver" else prepared.executor
@@ -329,6 +345,8 @@ class Run:
 
     def _after_driver(self, node_id: str, held: _Work, report: Succeeded) -> None:
         prepared = execution.apply_driver(held.prepared, report.result)
+        if self.events is not None:
+            self.events.node_resolved(node_id, prepared.info.exec_properties)
         try:
             outcome = execution.look_up(self.metadata, prepared)
         except (PenstockError, OSError) as error:
@@ -400,6 +418,10 @@ class Run:
             log if os.path.exists(log) else None,
         )
         self.display.changed(view)
+        if self.events is not None:
+            self.events.node_ended(
+                node_id, state.value, execution_id=execution_id, outputs=outputs, error=error
+            )
 
     def _cancel(self) -> None:
         """Stop all workers: politely at first, for good when asked again or after a while."""
