@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -40,9 +41,13 @@ def _without_heavy_modules() -> Iterator[None]:
                 del sys.modules[name]
 
 
+# The part of ML Metadata that is not Python writes into the standard error output what it then
+# reports as an error as well.
+os.environ.setdefault("GLOG_minloglevel", "3")
+
 with _without_heavy_modules():
     import ml_metadata
-    from ml_metadata.proto import metadata_store_pb2
+    from ml_metadata.proto import metadata_store_pb2, metadata_store_service_pb2
     from tfx import types
     from tfx.dsl.compiler import placeholder_utils
     from tfx.dsl.compiler.compiler import Compiler
@@ -104,8 +109,13 @@ with _without_heavy_modules():
     from tfx.utils.topsort import InvalidDAGError
 
 
+# TFX warns of predicates for every input of every node, whether or not anybody asked for one.
+# ML Metadata logs its connection settings, password included, and errors that it raises too.
+_UNWANTED = ("property_predicate is not supported", "ConnectionConfig: ", "mlmd client ")
+
+
 def _says_something(record: logging.LogRecord) -> bool:
-    return "property_predicate is not supported" not in record.getMessage()
+    return not any(text in str(record.msg) for text in _UNWANTED)
 
 
 class _ValueDecoder(json_utils._DefaultDecoder):
@@ -153,7 +163,6 @@ def _decode_value(artifact: Any, serialized: bytes | str) -> Any:
 standard_artifacts.JsonValue.decode = _decode_value
 
 
-# TFX warns so for every input of every node, whether or not anybody asked for a predicate.
 logging.getLogger("absl").addFilter(_says_something)
 
 __all__ = [
@@ -199,6 +208,7 @@ __all__ = [
     "inputs_utils",
     "metadata",
     "metadata_store_pb2",
+    "metadata_store_service_pb2",
     "ml_metadata",
     "new_node_registry",
     "outputs_utils",

@@ -101,12 +101,18 @@ def open_store(context: click.Context, profile_name: str | None) -> Iterator[Any
     Runs whose process was killed are put in order first, and named.
     """
     from penstock.execution.recovery import mark_abandoned
-    from penstock.metadata.store import connect, connection_config
+    from penstock.metadata.store import connect
 
-    address = project_config(context).profile(profile_name).metadata_address()
-    with connect(connection_config(address), create=False) as metadata:
+    with connect(store_config(context, profile_name), create=False) as metadata:
         for run_id in mark_abandoned(metadata):
             click.echo(
                 f"run {run_id} was killed; go on with it: penstock resume {run_id}", err=True
             )
         yield metadata
+
+
+def store_config(context: click.Context, profile_name: str | None) -> Any:
+    """Return ML Metadata's connection settings for the store of a profile."""
+    from penstock.metadata.store import connection_config
+
+    return connection_config(project_config(context).profile(profile_name).metadata_address())

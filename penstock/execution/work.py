@@ -11,6 +11,7 @@ from penstock.context import NodeContext
 from penstock.errors import PipelineError
 from penstock.execution import contents, references
 from penstock.execution.steps import OnStep, Step, ignore
+from penstock.metadata.client import Handle
 from penstock.secrets import Redaction
 
 Progress = Callable[..., None]
@@ -25,7 +26,7 @@ def run_driver(
     info.exec_properties = references.resolve_parameters(info)
     resolved = dict(info.exec_properties)
     driver_class = _tfx.import_class_by_path(spec.class_path)
-    driver = driver_class(_tfx.metadata.Metadata(metadata_connection))
+    driver = driver_class(Handle(metadata_connection))
     output = driver.run(info)
     references.take_back(output.exec_properties, given, resolved)
     references.check_driver_output(output, redaction, info.pipeline_node.node_info.id)

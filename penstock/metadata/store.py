@@ -2,101 +2,38 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from penstock import _tfx
-from penstock.errors import StoreError
+from penstock.metadata.addresses import connection_config, without_password
+from penstock.metadata.client import Handle
+from penstock.metadata.locking import WAIT_SECONDS
 
-_FORMS = (
-    "sqlite:///folder/metadata.sqlite",
-    "mysql://user:password@host:3306/database",
-    "postgresql://user:password@host:5432/database",
-)
-
-
-def connection_config(address: str) -> Any:
-    """Return ML Metadata's connection settings for an address.
-
-    An address is a URL (sqlite, mysql or postgresql) or the path of an SQLite file.
-
-    Raises:
-      StoreError: the address is none of these.
-    """
-    config = _tfx.metadata_store_pb2.ConnectionConfig()
-    parts = urlsplit(address)
-    if not parts.scheme or parts.scheme == "sqlite":
-        path = address if not parts.scheme else address.removeprefix("sqlite://")
-        # sqlite:///relative and sqlite:////absolute, as SQLAlchemy writes them
-        path = path if not parts.scheme else path.removeprefix("/")
-        if not path:
-            raise _not_an_address(address)
-        config.sqlite.filename_uri = os.path.abspath(path)
-        config.sqlite.connection_mode = (
-            _tfx.metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
-        )
-        return config
-    database = parts.path.removeprefix("/")
-    if not parts.hostname or not database:
-        raise _not_an_address(address)
-    user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    if parts.scheme == "mysql":
-        config.mysql.host, config.mysql.port = parts.hostname, parts.port or 3306
-        config.mysql.database, config.mysql.user = database, user
-        config.mysql.password = password
-    elif parts.scheme in ("postgresql", "postgres"):
-        config.postgresql.host, config.postgresql.port = parts.hostname, str(parts.port or 5432)
-        config.postgresql.dbname, config.postgresql.user = database, user
-        config.postgresql.password = password
-    else:
-        raise _not_an_address(address)
-    return config
-
-
-def without_password(address: str) -> str:
-    """Return an address as it may be shown."""
-    parts = urlsplit(address)
-    if not parts.password:
-        return address
-    return address.replace(f":{parts.password}@", ":***@")
-
-
-def _not_an_address(address: str) -> StoreError:
-    return StoreError(
-        f"{without_password(address)!r} is not the address of a metadata store",
-        hint=f"Write it as one of: {', '.join(_FORMS)}.",
-    )
+__all__ = [
+    "connect",
+    "connection_config",
+    "execution_inputs",
+    "execution_outputs",
+    "without_password",
+]
 
 
 @contextmanager
-def connect(config: Any, *, create: bool = True) -> Iterator[Any]:
-    """Connect to a store; yield TFX's `Metadata`, whose `store` is ML Metadata's own client.
+def connect(
+    config: Any, *, create: bool = True, wait_seconds: float = WAIT_SECONDS
+) -> Iterator[Any]:
+    """Connect to a store; yield TFX's `Metadata`, whose `store` is ML Metadata's client.
+
+    Other processes may use the store at the same time. `wait_seconds` is how long to wait for one
+    that does not let go of it.
 
     Raises:
-      StoreError: it does not exist and `create` is false, or it cannot be reached.
+      StoreError: it does not exist and `create` is false, or it cannot be used.
     """
-    path = config.sqlite.filename_uri if hasattr(config, "sqlite") else ""
-    if path and not create and not os.path.exists(path):
-        raise StoreError(
-            f"there is no metadata store at {path}",
-            hint="It is made by the first run: penstock run PIPELINE.",
-        )
-    try:
-        if path:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-        handle = _tfx.metadata.Metadata(config)
-        handle.__enter__()
-    except (RuntimeError, OSError, _tfx.ml_metadata.errors.StatusError) as error:
-        raise StoreError(
-            f"the metadata store {path or 'that the profile names'} cannot be used: {error}"
-        ) from error
-    try:
+    with Handle(config, create=create, wait_seconds=wait_seconds) as handle:
         yield handle
-    finally:
-        handle.__exit__(None, None, None)
 
 
 def execution_outputs(store: Any, execution_id: int) -> dict[str, list[Any]]:

@@ -1,0 +1,132 @@
+"""What a store's database must be able to do, whatever it is.
+
+ML Metadata leaves some things to whoever opens a store: to say why it cannot be used, to make a
+database that keeps names and texts as they are, and to keep two processes from making the tables,
+or the same type, at the same moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from penstock.errors import StoreError
+
+TEXT_TOO_LONG = (
+    "A store on a server keeps names (of a pipeline, `pipeline.node`, an artifact, a type or a "
+    "parameter) of up to 255 characters."
+)
+NUMBER_TOO_LARGE = (
+    "A store on a server keeps whole numbers from -2147483648 to 2147483647: make the parameter "
+    "or property a float or a string, or use an SQLite store."
+)
+
+
+class Database(Protocol):
+    """Where a store is kept."""
+
+    @property
+    def where(self) -> str:
+        """The store's address, as it may be shown: without a password."""
+
+    @property
+    def wait_seconds(self) -> float:
+        """How long to wait for other processes."""
+
+    @property
+    def locks_each_call(self) -> bool:
+        """Whether one process at a time may use it; else the database sees to that itself."""
+
+    def settings(self) -> Any:
+        """Return what ML Metadata connects with."""
+
+    def exclusively(self) -> AbstractContextManager[None]:
+        """Keep other processes from using it (`locks_each_call`), or from making tables or types.
+
+        Raises:
+          StoreError: another process did so for too long.
+        """
+
+    def prepare(self, *, create: bool) -> None:
+        """See that it can be used, and written where a store may be created.
+
+        Raises:
+          StoreError: it cannot.
+        """
+
+    def exists(self) -> bool:
+        """Say whether there is a store, of whatever version."""
+
+    def create(self, fill: Callable[[Any], None]) -> None:
+        """Make the store. `fill` makes ML Metadata's tables with the settings that it is given."""
+
+    def back_up(self) -> str | None:
+        """Copy the store and return where the copy is, or None where a server has its own way."""
+
+    def encode(self, request: Any) -> None:
+        """Change texts of a request that could not be written as they are."""
+
+    def decode(self, response: Any) -> None:
+        """Change them back."""
+
+    def explain(self, message: str) -> str | None:
+        """Return what to do about a message of the database, where that is known."""
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A store that others look after: behind an ML Metadata server, or in memory."""
+
+    connection: Any
+    wait_seconds: float
+    locks_each_call = False
+
+    @property
+    def where(self) -> str:
+        """The store's address, as it may be shown."""
+        host = getattr(self.connection, "host", "")
+        return f"{host}:{self.connection.port}" if host else "in memory"
+
+    def settings(self) -> Any:
+        """Return what ML Metadata connects with."""
+        return self.connection
+
+    def exclusively(self) -> AbstractContextManager[None]:
+        """Do nothing: there is no lock to be had."""
+        return nullcontext()
+
+    def prepare(self, *, create: bool) -> None:
+        """Do nothing."""
+
+    def exists(self) -> bool:
+        """Say yes: connecting makes it."""
+        return True
+
+    def create(self, fill: Callable[[Any], None]) -> None:
+        """Do nothing: connecting makes it."""
+
+    def back_up(self) -> str | None:
+        """Copy nothing."""
+        return None
+
+    def encode(self, request: Any) -> None:
+        """Do nothing: ML Metadata writes all texts as they are."""
+
+    def decode(self, response: Any) -> None:
+        """Do nothing."""
+
+    def explain(self, message: str) -> str | None:
+        """Return what to do about a message, where that is known."""
+        if "connect" in message or "unavailable" in message.lower():
+            return "See that the ML Metadata server runs and that its address is right."
+        return None
+
+
+def no_store_yet(where: str) -> StoreError:
+    """Return the error for a store that is asked for what is in it before there is one."""
+    return StoreError(
+        f"there is no metadata store at {where}",
+        hint="It is made by the first run: penstock run PIPELINE.",
+    )

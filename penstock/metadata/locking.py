@@ -1,0 +1,90 @@
+"""A lock between processes, on a file."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from penstock.errors import StoreError
+
+WAIT_SECONDS = 30.0
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+@contextmanager
+def file_lock(path: str, *, protects: str, wait_seconds: float = WAIT_SECONDS) -> Iterator[None]:
+    """Be the only process on this machine that holds the lock on a file.
+
+    A process that ends, however it ends, gives its lock back. In a folder that may only be read
+    there is no file to lock, and then nothing is protected: nobody writes there.
+
+    Raises:
+      StoreError: another process kept the lock for longer than `wait_seconds`.
+    """
+    descriptor = _open(path)
+    if descriptor is None:
+        yield
+        return
+    try:
+        _lock(descriptor, path, protects, wait_seconds)
+        try:
+            yield
+        finally:
+            # Closing is not enough: a process that was forked meanwhile has the file open too.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: str) -> int | None:
+    for flags in (os.O_RDWR | os.O_CREAT, os.O_RDONLY):
+        try:
+            return os.open(path, flags | os.O_CLOEXEC, 0o666)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno not in _READ_ONLY:
+                raise
+    return None
+
+
+def _lock(descriptor: int, path: str, protects: str, wait_seconds: float) -> None:
+    deadline = time.monotonic() + wait_seconds
+    pause = 0.001
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise locked_for_long(protects, wait_seconds, _holder(path)) from None
+        time.sleep(random.uniform(pause / 2, pause))
+        pause = min(pause * 1.5, 0.02)
+
+
+def locked_for_long(protects: str, wait_seconds: float, holder: str = "") -> StoreError:
+    """Return the error for a store that another process did not let go of."""
+    return StoreError(
+        f"the metadata store {protects} has been locked by {holder or 'another process'} for more "
+        f"than {wait_seconds:g} seconds",
+        hint="Wait for that process or end it, then try again.",
+    )
+
+
+def _holder(path: str) -> str:
+    """Name the process that holds a lock, where the system tells (Linux does)."""
+    try:
+        inode = os.stat(path).st_ino
+        for line in Path("/proc/locks").read_text().splitlines():
+            fields = line.split()
+            if fields[1] == "FLOCK" and fields[5].rpartition(":")[2] == str(inode):
+                return f"process {fields[4]}"
+    except (OSError, IndexError):
+        pass
+    return ""

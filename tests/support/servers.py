@@ -1,0 +1,171 @@
+"""Private database servers: on a free port, in a temporary folder, run by an ordinary user."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from glob import glob
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+REQUIRED = "PENSTOCK_REQUIRE_SERVICES"
+USER = "penstock"
+# With all that has a meaning in addresses, SQL or the settings of libpq.
+PASSWORD = "p@ss:w/o%r d'\\\"?#ü"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server; its user may create databases."""
+
+    scheme: str
+    port: int
+
+    def address(self, database: str, *, user: str = USER, password: str = PASSWORD) -> str:
+        """Return the address of one of its databases."""
+        secret = quote(password, safe="")
+        return f"{self.scheme}://{user}:{secret}@127.0.0.1:{self.port}/{database}"
+
+
+def program(name: str, *folders: str) -> str:
+    """Return the path of a server's program; skip the test, or fail it, where there is none."""
+    places = [place for folder in folders for place in sorted(glob(folder), reverse=True)]
+    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), *places]))
+    if found is None:
+        reason = f"{name} is not installed: run `make services`"
+        if os.environ.get(REQUIRED):
+            pytest.fail(f"{reason} ({REQUIRED} is set)")
+        pytest.skip(reason)
+    return found
+
+
+@contextmanager
+def mariadb() -> Iterator[Server]:
+    """Start a MariaDB server whose user may create databases."""
+    server = program("mariadbd", "/usr/sbin")
+    install = program("mariadb-install-db", "/usr/bin")
+    with _folder() as folder:
+        data, port = folder / "data", _free_port()
+        _call(
+            install,
+            "--no-defaults",
+            f"--datadir={data}",
+            "--skip-test-db",
+            "--auth-root-authentication-method=normal",
+        )
+        first = folder / "first.sql"
+        secret = PASSWORD.replace("\\", "\\\\").replace("'", "\\'")
+        first.write_text(
+            f"CREATE USER '{USER}'@'%' IDENTIFIED BY '{secret}';\n"
+            f"GRANT ALL ON *.* TO '{USER}'@'%' WITH GRANT OPTION;\n",
+            encoding="utf-8",
+        )
+        first.chmod(0o644)
+        command = [server, "--no-defaults", f"--datadir={data}", f"--init-file={first}"]
+        command += [f"--socket={folder}/socket", f"--port={port}", "--bind-address=127.0.0.1"]
+        command += [f"--pid-file={folder}/pid", "--skip-log-bin", "--innodb-buffer-pool-size=32M"]
+        command += ["--innodb-flush-log-at-trx-commit=0", "--character-set-server=utf8mb4"]
+        with _running(command, ready="ready for connections", end=signal.SIGTERM):
+            yield Server("mysql", port)
+
+
+@contextmanager
+def postgresql() -> Iterator[Server]:
+    """Start a PostgreSQL server whose user may create databases."""
+    initdb = program("initdb", "/usr/lib/postgresql/*/bin")
+    server = program("postgres", "/usr/lib/postgresql/*/bin")
+    with _folder() as folder:
+        data, port = folder / "data", _free_port()
+        secret = folder / "password"
+        secret.write_text(PASSWORD, encoding="utf-8")
+        secret.chmod(0o644)
+        _call(
+            initdb,
+            f"--pgdata={data}",
+            f"--username={USER}",
+            f"--pwfile={secret}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+        )
+        command = [server, "-D", str(data), "-p", str(port), "-k", str(folder)]
+        command += ["-h", "127.0.0.1", "-F", "-c", "max_connections=50"]
+        ready = "database system is ready to accept connections"
+        with _running(command, ready=ready, end=signal.SIGINT):
+            yield Server("postgresql", port)
+
+
+def unprivileged() -> str | None:
+    """Return the user to start programs as: root's place is taken by nobody."""
+    return pwd.getpwnam("nobody").pw_name if os.geteuid() == 0 else None
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Make a folder that the unprivileged user owns; paths to sockets in it must stay short."""
+    folder = tempfile.mkdtemp(prefix="penstock-server-")
+    try:
+        if (user := unprivileged()) is not None:
+            shutil.chown(folder, user)
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _call(*command: str) -> None:
+    done = subprocess.run(
+        command, user=unprivileged(), cwd="/", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@contextmanager
+def _running(command: Sequence[str], *, ready: str, end: signal.Signals) -> Iterator[None]:
+    """Start a server, wait until its log says that it is ready, and stop it in the end."""
+    process = subprocess.Popen(
+        command,
+        user=unprivileged(),
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    )
+    log: list[str] = []
+    is_ready = threading.Event()
+
+    def read() -> None:
+        assert process.stderr is not None
+        for line in process.stderr:
+            log.append(line)
+            if ready in line:
+                is_ready.set()
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    try:
+        assert is_ready.wait(timeout=120), "".join(log)
+        yield
+    finally:
+        process.send_signal(end)
+        process.wait(timeout=60)
+        reader.join()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
