@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "runs": "penstock.cli.runs:runs",
     "show": "penstock.cli.runs:show",
     "lineage": "penstock.cli.lineage:lineage",
+    "store": "penstock.cli.store:store",
     "compile": "penstock.cli.pipelines:compile_command",
 }
 
