@@ -51,3 +51,16 @@ def name(text: str, what: str, *, path: str | None = None) -> str:
             hint="Use letters, digits, dashes, underscores and dots.",
         )
     return text
+
+
+def below(folder: str, pattern: str, what: str) -> str:
+    """Return a path or glob pattern joined to the folder to which it is relative.
+
+    Raises:
+      DataError: it names something outside of the folder.
+    """
+    joined = os.path.join(folder, pattern)
+    top = os.path.normpath(folder)
+    if os.path.commonpath([os.path.abspath(top), os.path.abspath(joined)]) != os.path.abspath(top):
+        raise DataError(f"{what} leads out of its folder: {pattern!r}", path=folder)
+    return joined

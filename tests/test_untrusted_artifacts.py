@@ -214,11 +214,11 @@ def test_the_analyzer_cache_still_holds_what_tf_transform_puts_there(guarded):
 
 
 def test_transform_refuses_a_cache_that_is_more_than_data(tmp_path):
-    from penstock.components.transform.analysis import _check_manifest
+    from penstock.components.transform.analyzer_cache_files import check_manifest
 
     (tmp_path / "MANIFEST").write_bytes(pickle.dumps({"x": Attack()}))
     with pytest.raises(DataError, match=r"which is no data.*MANIFEST"):
-        _check_manifest(str(tmp_path / "MANIFEST"))
+        check_manifest(str(tmp_path))
 
 
 def test_a_transform_graph_brings_no_functions(guarded):

@@ -97,10 +97,11 @@ def _locked(base: str) -> Iterator[None]:
 
 
 def _open_lock(path: str) -> int:
+    # Not by way of a link: what it leads to is not ours.
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     except PermissionError:  # another user's, which may be locked all the same
-        return os.open(path, os.O_RDONLY)
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
 
 
 def _wait_for(descriptor: int, base: str) -> None:

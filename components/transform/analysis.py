@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from penstock import unpickling
+from penstock.components.transform.analyzer_cache_files import check_manifest
 from penstock.components.transform.job import RAW_METADATA, Job
 from penstock.components.transform.rows import read_rows
 
@@ -97,7 +98,7 @@ def _read_cache(job: Job, pipeline: Any, keys: list[Any]) -> tuple[Any, list[Any
         return ({} if job.updated_cache_directory else None), keys
     unpickling.guard()
     for key in keys:
-        _check_manifest(os.path.join(job.cache_directory, key.key, "MANIFEST"))
+        check_manifest(os.path.join(job.cache_directory, key.key))
     arguments = (job.preprocessing_fn, job.type_specs(), keys)
     builder = tft_beam.analysis_graph_builder
     entries = builder.get_analysis_cache_entry_keys(*arguments, job.force_tf_compat_v1)
@@ -105,13 +106,6 @@ def _read_cache(job: Job, pipeline: Any, keys: list[Any]) -> tuple[Any, list[Any
         job.cache_directory, keys, cache_entry_keys=entries
     )
     return cache, builder.get_analysis_dataset_keys(*arguments, cache, job.force_tf_compat_v1)
-
-
-def _check_manifest(path: str) -> None:
-    """Raise DataError for a manifest that is more than data; tf.Transform would go on without."""
-    if os.path.exists(path):
-        with open(path, "rb") as file:
-            unpickling.loads(file.read(), path=path)
 
 
 def keep_cache(job: Job) -> None:

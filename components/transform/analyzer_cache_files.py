@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from penstock import unpickling
 from penstock.components.transform.vocabularies import Counts
 from penstock.data.records import read_serialized, write_serialized
 
@@ -27,14 +28,24 @@ def read(directory: str | None, datasets: Iterable[DatasetKey]) -> dict[DatasetK
 
     if directory is None:
         return {}
+    unpickling.guard()
     caches = {}
     for dataset in datasets:
         folder = os.path.join(directory, dataset.key)
+        check_manifest(folder)
         manifest = analyzer_cache._ManifestFile(folder).read()
         if manifest:
             files = {key: os.path.join(folder, f"{n}-*-of-*") for key, n in manifest.items()}
             caches[dataset] = analyzer_cache.DatasetCache(files, None)
     return caches
+
+
+def check_manifest(folder: str) -> None:
+    """Raise DataError for a manifest that is more than data; tf.Transform would go on without."""
+    path = os.path.join(folder, "MANIFEST")
+    if os.path.exists(path):
+        with open(path, "rb") as file:
+            unpickling.loads(file.read(), path=path)
 
 
 def records(pattern: str) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from penstock import containment
 from penstock.data import records
 from penstock.errors import DataError, ParameterError, suggestion
 
@@ -84,8 +85,12 @@ def encode_split_names(names: Iterable[str]) -> str:
 
 
 def split_directory(uri: str, split: str) -> str:
-    """Return the folder of a split."""
-    return os.path.join(uri, f"Split-{split}")
+    """Return the folder of a split.
+
+    Raises:
+      DataError: its name would lead elsewhere.
+    """
+    return os.path.join(uri, f"Split-{containment.name(split, 'the name of a split', path=uri)}")
 
 
 def split_files(artifact: Any, split: str) -> list[str]:
@@ -105,7 +110,8 @@ def split_files(artifact: Any, split: str) -> list[str]:
     if not patterns:
         return records.record_files(split_directory(artifact.uri, split))
     pattern = json.loads(patterns).get(split)
-    files = sorted(glob.glob(os.path.join(artifact.uri, pattern))) if pattern else []
+    what = f"{CUSTOM_SPLIT_PATTERN} of split {split!r}"
+    files = sorted(glob.glob(containment.below(artifact.uri, pattern, what))) if pattern else []
     if not files:
         raise DataError(
             f"split {split!r} has no files: its {CUSTOM_SPLIT_PATTERN} is {pattern!r}",

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from penstock import _tfx, ir
+from penstock.containment import is_inside
 from penstock.errors import PenstockError, RunError
 from penstock.execution import staging
 from penstock.execution.cache import (
@@ -459,8 +460,9 @@ def give_up(metadata: Any, prepared: Prepared, state: int, reason: str = "") -> 
 
 def _clean(prepared: Prepared) -> None:
     staging.discard(prepared.folder, prepared.execution_id)
-    if prepared.info.stateful_working_dir:
-        _tfx.outputs_utils.remove_stateful_working_dir(prepared.info.stateful_working_dir)
+    working = prepared.info.stateful_working_dir
+    if working and is_inside(prepared.folder, working):
+        _tfx.outputs_utils.remove_stateful_working_dir(working)
 
 
 def _final_uri(prepared: Prepared, uri: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
 from penstock import ir
-from penstock.containment import is_name
+from penstock.containment import inside, is_name
 from penstock.errors import ParameterError, PipelineError
 from penstock.execution import references
 from penstock.execution.cache import CODE_PARAMETERS
@@ -19,9 +20,11 @@ def check(pipeline: Any, node_ids: Iterable[str] | None = None) -> None:
 
     Raises:
       PipelineError: a name would lead out of the pipeline's root.
+      DataError: a symbolic link below the root does.
       ParameterError: a secret is not there, or an artifact would choose the code that runs.
     """
     _check_names(pipeline)
+    _check_folders(pipeline)
     for node in ir.nodes(pipeline):
         for key, value in node.parameters.parameters.items():
             if key in CODE_PARAMETERS and value.WhichOneof("value") == "placeholder":
@@ -46,3 +49,15 @@ def _check_names(pipeline: Any) -> None:
                 f"{what} becomes a folder, so it cannot be {text!r}",
                 hint="Use letters, digits, dashes and underscores, and dots but at the beginning.",
             )
+
+
+def _check_folders(pipeline: Any) -> None:
+    """Check where runs write, rename and remove: links there would lead to what is others'."""
+    root = pipeline.runtime_spec.pipeline_root.field_value.string_value
+    inside(root, os.path.join(root, ".runs"))
+    for node in ir.nodes(pipeline):
+        folder = os.path.join(root, node.node_info.id)
+        for kept in (".system", ".system/executor_execution", ".system/stateful_working_dir"):
+            inside(root, os.path.join(folder, kept))
+        for key in node.outputs.outputs:
+            inside(root, os.path.join(folder, key))

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from penstock import _tfx
+from penstock import _tfx, containment
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ def stage(
     Artifacts elsewhere, as those that an executor or driver places itself, stay where they are.
     """
     base = os.path.join(node_folder, ".system", "executor_execution", str(execution_id), "staging")
+    containment.inside(os.path.dirname(node_folder), base)
     shutil.rmtree(base, ignore_errors=True)
     staged = []
     for key, artifacts in outputs.items():
@@ -73,7 +74,8 @@ def publish(folder: StagedOutput) -> None:
 def discard(node_folder: str, execution_id: int) -> None:
     """Remove all that an execution has written but not published."""
     base = os.path.join(node_folder, ".system", "executor_execution", str(execution_id))
-    shutil.rmtree(base, ignore_errors=True)
+    if containment.is_inside(os.path.dirname(node_folder), base):
+        shutil.rmtree(base, ignore_errors=True)
 
 
 def withdraw(root: str, node_id: str, execution_id: int) -> None:
