@@ -16,7 +16,7 @@ from penstock.artifacts import Examples, Model
 from penstock.components.pusher import local_versions
 from penstock.containment import below, inside, is_name, name
 from penstock.data.splits import CUSTOM_SPLIT_PATTERN, split_directory, split_files
-from penstock.errors import DataError, PipelineError
+from penstock.errors import DataError, PipelineError, StorageError
 from penstock.execution import preconditions, staging
 from penstock.runners.local import State
 
@@ -160,6 +160,50 @@ def test_nothing_is_discarded_over_a_link(tmp_path):
         staging.stage({}, str(node), 7)
 
 
+def abandoned(tmp_path: Path, **changes: str) -> Path:
+    """Make files as of the execution 7, and give up what a store says of it; return their root."""
+    root = tmp_path / "root"
+    for folder in ("node/model/7", "node/.system/executor_execution/7", ".runs/run"):
+        (root / folder).mkdir(parents=True)
+    named = {"root": str(root), "run_id": "run", "node_id": "node", **changes}
+    staging.withdraw(named["root"], named["run_id"], named["node_id"], 7)
+    return root
+
+
+def left(root: Path) -> list[str]:
+    return sorted(str(p.relative_to(root)) for p in root.rglob("7"))
+
+
+EVERYTHING = ["node/.system/executor_execution/7", "node/model/7"]
+
+
+def test_what_an_abandoned_run_wrote_is_removed(tmp_path):
+    assert left(abandoned(tmp_path)) == []
+
+
+@pytest.mark.parametrize("run_id", ["other", "..", "", "../node", "run/../../node"])
+def test_nothing_is_removed_below_a_folder_that_is_not_the_root_of_the_run(tmp_path, run_id):
+    assert left(abandoned(tmp_path, run_id=run_id)) == EVERYTHING
+
+
+@pytest.mark.parametrize("node_id", ["../root/node", ".", "..", "../../etc"])
+def test_nothing_is_removed_of_what_a_store_calls_a_node_and_is_none(tmp_path, node_id):
+    assert left(abandoned(tmp_path, node_id=node_id)) == EVERYTHING
+
+
+@pytest.mark.parametrize("link", ["node", "node/model", "node/.system"])
+def test_nothing_of_an_abandoned_run_is_removed_over_a_link(tmp_path, link):
+    elsewhere = tmp_path / "elsewhere"
+    for folder in ("7", "model/7", "executor_execution/7", ".system/executor_execution/7"):
+        (elsewhere / folder).mkdir(parents=True)
+    (tmp_path / "root" / ".runs" / "run").mkdir(parents=True)
+    place = tmp_path / "root" / link
+    place.parent.mkdir(exist_ok=True)
+    place.symlink_to(elsewhere)
+    staging.withdraw(str(tmp_path / "root"), "run", "node", 7)
+    assert len(left(elsewhere)) == 4
+
+
 def test_a_run_leaves_alone_what_is_imported(run_pipeline, tmp_path):
     theirs = tmp_path / "theirs"
     theirs.mkdir()
@@ -201,6 +245,6 @@ def test_a_push_does_not_empty_a_file_to_which_its_lock_is_linked(tmp_path):
     theirs.write_text("theirs")
     (tmp_path / "serving").mkdir()
     (tmp_path / "serving" / local_versions.LOCK_FILE).symlink_to(theirs)
-    with pytest.raises(OSError, match="symbolic link"):
+    with pytest.raises(StorageError, match="Too many levels of symbolic links"):
         push(tmp_path)
     assert theirs.read_text() == "theirs"

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from penstock import _tfx, pipeline, unpickling
 from penstock.artifacts import JsonValue, String
 from penstock.cli.main import penstock as commands
-from penstock.errors import DataError, ParameterError
+from penstock.errors import DataError, ParameterError, RunError
 from penstock.metadata.store import connect, connection_config
 from penstock.runners.local import State
 
@@ -121,20 +121,38 @@ def test_an_artifact_cannot_name_the_code_that_runs(run_pipeline, tmp_path, name
 
 
 def test_the_commands_import_nothing_that_the_store_names(run_pipeline, tmp_path):
-    @pipeline
-    def honest():
-        return components.TakesValue(value=[1])
-
-    run_pipeline(honest)
+    run_pipeline(components.taking)
     with connect(connection_config(str(tmp_path / "metadata.sqlite"))) as metadata:
         _poison(metadata.store)
     (tmp_path / "penstock.toml").write_text(
+        '[pipelines]\nreading = "reading_components:taking"\n'
         '[profiles.default]\nmetadata = "metadata.sqlite"\npipeline_root = "root"\n'
     )
     lines = [["runs"], ["runs", "--json"], ["show", "latest"], ["show", "latest", "--json"]]
+    lines += [["lineage", "1"], ["plan", "reading"]]
     for line in lines:
         done = CliRunner().invoke(commands, ["--config", str(tmp_path / "penstock.toml"), *line])
-        assert done.exit_code == 0, done.exception
+        assert done.exit_code == 0, (line, done.output, done.exception)
+
+
+def test_resuming_does_not_import_the_pipeline_that_the_store_names(tmp_path, run_pipeline):
+    @pipeline
+    def failing():
+        return components.Refuses()
+
+    run_pipeline(failing)
+    with connect(connection_config(str(tmp_path / "metadata.sqlite"))) as metadata:
+        [run] = metadata.store.get_contexts_by_type("pipeline_run")
+        run.custom_properties["definition"].string_value = f"{EVIL}:Evil"
+        metadata.store.put_contexts([run])
+    config = tmp_path / "penstock.toml"
+    config.write_text('[profiles.default]\nmetadata = "metadata.sqlite"\n')
+    done = CliRunner().invoke(commands, ["--config", str(config), "resume"])
+    assert isinstance(done.exception, RunError)
+    assert (
+        f"code that only the store names is not imported. Name it: penstock resume {run.name} "
+        f"--pipeline {EVIL}:Evil" in str(done.exception)
+    )
 
 
 def _poison(store) -> None:

@@ -165,7 +165,15 @@ def resume(
 
     with open_store(context, profile_name) as metadata:
         run_id = find_run(metadata.store, run_id).run_id
-        pipeline = pipeline or read_request(metadata.store, run_id).definition
+        recorded = read_request(metadata.store, run_id).definition
+    # A name of penstock.toml is taken from the store; what else is imported, the caller says.
+    if not pipeline and recorded and recorded not in project_config(context).pipelines:
+        raise RunError(
+            f"run {run_id} was started as {recorded!r}, which is no name of penstock.toml, and "
+            "code that only the store names is not imported",
+            hint=f"Name it: penstock resume {run_id} --pipeline {recorded}",
+        )
+    pipeline = pipeline or recorded
     if not pipeline:
         raise RunError(
             f"run {run_id} was started from Python, so it is not known where its pipeline is",

@@ -45,7 +45,8 @@ def _mark(store: Any, attempt: attempts.Attempt) -> None:
     root = run_root(context)
     for execution in running:
         if root:
-            staging.withdraw(root, node_of(store, execution.id), execution.id)
+            node_id = node_of(store, execution.id)
+            staging.withdraw(root, attempt.run_id, node_id, execution.id)
         execution.last_known_state = FAILED
         result = _tfx.execution_result_pb2.ExecutionResult(code=1, result_message=reason)
         _tfx.execution_lib.set_execution_result(result, execution)

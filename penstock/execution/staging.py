@@ -78,12 +78,21 @@ def discard(node_folder: str, execution_id: int) -> None:
         shutil.rmtree(base, ignore_errors=True)
 
 
-def withdraw(root: str, node_id: str, execution_id: int) -> None:
-    """Remove all that an execution has written, also what stands in its place already."""
+def withdraw(root: str, run_id: str, node_id: str, execution_id: int) -> None:
+    """Remove all that an execution has written, also what stands in its place already.
+
+    The store's word is not enough to remove anything: the root must have the run's own folder.
+    """
+    if not (containment.is_name(run_id) and containment.is_name(node_id)):
+        return
     node_folder = os.path.join(root, node_id)
+    own = os.path.isdir(os.path.join(root, ".runs", run_id))
+    if not own or not containment.is_inside(root, node_folder):
+        return
     for key in os.listdir(node_folder) if os.path.isdir(node_folder) else ():
         published = os.path.join(node_folder, key, str(execution_id))
-        if key != ".system" and os.path.isdir(published) and not os.path.islink(published):
+        link = os.path.islink(published) or not containment.is_inside(node_folder, published)
+        if key != ".system" and os.path.isdir(published) and not link:
             shutil.rmtree(published, ignore_errors=True)
     discard(node_folder, execution_id)
 

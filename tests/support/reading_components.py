@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock import Input, component
+from penstock import Input, component, pipeline
 from penstock.artifacts import JsonValue
 
 
@@ -24,3 +24,15 @@ def TakesValue(value: list[Any]) -> int:
 def RunsCode(module_file: str = "", module_path: str = "", run_fn: str = "") -> str:
     """Return the names of code that it is given."""
     return f"{module_file} {module_path} {run_fn}"
+
+
+@component
+def Refuses() -> int:
+    """Raise."""
+    raise ValueError("no")
+
+
+@pipeline
+def taking():
+    """Take a value."""
+    return TakesValue(value=[1])
