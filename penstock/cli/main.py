@@ -24,8 +24,10 @@ COMMANDS: Mapping[str, str] = {
     "list": "penstock.cli.pipelines:list_pipelines",
     "runs": "penstock.cli.runs:runs",
     "show": "penstock.cli.runs:show",
+    "compare": "penstock.cli.compare:compare",
     "lineage": "penstock.cli.lineage:lineage",
     "store": "penstock.cli.store:store",
+    "gc": "penstock.cli.gc:gc",
     "compile": "penstock.cli.pipelines:compile_command",
 }
 

@@ -237,6 +237,8 @@ def read_node(
             code = value.string_value
         elif not name.startswith("__"):
             parameters[name] = plain_value(value)
+            if _is_boolean(execution, name):
+                parameters[name] = bool(parameters[name])
         elif value.HasField("double_value"):
             measured[name.strip("_")] = value.double_value
     result = execution.custom_properties.get("__execution_result__")
@@ -259,6 +261,15 @@ def read_node(
         _content_bytes(links, artifacts or {}, outputs=True),
         _read_code(code),
     )
+
+
+def _is_boolean(execution: Any, name: str) -> bool:
+    """Return whether TFX wrote down that an integer stands for a boolean."""
+    schema = execution.custom_properties.get(f"__schema__{name}__")
+    if schema is None or '"boolean_type"' not in schema.string_value:
+        return False
+    value = execution.custom_properties.get(name)
+    return value is not None and value.HasField("int_value")
 
 
 def _content_bytes(
