@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock import user_code
 from penstock.artifacts import Examples
-from penstock.components.trainer import layout
+from penstock.components.trainer import finiteness, layout
 from penstock.data.splits import CUSTOM_SPLIT_PATTERN, split_directory, split_files
 from penstock.errors import DataError, UserCodeError
 
@@ -62,7 +62,7 @@ def train(
     if hyperparameters_uri:
         arguments.hyperparameters = json.loads(Path(_only_file(hyperparameters_uri)).read_text())
     user_code.run(function, arguments)
-    check_model(arguments.serving_model_dir, function.__code__.co_filename)
+    check_model(arguments.serving_model_dir, function.__code__.co_filename, model_run_uri)
 
 
 def common_arguments(
@@ -125,7 +125,7 @@ def _only_file(directory: str) -> str:
     return os.path.join(directory, files[0])
 
 
-def check_model(directory: str, module: str) -> None:
+def check_model(directory: str, module: str, model_run_directory: str | None = None) -> None:
     """Raise UserCodeError where training left no model, or one whose weights are not numbers.
 
     Models of other libraries have no `saved_model.pb`; any file will do for them.
@@ -139,28 +139,4 @@ def check_model(directory: str, module: str) -> None:
             "model.export(fn_args.serving_model_dir), or tf.saved_model.save(...) with its "
             "signatures.",
         )
-    weights = os.path.join(directory, "variables", "variables")
-    if not os.path.isfile(f"{weights}.index"):
-        return
-    broken = _variables_with_nan(weights)
-    if broken:
-        raise UserCodeError(
-            f"The trained model has weights that are not numbers (NaN): {', '.join(broken)}",
-            path=module,
-            hint="The loss became NaN on the way. Look for missing values among the features, "
-            "and try a smaller learning rate.",
-        )
-
-
-def _variables_with_nan(weights: str) -> list[str]:
-    import numpy
-    import tensorflow
-
-    checkpoint = tensorflow.train.load_checkpoint(weights)
-    types = checkpoint.get_variable_to_dtype_map()
-    suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
-    return sorted(
-        name.removesuffix(suffix)
-        for name, kind in types.items()
-        if kind.is_floating and numpy.isnan(checkpoint.get_tensor(name).astype("float32")).any()
-    )
+    finiteness.check_weights(directory, module, model_run_directory)

@@ -187,6 +187,7 @@ def prepare(
 
     Raises:
       RunError: inputs cannot be resolved; the execution is recorded as failed.
+      UserCodeError: a module that the node names is missing or no Python; the same.
     """
     node_id = node.node_info.id
     handler = _SYSTEM_NODES.get(node.node_info.type.name)
@@ -195,7 +196,7 @@ def prepare(
     contexts = _contexts(metadata, node)
     try:
         resolution = resolve(metadata, pipeline, node)
-    except _tfx.InputResolutionError as error:
+    except (_tfx.InputResolutionError, PenstockError, OSError) as error:
         execution = _tfx.execution_publish_utils.register_execution(
             metadata_handle=metadata,
             execution_type=node.node_info.type,
@@ -203,6 +204,9 @@ def prepare(
             exec_properties=node_parameters(node),
             last_known_state=FAILED,
         )
+        if not isinstance(error, _tfx.InputResolutionError):
+            _put_end(metadata, execution, contexts, FAILED, str(error))
+            raise
         raise RunError(
             f"node {node_id}: its inputs cannot be resolved (execution {execution.id}): "
             f"{root_cause(error)}"
@@ -451,11 +455,15 @@ def give_up(metadata: Any, prepared: Prepared, state: int, reason: str = "") -> 
     # In this order: what it wrote may have filled the disk that the store is on too.
     _clean(prepared)
     [execution] = metadata.store.get_executions_by_id([prepared.execution_id])
+    _put_end(metadata, execution, prepared.contexts, state, reason)
+
+
+def _put_end(metadata: Any, execution: Any, contexts: list[Any], state: int, reason: str) -> None:
     execution.last_known_state = state
     if reason:
         result = _tfx.execution_result_pb2.ExecutionResult(code=2, result_message=reason[:10_000])
         _tfx.execution_lib.set_execution_result(result, execution)
-    _tfx.execution_lib.put_execution(metadata, execution, prepared.contexts)
+    _tfx.execution_lib.put_execution(metadata, execution, contexts)
 
 
 def _clean(prepared: Prepared) -> None:

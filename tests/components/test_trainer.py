@@ -136,7 +136,7 @@ def test_weights_that_are_not_numbers_are_an_error(train):
         "    model.kernel = tf.Variable([1.0, float('nan')], name='kernel')\n"
         "    tf.saved_model.save(model, fn_args.serving_model_dir)\n"
     )
-    with pytest.raises(UserCodeError, match=r"not numbers \(NaN\): kernel") as caught:
+    with pytest.raises(UserCodeError, match=r"not numbers \(NaN or infinite\): kernel") as caught:
         train(text)
     assert "smaller learning rate" in str(caught.value)
 
