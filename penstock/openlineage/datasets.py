@@ -87,14 +87,25 @@ def _is_a_nodes(artifact: Any) -> bool:
 def input_datasets(
     artifacts: Mapping[str, Iterable[Any]], parameters: Mapping[str, Any]
 ) -> list[DatasetRecord]:
-    """Return what a node reads: artifacts, and the folder that an ExampleGen is given."""
-    found = [dataset_of(a) for key in sorted(artifacts) for a in artifacts[key]]
+    """Return what a node reads: artifacts, and the folder that an ExampleGen is given.
+
+    A folder that is that of an artifact, as where one ExampleGen reads what a node before it has
+    written, is told of as the artifact alone.
+    """
+    given = [a for key in sorted(artifacts) for a in artifacts[key]]
+    found = [dataset_of(a) for a in given]
     folder = parameters.get(_FOLDER)
-    if isinstance(folder, str) and folder:
+    if isinstance(folder, str) and folder and not any(_is_below(folder, a.uri) for a in given):
         namespace, name = dataset_name(folder)
         version = str(parameters.get(_FOLDER_FINGERPRINT) or "")
         found.append(DatasetRecord(namespace, name, version=version, uri=folder))
     return _distinct(found)
+
+
+def _is_below(folder: str, uri: str) -> bool:
+    namespace, name = dataset_name(folder)
+    other_namespace, other = dataset_name(uri)
+    return namespace == other_namespace and f"{name}/".startswith(f"{other.rstrip('/')}/")
 
 
 def output_datasets(artifacts: Mapping[str, Iterable[Any]]) -> list[DatasetRecord]:

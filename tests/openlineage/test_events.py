@@ -229,6 +229,18 @@ def test_a_model_that_was_not_pushed_is_no_version_of_anything_served():
     assert len(output_datasets({"pushed_model": [pushed]})) == 1
 
 
+@pytest.mark.parametrize("folder", ["/root/Tables/tables/2", "/root/Tables/tables/2/taxi/"])
+def test_a_folder_of_an_artifact_is_no_dataset_of_its_own(folder):
+    tables = made_by(Examples, "/root/Tables/tables/2")
+    [dataset] = input_datasets({"tables": [tables]}, {"input_base": folder})
+    assert dataset.name == "/root/Tables/tables"
+
+
+def test_a_folder_beside_an_artifact_is_a_dataset(tmp_path):
+    tables = made_by(Examples, "/root/Tables/tables/2")
+    assert len(input_datasets({"t": [tables]}, {"input_base": "/root/Tables/tables/23"})) == 2
+
+
 def test_a_dataset_that_is_read_twice_is_told_once():
     examples = made_by(Examples, "/root/ExampleGen/examples/7")
     assert len(input_datasets({"a": [examples], "b": [examples]}, {})) == 1

@@ -12,6 +12,7 @@ import example_components as examples
 import pytest
 
 from penstock import LocalRunner, pipeline
+from penstock.components import LatestArtifact
 from penstock.errors import ConfigError
 from penstock.metadata.runs import find_run
 from penstock.openlineage import destination
@@ -95,6 +96,23 @@ def test_what_is_cached_is_a_version_that_was_told_before(runs):
         for events in (first, again)
     ]
     assert versions[0] == versions[1] != set()
+
+
+@pipeline
+def choosing():
+    made = examples.MakeExamples(rows=3).with_id("made")
+    return [made, LatestArtifact(made.outputs["examples"]).with_id("chosen")]
+
+
+def test_what_a_resolver_chooses_it_reads_and_has_not_made(tmp_path):
+    path = tmp_path / "events.jsonl"
+    assert run_in(tmp_path, "", choosing).succeeded
+    assert run_in(tmp_path, f"file:{path}", choosing).succeeded
+    chosen = [e for e in events_in(path) if e["job"]["name"] == "choosing.chosen"]
+    assert [e["eventType"] for e in chosen] == ["START", "COMPLETE"]
+    for event in chosen:
+        assert [d["name"] for d in event["inputs"]] == [f"{tmp_path}/root/made/examples"]
+        assert event["outputs"] == []
 
 
 @pipeline

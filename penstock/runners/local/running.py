@@ -235,7 +235,7 @@ class Run:
             outcome = execution.prepare(
                 self.metadata, self.pipeline, self.nodes[node_id], self.on_step
             )
-            self._tell_started(outcome)
+            self._tell_started(node_id, outcome)
             if isinstance(outcome, execution.Prepared) and outcome.driver is None:
                 outcome = execution.look_up(self.metadata, outcome)
         except (PenstockError, OSError) as error:
@@ -249,10 +249,17 @@ class Run:
             self._submit(node_id, outcome, "driver" if outcome.driver is not None else "executor")
             self.display.changed(view)
 
-    def _tell_started(self, outcome: Any) -> None:
-        if self.events is not None and isinstance(outcome, execution.Prepared):
+    def _tell_started(self, node_id: str, outcome: Any) -> None:
+        if self.events is None:
+            return
+        if isinstance(outcome, execution.Finished):
+            # What an importer or a resolver gives out was there before.
             self.events.node_started(
-                outcome.node_id,
+                node_id, execution_id=outcome.execution_id, inputs=outcome.outputs
+            )
+        elif isinstance(outcome, execution.Prepared):
+            self.events.node_started(
+                node_id,
                 execution_id=outcome.execution_id,
                 inputs=outcome.info.input_dict,
                 parameters=outcome.info.exec_properties,
@@ -419,8 +426,13 @@ class Run:
         )
         self.display.changed(view)
         if self.events is not None:
+            found = execution.is_system_node(self.nodes[node_id])
             self.events.node_ended(
-                node_id, state.value, execution_id=execution_id, outputs=outputs, error=error
+                node_id,
+                state.value,
+                execution_id=execution_id,
+                outputs=None if found else outputs,
+                error=error,
             )
 
     def _cancel(self) -> None:
