@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock.cli.options import json_option, open_store, profile_option
+from penstock.cli.options import json_option, open_store, profile_option, project_config
+from penstock.config import Config
+from penstock.user_code import package_root
 
 if TYPE_CHECKING:
     from penstock.metadata.graph import ExecutionRecord
@@ -124,14 +126,26 @@ def _explain_served(
 
     with open_store(context, profile_name) as metadata:
         found = explain_served(metadata.store, folder)
+    folders = _code_folders(project_config(context))
     if as_json:
-        click.echo(json.dumps(served_as_json(found), indent=2))
+        click.echo(json.dumps(served_as_json(found, folders), indent=2))
     else:
-        _print_served(found)
+        _print_served(found, folders)
 
 
-def _print_served(found: Served) -> None:
+def _code_folders(config: Config) -> list[str]:
+    """Return the folders that the project's pipelines are imported from."""
+    files = [
+        config.folder / target.partition(":")[0]
+        for target in config.pipelines.values()
+        if ".py:" in target
+    ]
+    return [str(config.folder), *(str(package_root(file)) for file in files if file.exists())]
+
+
+def _print_served(found: Served, folders: list[str]) -> None:
     from penstock.cli.summary import short, when
+    from penstock.execution.evidence import is_intact
 
     push = found.pushed.maker
     click.secho(short(found.folder), bold=True, nl=False)
@@ -143,6 +157,11 @@ def _print_served(found: Served) -> None:
         destination = found.pushed.artifact.properties.get("pushed_destination")
         click.secho(f"  it was pushed to {destination}, and found by its contents", fg="yellow")
     _print_contents(found.contents)
+    if is_intact(found.pushed.artifact) is False:
+        click.secho(
+            "  THE COPY THAT THE PUSH KEPT WAS CHANGED SINCE", fg="red", bold=True, nl=False
+        )
+        click.secho(f": {found.pushed.artifact.uri}", fg="red")
     _print_made("model", found.model)
     training = found.model.maker
     if training:
@@ -151,7 +170,7 @@ def _print_served(found: Served) -> None:
         click.echo(f", run {training.run_id}", nl=False)
         is_earlier = push is not None and push.run_id != training.run_id
         click.secho("  (an earlier run; its model was used again)" if is_earlier else "", fg="cyan")
-        _print_how(training)
+        _print_how(training, folders)
     for data in found.data:
         _print_made("data", data)
         _print_data(data)
@@ -160,11 +179,11 @@ def _print_served(found: Served) -> None:
     for schema in found.schemas:
         _print_made("schema", schema)
         if schema.maker:
-            _print_how(schema.maker)
+            _print_how(schema.maker, folders)
     for graph in found.transform_graphs:
         _print_made("transform", graph)
         if graph.maker:
-            _print_how(graph.maker)
+            _print_how(graph.maker, folders)
     for evaluation in found.evaluations:
         _print_made("evaluation", evaluation)
         _print_evaluation(evaluation)
@@ -226,12 +245,25 @@ def _part_of(run: RunRecord, found: Served) -> str:
     return " and ".join(parts) or "read its data"
 
 
-def _print_how(execution: ExecutionRecord) -> None:
-    """Print the parameters and the code of an execution."""
+def _print_how(execution: ExecutionRecord, folders: list[str]) -> None:
+    """Print the parameters and the code of an execution, and whether that is still on the disk."""
     for name, value in sorted(execution.node.parameters.items()):
         click.echo(f"    {name} = {value}")
+    states = _code_states(execution, folders)
     for name, digest in execution.node.code.items():
-        click.echo(f"    code {name}  {digest[:12]}")
+        click.echo(f"    code {name}  {digest[:12]}  ", nl=False)
+        text, color = {
+            "same": ("the same on disk", "green"),
+            "changed": ("CHANGED on disk since", "red"),
+        }.get(states[name], ("not known whether it is the same on disk", None))
+        click.secho(text, fg=color)
+
+
+def _code_states(execution: ExecutionRecord, folders: list[str]) -> dict[str, str]:
+    from penstock.execution.evidence import code_on_disk
+
+    node = execution.node
+    return code_on_disk(execution.type_name, node.parameters, node.code, folders)
 
 
 def _print_evaluation(evaluation: Made) -> None:
@@ -249,15 +281,20 @@ def yes_or_no(blessed: object) -> str:
     return {1: "yes", 0: "no"}.get(blessed, "neither yes nor no")  # type: ignore[call-overload]
 
 
-def served_as_json(found: Served) -> dict[str, Any]:
-    """Return what made a served model as JSON can have it."""
+def served_as_json(found: Served, folders: list[str]) -> dict[str, Any]:
+    """Return what made a served model as JSON can have it; code is looked for in `folders`."""
     from penstock.cli.runs import run_as_json
+    from penstock.execution.evidence import is_intact
     from penstock.metadata.evaluations import metrics_of, thresholds_of
 
     contents = found.contents
     content: dict[str, Any] = {
         "folder": found.folder,
-        "contents": {**vars(contents), "is_same": contents.is_same},
+        "contents": {
+            **vars(contents),
+            "is_same": contents.is_same,
+            "copy_is_intact": is_intact(found.pushed.artifact),
+        },
         "pushing_run": found.pushed.maker.run_id if found.pushed.maker else None,
         "training_run": found.model.maker.run_id if found.model.maker else None,
         "pushed": _made_as_json(found.pushed),
@@ -268,6 +305,11 @@ def served_as_json(found: Served) -> dict[str, Any]:
     for made, shown in zip(found.evaluations, content["evaluations"], strict=True):
         shown["metrics"] = [vars(metric) for metric in metrics_of(made.artifact)]
         shown["thresholds"] = thresholds_of(made.maker)
+    if found.model.maker:
+        content["model"]["made_by"]["code_on_disk"] = _code_states(found.model.maker, folders)
+    for made, shown in zip(found.transform_graphs, content["transform_graphs"], strict=True):
+        if made.maker:
+            shown["made_by"]["code_on_disk"] = _code_states(made.maker, folders)
     content["runs"] = {name: run_as_json(run)["parameters"] for name, run in found.runs.items()}
     return content
 

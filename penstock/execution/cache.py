@@ -103,14 +103,21 @@ def code_digests(class_path: str | None, parameters: Mapping[str, Any]) -> dict[
         if os.path.exists(named):
             sources.append(source_digests(named))
         elif name == "module_path":
-            sources.append(_module_digests(named, None))
+            sources.append(module_digests(named, None))
         elif module:
-            sources.append(_module_digests(module, function))
+            sources.append(module_digests(module, function))
+    return merged_digests(sources)
+
+
+def merged_digests(sources: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Return digests by file from several sources.
+
+    Files of one name in two folders, or one file asked for twice, count together.
+    """
     merged: dict[str, list[str]] = {}
     for source in sources:
         for file, digest in source.items():
             merged.setdefault(file, []).append(digest)
-    # Files of one name in two folders, or one file asked for twice, count together.
     return {
         file: (found[0] if len(found) == 1 else _digest(*found))[:_SHORT]
         for file, found in merged.items()
@@ -177,11 +184,11 @@ def _executor_digests(class_path: str) -> dict[str, str]:
     function = getattr(executor_class, "function", None)
     if function is not None and _source_file(module) is None:
         return function_digests(function)
-    return _module_digests(module, function.__name__ if function is not None else class_name)
+    return module_digests(module, function.__name__ if function is not None else class_name)
 
 
-def _module_digests(module: str, entry: str | None) -> dict[str, str]:
-    """Digest a module's code and the local code that it uses."""
+def module_digests(module: str, entry: str | None) -> dict[str, str]:
+    """Return digests of a module's code and of the local code that it uses, by file."""
     path = _source_file(module)
     if path is None or not path.endswith(".py"):
         return {module: _digest(module)}

@@ -31,6 +31,7 @@ class ExecutionRecord:
     node: NodeRecord
     run_id: str = ""
     pipeline_name: str = ""
+    type_name: str = ""
 
     @property
     def execution_id(self) -> int:
@@ -181,7 +182,7 @@ def make_graph(
     for execution_id, proto in protos.items():
         place = places.get(execution_id, Place())
         executions[execution_id] = ExecutionRecord(
-            read_node(place.node_id, proto), place.run_id, place.pipeline_name
+            read_node(place.node_id, proto), place.run_id, place.pipeline_name, proto.type
         )
     inputs: dict[int, list[Link]] = {}
     outputs: dict[int, list[Link]] = {}
