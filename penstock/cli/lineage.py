@@ -174,6 +174,8 @@ def _print_served(found: Served, folders: list[str]) -> None:
     for data in found.data:
         _print_made("data", data)
         _print_data(data)
+        if data.maker:
+            _print_code(data.maker, folders)
     for source in found.sources:
         _print_made("  from", source)
     for schema in found.schemas:
@@ -249,6 +251,10 @@ def _print_how(execution: ExecutionRecord, folders: list[str]) -> None:
     """Print the parameters and the code of an execution, and whether that is still on the disk."""
     for name, value in sorted(execution.node.parameters.items()):
         click.echo(f"    {name} = {value}")
+    _print_code(execution, folders)
+
+
+def _print_code(execution: ExecutionRecord, folders: list[str]) -> None:
     states = _code_states(execution, folders)
     for name, digest in execution.node.code.items():
         click.echo(f"    code {name}  {digest[:12]}  ", nl=False)
