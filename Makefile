@@ -3,7 +3,7 @@ UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 PENSTOCK := .venv/bin/penstock
 SETUP := .venv/.setup-done
 
-.PHONY: setup demo test lint format clean
+.PHONY: setup demo test lint bench format clean
 
 setup: $(SETUP)
 
@@ -24,6 +24,9 @@ lint: $(SETUP)  ## check style and types
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy penstock components pipelines
+
+bench: $(SETUP)  ## measure beside TFX, for an hour or so; writes docs/benchmarks.md
+	.venv/bin/python -W ignore build/benchmarks/bench.py $(BENCH)
 
 format: $(SETUP)  ## rewrite the sources in the project's style
 	.venv/bin/ruff check --fix .
