@@ -60,13 +60,15 @@ class Graph:
     `upstream` has for every node those that it waits for; `required` has, of those, the sets of
     which at least one must have made something, because a required input comes from them alone.
     `triggers` has the nodes that do not start as usual; `lifetimes` has, for a node that ends the
-    lifetime of a resource, the node that starts it.
+    lifetime of a resource, the node that starts it. The failure of an `optional` node counts as
+    success to those after it.
     """
 
     upstream: Mapping[str, frozenset[str]]
     required: Mapping[str, tuple[frozenset[str], ...]] = field(default_factory=dict)
     triggers: Mapping[str, Trigger] = field(default_factory=dict)
     lifetimes: Mapping[str, str] = field(default_factory=dict)
+    optional: frozenset[str] = frozenset()
 
     def trigger(self, name: str) -> Trigger:
         """Return when a node starts."""
@@ -83,7 +85,7 @@ def read_graph(pipeline: Any) -> Graph:
     Raises:
       PipelineError: a node is to start in a way that is not known.
     """
-    upstream, required, triggers, lifetimes = {}, {}, {}, {}
+    upstream, required, triggers, lifetimes, optional = {}, {}, {}, {}, set()
     taking_part = [
         node
         for node in ir.nodes(pipeline)
@@ -108,7 +110,9 @@ def read_graph(pipeline: Any) -> Graph:
             triggers[name] = _trigger(name, options.strategy)
         if options.resource_lifetime.lifetime_start:
             lifetimes[name] = options.resource_lifetime.lifetime_start
-    return Graph(upstream, required, triggers, lifetimes)
+        if options.node_success_optional:
+            optional.add(name)
+    return Graph(upstream, required, triggers, lifetimes, frozenset(optional))
 
 
 def _trigger(name: str, number: int) -> Trigger:
@@ -139,7 +143,8 @@ def hopeless(graph: Graph, name: str, states: Mapping[str, State]) -> str | None
     for upstream in sorted(graph.upstream[name]):
         if states[upstream] is State.CANCELED:
             return f"{upstream} was canceled"
-        if states[upstream] is State.FAILED and not trigger.takes_failures:
+        failed = states[upstream] is State.FAILED and upstream not in graph.optional
+        if failed and not trigger.takes_failures:
             return f"{upstream} failed"
     for producers in graph.required.get(name, ()):
         if all(states[p].final and not states[p].successful for p in producers):
@@ -173,13 +178,13 @@ def settle(graph: Graph, states: Mapping[str, State]) -> dict[str, str]:
 
 def _can_wait(graph: Graph, name: str, states: Mapping[str, State]) -> bool:
     """Whether all nodes after a lazy one wait for others that are not lazy, too."""
-    users = graph.downstream(name)
-    return bool(users) and not any(
-        all(
-            states[other].final or graph.trigger(other).lazy
+    users = [user for user in graph.downstream(name) if not states[user].final]
+    return bool(users) and all(
+        any(
+            not states[other].final and not graph.trigger(other).lazy
             for other in graph.upstream[user]
-            if other != name
         )
+        or (graph.trigger(user).lazy and _can_wait(graph, user, states))
         for user in users
     )
 
