@@ -9,11 +9,12 @@ from collections.abc import Callable
 class Step(enum.Enum):
     """What has just happened to a node, in this order.
 
-    The work's steps are taken in the worker's process, the others in the one that runs the
-    pipeline.
+    The steps of `WORKERS_STEPS` are taken in a worker's process, the others in the one that runs
+    the pipeline. MOVED comes once for each output.
     """
 
     REGISTERED = "its execution is in the store as running"
+    RESOLVING = "its driver, if it has one, begins"
     RESOLVED = "its driver, if it has one, has decided"
     STAGED = "folders for its outputs are made"
     WORKING = "its work begins"
@@ -24,6 +25,8 @@ class Step(enum.Enum):
     RECORDED = "its outputs are in the store"
     CLEANED = "its staging folder is gone"
 
+
+WORKERS_STEPS = frozenset({Step.RESOLVING, Step.WORKING, Step.WORKED, Step.MEASURED})
 
 OnStep = Callable[[Step, str], None]
 

@@ -105,18 +105,25 @@ class Nursery:
         context = multiprocessing.get_context("spawn" if _main_is_importable() else "fork")
         self.connection, far_end = context.Pipe()
         self._process = context.Process(  # type: ignore[attr-defined]  # both contexts have it
-            target=_nursery_main, args=(far_end, tuple(preload), log_path), daemon=False
+            target=_nursery_main,
+            args=(far_end, tuple(preload), log_path, os.getpid()),
+            daemon=False,
         )
         self._process.start()
         far_end.close()
 
     def submit(self, token: str, job: Job) -> None:
-        """Start a worker for a job; its reports arrive under the token."""
-        self.connection.send(("start", token, job))
+        """Start a worker for a job; its reports arrive under the token.
+
+        A nursery that has died says so when its reports are asked for.
+        """
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.connection.send(("start", token, job))
 
     def stop(self, token: str, number: int = signal.SIGTERM) -> None:
         """Send a signal to a worker and all that it has started."""
-        self.connection.send(("stop", token, number))
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.connection.send(("stop", token, number))
 
     def receive(self) -> list[tuple[str, Report]]:
         """Return the reports that have arrived.
@@ -144,10 +151,12 @@ def _main_is_importable() -> bool:
     )
 
 
-def _nursery_main(connection: Connection, preload: Sequence[str], log_path: str) -> None:
+def _nursery_main(
+    connection: Connection, preload: Sequence[str], log_path: str, parent: int
+) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Its workers die with it, and it with the run: also when that is killed.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _die_with(parent)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     _redirect_output(log_path)
     unpickling.guard()
@@ -167,6 +176,7 @@ def _nursery_main(connection: Connection, preload: Sequence[str], log_path: str)
             if order == "start":
                 queue.append((token, content))
             else:
+                queue[:] = [waiting for waiting in queue if waiting[0] != token]
                 for worker in workers.values():
                     if worker.token == token:
                         _kill(worker.process_id, content)
@@ -215,6 +225,7 @@ def _restore_tfx_files() -> None:
 def _fork(token: str, job: Job, inherited: Sequence[Connection]) -> tuple[Connection, _Worker]:
     redaction = _redaction(job)
     relayed = relay.start(job.log_path, redaction) if redaction else None
+    nursery = os.getpid()
     reports, far_end = multiprocessing.Pipe(duplex=False)
     process_id = os.fork()
     if process_id:
@@ -225,7 +236,7 @@ def _fork(token: str, job: Job, inherited: Sequence[Connection]) -> tuple[Connec
     # The worker's own process group, so that a signal reaches what it starts, and the terminal's
     # Ctrl-C does not; it dies with its nursery.
     os.setpgid(0, 0)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _die_with(nursery)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     status = 1
     try:
@@ -247,6 +258,13 @@ def _fork(token: str, job: Job, inherited: Sequence[Connection]) -> tuple[Connec
     finally:
         _flush()
         os._exit(status)
+
+
+def _die_with(parent: int) -> None:
+    """Have this process killed when its parent ends; also if it has ended already."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _redaction(job: Job) -> Redaction:
@@ -289,7 +307,7 @@ def _work(job: Job, send: Callable[[Report], None], redaction: Redaction) -> Rep
     from penstock.execution import work
 
     began, before = time.monotonic(), _resources()
-    job.on_step(Step.WORKING, job.node_id)
+    job.on_step(Step.RESOLVING if job.kind == "driver" else Step.WORKING, job.node_id)
     try:
         if job.kind == "driver":
             result = work.run_driver(job.invocation, job.spec, job.metadata_connection, redaction)
