@@ -11,6 +11,7 @@ from typing import Any
 from penstock import _tfx
 from penstock.errors import RunError, suggestion
 from penstock.metadata.reading import (
+    PIPELINE_CONTEXT,
     RUN_CONTEXT,
     ArtifactRecord,
     Link,
@@ -184,13 +185,15 @@ def _read_runs(store: Any, contexts: Sequence[Any]) -> list[RunRecord]:
     for link in links:
         by_execution.setdefault(link.execution_id, []).append(link)
     return [
-        _read_run(context, executions[context.id], places, by_execution, artifacts)
+        _read_run(store, context, executions[context.id], places, by_execution, artifacts)
         for context in contexts
-        if executions[context.id]
+        # A run of ours that was killed before its first node began can be resumed.
+        if executions[context.id] or STATE_PROPERTY in context.custom_properties
     ]
 
 
 def _read_run(
+    store: Any,
     context: Any,
     executions: Iterable[Any],
     places: Mapping[int, Place],
@@ -203,16 +206,23 @@ def _read_run(
         for e in ordered
     )
     named = [places[e.id].pipeline_name for e in ordered if e.id in places]
+    if not nodes:
+        parents = store.get_parent_contexts_by_context(context.id)
+        named = [parent.name for parent in parents if parent.type == PIPELINE_CONTEXT]
     return RunRecord(
         context.name,
         next((name for name in named if name), ""),
         _run_state(context, nodes),
-        min(node.began for node in nodes),
-        max(node.ended for node in nodes),
+        min((node.began for node in nodes), default=_time(context.create_time_since_epoch)),
+        max((node.ended for node in nodes), default=_time(context.last_update_time_since_epoch)),
         read_parameters(context),
         nodes,
         _read_events(context),
     )
+
+
+def _time(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000)
 
 
 def _run_state(context: Any, nodes: Iterable[NodeRecord]) -> str:
@@ -252,8 +262,8 @@ def read_node(
         node_id,
         _STATES.get(execution.last_known_state, "unknown"),
         execution.id,
-        datetime.fromtimestamp(execution.create_time_since_epoch / 1000),
-        datetime.fromtimestamp(execution.last_update_time_since_epoch / 1000),
+        _time(execution.create_time_since_epoch),
+        _time(execution.last_update_time_since_epoch),
         parameters,
         measured,
         error,
