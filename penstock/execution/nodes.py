@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from penstock import _tfx, ir
-from penstock.containment import is_inside
 from penstock.errors import PenstockError, RunError
 from penstock.execution import staging
 from penstock.execution.cache import (
@@ -246,6 +245,8 @@ def prepare(
 def _make_working_folders(prepared: Prepared, execution: Any) -> None:
     outputs, info = _outputs_resolver(prepared.node, prepared.pipeline), prepared.info
     info.execution_output_uri = outputs.get_executor_output_uri(execution.id)
+    # Found by the execution's id when it is to be removed; the store is not told.
+    execution.custom_properties["__stateful_working_dir_index__"].string_value = str(execution.id)
     info.stateful_working_dir = outputs.get_stateful_working_directory(execution)
     info.tmp_dir = outputs.make_tmp_dir(execution.id)
 
@@ -276,16 +277,7 @@ def reuse(metadata: Any, pipeline: Any, node: Any, base_run: str | None = None) 
     Raises:
       RunError: there is none whose outputs are all still there.
     """
-    node_id = node.node_info.id
-    found = reusable(metadata.store, pipeline, node, base_run)
-    if found is None:
-        where = f"run {base_run}" if base_run else f"any run of {pipeline.pipeline_info.id}"
-        raise RunError(
-            f"node {node_id} is left out, but nodes that are to run need its outputs, and it has "
-            f"none from {where}",
-            hint="Let it run too: widen --from, --to or --only.",
-        )
-    execution_id, outputs = found
+    execution_id, outputs = require_reusable(metadata.store, pipeline, node, base_run)
     contexts = _contexts(metadata, node)
     execution = _tfx.execution_publish_utils.register_execution(
         metadata_handle=metadata,
@@ -300,6 +292,26 @@ def reuse(metadata: Any, pipeline: Any, node: Any, base_run: str | None = None) 
         output_artifacts_maps=[outputs],
     )
     return Finished(execution.id, outputs, cached=True)
+
+
+def require_reusable(
+    store: Any, pipeline: Any, node: Any, base_run: str | None = None
+) -> tuple[int, dict[str, list[Any]]]:
+    """Return what `reusable` finds.
+
+    Raises:
+      RunError: it finds none.
+    """
+    node_id = node.node_info.id
+    found = reusable(store, pipeline, node, base_run)
+    if found is None:
+        where = f"run {base_run}" if base_run else f"any run of {pipeline.pipeline_info.id}"
+        raise RunError(
+            f"node {node_id} is left out, but nodes that are to run need its outputs, and it has "
+            f"none from {where}",
+            hint="Let it run too: widen --from, --to or --only.",
+        )
+    return found
 
 
 def reusable(
@@ -392,11 +404,10 @@ def publish(
     `measured` are resources that the work took; they become custom properties of the execution.
 
     Raises:
-      RunError: the executor reported a failure; the execution is recorded as failed.
+      RunError: the executor reported a failure.
     """
     output = _tfx.execution_result_pb2.ExecutorOutput.FromString(serialized)
     if output.execution_result.code != 0:
-        give_up(metadata, prepared, FAILED)
         raise RunError(
             f"node {prepared.node_id} failed with code {output.execution_result.code}: "
             f"{output.execution_result.result_message}"
@@ -453,7 +464,7 @@ def code_is_the_same(prepared: Prepared) -> bool:
 def give_up(metadata: Any, prepared: Prepared, state: int, reason: str = "") -> None:
     """Remove what an execution wrote, and record that it failed or was canceled."""
     # In this order: what it wrote may have filled the disk that the store is on too.
-    _clean(prepared)
+    staging.take_back(prepared.folder, prepared.execution_id)
     [execution] = metadata.store.get_executions_by_id([prepared.execution_id])
     _put_end(metadata, execution, prepared.contexts, state, reason)
 
@@ -468,9 +479,6 @@ def _put_end(metadata: Any, execution: Any, contexts: list[Any], state: int, rea
 
 def _clean(prepared: Prepared) -> None:
     staging.discard(prepared.folder, prepared.execution_id)
-    working = prepared.info.stateful_working_dir
-    if working and is_inside(prepared.folder, working):
-        _tfx.outputs_utils.remove_stateful_working_dir(working)
 
 
 def _final_uri(prepared: Prepared, uri: str) -> str:

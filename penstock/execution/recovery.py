@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from penstock import _tfx
@@ -31,25 +32,33 @@ def _mark(store: Any, attempt: attempts.Attempt) -> None:
     context = store.get_context_by_type_and_name(RUN_CONTEXT, attempt.run_id)
     if context is None:
         return
-    running = [
-        execution
-        for execution in store.get_executions_by_context(context.id)
-        if execution.last_known_state == _tfx.metadata_store_pb2.Execution.RUNNING
-    ]
+    executions = store.get_executions_by_context(context.id)
     # Asked after the executions: what a later attempt has registered is not among them then, or
     # the later attempt is seen here.
     if attempts.attempts(store, attempt.run_id)[-1].number != attempt.number:
         return
     holder = attempt.holder
     reason = f"process {holder.process_id} on {holder.name}, which ran it, ended without saying so"
-    root = run_root(context)
-    for execution in running:
+    _end(store, attempt.run_id, executions, run_root(context), reason)
+    if run_state(context) == attempts.RUNNING:
+        record_state(store, attempt.run_id, attempts.ABANDONED)
+
+
+def end_executions(store: Any, run_id: str, reason: str) -> None:
+    """Record the executions of a run that are not over as failed: nobody works on them."""
+    context = store.get_context_by_type_and_name(RUN_CONTEXT, run_id)
+    _end(store, run_id, store.get_executions_by_context(context.id), run_root(context), reason)
+
+
+def _end(store: Any, run_id: str, executions: Iterable[Any], root: str, reason: str) -> None:
+    for execution in executions:
+        is_running = execution.last_known_state == _tfx.metadata_store_pb2.Execution.RUNNING
         if root:
             node_id = node_of(store, execution.id)
-            staging.withdraw(root, attempt.run_id, node_id, execution.id)
+            staging.withdraw(root, run_id, node_id, execution.id, published=is_running)
+        if not is_running:
+            continue
         execution.last_known_state = FAILED
         result = _tfx.execution_result_pb2.ExecutionResult(code=1, result_message=reason)
         _tfx.execution_lib.set_execution_result(result, execution)
         store.put_executions([execution])
-    if run_state(context) == attempts.RUNNING:
-        record_state(store, attempt.run_id, attempts.ABANDONED)

@@ -73,13 +73,16 @@ def publish(folder: StagedOutput) -> None:
 
 def discard(node_folder: str, execution_id: int) -> None:
     """Remove all that an execution has written but not published."""
-    base = os.path.join(node_folder, ".system", "executor_execution", str(execution_id))
-    if containment.is_inside(os.path.dirname(node_folder), base):
-        shutil.rmtree(base, ignore_errors=True)
+    for kind in ("executor_execution", "stateful_working_dir"):
+        folder = os.path.join(node_folder, ".system", kind, str(execution_id))
+        if containment.is_inside(os.path.dirname(node_folder), folder):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def withdraw(root: str, run_id: str, node_id: str, execution_id: int) -> None:
-    """Remove all that an execution has written, also what stands in its place already.
+def withdraw(
+    root: str, run_id: str, node_id: str, execution_id: int, *, published: bool = True
+) -> None:
+    """Remove what an execution has staged and, if `published`, what stands in its place already.
 
     The store's word is not enough to remove anything: the root must have the run's own folder.
     """
@@ -89,6 +92,14 @@ def withdraw(root: str, run_id: str, node_id: str, execution_id: int) -> None:
     own = os.path.isdir(os.path.join(root, ".runs", run_id))
     if not own or not containment.is_inside(root, node_folder):
         return
+    if published:
+        take_back(node_folder, execution_id)
+    else:
+        discard(node_folder, execution_id)
+
+
+def take_back(node_folder: str, execution_id: int) -> None:
+    """Remove all that an execution has written, also what stands in its place already."""
     for key in os.listdir(node_folder) if os.path.isdir(node_folder) else ():
         published = os.path.join(node_folder, key, str(execution_id))
         link = os.path.islink(published) or not containment.is_inside(node_folder, published)

@@ -14,7 +14,7 @@ import os
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from penstock import _tfx
@@ -42,10 +42,13 @@ class Holder:
     born: int
 
     def is_alive(self) -> bool | None:
-        """Whether the process lives; None if only its own machine can know."""
+        """Whether the process lives; None if only its own machine, or its user, can know."""
         if self.machine != _this_machine():
             return None
-        return _birth(self.process_id) == self.born
+        born = _birth(self.process_id)
+        if born is None and _is_hidden(self.process_id):
+            return None
+        return born == self.born
 
 
 @dataclass(frozen=True)
@@ -73,13 +76,13 @@ def this_process() -> Holder:
 
 
 def begin(store: Any, run_id: str) -> Attempt:
-    """Take the next attempt at a run.
+    """Take the next attempt at a run; one that was abandoned must have been marked before.
 
     Raises:
       RunError: another process is at it.
     """
     earlier = attempts(store, run_id)
-    if earlier and earlier[-1].state == RUNNING and not earlier[-1].is_abandoned():
+    if earlier and earlier[-1].state == RUNNING:
         raise _held(earlier[-1])
     attempt = Attempt(
         run_id,
@@ -110,7 +113,11 @@ def end(store: Any, attempt: Attempt, state: str) -> None:
 def is_ours(store: Any, attempt: Attempt) -> bool:
     """Whether nobody has taken an attempt for abandoned."""
     context = store.get_context_by_type_and_name(ATTEMPT_CONTEXT, _name(attempt))
-    return context is not None and context.custom_properties["state"].string_value == RUNNING
+    if context is None or context.custom_properties["state"].string_value != RUNNING:
+        return False
+    # Somebody's mark can be overwritten by a renewal at the same moment, their next attempt not.
+    following = _name(replace(attempt, number=attempt.number + 1))
+    return store.get_context_by_type_and_name(ATTEMPT_CONTEXT, following) is None
 
 
 def attempts(store: Any, run_id: str) -> list[Attempt]:
@@ -188,6 +195,17 @@ def _this_machine() -> str:
     except OSError:
         # Without these only the term of the lease counts.
         return f"{socket.gethostname()} {time.time_ns()}"
+
+
+def _is_hidden(process_id: int) -> bool:
+    """Whether there is such a process and /proc does not show it, as those of other users."""
+    try:
+        os.kill(process_id, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
 
 
 def _birth(process_id: int) -> int | None:

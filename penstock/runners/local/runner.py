@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from collections.abc import Collection, Mapping
@@ -11,14 +12,14 @@ from typing import Any
 
 from penstock import ir, selection
 from penstock.errors import RunError
-from penstock.execution import preconditions
+from penstock.execution import nodes, preconditions
 from penstock.execution.plan import NodePlan, plan
-from penstock.execution.recovery import mark_abandoned
-from penstock.execution.schedule import State
+from penstock.execution.recovery import end_executions, mark_abandoned
+from penstock.execution.schedule import Graph, State, read_graph
 from penstock.execution.steps import OnStep, ignore
 from penstock.metadata import attempts
 from penstock.metadata.requests import RunRequest, read_request, record_request, record_state
-from penstock.metadata.runs import find_run, record_events
+from penstock.metadata.runs import EventDelivery, find_run, record_events
 from penstock.metadata.store import connect, connection_config
 from penstock.openlineage import Destination, RunEvents, parse_destination
 from penstock.runners.local.display import Display, default_display
@@ -86,14 +87,16 @@ class LocalRunner:
         run_id = new_run_id()
         bound = _bind(compiled, run_id, values, options)
         preconditions.check(bound)
+        graph = read_graph(bound)
         with connect(connection) as metadata, counted_interrupts() as interrupts:
             mark_abandoned(metadata)
             if base_run is not None:
-                base_run = find_run(metadata.store, base_run).run_id
+                base_run = options["base_run"] = find_run(metadata.store, base_run).run_id
+            _check_lenders(metadata.store, bound, base_run)
             attempt = attempts.begin(metadata.store, run_id)
             record_request(metadata, bound, RunRequest(values, definition, options))
             running = self._running(
-                bound, metadata, connection, attempt, interrupts, events, base_run=base_run
+                bound, graph, metadata, connection, attempt, interrupts, events, base_run=base_run
             )
             return _conclude(running, values, raise_on_failure)
 
@@ -128,10 +131,14 @@ class LocalRunner:
             values = ir.effective_parameters(compiled, request.parameters)
             bound = _bind(compiled, record.run_id, values, request.options)
             preconditions.check(bound)
+            graph = read_graph(bound)
             attempt = attempts.begin(metadata.store, record.run_id)
+            # Those of a process that was taken for abandoned and began one after that.
+            end_executions(metadata.store, record.run_id, "its process had lost the run")
             record_state(metadata.store, record.run_id, State.RUNNING.value)
             running = self._running(
                 bound,
+                graph,
                 metadata,
                 connection,
                 attempt,
@@ -170,6 +177,7 @@ class LocalRunner:
     def _running(
         self,
         bound: Any,
+        graph: Graph,
         metadata: Any,
         connection: Any,
         attempt: attempts.Attempt,
@@ -180,6 +188,7 @@ class LocalRunner:
     ) -> Run:
         return Run(
             bound,
+            graph,
             metadata,
             connection,
             attempt.run_id,
@@ -236,28 +245,46 @@ def _if_it_exists(connection: Any) -> Any:
     return empty
 
 
+def _check_lenders(store: Any, bound: Any, base_run: str | None) -> None:
+    """Make sure, before anything runs, that nodes that are left out have what others need."""
+    for node in ir.nodes(bound):
+        if selection.lends(node):
+            nodes.require_reusable(store, bound, node, base_run)
+
+
 def _conclude(
     running: Run, parameters: Mapping[str, Any], raise_on_failure: bool, *, resumed: bool = False
 ) -> RunResult:
     """Run to the end and record how it came to it, whatever happens."""
-    state, error = State.FAILED, "the run ended in an error"
     try:
         result = running.run(parameters, resumed=resumed)
-        state = result.state
-        error = "" if result.succeeded else RunFailed(result).message
-    finally:
-        store = running.metadata.store
-        if attempts.is_ours(store, running.attempt):
-            record_state(store, running.run_id, state.value)
-            attempts.end(store, running.attempt, state.value)
-        delivery = None
-        if running.events is not None:
-            delivery = running.events.run_ended(state.value, error)
-            record_events(store, running.run_id, delivery)
-    result = replace(result, events=delivery)
+    except BaseException:
+        # What ended the run is told, not what comes of it in a store that may be its reason.
+        with contextlib.suppress(Exception):
+            _record_end(running, State.FAILED, "the run ended in an error", in_error=True)
+        raise
+    error = "" if result.succeeded else RunFailed(result).message
+    result = replace(result, events=_record_end(running, result.state, error))
     if raise_on_failure and not result.succeeded:
         raise RunFailed(result)
     return result
+
+
+def _record_end(
+    running: Run, state: State, error: str, *, in_error: bool = False
+) -> EventDelivery | None:
+    """Record how a run ended, unless somebody else has it in hand by now."""
+    store = running.metadata.store
+    if attempts.is_ours(store, running.attempt):
+        if in_error:
+            end_executions(store, running.run_id, error)
+        record_state(store, running.run_id, state.value)
+        attempts.end(store, running.attempt, state.value)
+    if running.events is None:
+        return None
+    delivery = running.events.run_ended(state.value, error)
+    record_events(store, running.run_id, delivery)
+    return delivery
 
 
 def new_run_id() -> str:

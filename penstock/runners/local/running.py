@@ -14,7 +14,7 @@ from penstock import ir, selection
 from penstock.errors import PenstockError, RunError, StoreError
 from penstock.execution import nodes as execution
 from penstock.execution import work
-from penstock.execution.schedule import State, read_graph, ready, settle
+from penstock.execution.schedule import Graph, State, ready, settle
 from penstock.execution.steps import OnStep, Step, ignore
 from penstock.metadata import attempts
 from penstock.openlineage import RunEvents
@@ -57,6 +57,7 @@ class Run:
     """A run under way."""
 
     pipeline: Any
+    graph: Graph
     metadata: Any
     connection: Any
     run_id: str
@@ -79,7 +80,6 @@ class Run:
         """Run to the end; `resumed` takes over what the run has done already."""
         began = time.monotonic()
         name = self.pipeline.pipeline_info.id
-        self.graph = read_graph(self.pipeline)
         self.nodes = {node.node_info.id: node for node in ir.nodes(self.pipeline)}
         self.views = {node_id: NodeView(node_id) for node_id in self.nodes}
         self.root = self.pipeline.runtime_spec.pipeline_root.field_value.string_value
@@ -88,7 +88,7 @@ class Run:
             os.makedirs(self.log_folder, exist_ok=True)
         except OSError as error:
             raise failures.storage_error(error, self.root) or error from error
-        self.renewed = time.monotonic()
+        self.renewed = time.time()
         title = f"{name}  run {self.run_id}{'  resumed' if resumed else ''}"
         self.display.start(title, self.views)
         try:
@@ -101,12 +101,17 @@ class Run:
             self.preload = self._preload()
             self._loop()
         finally:
+            # Workers end first: only an error leaves some here, and they would go on writing.
             for nursery in self.nurseries.values():
                 nursery.close()
-            self.display.stop()
-            # Only an error of ours, or of the store, leaves work behind here.
             for node_id, held in self.working.items():
-                self._give_up(node_id, held.prepared, State.CANCELED, "the run ended in an error")
+                self._settle(
+                    node_id,
+                    State.CANCELED,
+                    execution_id=held.prepared.execution_id,
+                    error="the run ended in an error",
+                )
+            self.display.stop()
         return RunResult(
             self.run_id,
             name,
@@ -146,12 +151,8 @@ class Run:
             if not selection.lends(node):
                 self._settle(node_id, State.SKIPPED, error="it was not asked for")
                 continue
-            try:
-                finished = execution.reuse(self.metadata, self.pipeline, node, self.base_run)
-            except RunError as error:
-                self._settle(node_id, State.FAILED, error=str(error))
-            else:
-                self._finish(node_id, finished, note="reused")
+            finished = execution.reuse(self.metadata, self.pipeline, node, self.base_run)
+            self._finish(node_id, finished, note="reused")
 
     def _result(self, node_id: str) -> NodeResult:
         known = self.results.get(node_id)
@@ -193,9 +194,10 @@ class Run:
 
     def _renew(self) -> None:
         """Say that the run is alive; end it if somebody has taken it for dead meanwhile."""
-        if self.canceling or time.monotonic() - self.renewed < attempts.RENEWAL_SECONDS:
+        # Others look at the time of day, which also goes on while a machine sleeps.
+        if self.canceling or abs(time.time() - self.renewed) < attempts.RENEWAL_SECONDS:
             return
-        self.renewed = time.monotonic()
+        self.renewed = time.time()
         if not attempts.renew(self.metadata.store, self.attempt):
             self._cancel()
             raise RunError(
@@ -306,7 +308,7 @@ class Run:
     def _nursery_died(self, nursery: Nursery) -> None:
         for preload, known in list(self.nurseries.items()):
             if known is nursery:
-                del self.nurseries[preload]
+                self.nurseries.pop(preload).close()
         for node_id, held in list(self.working.items()):
             if held.nursery is nursery:
                 self._handle(node_id, Failed("the process that starts its workers was killed"))
@@ -366,12 +368,16 @@ class Run:
 
     def _publish(self, node_id: str, held: _Work, report: Succeeded) -> None:
         self.on_step(Step.REPORTED, node_id)
+        self._renew()
         try:
             finished = execution.publish(
                 self.metadata, held.prepared, report.result, report.measured
             )
         except StoreError:
             raise
+        except RunError as error:
+            self._retry_or_give_up(node_id, held, str(error))
+            return
         except (PenstockError, OSError) as error:
             self._fail(node_id, held.prepared, error)
             return
@@ -441,9 +447,8 @@ class Run:
         asked = self.interrupts.count
         deadline = time.monotonic() + _GRACE_SECONDS
         for node_id, held in list(self.working.items()):
-            if held.started:
-                held.nursery.stop(held.token, signal.SIGTERM)
-            else:
+            held.nursery.stop(held.token, signal.SIGTERM)
+            if not held.started:
                 del self.working[node_id]
                 self._give_up(node_id, held.prepared, State.CANCELED, "the run was canceled")
         while self.working and time.monotonic() < deadline and self.interrupts.count == asked:
