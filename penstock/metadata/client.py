@@ -42,6 +42,12 @@ _VERSIONS = re.compile(
     r"database version (\d+) is (older|greater) than library version (\d+)", re.IGNORECASE
 )
 
+_INCOMPLETE = re.compile(
+    "a subset of tables.*(doesn't exist|does not exist|no such table)"
+    "|no schema_version can be found",
+    re.DOTALL,
+)
+
 
 class Store(_tfx.ml_metadata.MetadataStore):
     """ML Metadata's client for a database that other processes use at the same time."""
@@ -223,10 +229,12 @@ def _cannot_open(database: Database, text: str) -> StoreError:
         return StoreError(
             message, hint="Install the ml-metadata that it was written with, or a newer one."
         )
-    if "a subset of tables" in text or "no schema_version can be found" in text:
+    if _INCOMPLETE.search(text):
         return StoreError(
-            f"the metadata store {database.where} is not complete: making it was cut off",
-            hint="It never held a run: remove its tables, and the next run will make it.",
+            f"the metadata store {database.where} is not complete: tables are missing, because "
+            "making it was cut off or somebody removed them",
+            hint="If it holds no runs, remove its other tables, and the next run makes it anew; "
+            "else put back a copy of it.",
         )
     if "Concurrent writes aborted" in text:
         return locked_for_long(database.where, database.wait_seconds)

@@ -92,7 +92,6 @@ class SqliteFile:
                 tables = {name for (name,) in rows}
                 if "MLMDEnv" in tables:
                     database.execute("SELECT schema_version FROM MLMDEnv").fetchall()
-                _check_size(self.path)
         except sqlite3.Error as error:
             raise self._broken(error) from error
         if tables and not (tables >= {"MLMDEnv"} or tables >= _FIRST_TABLES):
@@ -167,23 +166,6 @@ class SqliteFile:
 
     def _unusable(self, why: str, hint: str | None = None) -> StoreError:
         return StoreError(f"the metadata store {self.path} cannot be used: {why}", hint=hint)
-
-
-def _check_size(path: str) -> None:
-    """Raise where pages are missing, which SQLite itself says only when it comes to them.
-
-    The header is described in https://www.sqlite.org/fileformat.html, section 1.3.
-    """
-    with open(path, "rb") as file:
-        header = file.read(100)
-    page_size = int.from_bytes(header[16:18], "big")
-    pages = int.from_bytes(header[28:32], "big")
-    expected = pages * (65536 if page_size == 1 else page_size)
-    is_page_count_valid = header[24:28] == header[92:96]
-    if is_page_count_valid and os.path.getsize(path) < expected:
-        raise sqlite3.DatabaseError(
-            f"malformed: it has {os.path.getsize(path)} bytes of {expected}"
-        )
 
 
 def _remove(path: str) -> None:
