@@ -2,8 +2,9 @@
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 PENSTOCK := .venv/bin/penstock
 SETUP := .venv/.setup-done
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: setup demo test lint bench format clean
+.PHONY: setup demo test services lint bench format clean
 
 setup: $(SETUP)
 
@@ -19,6 +20,12 @@ demo: $(SETUP)  ## run the flights pipeline end to end
 
 test: $(SETUP)  ## run the whole test suite
 	.venv/bin/python -m pytest
+
+services:  ## install the database servers that tests start (Debian, Ubuntu)
+	@command -v mariadbd >/dev/null && ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || \
+	{ $(SUDO) apt-get update && \
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
+		mariadb-server postgresql; }
 
 lint: $(SETUP)  ## check style and types
 	.venv/bin/ruff check .

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 import servers
+from example_components import training
 
+from penstock import LocalRunner
 from penstock._tfx import ml_metadata
 from penstock.errors import StoreError
 from penstock.metadata.client import database_of
@@ -386,3 +388,52 @@ def administer(server: servers.Server, statements: list[str]) -> None:
     with connected or database._connected() as cursor:
         for statement in statements:
             cursor.execute(statement)
+
+
+@pytest.mark.parametrize("command", [("runs",), ("run", "training")])
+def test_commands_say_it_in_a_paragraph_and_exit_with_2(tmp_path, command):
+    (tmp_path / "mine.py").write_text(
+        f"import sys\nsys.path.insert(0, {str(Path(servers.__file__).parent)!r})\n"
+        "from example_components import training\n"
+    )
+    (tmp_path / "penstock.toml").write_text(
+        '[pipelines]\ntraining = "mine.py:training"\n'
+        '[profiles.default]\nmetadata = "mysql://penstock:${env:SECRET}@127.0.0.1:1/mlmd"\n'
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "penstock", *command],
+        cwd=tmp_path,
+        env={**os.environ, "SECRET": "with/?#@:%"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert re.fullmatch(
+        r"error: the metadata store mysql://penstock@127\.0\.0\.1:1/mlmd cannot be reached: "
+        r"Can't connect to MySQL server on '127\.0\.0\.1' \(\[Errno 111\] Connection refused\)\. "
+        r"See that the server runs and that the address in the profile is right\.\n",
+        done.stderr,
+    )
+    assert done.stdout == ""
+
+
+def test_a_run_that_cannot_have_its_store_makes_nothing(tmp_path):
+    runner = LocalRunner(
+        pipeline_root=str(tmp_path / "root"), metadata="postgresql://me:pass@127.0.0.1:1/mlmd"
+    )
+    with pytest.raises(StoreError, match="cannot be reached: .*Connection refused"):
+        runner.run(training)
+    assert not (tmp_path / "root").exists()
+
+
+def test_a_test_whose_server_is_missing_is_skipped_with_what_to_do(monkeypatch):
+    monkeypatch.delenv(servers.REQUIRED, raising=False)
+    with pytest.raises(pytest.skip.Exception, match="no-server is not installed: run `make serv"):
+        servers.program("no-server")
+
+
+def test_a_test_whose_server_is_missing_fails_where_servers_are_required(monkeypatch):
+    monkeypatch.setenv(servers.REQUIRED, "1")
+    with pytest.raises(pytest.fail.Exception, match="no-server is not installed"):
+        servers.program("no-server")
