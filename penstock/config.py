@@ -35,8 +35,8 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
-from penstock import secrets
-from penstock.errors import ConfigError, ParameterError, suggestion
+from penstock import secrets, user_code
+from penstock.errors import ConfigError, ParameterError, PenstockError, suggestion
 
 FILE_NAME = "penstock.toml"
 DEFAULT_PROFILE = "default"
@@ -115,7 +115,8 @@ class Config:
         """Import a registered pipeline, or one given as file:function or module:function.
 
         Raises:
-          ConfigError: there is no such pipeline, or its module does not import.
+          ConfigError: there is no such pipeline.
+          UserCodeError: its module does not import.
         """
         target = self.pipelines.get(name, name if ":" in name else None)
         if target is None:
@@ -144,8 +145,18 @@ class Config:
             return importlib.import_module(place)
         except FileNotFoundError as error:
             raise ConfigError(f"pipeline {name!r}: there is no file {error.filename}") from error
-        except ModuleNotFoundError as error:
-            raise ConfigError(f"pipeline {name!r}: {place} does not import: {error}") from error
+        except PenstockError:
+            raise
+        except Exception as error:
+            if isinstance(error, ModuleNotFoundError) and error.name in (place, _parent(place)):
+                raise ConfigError(f"pipeline {name!r}: {place} does not import: {error}") from error
+            path = str(self.folder / place) if place.endswith(".py") else None
+            what = f"pipeline {name!r}: {place} does not import"
+            raise user_code.user_code_error(what, error, path) from error
+
+
+def _parent(module: str) -> str:
+    return module.rpartition(".")[0]
 
 
 def _import_file(path: Path) -> ModuleType:

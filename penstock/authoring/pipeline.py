@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, overload
 
-from penstock import _tfx
+from penstock import _tfx, user_code
 from penstock.authoring.values import SCALARS, PipelineParameter, describe
 from penstock.errors import PipelineError
 
@@ -43,9 +43,10 @@ class PipelineDefinition:
         Raises:
           WiringError: a component is called wrongly.
           PipelineError: a node is not returned, two have one id, or they form a cycle.
+          UserCodeError: the function raises.
         """
         with _tfx.new_node_registry() as registry:
-            returned = self.function(**self.parameters)
+            returned = user_code.run(self.function, **self.parameters)
             returned_nodes = _nodes(self.name, returned)
             _check_ids(self.name, registry.all_nodes)
             nodes = _with_ancestors(returned_nodes, registry)
@@ -61,7 +62,8 @@ class PipelineDefinition:
                 )
             except _tfx.InvalidDAGError as error:
                 raise PipelineError(
-                    f"pipeline {self.name}: its nodes form a cycle",
+                    f"pipeline {self.name}: its nodes form a cycle: "
+                    f"{' -> '.join(_cycle(nodes, registry))}",
                     hint="A node cannot use, directly or not, what is made from its own output.",
                 ) from error
 
@@ -142,17 +144,44 @@ def _nodes(name: str, returned: Any) -> list[Any]:
 
 def _with_ancestors(nodes: list[Any], registry: Any) -> list[Any]:
     """Return the nodes and all that they depend on, each once."""
-    upstream: dict[int, list[Any]] = {}
-    for before, after in _tfx.enumerate_dependencies(registry.all_nodes, registry):
-        upstream.setdefault(id(after), []).append(before)
+    upstream = _upstream(registry)
     found: dict[int, Any] = {}
     waiting = list(nodes)
     while waiting:
         node = waiting.pop()
         if id(node) not in found:
             found[id(node)] = node
-            waiting += [*upstream.get(id(node), ()), *node.upstream_nodes]
+            waiting += upstream(node)
     return list(found.values())
+
+
+def _upstream(registry: Any) -> Callable[[Any], list[Any]]:
+    """Return a function that gives the nodes that a node depends on."""
+    known: dict[int, list[Any]] = {}
+    for before, after in _tfx.enumerate_dependencies(registry.all_nodes, registry):
+        known.setdefault(id(after), []).append(before)
+    return lambda node: [*known.get(id(node), ()), *node.upstream_nodes]
+
+
+def _cycle(nodes: list[Any], registry: Any) -> list[str]:
+    """Return the names along a cycle, each after what it depends on, the first one again last."""
+    upstream = _upstream(registry)
+    safe: set[int] = set()
+    for start in nodes:
+        path, waiting = [start], [upstream(start)]
+        while path:
+            if not waiting[-1]:
+                safe.add(id(path.pop()))
+                waiting.pop()
+                continue
+            node = waiting[-1].pop()
+            if any(node is earlier for earlier in path):
+                names = [step.id for step in path]
+                return [node.id, *reversed(names[names.index(node.id) :])]
+            if id(node) not in safe:
+                path.append(node)
+                waiting.append(upstream(node))
+    return []
 
 
 def _check_ids(name: str, nodes: list[Any]) -> None:

@@ -54,16 +54,24 @@ def test_two_nodes_of_one_name_are_an_error_with_the_remedy():
         build(twins)
 
 
-def test_a_cycle_is_an_error():
+def test_a_cycle_is_an_error_that_names_its_nodes_in_their_order():
     @pipeline
     def circle():
+        before = examples.Doubling()
         made = examples.MakeExamples()
+        made.add_upstream_node(before)
         trained = examples.TrainModel(examples=made.outputs["examples"])
-        made.add_upstream_node(trained)
-        return [made, trained]
+        after = examples.After(model=trained.outputs["model"])
+        made.add_upstream_node(after)
+        return [after, before, examples.Join(models=trained.outputs["model"])]
 
-    with pytest.raises(PipelineError, match="its nodes form a cycle"):
+    with pytest.raises(PipelineError, match="its nodes form a cycle: ") as caught:
         build(circle)
+    names = caught.value.message.partition(": its nodes form a cycle: ")[2].split(" -> ")
+    order = ["MakeExamples", "TrainModel", "After"] * 2
+    assert names[0] == names[-1]
+    start = order.index(names[0])
+    assert names[:-1] == order[start : start + 3]
 
 
 def test_an_output_in_place_of_a_node_is_an_error():
