@@ -49,6 +49,7 @@ WITH_OTHERS = "another output of its execution is kept"
 SHARED = "another artifact that is kept has its path"
 NOT_A_RUN_S = "no run made it"
 OUTSIDE = "it is outside of its pipeline's root"
+NOT_HERE = "its files are not on this machine"
 NO_ROOT = "its pipeline's root is not there"
 IN_ANOTHER_STATE = "it is neither live nor marked"
 
@@ -361,7 +362,10 @@ class _Planning:
         if not os.path.isdir(root):
             return NO_ROOT
         folder = os.path.join(root, place.node_id, link.key, str(link.execution_id))
-        return None if is_plainly_inside(record.uri, folder, root) else OUTSIDE
+        if not is_plainly_inside(record.uri, folder, root):
+            return OUTSIDE
+        is_here = record.state == "marked for deletion" or os.path.lexists(record.uri)
+        return None if is_here else NOT_HERE
 
     def _touched(self, run_id: str) -> set[int]:
         """Return all artifacts that the executions of a run made, found or were given."""
@@ -372,13 +376,24 @@ class _Planning:
         return found
 
     def _newest_runs(self) -> list[str]:
+        """Return the newest runs of each pipeline, and the newest of those that went well."""
         by_pipeline: dict[str, list[str]] = {}
         for run_id, executions in self.runs.items():
             name = self.snapshot.places[executions[0]].pipeline_name
             by_pipeline.setdefault(name, []).append(run_id)
-        if self.policy.keep_last <= 0:
-            return []
-        return [run for runs in by_pipeline.values() for run in runs[-self.policy.keep_last :]]
+        newest: list[str] = []
+        for runs in by_pipeline.values() if self.policy.keep_last > 0 else ():
+            done = [run_id for run_id in runs if self._went_well(run_id)]
+            newest += runs[-self.policy.keep_last :] + done[-self.policy.keep_last :]
+        return list(dict.fromkeys(newest))
+
+    def _went_well(self, run_id: str) -> bool:
+        state = self.snapshot.run_states.get(run_id, "")
+        executions = [self.snapshot.executions[e] for e in self.runs[run_id]]
+        bad = (_EXECUTION.FAILED, _EXECUTION.CANCELED)
+        return state == "done" or (
+            not state and not any(e.last_known_state in bad for e in executions)
+        )
 
     def _keep_what_shares_a_path(
         self, candidates: dict[int, ArtifactRecord], reasons: dict[int, str]
@@ -401,7 +416,8 @@ class _Planning:
                 for link in self.outputs.get(maker, ())
             }
             is_gone = not os.path.lexists(candidates[artifact_id].uri)
-            if not is_gone and any(s in reasons and reasons[s] != WITH_OTHERS for s in siblings):
+            weak = (None, WITH_OTHERS, NOT_HERE)
+            if not is_gone and any(reasons.get(s) not in weak for s in siblings):
                 del candidates[artifact_id]
                 reasons[artifact_id] = WITH_OTHERS
 

@@ -157,6 +157,23 @@ def test_the_newest_runs_of_each_pipeline_stay_with_what_they_used(history):
     assert going(planned) == {first["model"], first["log"], first["blessing"]}
 
 
+def test_failed_runs_do_not_push_out_the_newest_that_went_well(history):
+    good = trained(history, "r1")
+    for run in ("r2", "r3", "r4"):
+        history.execute(run, "Gen", {}, state="failed")
+    planned = plan(history, Policy(keep_last=1))
+    assert reason(planned, good["model"]) == garbage.NEWEST_RUNS
+
+
+def test_files_that_are_not_on_this_machine_are_not_taken_for_gone(history):
+    """A store may be shared by machines that each have a disk of their own at one path."""
+    ids = trained(history)
+    shutil.rmtree(artifact(history, ids["examples"]).uri)
+    clean(history)
+    assert artifact(history, ids["examples"]).state == proto.Artifact.LIVE
+    assert artifact(history, ids["model"]).state == proto.Artifact.DELETED
+
+
 def test_what_is_younger_than_asked_for_stays(history):
     ids = trained(history)
     in_a_week = datetime.now() + timedelta(days=7)
