@@ -491,7 +491,7 @@ class _Planning:
 
     def _is_of(self, path: str, root: str, execution_id: int) -> bool:
         """Return whether a folder came after its execution, and not from an earlier store."""
-        if not is_plainly_inside(path, path, root) or not os.path.isdir(path):
+        if not os.path.isdir(path) or not is_plainly_inside(path, path, root):
             return False
         began = self.snapshot.executions[execution_id].create_time_since_epoch / 1000
         age = self.now - datetime.fromtimestamp(os.lstat(path).st_mtime)

@@ -6,18 +6,24 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from example_components import training
+from histories import History
 
 from penstock import LocalRunner
 from penstock._tfx import metadata_store_pb2
+from penstock.metadata.garbage import Policy
+from penstock.metadata.lineage import ancestors, find_artifact
+from penstock.metadata.removal import collect
 from penstock.metadata.runs import find_run, list_runs
 from penstock.metadata.store import connect, connection_config
 from penstock.runners.local.display import Silent
 
 SUPPORT = Path(__file__).parents[1] / "support"
+ARTIFACT = metadata_store_pb2.Artifact
 ARTIFACT_TYPE = metadata_store_pb2.ArtifactType
 CONTEXT_TYPE = metadata_store_pb2.ContextType
 CONTEXT = metadata_store_pb2.Context
@@ -74,6 +80,33 @@ def test_a_run_makes_the_store_and_succeeds(first):
 
 def test_a_second_run_is_cached(second):
     assert {node.state.value for node in second.nodes.values()} == {"cached"}
+
+
+def test_lineage_is_traced_to_the_run_that_really_made_it(first, second, opened):
+    found = find_artifact(opened, f"{second.run_id}/TrainModel/model")
+    rows = list(ancestors(opened, found.artifact_id).rows())
+    assert [row.maker.node.node_id for row in rows] == ["TrainModel", "MakeExamples"]
+    assert {row.maker.run_id for row in rows} == {first.run_id}
+
+
+def test_what_nobody_needs_is_removed_and_what_is_blessed_stays(new_address, tmp_path):
+    with connect(connection_config(new_address())) as metadata:
+        history = History(metadata.store, tmp_path)
+        for run, blessed in (("old", 0), ("blessed", 1)):
+            model = history.execute(run, "Trainer", {}, {"model": "Model"})["model"]
+            history.execute(
+                run,
+                "Evaluator",
+                {"model": [model]},
+                {"blessing": "ModelBlessing"},
+                properties={"blessing": {"blessed": blessed}},
+            )
+        later = datetime.now() + timedelta(days=60)
+        root = str(tmp_path / "p")
+        done = collect(metadata.store, lambda _: root, Policy(keep_last=0), now=later)
+        states = [a.state for a in metadata.store.get_artifacts_by_type("Model")]
+    assert len(done.removed) == 2
+    assert states == [ARTIFACT.DELETED, ARTIFACT.LIVE]
 
 
 def test_runs_are_listed_newest_first(first, second, opened):
