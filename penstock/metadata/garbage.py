@@ -561,9 +561,11 @@ def disk_size(path: str) -> int:
 
 
 def _folders(path: str) -> list[str]:
-    if not os.path.isdir(path):
+    try:
+        return sorted(name for name in os.listdir(path) if not name.startswith("."))
+    except OSError:
+        # What cannot be looked at cannot be removed either.
         return []
-    return sorted(name for name in os.listdir(path) if not name.startswith("."))
 
 
 def _and_parents(path: str) -> Iterator[str]:

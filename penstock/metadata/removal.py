@@ -133,11 +133,15 @@ def _locked(roots: Iterable[str]) -> Iterator[None]:
     """Hold the lock of each root; it goes with the process, however that ends."""
     with ExitStack() as stack:
         for root in sorted(roots):
-            lock = stack.enter_context(open(os.path.join(root, LOCK_FILE), "w"))
             try:
+                lock = stack.enter_context(open(os.path.join(root, LOCK_FILE), "w"))
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise StoreError(
                     f"another penstock gc is at work in {root}", hint="Try again when it is done."
                 ) from None
+            except OSError as error:
+                raise StoreError(
+                    f"nothing can be removed from {root}, since its lock cannot be taken: {error}"
+                ) from error
         yield

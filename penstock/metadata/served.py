@@ -224,6 +224,13 @@ def compare_folders(folder: str, reference: str) -> FolderComparison:
     """Compare the files of two folders by their contents."""
     if not os.path.isdir(reference):
         return FolderComparison()
+    try:
+        return _compare(folder, reference)
+    except OSError as error:
+        raise LineageError(f"{folder} cannot be compared with {reference}: {error}") from error
+
+
+def _compare(folder: str, reference: str) -> FolderComparison:
     there, expected = _files(folder), _files(reference)
     changed = [
         name

@@ -435,6 +435,14 @@ def test_a_second_removal_at_the_same_time_is_refused(history):
     assert clean(history, watch=watch).failed == ()
 
 
+def test_a_root_whose_lock_cannot_be_taken_is_a_named_error(history):
+    ids = trained(history)
+    (history.folder / "p" / ".gc.lock").mkdir()
+    with pytest.raises(StoreError, match="nothing can be removed from .*its lock cannot be taken"):
+        clean(history)
+    assert artifact(history, ids["model"]).state == proto.Artifact.LIVE
+
+
 def test_what_cannot_be_removed_is_told_and_the_rest_goes(history):
     ids = trained(history)
     # A file stands where the trash folder of this node should be.

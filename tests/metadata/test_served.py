@@ -152,6 +152,15 @@ def test_files_that_were_changed_removed_or_added_since_are_named(history):
     )
 
 
+def test_a_file_that_cannot_be_read_is_a_named_error(history):
+    made = pushed(history)
+    model = made.folder / "saved_model.pb"
+    model.unlink()
+    model.symlink_to("saved_model.pb")
+    with pytest.raises(LineageError, match="7 cannot be compared with .*Pusher"):
+        explain_served(history.store, str(made.folder))
+
+
 def test_without_a_copy_to_compare_with_nothing_is_said_of_the_contents(history):
     made = pushed(history)
     shutil.rmtree(made.copy)
