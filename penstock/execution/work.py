@@ -12,13 +12,16 @@ from penstock.errors import PipelineError
 from penstock.execution import contents, references
 from penstock.execution.steps import OnStep, Step, ignore
 from penstock.metadata.client import Handle
-from penstock.secrets import Redaction
+from penstock.secrets import Redaction, redaction_for
 
 Progress = Callable[..., None]
 
 
 def run_driver(
-    invocation: bytes, spec: Any, metadata_connection: Any, redaction: Redaction = Redaction()
+    invocation: bytes,
+    spec: Any,
+    metadata_connection: Any,
+    redaction: Redaction | None = None,
 ) -> bytes:
     """Run a node's custom driver and return its serialized `DriverOutput`."""
     info = _invocation(invocation)
@@ -29,6 +32,7 @@ def run_driver(
     driver = driver_class(Handle(metadata_connection))
     output = driver.run(info)
     references.take_back(output.exec_properties, given, resolved)
+    redaction = redaction or redaction_for(invocation)
     references.check_driver_output(output, redaction, info.pipeline_node.node_info.id)
     return output.SerializeToString()
 
@@ -37,7 +41,7 @@ def run_executor(
     invocation: bytes,
     spec: Any,
     progress: Progress | None = None,
-    redaction: Redaction = Redaction(),
+    redaction: Redaction | None = None,
     on_step: OnStep = ignore,
 ) -> bytes:
     """Run a node's executor and return its serialized `ExecutorOutput`, without secrets.
@@ -56,6 +60,7 @@ def run_executor(
     output = _run_executor(info, spec, progress)
     on_step(Step.WORKED, node_id)
     references.take_back(output.execution_properties, given, resolved)
+    redaction = redaction or redaction_for(invocation)
     references.check_results(info.output_dict, redaction, node_id)
     output = references.redact_executor_output(output, redaction, node_id)
     for artifacts in output.output_artifacts.values():

@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 
 
+# Neither the usual one nor one that a library might set.
+UMASK = 0o026
+
+
 def penstock(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "penstock", *arguments],
@@ -17,6 +21,7 @@ def penstock(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
+        umask=UMASK,
     )
 
 
@@ -62,6 +67,12 @@ def test_a_whole_version_is_pushed(folder, first):
     version = next((folder / "serving" / "penguins").glob("[0-9]*"))
     assert (version / "saved_model.pb").exists()
     assert (version / "variables" / "variables.index").exists()
+
+
+def test_all_files_have_the_modes_that_the_user_s_umask_gives(folder, first):
+    modes = {path: path.stat().st_mode & 0o777 for path in folder.rglob("*")}
+    expected = {path: (0o777 if path.is_dir() else 0o666) & ~UMASK for path in modes}
+    assert modes == expected
 
 
 def test_the_same_again_uses_what_is_there_up_to_the_evaluation(again):
