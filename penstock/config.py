@@ -35,7 +35,7 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
-from penstock import secrets, user_code
+from penstock import containment, secrets, user_code
 from penstock.errors import ConfigError, ParameterError, PenstockError, suggestion
 
 FILE_NAME = "penstock.toml"
@@ -68,8 +68,13 @@ class Profile:
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def root_of(self, pipeline_name: str) -> str:
-        """Return the folder for a pipeline's artifacts."""
-        return os.path.join(_resolved(self.pipeline_root), pipeline_name)
+        """Return the folder for a pipeline's artifacts.
+
+        Raises:
+          DataError: the name, which may come from a store, would lead elsewhere.
+        """
+        name = containment.name(pipeline_name, "a pipeline's name")
+        return os.path.join(_resolved(self.pipeline_root), name)
 
     def metadata_address(self) -> str:
         """Return the address of the metadata store, secrets included."""

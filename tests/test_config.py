@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from penstock.config import Profile, find_config, read_config
-from penstock.errors import ConfigError
+from penstock.errors import ConfigError, DataError
 from penstock.metadata.store import connection_config
 
 
@@ -170,3 +170,9 @@ def test_a_secret_for_events_is_never_written_down(tmp_path, line, message):
         read_config(path)
     assert "${env:NAME}" in str(caught.value)
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc", "..", ""])
+def test_a_pipeline_s_name_does_not_lead_out_of_the_root(name):
+    with pytest.raises(DataError, match="a pipeline's name becomes part of a path"):
+        Profile(pipeline_root="/data").root_of(name)

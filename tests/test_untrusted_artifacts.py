@@ -129,7 +129,7 @@ def test_the_commands_import_nothing_that_the_store_names(run_pipeline, tmp_path
         '[profiles.default]\nmetadata = "metadata.sqlite"\npipeline_root = "root"\n'
     )
     lines = [["runs"], ["runs", "--json"], ["show", "latest"], ["show", "latest", "--json"]]
-    lines += [["lineage", "1"], ["plan", "reading"]]
+    lines += [["lineage", "1"], ["compare", "latest", "latest"], ["gc"], ["plan", "reading"]]
     for line in lines:
         done = CliRunner().invoke(commands, ["--config", str(tmp_path / "penstock.toml"), *line])
         assert done.exit_code == 0, (line, done.output, done.exception)

@@ -134,7 +134,7 @@ def _locked(roots: Iterable[str]) -> Iterator[None]:
     with ExitStack() as stack:
         for root in sorted(roots):
             try:
-                lock = stack.enter_context(open(os.path.join(root, LOCK_FILE), "w"))
+                lock = stack.enter_context(open(os.path.join(root, LOCK_FILE), "a"))
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise StoreError(

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-
 # Neither the usual one nor one that a library might set.
 UMASK = 0o026
 
