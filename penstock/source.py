@@ -9,18 +9,26 @@ local.
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
+import importlib.util
 import inspect
+import re
+import sys
+import sysconfig
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from penstock.user_code import existing_file, package_root, user_code_error
 
 # Folders of installed packages.
 _INSTALLED = ("site-packages", "dist-packages")
+
+# Libraries that bring pipelines of their own.
+_LIBRARIES = ("penstock", "tfx")
 
 # What can reach a name of the module without naming it.
 _REACHES_ANYTHING = frozenset({"globals", "locals", "vars", "eval", "exec", "__import__"})
@@ -40,7 +48,7 @@ def source_digests(module_file: str, *, entry: str | None = None) -> dict[str, s
     root = package_root(path)
     tree = _parse(path)
     if entry is not None:
-        tree = _reached_from(tree, entry)
+        tree = _reached_from(tree, entry, path)
     sources = _local_sources(path, tree, root)
     return {
         str(Path(file).relative_to(root)): _digest(found) for file, found in sorted(sources.items())
@@ -50,54 +58,118 @@ def source_digests(module_file: str, *, entry: str | None = None) -> dict[str, s
 def function_digests(function: Callable[..., Any]) -> dict[str, str]:
     """Return a digest of a function that is in no file, as in a notebook, and of what it uses.
 
-    Followed are the functions, classes and plain values of its module that it names; local modules
-    that it uses count as in `source_digests`.
+    Followed are the functions, classes and values of its module that it names; local modules that
+    it uses count as in `source_digests`.
     """
     digests: dict[str, str] = {}
     waiting: list[tuple[str, Any]] = [(function.__name__, function)]
     while waiting:
         name, used = waiting.pop()
-        if name in digests:
+        used = inspect.unwrap(used) if callable(used) else used
+        home = used if isinstance(used, ModuleType) else _home(used)
+        if home is not None and home.__name__ != function.__module__:
+            digests.update(_local_digests(home))
+        elif name in digests or isinstance(used, ModuleType):
             continue
-        if isinstance(used, ModuleType):
-            file = getattr(used, "__file__", None) or ""
-            if file.endswith(".py") and not {*_INSTALLED, "lib"} & set(Path(file).parts):
-                digests.update(source_digests(file))
-            continue
-        if isinstance(used, (FunctionType, type)):
-            if used.__module__ != function.__module__:
-                continue
+        elif isinstance(used, (FunctionType, type)):
             digests[name] = _definition_digest(used)
-            bodies = [used] if isinstance(used, FunctionType) else list(vars(used).values())
-            for body in bodies:
-                if isinstance(body, FunctionType):
-                    waiting += [
-                        (n, body.__globals__[n])
-                        for n in body.__code__.co_names
-                        if n in body.__globals__
-                    ]
-        elif isinstance(used, (str, bytes, int, float, tuple, list, dict, frozenset)):
-            digests[name] = hashlib.sha256(repr(used).encode()).hexdigest()
+            waiting += _used_by(used)
+        else:
+            digests[name] = hashlib.sha256(repr(_stable(used)).encode()).hexdigest()
+            waiting += [(type(used).__name__, type(used))]
     return digests
+
+
+def _home(used: Any) -> ModuleType | None:
+    """Return the module that defines a function or class."""
+    if not isinstance(used, (FunctionType, type)):
+        return None
+    return sys.modules.get(used.__module__)
+
+
+def _local_digests(module: ModuleType) -> dict[str, str]:
+    file = getattr(module, "__file__", None) or ""
+    return source_digests(file) if file.endswith(".py") and _is_local(file) else {}
+
+
+def _is_local(file: str) -> bool:
+    path = Path(file).resolve()
+    own = Path(__file__).resolve().parent
+    libraries = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")]
+    return not set(_INSTALLED) & set(path.parts) and not any(
+        path.is_relative_to(folder) for folder in (own, *libraries)
+    )
+
+
+def _used_by(definition: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what a function or class names: of its module, and local modules that it imports."""
+    if isinstance(definition, type):
+        yield from ((base.__name__, base) for base in definition.__bases__ if base is not object)
+        for member in vars(definition).values():
+            parts = [getattr(member, name, None) for name in ("__func__", "fget", "fset", "fdel")]
+            for body in (member, *parts):
+                if isinstance(body, FunctionType):
+                    yield from _used_by(body)
+        return
+    for name in _names_in(definition.__code__):
+        if name in definition.__globals__:
+            yield name, definition.__globals__[name]
+        elif any(_files_of(name.split("."), Path.cwd())):
+            with contextlib.suppress(ImportError):
+                found = importlib.util.find_spec(name.partition(".")[0])
+                if found is not None and found.origin:
+                    module = ModuleType(name)
+                    module.__file__ = found.origin
+                    yield name, module
+
+
+def _names_in(code: CodeType) -> set[str]:
+    inner = [const for const in code.co_consts if isinstance(const, CodeType)]
+    return set(code.co_names).union(*map(_names_in, inner))
 
 
 def _definition_digest(definition: Any) -> str:
     try:
-        return _digest(ast.parse(textwrap.dedent(inspect.getsource(definition))))
+        text = _digest(ast.parse(textwrap.dedent(inspect.getsource(definition))))
     except (OSError, TypeError, SyntaxError):
         # Typed at a prompt that keeps no source.
-        code = getattr(definition, "__code__", None)
-        known = (code.co_code, code.co_consts, code.co_names) if code else definition.__qualname__
-        return hashlib.sha256(repr(known).encode()).hexdigest()
+        text = repr(_stable(definition))
+    if isinstance(definition, FunctionType):
+        # A default is a value, whatever it is called now.
+        text += repr(_stable([definition.__defaults__, definition.__kwdefaults__]))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _stable(value: Any) -> Any:
+    """Return what stands for a value in the same way in every process."""
+    if isinstance(value, CodeType):
+        return (value.co_code, [_stable(const) for const in value.co_consts], value.co_names)
+    if isinstance(value, FunctionType):
+        return _stable(value.__code__)
+    if isinstance(value, type):
+        members = sorted(vars(value).items())
+        return [(name, _stable(member)) for name, member in members if not name.startswith("__")]
+    if isinstance(value, (tuple, list)):
+        return [type(value).__name__, *map(_stable, value)]
+    if isinstance(value, (set, frozenset)):
+        return [type(value).__name__, *sorted(repr(_stable(member)) for member in value)]
+    if isinstance(value, dict):
+        return [(_stable(key), _stable(member)) for key, member in value.items()]
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
 
 
 def _digest(tree: ast.Module) -> str:
     return hashlib.sha256(ast.dump(tree).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _reached_from(tree: ast.Module, entry: str) -> ast.Module:
+def _reached_from(tree: ast.Module, entry: str, path: Path) -> ast.Module:
     """Keep the statements that a definition needs, and those that bind no name."""
-    bound = [(statement, _bound_names(statement)) for statement in tree.body]
+    changed = _changes_by_decorators(tree, path)
+    imported = set(_imports(tree))
+    bound = [
+        (statement, _bound_names(statement, imported) | changed.get(id(statement), set()))
+        for statement in tree.body
+    ]
     if not any(entry in names for _, names in bound):
         return tree
     kept = {
@@ -121,8 +193,8 @@ def _reached_from(tree: ast.Module, entry: str) -> ast.Module:
     return ast.Module([s for s in tree.body if id(s) in kept], tree.type_ignores)
 
 
-def _bound_names(statement: ast.stmt) -> set[str]:
-    """Return the names that a statement of a module binds there; `*` stands for any."""
+def _bound_names(statement: ast.stmt, imported: Collection[str] = ()) -> set[str]:
+    """Return the names that a statement of a module binds or changes; `*` stands for any."""
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return {statement.name}
     names: set[str] = set()
@@ -136,7 +208,69 @@ def _bound_names(statement: ast.stmt) -> set[str]:
         elif isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, ast.Store):
             # `TABLE["key"] = value` changes what TABLE is.
             names |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+        elif isinstance(node, ast.Expr) and isinstance(node.value, (ast.Call, ast.Await)):
+            # A call for its effect, as in a loop that fills a table.
+            names.add("*")
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            # `last = STACK.pop()` changes STACK.
+            names |= _root(node.func) - set(imported)
     return names
+
+
+def _root(expression: ast.expr) -> set[str]:
+    """Return the name that attributes, items and calls start from."""
+    while isinstance(expression, (ast.Attribute, ast.Subscript, ast.Call)):
+        is_call = isinstance(expression, ast.Call)
+        expression = expression.func if is_call else expression.value  # type: ignore[union-attr]
+    return {expression.id} if isinstance(expression, ast.Name) else set()
+
+
+def _imports(tree: ast.Module) -> dict[str, tuple[list[str], int]]:
+    """Return the names that a module's own statements import, and from where."""
+    found: dict[str, tuple[list[str], int]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                name = alias.asname or alias.name.partition(".")[0]
+                found[name] = (alias.name.split("."), 0)
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module.split(".") if node.module else []
+            for alias in node.names:
+                found[alias.asname or alias.name] = ([*module, alias.name], node.level)
+    return found
+
+
+def _changes_by_decorators(tree: ast.Module, path: Path) -> dict[int, set[str]]:
+    """Return the values of a module that the decorators of a definition may change.
+
+    `@register` puts a function into a table that others read. Decorators of libraries do not, and
+    those of other local files may do anything.
+    """
+    imported = _imports(tree)
+    defined: dict[str, ast.stmt] = {}
+    values: set[str] = set()
+    for statement in tree.body:
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            defined[statement.name] = statement
+        elif not isinstance(statement, (ast.Import, ast.ImportFrom)):
+            values |= _bound_names(statement)
+    changes: dict[int, set[str]] = {}
+    for statement in defined.values():
+        roots = set().union(*map(_root, statement.decorator_list))  # type: ignore[attr-defined]
+        if any(name in imported and _comes_from_beside(*imported[name], path) for name in roots):
+            changes[id(statement)] = {"*"}
+            continue
+        used, waiting = set(roots), list(roots & defined.keys())
+        while waiting:
+            names = _used_names(defined[waiting.pop()])
+            waiting += (names - used) & defined.keys()
+            used |= names
+        changes[id(statement)] = used & values - {"*"}
+    return changes
+
+
+def _comes_from_beside(name: list[str], level: int, path: Path) -> bool:
+    return level > 0 or any(_files_of(name, path.parent))
 
 
 def _used_names(statement: ast.stmt) -> set[str]:
@@ -159,8 +293,7 @@ def _runs_as_script(statement: ast.stmt) -> bool:
 
 
 def _local_sources(path: Path, tree: ast.Module, root: Path) -> dict[str, ast.Module]:
-    # Whoever keeps module files in an installed package means those files, not their libraries.
-    package = None if root.name in _INSTALLED else path.relative_to(root).parts[0]
+    package = _own_package(path, root)
     trees: dict[str, ast.Module] = {}
     waiting = [path]
     while waiting:
@@ -172,12 +305,25 @@ def _local_sources(path: Path, tree: ast.Module, root: Path) -> dict[str, ast.Mo
             if level:
                 waiting += _files_of(name, file.parents[min(level, len(file.parents)) - 1])
                 continue
-            waiting += _files_of(name, file.parent)
-            waiting += _files_of(name, path.parent)
-            if package in name:
+            for place in {file.parent, path.parent}:
+                if place.name not in _INSTALLED:
+                    waiting += _files_of(name, place)
+            if package[0] in name:
                 # A package may be installed under a longer name than its folders have.
-                waiting += _files_of(name[name.index(package) :], root)
+                own = name[name.index(package[0]) :]
+                if own[: len(package)] == package:
+                    waiting += _files_of(own, root)
     return trees
+
+
+def _own_package(path: Path, root: Path) -> list[str]:
+    """Return the package whose modules are local to a file.
+
+    Whoever uses a module file of a library's examples means the files beside it, not the library.
+    """
+    parts = list(path.relative_to(root).with_suffix("").parts)
+    is_example = root.name in _INSTALLED and parts[0] in _LIBRARIES
+    return parts[:-1] if is_example and len(parts) > 1 else parts[:1]
 
 
 def _parse(file: Path) -> ast.Module:

@@ -82,18 +82,39 @@ def test_the_digests_follows_imports_in_a_package(write, importing):
     assert source_digests(module) != before
 
 
-def test_the_digests_leaves_the_libraries_beside_an_installed_package_alone(write):
-    write("site-packages/examples/__init__.py", "")
-    module = write("site-packages/examples/model.py", "import library, examples.deep.part, near")
+def test_the_digests_of_an_installed_package_has_its_own_modules_and_no_library(write):
+    write("site-packages/lines/__init__.py", "")
+    module = write("site-packages/lines/model.py", "import library, lines.deep.part, near")
     write("site-packages/library.py", "A = 1")
-    write("site-packages/examples/deep/part.py", "A = 1")
-    write("site-packages/examples/near.py", "A = 1")
-    before = source_digests(module)
-    write("site-packages/library.py", "A = 2")
-    write("site-packages/examples/deep/part.py", "A = 2")
-    assert source_digests(module) == before
-    write("site-packages/examples/near.py", "A = 2")
-    assert source_digests(module) != before
+    write("site-packages/lines/deep/part.py", "A = 1")
+    write("site-packages/lines/near.py", "A = 1")
+    assert set(source_digests(module)) == {
+        "lines/__init__.py",
+        "lines/model.py",
+        "lines/deep/part.py",
+        "lines/near.py",
+    }
+
+
+def test_the_digests_of_an_installed_module_has_no_library(write):
+    module = write("site-packages/model.py", "import library")
+    write("site-packages/library.py", "A = 1")
+    assert set(source_digests(module)) == {"model.py"}
+
+
+def test_the_digests_of_an_example_that_a_library_brings_leaves_the_library_alone(write):
+    write("site-packages/tfx/examples/taxi/features.py", "A = 1")
+    write("site-packages/tfx/v1.py", "A = 1")
+    for folder in ("tfx", "tfx/examples", "tfx/examples/taxi"):
+        write(f"site-packages/{folder}/__init__.py", "")
+    module = write(
+        "site-packages/tfx/examples/taxi/model.py",
+        "from tfx import v1\nfrom tfx.examples.taxi import features",
+    )
+    assert {name for name in source_digests(module) if not name.endswith("__init__.py")} == {
+        "tfx/examples/taxi/model.py",
+        "tfx/examples/taxi/features.py",
+    }
 
 
 def test_the_digests_of_code_in_a_package_leaves_other_packages_alone(write):
@@ -190,3 +211,61 @@ def test_an_entry_follows_only_the_imports_that_it_uses(write):
     assert set(source_digests(module, entry="one")) == {"m.py", "near.py", "far.py"}
     write("m.py", "import near\nimport far\n" + Path(module).read_text().partition("\n")[2])
     assert set(source_digests(module, entry="one")) == {"m.py", "near.py"}
+
+
+EFFECTS = """
+from functools import cache
+from tables import fill
+TABLE = {}
+STACK = []
+NAMES = ["a"]
+def register(f):
+    TABLE[f.__name__] = f
+    return f
+def logged(f):
+    return f
+for name in NAMES:
+    STACK.append(name)
+last = STACK.pop()
+@register
+def registered():
+    return 1
+@logged
+def beside():
+    return 1
+@fill
+def filled():
+    return 1
+@cache
+def remembered():
+    return 1
+@logged
+def entry():
+    return TABLE, STACK
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("STACK.append(name)", "STACK.append(name + name)"),
+        ("last = STACK.pop()", "last = None"),
+        ("registered():\n    return 1", "registered():\n    return 2"),
+        ("filled():\n    return 1", "filled():\n    return 2"),
+        ('NAMES = ["a"]', 'NAMES = ["b"]'),
+    ],
+)
+def test_what_changes_the_values_that_an_entry_reads_counts(write, before, after):
+    assert before in EFFECTS
+    write("tables.py", "def fill(f): return f")
+    first = source_digests(write("m.py", EFFECTS), entry="entry")
+    assert source_digests(write("m.py", EFFECTS.replace(before, after)), entry="entry") != first
+
+
+@pytest.mark.parametrize("name", ["beside", "remembered"])
+def test_a_decorator_that_changes_nothing_of_the_module_keeps_no_function(write, name):
+    write("tables.py", "def fill(f): return f")
+    first = source_digests(write("m.py", EFFECTS), entry="entry")
+    changed = EFFECTS.replace(f"{name}():\n    return 1", f"{name}():\n    return 2")
+    assert changed != EFFECTS
+    assert source_digests(write("m.py", changed), entry="entry") == first
