@@ -57,7 +57,7 @@ with _without_heavy_modules():
     from tfx.dsl.components.base.base_executor import BaseExecutor
     from tfx.dsl.components.base.base_node import BaseNode
     from tfx.dsl.components.base.executor_spec import BeamExecutorSpec, ExecutorClassSpec
-    from tfx.dsl.components.common.importer import Importer
+    from tfx.dsl.components.common.importer import Importer, generate_output_dict
     from tfx.dsl.components.common.resolver import Resolver, ResolverStrategy
     from tfx.dsl.context_managers.dsl_context_registry import new_registry as new_node_registry
     from tfx.dsl.experimental.node_execution_options.utils import NodeExecutionOptions
@@ -93,6 +93,7 @@ with _without_heavy_modules():
         execution_invocation_pb2,
         execution_result_pb2,
         pipeline_pb2,
+        placeholder_pb2,
     )
     from tfx.types import (
         artifact,
@@ -162,6 +163,10 @@ def _decode_value(artifact: Any, serialized: bytes | str) -> Any:
 
 standard_artifacts.JsonValue.decode = _decode_value
 
+# It only asks whether TFX's components are installed, and imports setuptools to know.
+if "__init__" in vars(standard_artifacts._TfxArtifact):
+    del standard_artifacts._TfxArtifact.__init__
+
 
 logging.getLogger("absl").addFilter(_says_something)
 
@@ -204,6 +209,7 @@ __all__ = [
     "execution_lib",
     "execution_publish_utils",
     "execution_result_pb2",
+    "generate_output_dict",
     "import_class_by_path",
     "inputs_utils",
     "metadata",
@@ -213,6 +219,7 @@ __all__ = [
     "new_node_registry",
     "outputs_utils",
     "pipeline_pb2",
+    "placeholder_pb2",
     "placeholder_utils",
     "run_with_executor",
     "runtime_parameter_utils",

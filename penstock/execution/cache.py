@@ -24,7 +24,6 @@ from penstock.metadata.store import execution_outputs
 from penstock.source import function_digests, source_digests
 
 CODE_PROPERTY = "__code_fingerprint__"
-CONSTANT_PROPERTY = "__constant_fingerprint__"
 INPUTS_PROPERTY = "__input_fingerprints__"
 NODE_PROPERTY = "__node_fingerprint__"
 CODE_PARAMETERS = ("module_file", "module_path", "run_fn", "preprocessing_fn", "tuner_fn")
@@ -36,26 +35,36 @@ class Fingerprint:
     """What a node's outputs depend on, part by part.
 
     `code` has a digest by file, `inputs` those of the artifacts by key. `inputs` is None as long
-    as they are not known.
+    as they are not known. `addresses` are where the inputs are: a parameter that is told one says
+    no more than which input it means.
     """
 
     node: str
     code: Mapping[str, str]
     parameters: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, tuple[str, ...]] | None = None
+    addresses: Mapping[str, str] = field(default_factory=dict)
 
     def key(self) -> str:
         """Return the digest that executions share when one can stand for the other."""
-        return _digest(self.constant(), json.dumps(self.inputs, sort_keys=True))
-
-    def constant(self) -> str:
-        """Return a digest of all but the inputs."""
-        parameters = {name: repr(value) for name, value in self.parameters.items()}
+        parameters = {name: self._without_addresses(v) for name, v in self.parameters.items()}
         return _digest(
             self.node,
             json.dumps(dict(self.code), sort_keys=True),
             json.dumps(parameters, sort_keys=True),
+            json.dumps(self.inputs, sort_keys=True),
         )
+
+    def is_address(self, value: Any) -> bool:
+        """Whether the value of a parameter says where an input is."""
+        return isinstance(value, str) and any(address in value for address in self.addresses)
+
+    def _without_addresses(self, value: Any) -> str:
+        text = repr(value)
+        if self.is_address(value):
+            for address in sorted(self.addresses, key=len, reverse=True):
+                text = text.replace(address, f"<{self.addresses[address]}>")
+        return text
 
     def properties(self) -> dict[str, str]:
         """Return the parts as properties of an execution; parameters are there already."""
@@ -85,6 +94,16 @@ def input_fingerprints(inputs: Mapping[str, Iterable[Any]]) -> dict[str, tuple[s
         key: tuple(fingerprint(artifact)[:_SHORT] for artifact in artifacts)
         for key, artifacts in inputs.items()
         if artifacts
+    }
+
+
+def input_addresses(inputs: Mapping[str, Iterable[Any]]) -> dict[str, str]:
+    """Return the place among its inputs that each address of a node's input artifacts has."""
+    return {
+        artifact.uri: f"{key}[{index}]"
+        for key, artifacts in sorted(inputs.items())
+        for index, artifact in enumerate(artifacts)
+        if artifact.uri
     }
 
 

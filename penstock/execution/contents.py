@@ -22,8 +22,18 @@ SIGNATURE_PROPERTY = "content_signature"
 CONTENT_PROPERTIES = frozenset({DIGEST_PROPERTY, BYTES_PROPERTY, SIGNATURE_PROPERTY})
 
 _DESTINATION_PROPERTY = "pushed_destination"
-# What identifies an artifact or says who wrote it, not what it is.
-_IDENTITY_PROPERTIES = frozenset({"name", "state", "producer_component", "pipeline_name"})
+# What identifies an artifact or says who wrote it and from what, not what it is.
+_IDENTITY_PROPERTIES = frozenset(
+    {
+        "name",
+        "state",
+        "producer_component",
+        "pipeline_name",
+        "tfx_version",
+        "input_fingerprint",
+        "is_external",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,7 @@ def fingerprint(artifact: Any) -> str:
     whole = hashlib.sha256(artifact.type_name.encode())
     proto = artifact.mlmd_artifact
     for properties in (proto.properties, proto.custom_properties):
-        for name in sorted(set(properties) - CONTENT_PROPERTIES - _IDENTITY_PROPERTIES):
+        for name in sorted(_visible(properties)):
             value = properties[name].SerializeToString(deterministic=True)
             whole.update(f"{len(name)}:{name}:{len(value)}:".encode() + value)
     path = local_path(artifact.uri)
@@ -96,6 +106,19 @@ def fingerprint(artifact: Any) -> str:
         digest = known.digest if known and unchanged else measure(path).digest
         whole.update(digest.encode())
     return whole.hexdigest()
+
+
+def visible_properties(artifact: Any) -> dict[str, Any]:
+    """Return the properties that count for a component; `artifact` is ML Metadata's."""
+    return {
+        name: _tfx.data_types_utils.get_metadata_value(properties[name])
+        for properties in (artifact.properties, artifact.custom_properties)
+        for name in _visible(properties)
+    }
+
+
+def _visible(properties: Any) -> set[str]:
+    return set(properties) - CONTENT_PROPERTIES - _IDENTITY_PROPERTIES
 
 
 def damage(artifact: Any) -> str:

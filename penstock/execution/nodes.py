@@ -16,10 +16,10 @@ from penstock import _tfx, ir
 from penstock.errors import PenstockError, RunError
 from penstock.execution import staging
 from penstock.execution.cache import (
-    CONSTANT_PROPERTY,
     Fingerprint,
     cached_outputs,
     code_digests,
+    input_addresses,
     input_fingerprints,
     node_fingerprint,
 )
@@ -150,6 +150,7 @@ def resolve(metadata: Any, pipeline: Any, node: Any) -> Resolution | Skipped:
             code_digests(ir.class_path(executor), parameters),
             parameters,
             input_fingerprints(inputs),
+            input_addresses(inputs),
         ),
     )
 
@@ -382,6 +383,12 @@ def look_up(metadata: Any, prepared: Prepared) -> Prepared | Finished:
         if found is not None:
             _, outputs = found
             [execution] = metadata.store.get_executions_by_id([prepared.execution_id])
+            for name, value in info.exec_properties.items():
+                # Those that the driver computed.
+                if name not in execution.properties and name not in execution.custom_properties:
+                    _tfx.data_types_utils.set_metadata_value(
+                        execution.custom_properties[name], value
+                    )
             _tfx.execution_publish_utils.publish_cached_executions(
                 metadata_handle=metadata,
                 contexts=contexts,
@@ -421,8 +428,6 @@ def publish(
             artifact.uri = _final_uri(prepared, artifact.uri)
     for key, value in measured.items():
         output.execution_properties[f"__{key}__"].double_value = value
-    constant = prepared.fingerprint.constant()
-    output.execution_properties[CONSTANT_PROPERTY].string_value = constant
     contexts = prepared.contexts
     if not code_is_the_same(prepared):
         contexts = [c for c in contexts if c.name != prepared.fingerprint.key()]

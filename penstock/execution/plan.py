@@ -7,17 +7,16 @@ Where it would have to know what a node is going to make, it says so.
 from __future__ import annotations
 
 import enum
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from penstock import _tfx, ir, selection
+from penstock import _tfx, ir, selection, user_code
+from penstock.authoring.component import ResolveDriver
 from penstock.errors import PenstockError
 from penstock.execution import nodes as execution
 from penstock.execution import work
 from penstock.execution.cache import (
-    CONSTANT_PROPERTY,
     Fingerprint,
     cached_outputs,
     code_digests,
@@ -25,10 +24,12 @@ from penstock.execution.cache import (
     node_fingerprint,
     recorded_fingerprint,
 )
+from penstock.execution.contents import damage
+from penstock.execution.differences import differences, same_value
+from penstock.execution.schedule import Graph, State, read_graph, settle
 from penstock.metadata.executions import node_executions
 from penstock.metadata.reading import RUN_CONTEXT
-
-_LONGEST_VALUE = 60
+from penstock.metadata.store import execution_inputs, execution_outputs
 
 
 class Verdict(enum.Enum):
@@ -43,13 +44,26 @@ class Verdict(enum.Enum):
     FAILS = "fails"
 
 
+# As which the schedule takes it.
+_STATES = {
+    Verdict.CACHED: State.CACHED,
+    Verdict.RUNS: State.DONE,
+    Verdict.DEPENDS: State.DONE,
+    Verdict.LOOKS_UP: State.DONE,
+    Verdict.REUSED: State.CACHED,
+    Verdict.SKIPPED: State.SKIPPED,
+    Verdict.FAILS: State.FAILED,
+}
+
+
 @dataclass(frozen=True)
 class NodePlan:
     """What would become of a node, and the reasons, the first of which matters most.
 
-    DEPENDS means that it runs unless the nodes before it make again what they made last time.
-    LOOKS_UP is for importers and resolvers, which always run and take no time. `execution_id` is
-    the earlier execution whose outputs would be used, or with which this one was compared.
+    DEPENDS means that it is not known yet: it runs unless the nodes before it make again what they
+    made last time, or it is skipped if its condition does not hold. LOOKS_UP is for importers and
+    resolvers, which always run and take no time. `execution_id` is the earlier execution whose
+    outputs would be used, or with which this one was compared.
     """
 
     node_id: str
@@ -60,28 +74,58 @@ class NodePlan:
 
 @dataclass
 class _Planner:
-    """A plan under way; `outputs` has what is known of the nodes so far, None for what is not."""
+    """A plan under way.
+
+    `outputs` has what is known of the nodes so far, None for what is not. `uncertain` are the nodes
+    of which it is not known whether they will be skipped, and why.
+    """
 
     metadata: Any
     pipeline: Any
+    graph: Graph
     outputs: dict[str, Mapping[str, list[Any]] | None] = field(default_factory=dict)
     plans: dict[str, NodePlan] = field(default_factory=dict)
+    uncertain: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def store(self) -> Any:
+        """ML Metadata's own client."""
+        return self.metadata.store
+
+    @property
+    def name(self) -> str:
+        """The pipeline's name."""
+        return str(self.pipeline.pipeline_info.id)
+
+    def states(self) -> dict[str, State]:
+        """Return what the schedule would know by now."""
+        return {
+            name: _STATES[self.plans[name].verdict] if name in self.plans else State.WAITING
+            for name in self.graph.upstream
+        }
 
 
 def plan(metadata: Any, pipeline: Any) -> list[NodePlan]:
     """Return what a run of bound IR would do, in the pipeline's order."""
-    planner = _Planner(metadata, pipeline)
-    for node in ir.nodes(pipeline):
+    planner = _Planner(metadata, pipeline, read_graph(pipeline))
+    nodes = ir.nodes(pipeline)
+    # In a run these are the first to be settled.
+    for node in sorted(nodes, key=lambda node: not selection.is_left_out(node)):
         node_id = node.node_info.id
+        if node_id in planner.plans:
+            continue
         try:
             made, outputs = _plan_node(planner, node)
         except _tfx.InputResolutionError as error:
-            made, outputs = NodePlan(node_id, Verdict.FAILS, (execution.root_cause(error),)), None
+            made, outputs = NodePlan(node_id, Verdict.FAILS, (execution.root_cause(error),)), {}
         except PenstockError as error:
-            made, outputs = NodePlan(node_id, Verdict.FAILS, (str(error),)), None
+            made, outputs = NodePlan(node_id, Verdict.FAILS, (str(error),)), {}
         planner.plans[node_id] = made
         planner.outputs[node_id] = outputs
-    return list(planner.plans.values())
+        for name, reason in settle(planner.graph, planner.states()).items():
+            planner.plans[name] = NodePlan(name, Verdict.SKIPPED, (reason,))
+            planner.outputs[name] = {}
+    return [planner.plans[node.node_info.id] for node in nodes]
 
 
 _Planned = tuple[NodePlan, Mapping[str, list[Any]] | None]
@@ -89,44 +133,40 @@ _Planned = tuple[NodePlan, Mapping[str, list[Any]] | None]
 
 def _plan_node(planner: _Planner, node: Any) -> _Planned:
     node_id = node.node_info.id
-    store = planner.metadata.store
     if selection.is_left_out(node):
         return _plan_left_out(planner, node)
-    before = [planner.plans[name] for name in node.upstream_nodes if name in planner.plans]
-    if failing := [p.node_id for p in before if p.verdict is Verdict.FAILS]:
-        return NodePlan(node_id, Verdict.SKIPPED, (f"{failing[0]} fails",)), {}
-    unknown = [name for name in selection.producers(node) if planner.outputs.get(name) is None]
+    unknown = sorted(n for n in selection.producers(node) if planner.outputs.get(n) is None)
     known = _with_known_inputs(planner, node, unknown)
-    if execution.is_system_node(node):
-        return _plan_lookup(planner, known, unknown)
     if unknown:
-        return _plan_unknown(planner, node, unknown), None
-    if _lacks_input(known):
-        reason = "what it needs is not made"
-        return NodePlan(node_id, Verdict.SKIPPED, (reason,)), {}
+        return _plan_unknown(planner, known, unknown)
+    uncertain = _uncertainty(planner, node)
+    if execution.is_system_node(node):
+        return _plan_lookup(planner, known)
     resolution = execution.resolve(planner.metadata, planner.pipeline, known)
     if isinstance(resolution, execution.Skipped):
         return NodePlan(node_id, Verdict.SKIPPED, (resolution.reason,)), {}
     fingerprint = resolution.fingerprint
     if resolution.driver is not None:
-        if (ir.class_path(resolution.driver) or "").startswith("tfx."):
+        if not _only_resolves(resolution.driver):
             reason = "its driver decides when it runs"
             return NodePlan(node_id, Verdict.DEPENDS, (reason,)), None
         parameters = _ask_driver(resolution)
         fingerprint = replace(fingerprint, parameters=parameters)
     key = fingerprint.key()
     caching = node.execution_options.caching_options.enable_cache
-    found = cached_outputs(store, key) if caching else None
+    found = cached_outputs(planner.store, key) if caching else None
+    if uncertain:
+        planner.uncertain[node_id] = uncertain
+        return NodePlan(node_id, Verdict.DEPENDS, (uncertain,)), found[1] if found else None
     if found is not None:
         return NodePlan(node_id, Verdict.CACHED, (), found[0]), found[1]
-    last = _last_execution(store, planner.pipeline, node_id)
-    reasons: Iterable[str]
+    last = _last_execution(planner, node_id)
     if not caching:
         reasons = ["its cache is off"]
-    elif harm := damaged_outputs(store, key):
+    elif harm := damaged_outputs(planner.store, key):
         reasons = [harm]
     else:
-        reasons = _differences(fingerprint, last, node)
+        reasons = _differences(planner, fingerprint, last, node, resolution.inputs)
     return NodePlan(node_id, Verdict.RUNS, tuple(reasons), last.id if last else None), None
 
 
@@ -134,17 +174,15 @@ def _plan_left_out(planner: _Planner, node: Any) -> _Planned:
     node_id = node.node_info.id
     if not selection.lends(node):
         return NodePlan(node_id, Verdict.SKIPPED, ("it was not asked for",)), {}
-    found = execution.reusable(planner.metadata.store, planner.pipeline, node)
+    found = execution.reusable(planner.store, planner.pipeline, node)
     if found is None:
         reason = "it is left out, but others need its outputs and it has none"
-        return NodePlan(node_id, Verdict.FAILS, (reason,)), None
+        return NodePlan(node_id, Verdict.FAILS, (reason,)), {}
     return NodePlan(node_id, Verdict.REUSED, (), found[0]), found[1]
 
 
-def _plan_lookup(planner: _Planner, node: Any, unknown: list[str]) -> _Planned:
+def _plan_lookup(planner: _Planner, node: Any) -> _Planned:
     node_id = node.node_info.id
-    if unknown:
-        return NodePlan(node_id, Verdict.LOOKS_UP, (f"after {', '.join(unknown)}",)), None
     if "Importer" in node.node_info.type.name:
         return _plan_import(planner, node)
     resolved = _tfx.inputs_utils.resolve_input_artifacts(
@@ -162,52 +200,118 @@ def _plan_import(planner: _Planner, node: Any) -> _Planned:
     node_id = node.node_info.id
     parameters = execution.node_parameters(node)
     uri = parameters["artifact_uri"]
-    found = [
-        a
-        for a in planner.metadata.store.get_artifacts_by_uri(uri)
-        if a.state == _tfx.metadata_store_pb2.Artifact.LIVE
-    ]
-    if not found or parameters["reimport"]:
+    [(key, spec)] = node.outputs.outputs.items()
+    found = _tfx.generate_output_dict(
+        metadata_handle=planner.metadata,
+        uri=uri,
+        properties=_constants(spec.artifact_spec.additional_properties),
+        custom_properties=_constants(spec.artifact_spec.additional_custom_properties),
+        reimport=bool(parameters["reimport"]),
+        output_artifact_class=_tfx.types.Artifact(spec.artifact_spec.type).type,
+        mlmd_artifact_type=spec.artifact_spec.type,
+        output_key=key,
+    )
+    if not all(artifact.id for artifact in found[key]):
         return NodePlan(node_id, Verdict.LOOKS_UP, (f"imports {uri}",)), None
-    [spec] = node.outputs.outputs.values()
-    newest = max(found, key=lambda artifact: artifact.id)
-    artifact = _tfx.artifact_utils.deserialize_artifact(spec.artifact_spec.type, newest)
-    [key] = node.outputs.outputs
-    return NodePlan(node_id, Verdict.LOOKS_UP, (f"{uri}, imported before",)), {key: [artifact]}
+    return NodePlan(node_id, Verdict.LOOKS_UP, (f"{uri}, imported before",)), found
 
 
-def _plan_unknown(planner: _Planner, node: Any, unknown: list[str]) -> NodePlan:
-    """Judge a node whose inputs are still to be made: by all but its inputs."""
+def _constants(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: getattr(value.field_value, value.field_value.WhichOneof("value"))
+        for name, value in values.items()
+    }
+
+
+def _plan_unknown(planner: _Planner, node: Any, unknown: list[str]) -> _Planned:
+    """Judge a node whose inputs are still to be made: by all but these."""
     node_id = node.node_info.id
-    store, pipeline = planner.metadata.store, planner.pipeline
-    after = f"{', '.join(sorted(unknown))} {'runs' if len(unknown) == 1 else 'run'} before it"
-    executor = ir.executor_spec(pipeline, node_id)
+    if _condition(planner, node, unknown) is False:
+        return NodePlan(node_id, Verdict.SKIPPED, ("its condition does not hold",)), {}
+    if uncertain := _uncertainty(planner, node, unknown):
+        planner.uncertain[node_id] = uncertain
+        return NodePlan(node_id, Verdict.DEPENDS, (uncertain,)), None
+    if execution.is_system_node(node):
+        return NodePlan(node_id, Verdict.LOOKS_UP, (f"after {', '.join(unknown)}",)), None
+    after = f"{', '.join(unknown)} {'runs' if len(unknown) == 1 else 'run'} before it"
+    executor = ir.executor_spec(planner.pipeline, node_id)
     parameters = execution.node_parameters(node)
-    last = _last_execution(store, pipeline, node_id)
+    last = _last_execution(planner, node_id)
+    last_id = last.id if last else None
     if not node.execution_options.caching_options.enable_cache:
-        return NodePlan(node_id, Verdict.RUNS, ("its cache is off",), last.id if last else None)
+        return NodePlan(node_id, Verdict.RUNS, ("its cache is off",), last_id), None
     now = Fingerprint(
-        node_fingerprint(pipeline.pipeline_info.id, node, executor),
+        node_fingerprint(planner.name, node, executor),
         code_digests(ir.class_path(executor), parameters),
         parameters,
     )
-    if last is None:
-        return NodePlan(node_id, Verdict.RUNS, ("it has not run yet",))
-    is_complete = ir.driver_spec(pipeline, node_id) is None and not node.inputs.conditionals
-    is_complete = is_complete and not _has_dynamic_parameters(node)
-    constants = {
-        e.custom_properties[CONSTANT_PROPERTY].string_value
-        for e in node_executions(store, pipeline.pipeline_info.id, node_id)
-        if CONSTANT_PROPERTY in e.custom_properties
+    if last is None or not _could_stand(planner, now, node_id):
+        reasons = (*_differences(planner, now, last, node, {}), after)
+        return NodePlan(node_id, Verdict.RUNS, reasons, last_id), None
+    return NodePlan(node_id, Verdict.DEPENDS, (after,), last_id), None
+
+
+def _could_stand(planner: _Planner, now: Fingerprint, node_id: str) -> bool:
+    """Whether an intact execution agrees with a fingerprint as far as that is known."""
+    for found in node_executions(planner.store, planner.name, node_id):
+        then = _fingerprint_of_success(found)
+        if then is None or now.node != then.node or now.code != then.code:
+            continue
+        given = now.parameters.items()
+        if all(same_value(then.parameters.get(name), value) for name, value in given):
+            outputs = execution_outputs(planner.store, found.id).values()
+            if not any(damage(a) for artifacts in outputs for a in artifacts):
+                return True
+    return False
+
+
+def _uncertainty(planner: _Planner, node: Any, unknown: list[str] | None = None) -> str:
+    """Return why it is not known whether a node will be skipped, or "" if it will not be."""
+    node_id = node.node_info.id
+    if unknown and _condition(planner, node, unknown) is None:
+        return f"its condition is known after {', '.join(unknown)}"
+    upstream = planner.graph.upstream[node_id] & planner.uncertain.keys()
+    for producers in planner.graph.required.get(node_id, ()):
+        if producers <= upstream:
+            return f"{', '.join(sorted(producers))} may not run"
+    if not planner.graph.trigger(node_id).takes_failures:
+        for name in sorted(upstream):
+            # A node that is skipped for its own condition does not hold up others.
+            if "may not run" in planner.uncertain[name]:
+                return f"{name} may not run"
+    return ""
+
+
+def _condition(planner: _Planner, node: Any, unknown: list[str]) -> bool | None:
+    """Return whether a node's conditions hold, None if they need what is not known."""
+    if not node.inputs.conditionals:
+        return True
+    needed = {
+        key
+        for conditional in node.inputs.conditionals.values()
+        for key in _placeholder_keys(conditional.placeholder_expression)
     }
-    if is_complete and now.constant() not in constants:
-        reasons = (*_differences(now, last, node), after)
-        return NodePlan(node_id, Verdict.RUNS, reasons, last.id)
-    return NodePlan(node_id, Verdict.DEPENDS, (after,), last.id)
+    deciding = type(node)()
+    deciding.CopyFrom(node)
+    for key, spec in node.inputs.inputs.items():
+        if {channel.producer_node_query.id for channel in spec.channels} & set(unknown):
+            if key in needed:
+                return None
+            del deciding.inputs.inputs[key]
+    resolved = _tfx.inputs_utils.resolve_input_artifacts(
+        pipeline_node=deciding, metadata_handle=planner.metadata
+    )
+    return not isinstance(resolved, _tfx.inputs_utils.Skip)
 
 
-def _has_dynamic_parameters(node: Any) -> bool:
-    return any(value.HasField("placeholder") for value in node.parameters.parameters.values())
+def _placeholder_keys(expression: Any) -> Iterator[str]:
+    """Yield the keys of all placeholders in an expression of the IR."""
+    if isinstance(expression, _tfx.placeholder_pb2.Placeholder):
+        yield expression.key
+    for described, content in expression.ListFields():
+        if described.message_type is not None:
+            for part in [content] if hasattr(content, "ListFields") else content:
+                yield from _placeholder_keys(part)
 
 
 def _with_known_inputs(planner: _Planner, node: Any, unknown: list[str]) -> Any:
@@ -234,75 +338,60 @@ def _given(planner: _Planner, channel: Any) -> list[Any]:
     return list(outputs.get(channel.output_key, ()))
 
 
-def _lacks_input(node: Any) -> bool:
-    return any(
-        spec.HasField("static_inputs") and len(spec.static_inputs.artifact_ids) < spec.min_count
-        for spec in node.inputs.inputs.values()
+def _only_resolves(driver: Any) -> bool:
+    """Whether a driver does nothing but compute parameters, so that it can be asked at any time."""
+    path = ir.class_path(driver) or ""
+    return not path.startswith("tfx.") and issubclass(
+        _tfx.import_class_by_path(path), ResolveDriver
     )
 
 
 def _ask_driver(resolution: execution.Resolution) -> dict[str, Any]:
     info = execution.execution_info(resolution)
-    serialized = work.run_driver(info.to_proto().SerializeToString(), resolution.driver, None)
+    try:
+        serialized = work.run_driver(
+            info.to_proto().SerializeToString(), resolution.driver, metadata_connection=None
+        )
+    except PenstockError:
+        raise
+    except Exception as error:
+        raise PenstockError(user_code.folded(error)) from error
     output = _tfx.driver_output_pb2.DriverOutput.FromString(serialized)
     return {**resolution.parameters, **execution.driver_parameters(output)}
 
 
-def _last_execution(store: Any, pipeline: Any, node_id: str) -> Any | None:
-    """Return the newest execution that did a node's work itself."""
-    for found in node_executions(store, pipeline.pipeline_info.id, node_id):
-        complete = found.last_known_state == _tfx.metadata_store_pb2.Execution.COMPLETE
-        if complete and recorded_fingerprint(found) is not None:
+def _last_execution(planner: _Planner, node_id: str) -> Any | None:
+    """Return the newest execution that succeeded, by its own work or from the cache."""
+    for found in node_executions(planner.store, planner.name, node_id):
+        if _fingerprint_of_success(found) is not None:
             return found
     return None
 
 
-def _differences(now: Fingerprint, last: Any | None, node: Any) -> list[str]:
-    """Say what has changed since an execution: code, parameters and inputs, in that order."""
-    if last is None:
+def _fingerprint_of_success(found: Any) -> Fingerprint | None:
+    if not _tfx.execution_lib.is_execution_successful(found):
+        return None
+    return recorded_fingerprint(found)
+
+
+def _differences(
+    planner: _Planner,
+    now: Fingerprint,
+    last: Any | None,
+    node: Any,
+    inputs: Mapping[str, list[Any]],
+) -> list[str]:
+    then = recorded_fingerprint(last) if last is not None else None
+    if last is None or then is None:
         return ["it has not run yet"]
-    then = recorded_fingerprint(last)
-    assert then is not None
-    found = []
-    for file in sorted({*now.code, *then.code}):
-        if now.code.get(file) != then.code.get(file):
-            what = "is new" if file not in then.code else "changed"
-            found.append(f"code: {file} {'is gone' if file not in now.code else what}")
-    for name in sorted(now.parameters):
-        before, after = then.parameters.get(name), now.parameters[name]
-        if _text(before) != _text(after):
-            found.append(f"parameter {name}: {_shown(before)} → {_shown(after)}")
-    for key in sorted(
-        {*(now.inputs or {}), *(then.inputs or {})} if now.inputs is not None else ()
-    ):
-        before, after = (then.inputs or {}).get(key, ()), (now.inputs or {}).get(key, ())
-        if before != after:
-            found.append(_input_difference(node, key, before, after))
-    if now.node != then.node:
-        found.append("its definition changed (type, outputs, or options of its executor)")
+    [original] = [n for n in ir.nodes(planner.pipeline) if n.node_info.id == node.node_info.id]
+    producers = {
+        key: {channel.producer_node_query.id for channel in spec.channels} - {""}
+        for key, spec in original.inputs.inputs.items()
+    }
+    earlier = execution_inputs(planner.store, last.id) if now.inputs != then.inputs else {}
+    found = differences(now, then, inputs, earlier, producers)
     return found or ["no earlier execution has just these inputs, parameters and code"]
-
-
-def _input_difference(node: Any, key: str, before: tuple[str, ...], after: tuple[str, ...]) -> str:
-    named = {c.producer_node_query.id for c in node.inputs.inputs[key].channels} - {""}
-    source = f" from {', '.join(sorted(named))}" if named else ""
-    if not before:
-        return f"input {key}: there was none, now there is{source}"
-    if not after:
-        return f"input {key}: there was one, now there is none"
-    return f"input {key}: other contents{source}"
-
-
-def _text(value: Any) -> str:
-    # A store without booleans gives numbers back.
-    return str(int(value)) if isinstance(value, bool) else str(value)
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value) if isinstance(value, str) else str(value)
-    if value is None:
-        text = "not given"
-    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
 
 
 def _address(artifacts: list[Any]) -> str:

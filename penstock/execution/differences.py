@@ -1,0 +1,177 @@
+"""What has changed since an earlier execution of a node, in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from penstock.execution.cache import Fingerprint
+from penstock.execution.contents import damage, recorded, visible_properties
+
+_LONGEST_VALUE = 60
+_ABSENT = object()
+
+# Such parameters stand for what others name: `schema_fingerprint` for the contents of
+# `schema_file`, and the `input_fingerprint` of ExampleGens, ours and TFX's, for a folder's.
+_FINGERPRINT = "_fingerprint"
+_INPUT_FINGERPRINT = "input_fingerprint"
+_INPUT_FOLDER = "input_base"
+
+
+def code_differences(now: Mapping[str, str], then: Mapping[str, str]) -> Iterator[str]:
+    """Say which files of code differ."""
+    for file in sorted({*now, *then}):
+        if now.get(file) == then.get(file):
+            continue
+        if file not in then:
+            yield f"code: {file} is used now"
+        elif file not in now:
+            yield f"code: {file} is used no more"
+        else:
+            yield f"code: {file} changed"
+
+
+def parameter_differences(now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[str]:
+    """Say which parameters differ, of structured ones which fields, from what to what."""
+    for name in sorted(now):
+        before, after = then.get(name), now[name]
+        if same_value(before, after):
+            continue
+        if name.endswith(_FINGERPRINT) and before:
+            counts = _counts(str(before), str(after))
+            yield f"the contents of {_named_by(name, now)} changed{counts}"
+            continue
+        for path, old, new in _fields(name, _parsed(before), _parsed(after)):
+            yield f"parameter {path}: {_shown(old)} → {_shown(new)}"
+
+
+def input_differences(
+    key: str, now: Collection[Any], then: Collection[Any], producers: Collection[str]
+) -> Iterator[str]:
+    """Say what differs between the artifacts that a key has and those that it had."""
+    source = f" from {', '.join(sorted(producers))}" if producers else ""
+    shown = key if not key.startswith("_") else key[1:]
+    if not then:
+        yield f"input {shown}: there was none, now there is{source}"
+    elif not now:
+        yield f"input {shown}: there was one, now there is none"
+    elif len(now) != len(then):
+        yield f"input {shown}: {len(then)} artifacts → {len(now)}{source}"
+    else:
+        found = [
+            what
+            for after, before in zip(now, then, strict=True)
+            for what in _artifact_differences(after, before)
+        ]
+        yield f"input {shown}{source}: {', '.join(dict.fromkeys(found)) or 'other contents'}"
+
+
+def differences(
+    now: Fingerprint,
+    then: Fingerprint,
+    inputs: Mapping[str, Collection[Any]],
+    earlier_inputs: Mapping[str, Collection[Any]],
+    producers: Mapping[str, Collection[str]],
+) -> list[str]:
+    """Say what has changed: code, parameters and inputs, in that order.
+
+    `inputs` and `earlier_inputs` are the artifacts behind the fingerprints' inputs, `producers` the
+    nodes that they come from.
+    """
+    found = [
+        *code_differences(now.code, then.code),
+        *parameter_differences(_told(now), then.parameters),
+    ]
+    if now.inputs is not None:
+        before = then.inputs or {}
+        for key in sorted({*now.inputs, *before}):
+            if now.inputs.get(key) != before.get(key):
+                given, had = inputs.get(key, ()), earlier_inputs.get(key, ())
+                found += input_differences(key, given, had, producers.get(key, ()))
+    if now.node != then.node:
+        found.append("its definition changed (type, outputs, or options of its executor)")
+    return found
+
+
+def _told(now: Fingerprint) -> dict[str, Any]:
+    # Where an input is makes no difference.
+    return {n: v for n, v in now.parameters.items() if not now.is_address(v)}
+
+
+def same_value(one: Any, other: Any) -> bool:
+    """Whether two values of a parameter are the same; a store gives booleans back as numbers."""
+    return _text(one) == _text(other)
+
+
+def _text(value: Any) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def _artifact_differences(now: Any, then: Any) -> Iterator[str]:
+    after, before = visible_properties(now.mlmd_artifact), visible_properties(then.mlmd_artifact)
+    for name in sorted({*after, *before} - {_INPUT_FINGERPRINT}):
+        if after.get(name) != before.get(name):
+            yield f"{name} {_shown(before.get(name))} → {_shown(after.get(name))}"
+    if harm := damage(now):
+        yield harm
+        return
+    digests = [known and known.digest for known in map(recorded, _protos(now, then))]
+    if digests[0] is None or digests[0] != digests[1]:
+        yield "other contents"
+
+
+def _protos(*artifacts: Any) -> list[Any]:
+    return [artifact.mlmd_artifact for artifact in artifacts]
+
+
+def _parsed(value: Any) -> Any:
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _fields(path: str, before: Any, after: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Return the places in two values where they differ."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in sorted({*before, *after}, key=str):
+            yield from _fields(f"{path}.{key}", before.get(key, _ABSENT), after.get(key, _ABSENT))
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for index, (old, new) in enumerate(zip(before, after, strict=True)):
+            yield from _fields(f"{path}[{index}]", old, new)
+    elif type(before) is not type(after) or before != after:
+        yield path, before, after
+
+
+def _shown(value: Any) -> str:
+    if value is None or value is _ABSENT:
+        return "not given"
+    if isinstance(value, (str, dict, list)):
+        value = json.dumps(value, ensure_ascii=False)
+    text = str(value)
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
+
+
+def _named_by(fingerprint: str, parameters: Mapping[str, Any]) -> str:
+    """Return what a fingerprint is of: what a parameter beside it names, or its own name."""
+    stem = fingerprint.removesuffix(_FINGERPRINT)
+    for name in sorted(parameters):
+        is_of_it = name.startswith(f"{stem}_") and name != fingerprint
+        if is_of_it and (
+            name.endswith(("_file", "_path", "_root", "_uri")) or name == _INPUT_FOLDER
+        ):
+            return str(parameters[name] or stem)
+    return f"the {stem}"
+
+
+def _counts(before: str, after: str) -> str:
+    """Return how many files and bytes there were and are, where fingerprints say so."""
+    old, new = (dict(p.split(":", 1) for p in t.split(",") if ":" in p) for t in (before, after))
+    said = []
+    for part, noun in (("files", "files"), ("bytes", "bytes")):
+        if part in old and part in new and old[part] != new[part]:
+            said.append(f"{old[part]} → {new[part]} {noun}")
+    return f": {', '.join(said)}" if said else ""
