@@ -58,6 +58,12 @@ def schema_from_bytes(content: bytes, path: str) -> schema_pb2.Schema:
             path=path,
             hint="Write a binary schema as text with tfdv.write_schema_text(schema, path).",
         ) from error
+    except RecursionError as error:
+        raise DataError(
+            "Expected a schema as protobuf text, but its messages stand in one another too deeply",
+            path=path,
+            hint="The fields of a schema are those of tensorflow_metadata/proto/v0/schema.proto.",
+        ) from error
     except text_format.ParseError as error:
         problem = _POSITION.sub("", str(error)).rstrip(".")
         raise DataError(

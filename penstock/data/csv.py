@@ -13,8 +13,11 @@ import csv as python_csv
 import enum
 import gzip
 import io
+import itertools
 import os
 import re
+import shutil
+import tempfile
 import zipfile
 import zlib
 from collections import Counter
@@ -43,6 +46,7 @@ _ESCAPED = re.compile("[\udc80-\udcff]")
 _NEWLINE = re.compile("\r\n|\r|\n")
 _SLOWLY_COUNTED_ROWS = 1_000_000
 _LONGEST_CELL = 1 << 30
+_LONGEST_ROW = 1 << 30
 
 
 class ColumnType(enum.IntEnum):
@@ -452,29 +456,67 @@ def _text_batches(
         strings_can_be_null=True,
         quoted_strings_can_be_null=True,
     )
-    read = arrow_csv.ReadOptions(
-        block_size=options.block_size, encoding=options.encoding, use_threads=True
-    )
     for member in _members(path):
-        row = 0
-        try:
-            parse = arrow_csv.ParseOptions(
-                delimiter=options.delimiter,
-                quote_char=options.quote_char,
-                # Following quotes over block borders costs; most files have none.
-                newlines_in_values=_has_quotes(path, member, options),
-            )
-            with _opened(path, member) as file:
-                for batch in arrow_csv.open_csv(
-                    file, read_options=read, parse_options=parse, convert_options=convert
-                ):
-                    if batch.num_rows:
-                        yield batch, _Place(path, member, row)
-                    row += batch.num_rows
-        except (pa.ArrowException, UnicodeError, *_READ_ERRORS) as error:
-            if _is_header_only(error):
-                continue
-            raise _located(path, member, names, options, error) from error
+        rows, block_size = 0, options.block_size
+        while True:
+            try:
+                for batch in _blocks(path, member, options, convert, block_size, rows):
+                    yield batch, _Place(path, member, rows)
+                    rows += batch.num_rows
+                break
+            except (pa.ArrowException, UnicodeError, *_READ_ERRORS) as error:
+                if not _is_longer_than_a_block(error, path, member, options):
+                    if _is_header_only(error):
+                        break
+                    raise _located(path, member, names, options, error) from error
+                if block_size >= _LONGEST_ROW:
+                    raise DataError(
+                        f"row {rows + 1} of the data is longer than {_LONGEST_ROW >> 20} MB",
+                        path=_shown(path, member),
+                        hint="Is a closing quote missing?",
+                    ) from error
+                block_size = min(block_size * 16, _LONGEST_ROW)
+
+
+def _blocks(
+    path: str,
+    member: str | None,
+    options: CsvOptions,
+    convert: arrow_csv.ConvertOptions,
+    block_size: int,
+    first_row: int,
+) -> Iterator[pa.RecordBatch]:
+    """Read one file with blocks of some size, from a row on."""
+    read = arrow_csv.ReadOptions(block_size=block_size, use_threads=True)
+    parse = arrow_csv.ParseOptions(
+        delimiter=options.delimiter,
+        quote_char=options.quote_char,
+        # Following quotes over block borders costs; most files have none.
+        newlines_in_values=_has_quotes(path, member, options),
+    )
+    with _opened_for_arrow(path, member, options) as file:
+        for batch in arrow_csv.open_csv(
+            file, read_options=read, parse_options=parse, convert_options=convert
+        ):
+            fresh = batch.slice(min(first_row, batch.num_rows))
+            first_row -= batch.num_rows - fresh.num_rows
+            if fresh.num_rows:
+                yield fresh
+
+
+def _is_longer_than_a_block(
+    error: Exception, path: str, member: str | None, options: CsvOptions
+) -> bool:
+    """Whether Arrow gave up because a row, or the header, did not fit into a block."""
+    if "straddl" in str(error):
+        return True
+    if not _is_header_only(error):
+        return False
+    try:
+        with _rows(path, member, options) as rows:
+            return len(list(itertools.islice((row for row in rows if row), 2))) == 2
+    except (*_READ_ERRORS, UnicodeError, python_csv.Error):
+        return False
 
 
 def _is_header_only(error: Exception) -> bool:
@@ -516,6 +558,37 @@ def _opened(path: str, member: str | None) -> Iterator[IO[bytes]]:
     opened: Any = gzip.open(path, "rb") if path.endswith(".gz") else open(path, "rb")  # noqa: SIM115
     with opened as file:
         yield file
+
+
+@contextmanager
+def _opened_for_arrow(
+    path: str, member: str | None, options: CsvOptions
+) -> Iterator[pa.NativeFile]:
+    """Open the text of a CSV file, in UTF-8, as a file of Arrow's own.
+
+    Arrow reads ahead in threads of its own; when it meets an error while one of them waits for
+    Python, to read from a file of Python's or to decode, both wait for ever.
+    """
+    is_utf8 = codecs.lookup(options.encoding).name == "utf-8"
+    if member is None and is_utf8:
+        with pa.OSFile(path) as file:
+            if path.endswith(".gz"):
+                with pa.CompressedInputStream(file, "gzip") as inflated:
+                    yield inflated
+            else:
+                yield file
+        return
+    with tempfile.NamedTemporaryFile(suffix=".csv") as copy:
+        with _opened(path, member) as source:
+            if is_utf8:
+                shutil.copyfileobj(source, copy)
+            else:
+                text = io.TextIOWrapper(source, options.encoding, newline="")
+                for chunk in iter(lambda: text.read(_SCAN_BYTES), ""):
+                    copy.write(chunk.encode())
+        copy.flush()
+        with pa.OSFile(copy.name) as file:
+            yield file
 
 
 def _has_quotes(path: str, member: str | None, options: CsvOptions) -> bool:

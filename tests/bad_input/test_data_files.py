@@ -243,3 +243,8 @@ def test_a_header_alone_gives_examples_without_rows_in_either_format(tmp_path, p
             f for split in ("train", "eval") for f in records.record_files(f"{uri}/Split-{split}")
         ]
         assert [b.num_rows for b in records.read_record_batches(files)] == []
+
+
+def test_the_log_names_a_parquet_file_before_arrow_reads_it(bad_run):
+    assert "Reading the schema of " in bad_run.log("corrupt_parquet")
+    assert "corrupt_parquet/a.parquet" in bad_run.log("corrupt_parquet")

@@ -115,6 +115,14 @@ def KillsItself(model: Output[Model]) -> None:
 
 
 @component
+def Crashes(model: Output[Model]) -> None:
+    """Say what it reads, write half of its output and crash as a native library does."""
+    Path(model.uri, "half").write_text("half")
+    print("Reading data.parquet", flush=True)
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@component
 def Meets(model: Output[Model], meeting_place: str, me: str, other: str) -> None:
     """Return only when the other is there at the same time."""
     Path(meeting_place, me).touch()
