@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -64,6 +66,9 @@ CONFIG = (
     + 'broken = "broken.py:broken"\nnowhere = "nowhere.py:nowhere"\n'
     + '[profiles.wrong.parameters.training]\nrows = "many"\n'
     + "[profiles.other.parameters.training]\nrose = 3\n"
+    + '[profiles.rubbish]\nmetadata = "rubbish.sqlite"\n'
+    + '[profiles.newer]\nmetadata = "newer.sqlite"\n'
+    + '[profiles.unreachable]\nmetadata = "mysql://somebody@127.0.0.1:1/penstock"\n'
 )
 
 WRONG = [
@@ -137,6 +142,28 @@ def test_a_wrong_request_is_answered_and_changes_nothing(ask, project, good, lin
     code, said = ask(line)
     assert code == 2, said
     for part in parts:
+        assert part in said
+    assert "Traceback" not in said
+    assert (project.published(), project.executions()) == good
+
+
+STORES = {
+    "rubbish": ["rubbish.sqlite cannot be used: the file is no SQLite database"],
+    "newer": ["newer.sqlite is of schema version 99, and the installed ml-metadata"],
+    "unreachable": ["127.0.0.1:1", "cannot be reached"],
+}
+
+
+@pytest.mark.parametrize("profile", STORES)
+def test_a_store_that_cannot_be_used_is_named_by_a_run(ask, project, good, profile):
+    folder = project.folder
+    (folder / "rubbish.sqlite").write_text("no database")
+    shutil.copy(folder / "metadata.sqlite", folder / "newer.sqlite")
+    with sqlite3.connect(folder / "newer.sqlite") as database:
+        database.execute("UPDATE MLMDEnv SET schema_version = 99")
+    code, said = ask(f"run training --profile {profile}")
+    assert code == 2, said
+    for part in STORES[profile]:
         assert part in said
     assert "Traceback" not in said
     assert (project.published(), project.executions()) == good
