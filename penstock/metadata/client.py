@@ -33,6 +33,14 @@ _LOST = re.compile(
 # Another process wrote the same thing, which a second call will find; or the caller did.
 _WRITTEN_ALREADY = re.compile("duplicate|unique constraint", re.IGNORECASE)
 _SECOND_TRIES = 3
+# The server was restarted, or closed a connection that was idle for long.
+_CUT = re.compile(
+    "gone away|lost connection|disconnected by the server|terminating connection"
+    "|no connection to the server|server closed the connection|connection has been closed"
+    "|could not (receive|send) data",
+    re.IGNORECASE,
+)
+_IDLE_SECONDS = 1.0
 _TYPE_CALLS = {
     "PutArtifactType": ("GetArtifactType", "artifact_type"),
     "PutExecutionType": ("GetExecutionType", "execution_type"),
@@ -54,7 +62,9 @@ class Store(_tfx.ml_metadata.MetadataStore):
 
     def __init__(self, database: Database, settings: Any = None, *, upgrade: bool = False) -> None:
         self._database = database
-        super().__init__(settings or database.settings(), enable_upgrade_migration=upgrade)
+        self._settings = settings or database.settings()
+        self._used = time.monotonic()
+        super().__init__(self._settings, enable_upgrade_migration=upgrade)
 
     def _call(
         self, method_name: str, request: Any, response: Any, extra_options: Any = None
@@ -62,6 +72,7 @@ class Store(_tfx.ml_metadata.MetadataStore):
         deadline = time.monotonic() + self._database.wait_seconds
         tries = 0
         self._database.encode(request)
+        self._wake_up(deadline)
         while True:
             try:
                 with self._guard(method_name, request):
@@ -70,7 +81,9 @@ class Store(_tfx.ml_metadata.MetadataStore):
             except _errors.StatusError as error:
                 tries += 1
                 text = str(error)
-                if isinstance(error, _errors.AbortedError) or _LOST.search(text):
+                if _CUT.search(text) and method_name.startswith("Get"):
+                    self._connect_again(deadline, error)
+                elif isinstance(error, _errors.AbortedError) or _LOST.search(text):
                     if time.monotonic() > deadline:
                         raise locked_for_long(
                             self._database.where, self._database.wait_seconds
@@ -80,6 +93,34 @@ class Store(_tfx.ml_metadata.MetadataStore):
             time.sleep(random.uniform(0, min(0.5, 0.002 * 2**tries)))
         _check_name(self._database, method_name, request, response)
         self._database.decode(response)
+        self._used = time.monotonic()
+
+    def _wake_up(self, deadline: float) -> None:
+        """Connect again where the connection was cut while nobody used it.
+
+        A call that changes something is not made twice: it may have been done before the cut.
+        """
+        if self._database.locks_each_call or time.monotonic() - self._used < _IDLE_SECONDS:
+            return
+        try:
+            self._call_method(
+                "GetContextType",
+                _service.GetContextTypeRequest(type_name="any"),
+                _service.GetContextTypeResponse(),
+            )
+        except _errors.StatusError as error:
+            if _CUT.search(str(error)):
+                self._connect_again(deadline, error)
+
+    def _connect_again(self, deadline: float, cut: Exception) -> None:
+        while True:
+            try:
+                super().__init__(self._settings)
+                return
+            except RuntimeError:
+                if time.monotonic() > deadline:
+                    self._raise(cut)
+            time.sleep(random.uniform(0.05, 0.2))
 
     def _guard(self, method_name: str, request: Any) -> AbstractContextManager[None]:
         makes_a_type = method_name == "PutTypes" or (
@@ -107,9 +148,11 @@ class Store(_tfx.ml_metadata.MetadataStore):
         """Raise an error as it is, for TFX, or as ours where the store is at fault."""
         if isinstance(error, _errors.InternalError | _errors.UnavailableError):
             message = plain_message(str(error))
+            hint = self._database.explain(message)
+            if _CUT.search(message):
+                hint = "When its server runs again, go on with the run: penstock resume RUN."
             raise StoreError(
-                f"the metadata store {self._database.where} failed: {message}",
-                hint=self._database.explain(message),
+                f"the metadata store {self._database.where} failed: {message}", hint=hint
             ) from error
         raise error
 

@@ -118,8 +118,6 @@ class PostgreSql:
         if "permission denied" in message:
             user = self.connection.postgresql.user
             return f"Let the user make and write tables: GRANT ALL ON SCHEMA public TO {user};"
-        if "connection" in message:
-            return "If the server was restarted, run the command again."
         return None
 
     def _create_database(self, name: str) -> None:

@@ -20,6 +20,7 @@ from example_components import training
 from penstock import LocalRunner
 from penstock._tfx import ml_metadata
 from penstock.errors import StoreError
+from penstock.metadata import client
 from penstock.metadata.client import database_of
 from penstock.metadata.store import connect, connection_config
 from penstock.metadata.upgrade import upgrade
@@ -375,19 +376,61 @@ def test_what_is_logged_has_no_password(server, caplog):
     assert "MetadataStore with DB connection initialized" in caplog.text
 
 
+def cut_connections(server: servers.Server, database: str) -> None:
+    if server.scheme == "postgresql":
+        statement = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+        administer(server, [statement], (database,))
+        return
+    found = "SELECT concat('KILL ', id) FROM information_schema.processlist WHERE db = %s"
+    [statements] = administer(server, [found], (database,))
+    assert statements
+    administer(server, [statement for (statement,) in statements])
+
+
+def test_what_is_read_is_read_again_when_the_connection_was_cut(server):
+    with connect(connection_config(server.address("cut"))) as metadata:
+        type_id = put_type(metadata.store)
+        cut_connections(server, "cut")
+        assert metadata.store.get_artifact_type("a type").id == type_id
+
+
+def test_an_idle_connection_that_was_cut_is_made_again_before_a_change(server, monkeypatch):
+    monkeypatch.setattr(client, "_IDLE_SECONDS", 0.0)
+    with connect(connection_config(server.address("cut"))) as metadata:
+        artifact = ml_metadata.proto.Artifact(type_id=put_type(metadata.store))
+        cut_connections(server, "cut")
+        assert metadata.store.put_artifacts([artifact])
+
+
+def test_a_connection_that_is_cut_in_a_change_is_named_with_how_to_go_on(server, monkeypatch):
+    monkeypatch.setattr(client, "_IDLE_SECONDS", 60.0)
+
+    def change(store):
+        artifact = ml_metadata.proto.Artifact(type_id=put_type(store))
+        cut_connections(server, "cut")
+        store.put_artifacts([artifact])
+
+    assert failure(server.address("cut"), change).endswith(
+        "When its server runs again, go on with the run: penstock resume RUN."
+    )
+
+
 NEWCOMER = {
     "mysql": ["CREATE USER newcomer@'%' IDENTIFIED BY 'newcomer''s'"],
     "postgresql": ["CREATE ROLE newcomer LOGIN PASSWORD 'newcomer''s'"],
 }
 
 
-def administer(server: servers.Server, statements: list[str]) -> None:
-    """Run SQL as the user to whom the server belongs."""
+def administer(server: servers.Server, statements: list[str], values: tuple = ()) -> list:
+    """Run SQL as the user to whom the server belongs, and return the rows of each statement."""
     database = database_of(connection_config(server.address("postgres")))
     connected = database._connected("postgres") if server.scheme == "postgresql" else None
+    rows = []
     with connected or database._connected() as cursor:
         for statement in statements:
-            cursor.execute(statement)
+            cursor.execute(statement, *([values] if values else []))
+            rows.append(list(cursor.fetchall()) if cursor.description else [])
+    return rows
 
 
 @pytest.mark.parametrize("command", [("runs",), ("run", "training")])
