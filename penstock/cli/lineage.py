@@ -204,7 +204,8 @@ def _print_contents(contents: FolderComparison) -> None:
         click.secho("  no copy of what was pushed is left to compare the folder with", fg="yellow")
         return
     if contents.is_same:
-        click.secho(f"  as it was pushed: all {contents.files} files are the same", fg="green")
+        files = f"{contents.files} file" + ("" if contents.files == 1 else "s")
+        click.secho(f"  as it was pushed, {files} compared", fg="green")
         return
     click.secho("  NOT WHAT WAS PUSHED", fg="red", bold=True, nl=False)
     click.secho(f"; compared with {contents.reference}:", fg="red")

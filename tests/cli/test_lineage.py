@@ -91,7 +91,7 @@ def test_json_is_a_graph_of_artifacts_and_executions(call, ids):
 def test_served_tells_data_code_parameters_and_run(call, ids):
     shown = call("lineage", "--served", "serving").output
     for text in (
-        "as it was pushed: all 1 files are the same",
+        "as it was pushed, 1 file compared",
         "by Pusher in run run-1 of p",
         "train_args = 9 steps",
         "code model.py",
