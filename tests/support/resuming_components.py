@@ -7,9 +7,9 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from penstock import Input, LocalRunner, Output, component, pipeline
+from penstock import Input, LocalRunner, Output, _tfx, component, pipeline
 from penstock.artifacts import Model
 from penstock.testing import Silent
 
@@ -83,6 +83,33 @@ def Uses(folder: str, model: Input[Model] | None = None) -> bool:
     """Return whether it was given a model."""
     _count(folder, "Uses")
     return model is not None
+
+
+class ReportsFailure(_tfx.BaseExecutor):
+    """Fails as TFX's executors may: by a code in what it returns."""
+
+    def Do(self, input_dict, output_dict, exec_properties):
+        _count(exec_properties["folder"], "Reporting")
+        output = _tfx.execution_result_pb2.ExecutorOutput()
+        output.execution_result.code = 3
+        output.execution_result.result_message = "the cluster is full"
+        return output
+
+
+class _ReportingSpec(_tfx.types.ComponentSpec):
+    INPUTS: ClassVar = {}
+    OUTPUTS: ClassVar = {}
+    PARAMETERS: ClassVar = {"folder": _tfx.types.component_spec.ExecutionParameter(type=str)}
+
+
+class Reporting(_tfx.BaseComponent):
+    """A component written with TFX's own classes."""
+
+    SPEC_CLASS = _ReportingSpec
+    EXECUTOR_SPEC = _tfx.ExecutorClassSpec(ReportsFailure)
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(_ReportingSpec(folder=folder))
 
 
 @pipeline

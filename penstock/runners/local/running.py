@@ -48,8 +48,8 @@ class _Work:
 
     @property
     def token(self) -> str:
-        """The worker's name: a node's driver and its executor are different workers."""
-        return f"{self.job.kind} {self.prepared.node_id}"
+        """The worker's name, new for a driver, an executor and each time that they are tried."""
+        return f"{self.job.kind} {self.prepared.node_id} {self.prepared.execution_id}"
 
 
 @dataclass
