@@ -75,9 +75,14 @@ class Job:
 
     def projected_schema(self, columns: Sequence[str]) -> schema_pb2.Schema:
         """Return the schema of rows of which only the tensors in `columns` are read."""
-        from tfx_bsl.tfxio.tensor_representation_util import ProjectTensorRepresentationsInSchema
+        from tfx_bsl.tfxio import tensor_representation_util as representations
 
-        return ProjectTensorRepresentationsInSchema(self.schema, list(columns))
+        whole = type(self.schema)()
+        whole.CopyFrom(self.schema)
+        # A schema may state the representations of some features and leave those of others out.
+        stated_and_inferred = representations.InferTensorRepresentationsFromMixedSchema(whole)
+        representations.SetTensorRepresentationsInSchema(whole, stated_and_inferred)
+        return representations.ProjectTensorRepresentationsInSchema(whole, list(columns))
 
     @functools.cached_property
     def columns(self) -> Columns:
