@@ -46,12 +46,11 @@ def analyze_on_beam(job: Job, pipeline: Any) -> None:
     from tensorflow_transform import beam as tft_beam
     from tensorflow_transform.beam import analyzer_cache
 
-    temporary = os.path.join(job.graph_directory, ".temp_path")
+    temporary = job.temporary_directory
     tfxio = job.tfxio().Project(job.columns.analyzed)
     keys = {analyzer_cache.DatasetKey(name): name for name in job.analyze_files}
     context = tft_beam.Context(
         temp_dir=temporary,
-        use_deep_copy_optimization=True,
         force_tf_compat_v1=job.force_tf_compat_v1,
     )
     with pipeline as p, context:

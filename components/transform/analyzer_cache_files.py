@@ -23,29 +23,37 @@ _METADATA = "METADATA"
 
 
 def read(directory: str | None, datasets: Iterable[DatasetKey]) -> dict[DatasetKey, DatasetCache]:
-    """Return the entries of the data sets: the file patterns of their records, by key."""
+    """Return the entries of the data sets: the file patterns of their records, by key.
+
+    Raises:
+      DataError: a manifest is more than data, or broken.
+    """
     from tensorflow_transform.beam import analyzer_cache
 
+    caches: dict[DatasetKey, DatasetCache] = {}
     if directory is None:
-        return {}
+        return caches
+    # Some entries are pickles, which are loaded where an operation asks for them.
     unpickling.guard()
-    caches = {}
     for dataset in datasets:
         folder = os.path.join(directory, dataset.key)
-        check_manifest(folder)
-        manifest = analyzer_cache._ManifestFile(folder).read()
-        if manifest:
-            files = {key: os.path.join(folder, f"{n}-*-of-*") for key, n in manifest.items()}
+        if manifest := check_manifest(folder):
+            files = {key: os.path.join(folder, f"{int(n)}-*-of-*") for key, n in manifest.items()}
             caches[dataset] = analyzer_cache.DatasetCache(files, None)
     return caches
 
 
-def check_manifest(folder: str) -> None:
-    """Raise DataError for a manifest that is more than data; tf.Transform would go on without."""
+def check_manifest(folder: str) -> dict[bytes, int]:
+    """Return a manifest, if there is one.
+
+    Raises DataError where it is more than data; tf.Transform would go on without.
+    """
     path = os.path.join(folder, "MANIFEST")
-    if os.path.exists(path):
-        with open(path, "rb") as file:
-            unpickling.loads(file.read(), path=path)
+    if not os.path.exists(path):
+        return {}
+    with open(path, "rb") as file:
+        manifest: dict[bytes, int] = unpickling.loads(file.read(), path=path)
+    return manifest
 
 
 def records(pattern: str) -> Iterator[bytes]:

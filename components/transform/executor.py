@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -79,8 +80,11 @@ def transform(
         **({"progress": progress} if progress else {}),
     )
     engine = beam.engine("penstock.components.transform")
-    engine.analyze(job, beam)
-    engine.apply(job, beam)
+    try:
+        engine.analyze(job, beam)
+        engine.apply(job, beam)
+    finally:
+        shutil.rmtree(job.temporary_directory, ignore_errors=True)
     if transformed_examples is not None:
         _describe(transformed_examples, examples, to_transform)
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from penstock.beam import BeamOptions
 from penstock.components.transform import analysis, interpreter
-from penstock.components.transform.job import Job, shard_path
-from penstock.components.transform.rows import read_rows
+from penstock.components.transform.job import SEQUENCE_EXAMPLES, Job, shard_path
+from penstock.components.transform.rows import raw_rows
 from penstock.components.transform.statistics import Collector, collecting
-from penstock.data.records import TFRecordWriter
+from penstock.data.examples import encode
+from penstock.data.records import TFRecordWriter, select
 from penstock.errors import UserCodeError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def analyze(job: Job, beam: BeamOptions) -> None:
     if not job.columns.analyzed:
         analysis.analyze_without_data(job)
         return
-    temporary = os.path.join(job.graph_directory, ".temp_path")
+    temporary = os.path.join(job.temporary_directory, "analysis")
     reason = interpreter.analyze(job, temporary)
     shutil.rmtree(temporary, ignore_errors=True)
     if reason:
@@ -49,13 +50,13 @@ def apply(job: Job, beam: BeamOptions) -> None:
     if job.examples_directory is None and job.statistics is None:
         return
     rows = 0
-    transform = graph_function(job)
+    transform, read = graph_function(job), raw_rows(job, _columns(job))
     with collecting(job) as collectors:
         for split, files in job.transform_files.items():
             watched = collectors if split in job.pre_statistics_files else None
             with ExitStack() as stack:
                 write = _writer(job, split, files, stack)
-                for batch in _read(job, files):
+                for batch in read(files):
                     transformed = transform(batch)
                     write(transformed)
                     if watched:
@@ -68,16 +69,16 @@ def apply(job: Job, beam: BeamOptions) -> None:
             _collect_rest(job, collectors[0])
 
 
-def _read(job: Job, files: Sequence[str]) -> Iterator[pyarrow.RecordBatch]:
-    columns = job.columns.used if job.statistics else job.columns.transformed
-    return read_rows(files, job.projected_schema(columns), job.payload_format)
+def _columns(job: Job) -> list[str]:
+    return job.columns.used if job.statistics else job.columns.transformed
 
 
 def _collect_rest(job: Job, before: Collector) -> None:
     """Hand over the rows of splits that are analyzed and not transformed."""
+    read = raw_rows(job, _columns(job))
     for split, files in job.pre_statistics_files.items():
         if split not in job.transform_files:
-            for batch in _read(job, files):
+            for batch in read(files):
                 before.add(batch)
 
 
@@ -91,13 +92,15 @@ def graph_function(job: Job) -> Callable[[pyarrow.RecordBatch], pyarrow.RecordBa
     output = tft.TFTransformOutput(job.graph_directory)
     loader = SavedModelLoader(output.transform_savedmodel_dir)
     converter = impl_helper.make_tensor_to_arrow_converter(output.transformed_metadata.schema)
-    columns = job.columns.used if job.statistics else job.columns.transformed
-    adapter = job.tfxio().Project(columns).TensorAdapter()
     needed = job.columns.transformed
+    # The parts of a tf.SequenceExample are in one column, which is not taken apart again.
+    together = job.payload_format == SEQUENCE_EXAMPLES
+    tfxio = job.tfxio().Project(_columns(job) if together else needed)
+    adapter, names = tfxio.TensorAdapter(), tfxio.TensorAdapterConfig().arrow_schema.names
     loader.finalize(needed, list(loader.structured_outputs))
 
     def transform(batch: pyarrow.RecordBatch) -> pyarrow.RecordBatch:
-        tensors = adapter.ToBatchTensors(batch, produce_eager_tensors=True)
+        tensors = adapter.ToBatchTensors(select(batch, names), produce_eager_tensors=True)
         try:
             features = loader.apply_transform_model({name: tensors[name] for name in needed})
         except tensorflow.errors.OpError as error:
@@ -110,6 +113,12 @@ def graph_function(job: Job) -> Callable[[pyarrow.RecordBatch], pyarrow.RecordBa
     return transform
 
 
+def _is_nested(column: pyarrow.DataType) -> bool:
+    from pyarrow.types import is_nested
+
+    return bool(is_nested(column.value_type))
+
+
 def _writer(
     job: Job, split: str, files: Sequence[str], stack: ExitStack
 ) -> Callable[[pyarrow.RecordBatch], None]:
@@ -120,7 +129,7 @@ def _writer(
     if job.examples_directory is None:
         return lambda _: None
     schema = tft.TFTransformOutput(job.graph_directory).transformed_metadata.schema
-    encoder = RecordBatchToExamplesEncoder(schema)
+    nested = RecordBatchToExamplesEncoder(schema)
     shards = min(len(files), 1 + sum(os.path.getsize(file) for file in files) // _SHARD_BYTES) or 1
     paths = [shard_path(job.examples_directory, split, n, shards) for n in range(shards)]
     os.makedirs(os.path.dirname(paths[0]), exist_ok=True)
@@ -128,6 +137,8 @@ def _writer(
 
     def write(batch: pyarrow.RecordBatch) -> None:
         writers.append(writers.pop(0))
-        writers[-1].write_many(encoder.encode(batch))
+        # The faster of the two knows lists of values, and not lists of lists.
+        is_flat = not any(map(_is_nested, batch.schema.types))
+        writers[-1].write_many(encode(batch) if is_flat else nested.encode(batch))
 
     return write

@@ -58,6 +58,11 @@ class Job:
     force_tf_compat_v1: bool = False
     progress: Callable[..., None] = NodeContext().progress
 
+    @property
+    def temporary_directory(self) -> str:
+        """Where an engine may leave what it needs again; it is not there when it is done."""
+        return os.path.join(self.graph_directory, ".temp_path")
+
     def tfxio(self) -> TFXIO:
         """Return how rows of all the columns in the schema become tensors."""
         from tfx_bsl.tfxio import tf_example_record, tf_sequence_example_record
@@ -66,7 +71,9 @@ class Job:
         if self.payload_format == SEQUENCE_EXAMPLES:
             kind = tf_sequence_example_record.TFSequenceExampleBeamRecord
         return kind(
-            physical_format="inmem", telemetry_descriptors=["Transform"], schema=self.schema
+            physical_format="inmem",
+            telemetry_descriptors=["Transform"],
+            schema=self._stated_schema,
         )
 
     def type_specs(self) -> dict[str, tensorflow.TypeSpec]:
@@ -75,14 +82,25 @@ class Job:
 
     def projected_schema(self, columns: Sequence[str]) -> schema_pb2.Schema:
         """Return the schema of rows of which only the tensors in `columns` are read."""
+        from tfx_bsl.tfxio.tensor_representation_util import ProjectTensorRepresentationsInSchema
+
+        return ProjectTensorRepresentationsInSchema(self._stated_schema, list(columns))
+
+    @functools.cached_property
+    def _stated_schema(self) -> schema_pb2.Schema:
+        """The schema with all its tensors, if it states some of them.
+
+        tfx_bsl finds those of the other features, but not where columns are selected.
+        """
         from tfx_bsl.tfxio import tensor_representation_util as representations
 
-        whole = type(self.schema)()
-        whole.CopyFrom(self.schema)
-        # A schema may state the representations of some features and leave those of others out.
-        stated_and_inferred = representations.InferTensorRepresentationsFromMixedSchema(whole)
-        representations.SetTensorRepresentationsInSchema(whole, stated_and_inferred)
-        return representations.ProjectTensorRepresentationsInSchema(whole, list(columns))
+        if not self.schema.tensor_representation_group:
+            return self.schema
+        stated = type(self.schema)()
+        stated.CopyFrom(self.schema)
+        tensors = representations.InferTensorRepresentationsFromMixedSchema(stated)
+        representations.SetTensorRepresentationsInSchema(stated, tensors)
+        return stated
 
     @functools.cached_property
     def columns(self) -> Columns:

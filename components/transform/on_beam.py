@@ -28,11 +28,10 @@ def apply(job: Job, beam: BeamOptions) -> None:
 
     if job.examples_directory is None and job.statistics is None:
         return
-    temporary = os.path.join(job.graph_directory, ".temp_path")
+    temporary = job.temporary_directory
     results = _Results(job, temporary)
     context = tft_beam.Context(
         temp_dir=temporary,
-        use_deep_copy_optimization=True,
         force_tf_compat_v1=job.force_tf_compat_v1,
     )
     with beam.pipeline() as pipeline, context:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,8 +11,9 @@ import numpy as np
 
 from penstock.components.transform.combining import Combination, CombinationPerKey
 from penstock.components.transform.mutual_information import LabelMeans
-from penstock.components.transform.rows import read_rows
+from penstock.components.transform.rows import raw_rows
 from penstock.components.transform.vocabularies import FrequencyCount
+from penstock.data.records import select
 from penstock.errors import UserCodeError
 
 if TYPE_CHECKING:
@@ -113,9 +114,8 @@ class Rows:
     """The analyzed data sets: their files, and their sizes in memory as far as they were read."""
 
     def __init__(self, job: Job, files: Mapping[DatasetKey, Sequence[str]]) -> None:
-        self._job = job
         self._files = files
-        self._schema = job.projected_schema(job.columns.analyzed)
+        self._read = raw_rows(job, job.columns.analyzed)
         self.bytes_read: dict[DatasetKey, int] = {}
 
     def feed(
@@ -132,15 +132,12 @@ class Rows:
             if not takers:
                 continue
             size = 0
-            for batch in self._batches(dataset):
+            for batch in self._read(self._files[dataset]):
                 size += batch.nbytes
                 arrays = function(batch)
                 for taker in takers:
                     taker.accumulation.add([arrays[name] for name in taker.tensors])
             self.bytes_read[dataset] = size
-
-    def _batches(self, dataset: DatasetKey) -> Iterator[pyarrow.RecordBatch]:
-        return read_rows(self._files[dataset], self._schema, self._job.payload_format)
 
 
 def graph_function(
@@ -152,14 +149,15 @@ def graph_function(
 
     loader = SavedModelLoader(saved_model)
     columns = job.columns.analyzed
-    adapter = job.tfxio().Project(columns).TensorAdapter()
+    needed = job.tfxio().Project(columns)
+    adapter = needed.TensorAdapter()
+    names = needed.TensorAdapterConfig().arrow_schema.names
     loader.finalize(columns, outputs)
 
     def apply(batch: pyarrow.RecordBatch) -> dict[str, np.ndarray]:
+        tensors = adapter.ToBatchTensors(select(batch, names), produce_eager_tensors=True)
         try:
-            tensors = loader.apply_transform_model(
-                adapter.ToBatchTensors(batch, produce_eager_tensors=True)
-            )
+            tensors = loader.apply_transform_model(tensors)
         except tf.errors.OpError as error:
             raise UserCodeError(
                 f"The analysis failed on a batch of {batch.num_rows} rows: {error.message}",

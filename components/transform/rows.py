@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
-from penstock.components.transform.job import SEQUENCE_EXAMPLES
+from penstock.components.transform.job import SEQUENCE_EXAMPLES, Job
 
 if TYPE_CHECKING:
     import pyarrow
@@ -39,3 +42,71 @@ def read_rows(
     records = read_serialized(files)
     while batch := list(itertools.islice(records, batch_rows)):
         yield decoder.DecodeBatch(batch)
+
+
+def raw_rows(
+    job: Job, columns: Sequence[str]
+) -> Callable[[Sequence[str]], Iterator[pyarrow.RecordBatch]]:
+    """Return what reads files: batches of at least the columns of these tensors.
+
+    For as long as the job's temporary directory is there, a file is decoded only once.
+    """
+    if job.payload_format == SEQUENCE_EXAMPLES:
+        schema = job.projected_schema(columns)
+        return partial(read_rows, schema=schema, payload_format=job.payload_format)
+    if job.examples_directory is not None or job.statistics is not None:
+        columns = job.columns.used
+    directory = os.path.join(job.temporary_directory, "rows")
+    return KeptRows(directory, job.projected_schema(columns), job.payload_format).read
+
+
+# Decoded rows of a file that take more space than this are not kept.
+_KEPT_BYTES = 2 << 30
+
+
+class KeptRows:
+    """Raw rows of tf.Example files, each of which is decoded once.
+
+    The first to read a file keeps its batches in `directory` for those who read it again.
+    """
+
+    def __init__(self, directory: str, schema: schema_pb2.Schema, payload_format: str) -> None:
+        self._directory = directory
+        self._schema = schema
+        self._payload_format = payload_format
+
+    def read(self, files: Sequence[str]) -> Iterator[pyarrow.RecordBatch]:
+        """Yield the rows of the files."""
+        import pyarrow
+
+        for file in files:
+            kept = os.path.join(self._directory, hashlib.sha256(file.encode()).hexdigest())
+            if os.path.exists(kept):
+                with pyarrow.OSFile(kept) as source, pyarrow.ipc.open_stream(source) as batches:
+                    yield from batches
+            else:
+                yield from self._keep(file, kept)
+
+    def _keep(self, file: str, kept: str) -> Iterator[pyarrow.RecordBatch]:
+        import pyarrow
+
+        os.makedirs(self._directory, exist_ok=True)
+        part = f"{kept}.part"
+        sink = pyarrow.OSFile(part, "wb")
+        writer, size, whole = None, 0, False
+        try:
+            for batch in read_rows([file], self._schema, self._payload_format):
+                writer = writer or pyarrow.ipc.new_stream(sink, batch.schema)
+                size += batch.nbytes
+                if size <= _KEPT_BYTES:
+                    writer.write_batch(batch)
+                yield batch
+            whole = writer is not None and size <= _KEPT_BYTES
+        finally:
+            if writer is not None:
+                writer.close()
+            sink.close()
+            if whole:
+                os.rename(part, kept)
+            else:
+                os.remove(part)

@@ -192,12 +192,12 @@ def constants(transformed) -> list[str]:
 @pytest.fixture
 def analyzed_files(monkeypatch):
     """The files that analyses read."""
-    from penstock.components.transform import phases
+    from penstock.components.transform import rows
 
     read = []
-    read_rows = phases.read_rows
+    read_rows = rows.read_rows
     monkeypatch.setattr(
-        phases, "read_rows", lambda files, *rest: read.extend(files) or read_rows(files, *rest)
+        rows, "read_rows", lambda files, *rest: read.extend(files) or read_rows(files, *rest)
     )
     return read
 
