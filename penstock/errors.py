@@ -137,7 +137,9 @@ class DataError(PenstockError):
         if self.line is not None:
             place = f"{place}:{self.line}" if place else f"line {self.line}"
         if self.column is not None:
-            place = f"{place}, column {self.column}" if place else f"column {self.column}"
+            column = str(self.column)
+            column = column if column.isprintable() else repr(column)
+            place = f"{place}, column {column}" if place else f"column {column}"
         return place or None
 
 

@@ -96,6 +96,7 @@ CSV_TEXT = st.text(st.sampled_from('ab01,,,\n\n\r"\t .-exn_\0\ufeffä'), max_siz
 @FEW
 @given(mutations(CSV_SEEDS) | CSV_TEXT | CSV_TEXT.map(lambda text: b"a,b\n" + text) | st.binary())
 @example(b"a,b\r\r1,\xff\r")
+@example(b'"q,\nz"\n\x80')
 @example(b"a\n" + b"9" * 400 + b"\n")
 def test_any_csv_file_gives_examples_or_a_named_error(ask, content):
     check(ask("csv", "data.csv", content), "data.csv")
