@@ -75,6 +75,11 @@ def producers(node: Any) -> set[str]:
     return named & set(node.upstream_nodes)
 
 
+def chosen(pipeline: Any) -> list[str]:
+    """Return the nodes of bound IR that are to run."""
+    return [node.node_info.id for node in ir.nodes(pipeline) if not is_left_out(node)]
+
+
 def is_left_out(node: Any) -> bool:
     """Whether a node of bound IR is not to run."""
     return bool(node.execution_options.HasField("skip"))

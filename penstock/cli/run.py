@@ -81,11 +81,13 @@ def _prepare(
     return _Request(compiled, parameters, runner)
 
 
-def _finish(context: click.Context, result: Any) -> None:
+def _finish(context: click.Context, result: Any, definition: str) -> None:
     from penstock.cli.summary import print_result
     from penstock.runners.local import State
 
-    print_result(result)
+    # Of a file, the store alone does not say that it may be imported.
+    named = f" --pipeline {definition}" if ":" in definition else ""
+    print_result(result, f"penstock resume {result.run_id}{named}")
     if not result.succeeded:
         context.exit(INTERRUPTED if result.state is State.CANCELED else RUN_FAILED)
 
@@ -134,14 +136,16 @@ def run(
         definition=pipeline,
         raise_on_failure=False,
     )
-    _finish(context, result)
+    _finish(context, result, pipeline)
 
 
 @click.command()
 @click.argument("run_id", metavar="[RUN]", default="latest")
 @profile_option
 @click.option("--parallelism", type=click.IntRange(min=1), help="How many nodes work at a time.")
-@click.option("--pipeline", help="The pipeline, for a run that was started from Python.")
+@click.option(
+    "--pipeline", help="The pipeline, for a run that was not started by a name of penstock.toml."
+)
 @click.pass_context
 def resume(
     context: click.Context,
@@ -181,7 +185,7 @@ def resume(
         )
     request = _prepare(context, pipeline, profile_name, parallelism=parallelism)
     result = request.runner.resume(request.compiled, run_id, raise_on_failure=False)
-    _finish(context, result)
+    _finish(context, result, pipeline)
 
 
 @click.command()

@@ -27,8 +27,11 @@ _COLORS = {
 }
 
 
-def print_result(result: RunResult) -> None:
-    """Print what a run came to: failures with their logs, or metrics, blessing and push."""
+def print_result(result: RunResult, resume: str) -> None:
+    """Print what a run came to: failures with their logs, or metrics, blessing and push.
+
+    `resume` is the command that goes on with the run.
+    """
     for node in result.nodes.values():
         if node.state is State.FAILED:
             _print_failure(node)
@@ -39,8 +42,8 @@ def print_result(result: RunResult) -> None:
     for line in describe_outcome(made):
         click.echo(f"  {line}")
     _print_lost_events(result.events)
-    again = "show" if result.succeeded else "resume"
-    click.echo(f"  next       penstock {again} {result.run_id}")
+    again = f"penstock show {result.run_id}" if result.succeeded else resume
+    click.echo(f"  next       {again}")
 
 
 def _print_lost_events(delivery: EventDelivery | None) -> None:

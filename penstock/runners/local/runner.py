@@ -86,7 +86,7 @@ class LocalRunner:
         }
         run_id = new_run_id()
         bound = _bind(compiled, run_id, values, options)
-        preconditions.check(bound)
+        preconditions.check(bound, selection.chosen(bound))
         graph = read_graph(bound)
         with connect(connection) as metadata, counted_interrupts() as interrupts:
             mark_abandoned(metadata)
@@ -130,7 +130,7 @@ class LocalRunner:
             request = read_request(metadata.store, record.run_id)
             values = ir.effective_parameters(compiled, request.parameters)
             bound = _bind(compiled, record.run_id, values, request.options)
-            preconditions.check(bound)
+            preconditions.check(bound, selection.chosen(bound))
             graph = read_graph(bound)
             attempt = attempts.begin(metadata.store, record.run_id)
             # Those of a process that was taken for abandoned and began one after that.
