@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from penstock._tfx import metadata, metadata_store_pb2
+from penstock.metadata.attempts import ATTEMPT_CONTEXT
 from penstock.metadata.lineage import ancestors, descendants, find_artifact
 from penstock.metadata.runs import list_runs
 from penstock.metadata.attempts import ATTEMPT_CONTEXT
