@@ -53,9 +53,9 @@ def input_differences(
     source = f" from {', '.join(sorted(producers))}" if producers else ""
     shown = key if not key.startswith("_") else key[1:]
     if not then:
-        yield f"input {shown}: there was none, now there is{source}"
+        yield f"input {shown}{source}: there was none, now there is one"
     elif not now:
-        yield f"input {shown}: there was one, now there is none"
+        yield f"input {shown}{source}: there was one, now there is none"
     elif len(now) != len(then):
         yield f"input {shown}: {len(then)} artifacts → {len(now)}{source}"
     else:
@@ -100,12 +100,20 @@ def _told(now: Fingerprint) -> dict[str, Any]:
 
 
 def same_value(one: Any, other: Any) -> bool:
-    """Whether two values of a parameter are the same; a store gives booleans back as numbers."""
-    return _text(one) == _text(other)
+    """Whether two values of a parameter are the same.
+
+    A store gives booleans back as numbers or as JSON text, and structured values as JSON text.
+    """
+    return bool(_decoded(one) == _decoded(other))
 
 
-def _text(value: Any) -> str:
-    return str(int(value)) if isinstance(value, bool) else str(value)
+def _decoded(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
 
 
 def _artifact_differences(now: Any, then: Any) -> Iterator[str]:
@@ -126,12 +134,7 @@ def _protos(*artifacts: Any) -> list[Any]:
 
 
 def _parsed(value: Any) -> Any:
-    if isinstance(value, str) and value[:1] in ("{", "["):
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value
-    return value
+    return _decoded(value) if isinstance(value, str) and value[:1] in ("{", "[") else value
 
 
 def _fields(path: str, before: Any, after: Any) -> Iterator[tuple[str, Any, Any]]:

@@ -238,13 +238,13 @@ def _plan_unknown(planner: _Planner, node: Any, unknown: list[str]) -> _Planned:
     parameters = execution.node_parameters(node)
     last = _last_execution(planner, node_id)
     last_id = last.id if last else None
-    if not node.execution_options.caching_options.enable_cache:
-        return NodePlan(node_id, Verdict.RUNS, ("its cache is off",), last_id), None
     now = Fingerprint(
         node_fingerprint(planner.name, node, executor),
         code_digests(ir.class_path(executor), parameters),
         parameters,
     )
+    if not node.execution_options.caching_options.enable_cache:
+        return NodePlan(node_id, Verdict.RUNS, ("its cache is off",), last_id), None
     if last is None or not _could_stand(planner, now, node_id):
         reasons = (*_differences(planner, now, last, node, {}), after)
         return NodePlan(node_id, Verdict.RUNS, reasons, last_id), None
