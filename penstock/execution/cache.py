@@ -20,10 +20,12 @@ from typing import Any
 
 from penstock import _tfx, secrets
 from penstock.execution.contents import damage, fingerprint
+from penstock.metadata.executions import newest_first
 from penstock.metadata.store import execution_outputs
 from penstock.source import function_digests, source_digests
 
 CODE_PROPERTY = "__code_fingerprint__"
+GIVEN_PROPERTY = "__given_fingerprint__"
 INPUTS_PROPERTY = "__input_fingerprints__"
 NODE_PROPERTY = "__node_fingerprint__"
 CODE_PARAMETERS = ("module_file", "module_path", "run_fn", "preprocessing_fn", "tuner_fn")
@@ -73,6 +75,12 @@ class Fingerprint:
             CODE_PROPERTY: json.dumps(dict(self.code), sort_keys=True),
             INPUTS_PROPERTY: json.dumps(self.inputs, sort_keys=True),
         }
+
+
+def given_fingerprint(node: str, code: Mapping[str, str], parameters: Mapping[str, Any]) -> str:
+    """Digest what is known of a node before any other has run: `parameters` are those given it."""
+    shown = {name: repr(value) for name, value in parameters.items()}
+    return _digest(node, json.dumps(dict(code), sort_keys=True), json.dumps(shown, sort_keys=True))
 
 
 def node_fingerprint(pipeline_name: str, node: Any, executor: Any) -> str:
@@ -165,13 +173,9 @@ def _with_key(store: Any, key: str) -> Iterator[tuple[Any, dict[str, list[Any]]]
     context = store.get_context_by_type_and_name(_tfx.context_lib.CONTEXT_TYPE_EXECUTION_CACHE, key)
     if context is None:
         return
-    executions = [
-        e
-        for e in store.get_executions_by_context(context.id)
-        if _tfx.execution_lib.is_execution_successful(e)
-    ]
-    for execution in _tfx.execution_lib.sort_executions_newest_to_oldest(executions):
-        yield execution, execution_outputs(store, execution.id)
+    for execution in newest_first(store, context.id):
+        if _tfx.execution_lib.is_execution_successful(execution):
+            yield execution, execution_outputs(store, execution.id)
 
 
 def recorded_fingerprint(execution: Any) -> Fingerprint | None:

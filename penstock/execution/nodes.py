@@ -16,9 +16,11 @@ from penstock import _tfx, ir
 from penstock.errors import PenstockError, RunError
 from penstock.execution import staging
 from penstock.execution.cache import (
+    GIVEN_PROPERTY,
     Fingerprint,
     cached_outputs,
     code_digests,
+    given_fingerprint,
     input_addresses,
     input_fingerprints,
     node_fingerprint,
@@ -218,7 +220,13 @@ def prepare(
         execution_type=node.node_info.type,
         contexts=contexts,
         input_artifacts=resolution.inputs,
-        exec_properties={**resolution.parameters, **resolution.fingerprint.properties()},
+        exec_properties={
+            **resolution.parameters,
+            **resolution.fingerprint.properties(),
+            GIVEN_PROPERTY: given_fingerprint(
+                resolution.fingerprint.node, resolution.fingerprint.code, node_parameters(node)
+            ),
+        },
     )
     on_step(Step.REGISTERED, node_id)
     prepared = Prepared(

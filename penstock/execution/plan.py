@@ -17,15 +17,17 @@ from penstock.errors import PenstockError
 from penstock.execution import nodes as execution
 from penstock.execution import work
 from penstock.execution.cache import (
+    GIVEN_PROPERTY,
     Fingerprint,
     cached_outputs,
     code_digests,
     damaged_outputs,
+    given_fingerprint,
     node_fingerprint,
     recorded_fingerprint,
 )
 from penstock.execution.contents import damage
-from penstock.execution.differences import differences, same_value
+from penstock.execution.differences import differences
 from penstock.execution.schedule import Graph, State, read_graph, settle
 from penstock.metadata.executions import node_executions
 from penstock.metadata.reading import RUN_CONTEXT
@@ -253,12 +255,10 @@ def _plan_unknown(planner: _Planner, node: Any, unknown: list[str]) -> _Planned:
 
 def _could_stand(planner: _Planner, now: Fingerprint, node_id: str) -> bool:
     """Whether an intact execution agrees with a fingerprint as far as that is known."""
-    for found in node_executions(planner.store, planner.name, node_id):
-        then = _fingerprint_of_success(found)
-        if then is None or now.node != then.node or now.code != then.code:
-            continue
-        given = now.parameters.items()
-        if all(same_value(then.parameters.get(name), value) for name, value in given):
+    given = given_fingerprint(now.node, now.code, now.parameters)
+    where = f"custom_properties.{GIVEN_PROPERTY}.string_value = '{given}'"
+    for found in node_executions(planner.store, planner.name, node_id, where=where):
+        if _tfx.execution_lib.is_execution_successful(found):
             outputs = execution_outputs(planner.store, found.id).values()
             if not any(damage(a) for artifacts in outputs for a in artifacts):
                 return True

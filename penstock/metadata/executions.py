@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+from penstock import _tfx
 from penstock.metadata.reading import NODE_CONTEXT, PIPELINE_CONTEXT, RUN_CONTEXT
+
+_FIRST_PORTION, _LARGEST_PORTION = 4, 1000
 
 
 def node_of(store: Any, execution_id: int) -> str:
@@ -14,15 +18,38 @@ def node_of(store: Any, execution_id: int) -> str:
 
 
 def node_executions(
-    store: Any, pipeline_name: str, node_id: str, *, run: str | None = None
-) -> list[Any]:
-    """Return the executions of a node, newest first; with `run`, only those of that run."""
+    store: Any, pipeline_name: str, node_id: str, *, run: str | None = None, where: str = ""
+) -> Iterator[Any]:
+    """Yield the executions of a node, newest first; with `run`, only those of that run.
+
+    `where` is a condition in ML Metadata's query language. A node may have had thousands: they are
+    read as they are asked for.
+    """
     context = store.get_context_by_type_and_name(NODE_CONTEXT, f"{pipeline_name}.{node_id}")
     if context is None:
-        return []
-    executions = store.get_executions_by_context(context.id)
+        return
+    conditions = [where] if where else []
     if run is not None:
         run_context = store.get_context_by_type_and_name(RUN_CONTEXT, run)
         of_run = store.get_executions_by_context(run_context.id) if run_context else []
-        executions = [e for e in executions if e.id in {other.id for other in of_run}]
-    return sorted(executions, key=lambda execution: execution.id, reverse=True)
+        if not of_run:
+            return
+        conditions.append(f"id IN ({', '.join(str(execution.id) for execution in of_run)})")
+    yield from newest_first(store, context.id, *conditions)
+
+
+def newest_first(store: Any, context_id: int, *conditions: str) -> Iterator[Any]:
+    """Yield the executions of a context, newest first, reading them in growing portions."""
+    limit, before = _FIRST_PORTION, ""
+    while True:
+        options = _tfx.ml_metadata.ListOptions(
+            limit=limit,
+            order_by=_tfx.ml_metadata.OrderByField.ID,
+            is_asc=False,
+            filter_query=" AND ".join(filter(None, (*conditions, before))) or None,
+        )
+        found = store.get_executions_by_context(context_id, list_options=options)
+        yield from found
+        if len(found) < limit:
+            return
+        limit, before = min(limit * 8, _LARGEST_PORTION), f"id < {found[-1].id}"
