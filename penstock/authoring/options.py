@@ -29,9 +29,9 @@ def with_options(
 
     `cache=False` runs it whatever earlier runs have made. A node that fails is tried again as often
     as `retries` says; `timeout_seconds` ends each try, 0 never. The failure of an `optional` node
-    does not fail the run. `start` says what must have become of the nodes before it: "succeeded",
-    or "completed" in whatever way; with "lazily_succeeded" and "lazily_completed" it also waits
-    until a node after it waits for nothing else.
+    fails neither the run nor the nodes after it. `start` says what must have become of the nodes
+    before it: "succeeded", or "completed" in whatever way; with "lazily_succeeded" and
+    "lazily_completed" it also waits until a node after it waits for nothing else.
 
     Raises:
       ParameterError: a value is not possible.

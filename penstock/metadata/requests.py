@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,7 +34,6 @@ class RunRequest:
 def record_request(metadata: Any, pipeline: Any, request: RunRequest) -> None:
     """Open a run: write what was asked for into its context, as custom properties."""
     run_id = pipeline.runtime_spec.pipeline_run_id.field_value.string_value
-    root = pipeline.runtime_spec.pipeline_root.field_value.string_value
     first = pipeline.nodes[0].pipeline_node
     contexts = _tfx.context_lib.prepare_contexts(
         metadata_handle=metadata, node_contexts=first.contexts
@@ -43,9 +43,23 @@ def record_request(metadata: Any, pipeline: Any, request: RunRequest) -> None:
         context.custom_properties[PARAMETER_PREFIX + name].string_value = json.dumps(value)
     context.custom_properties[_DEFINITION].string_value = request.definition
     context.custom_properties[_OPTIONS].string_value = json.dumps(dict(request.options))
-    context.custom_properties[_ROOT].string_value = root
+    context.custom_properties[_ROOT].string_value = _absolute_root(pipeline)
     context.custom_properties[STATE_PROPERTY].string_value = "running"
     metadata.store.put_contexts([context])
+
+
+def reopen(store: Any, pipeline: Any) -> None:
+    """Record that a run goes on, and below which root: that may be another one now."""
+    run_id = pipeline.runtime_spec.pipeline_run_id.field_value.string_value
+    context = store.get_context_by_type_and_name(RUN_CONTEXT, run_id)
+    context.custom_properties[_ROOT].string_value = _absolute_root(pipeline)
+    context.custom_properties[STATE_PROPERTY].string_value = "running"
+    store.put_contexts([context])
+
+
+def _absolute_root(pipeline: Any) -> str:
+    root = str(pipeline.runtime_spec.pipeline_root.field_value.string_value)
+    return root if "://" in root else os.path.abspath(root)
 
 
 def read_request(store: Any, run_id: str) -> RunRequest:

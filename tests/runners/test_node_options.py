@@ -11,7 +11,7 @@ from penstock._tfx import NodeExecutionOptions, metadata_store_pb2, pipeline_pb2
 from penstock.errors import PipelineError
 from penstock.execution.schedule import State
 from penstock.metadata.store import connect, connection_config
-from penstock.runners.local import running
+from penstock.runners.local import RunFailed, running
 
 States = metadata_store_pb2.Execution
 Strategy = pipeline_pb2.NodeExecutionOptions.TriggerStrategy
@@ -108,6 +108,13 @@ def test_the_failure_of_an_optional_node_fails_neither_the_run_nor_those_after_i
     given = result.output("Uses", "output")
     given.read()
     assert given.value is False
+
+
+def test_a_run_that_failed_names_a_node_that_was_not_optional(tmp_path):
+    optional = failing_at_first(tmp_path, 9, success_optional=True)
+    needed = resuming.FailsAtFirst(folder=str(tmp_path), times=9).with_id("needed")
+    result = run(tmp_path, [optional, needed])
+    assert "node needed failed" in str(RunFailed(result))
 
 
 def test_a_lazy_node_does_not_run_for_a_node_that_cannot(tmp_path):

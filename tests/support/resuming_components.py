@@ -6,12 +6,13 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 from penstock import Input, LocalRunner, Output, _tfx, component, pipeline
 from penstock.artifacts import Model
-from penstock.testing import Silent
+from penstock.testing import Silent, Step
 
 
 def runs_of(folder: str | Path, name: str) -> int:
@@ -34,7 +35,7 @@ def First(model: Output[Model], folder: str, rows: int = 1) -> None:
 
 
 @component
-def Second(made: Output[Model], model: Input[Model], folder: str) -> None:
+def Second(made: Output[Model], model: Input[Model], folder: str, token: str = "") -> None:
     """Fail as long as there is a file `broken`, wait as long as there is one `waiting`."""
     Path(made.uri, "half").touch()
     _count(folder, "Second")
@@ -113,10 +114,10 @@ class Reporting(_tfx.BaseComponent):
 
 
 @pipeline
-def three(folder: str = "", rows: int = 1):
+def three(folder: str = "", rows: int = 1, token: str = ""):
     """Three nodes in a row."""
     first = First(folder=folder, rows=rows)
-    second = Second(model=first.outputs["model"], folder=folder)
+    second = Second(model=first.outputs["model"], folder=folder, token=token)
     return [first, second, Third(model=second.outputs["made"], folder=folder)]
 
 
@@ -127,17 +128,34 @@ def other(folder: str = ""):
 
 
 def runner_in(folder: str | Path, **options: Any) -> LocalRunner:
-    return LocalRunner(
-        pipeline_root=os.path.join(folder, "root"),
-        metadata=os.path.join(folder, "metadata.sqlite"),
-        parallelism=2,
-        **{"display": Silent(), **options},
-    )
+    defaults = {
+        "pipeline_root": os.path.join(folder, "root"),
+        "metadata": os.path.join(folder, "metadata.sqlite"),
+        "parallelism": 2,
+        "display": Silent(),
+    }
+    return LocalRunner(**{**defaults, **options})
 
 
-def main(folder: str) -> None:
-    """Run three nodes and print what became of them."""
-    parameters = {"folder": folder, "rows": 5}
+class OnlyHere:
+    """Passes steps to a function that workers do not get."""
+
+    def __init__(self, function: Callable[[Step, str], None] | None) -> None:
+        self.function = function
+
+    def __call__(self, step: Step, node_id: str) -> None:
+        if self.function is not None:
+            self.function(step, node_id)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (OnlyHere, (None,))
+
+
+def main(folder: str, given: str = "plain") -> None:
+    """Run three nodes and print what became of them; with a `secret`, a node is given one."""
+    os.environ["RESUMING_TOKEN"] = "a-token-that-nobody-sees"
+    token = "${env:RESUMING_TOKEN}" if given == "secret" else ""
+    parameters = {"folder": folder, "rows": 5, "token": token}
     result = runner_in(folder).run(three, parameters=parameters, raise_on_failure=False)
     print(result.state.value)
 

@@ -16,7 +16,8 @@ class NodeResult:
     """What became of a node.
 
     `outputs` are artifacts by key; `seconds` is the time of its work; `error` says in a paragraph
-    what went wrong, or why it did not run; `log_path` is a file with all that it printed.
+    what went wrong, or why it did not run; `log_path` is a file with all that it printed. The
+    failure of an `optional` node does not fail the run.
     """
 
     node_id: str
@@ -26,6 +27,7 @@ class NodeResult:
     seconds: float | None = None
     error: str = ""
     log_path: str | None = None
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class RunFailed(RunError):
     """A run failed or was canceled; `result` has all that it came to."""
 
     def __init__(self, result: RunResult) -> None:
-        failed = [n for n in result.nodes.values() if n.state is State.FAILED]
+        failed = [n for n in result.nodes.values() if n.state is State.FAILED and not n.optional]
         if failed:
             first = failed[0]
             message = f"run {result.run_id}: node {first.node_id} failed: {first.error}"

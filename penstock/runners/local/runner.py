@@ -18,7 +18,13 @@ from penstock.execution.recovery import end_executions, mark_abandoned
 from penstock.execution.schedule import Graph, State, read_graph
 from penstock.execution.steps import OnStep, ignore
 from penstock.metadata import attempts
-from penstock.metadata.requests import RunRequest, read_request, record_request, record_state
+from penstock.metadata.requests import (
+    RunRequest,
+    read_request,
+    record_request,
+    record_state,
+    reopen,
+)
 from penstock.metadata.runs import EventDelivery, find_run, record_events
 from penstock.metadata.store import connect, connection_config
 from penstock.openlineage import Destination, RunEvents, parse_destination
@@ -135,7 +141,7 @@ class LocalRunner:
             attempt = attempts.begin(metadata.store, record.run_id)
             # Those of a process that was taken for abandoned and began one after that.
             end_executions(metadata.store, record.run_id, "its process had lost the run")
-            record_state(metadata.store, record.run_id, State.RUNNING.value)
+            reopen(metadata.store, bound)
             running = self._running(
                 bound,
                 graph,

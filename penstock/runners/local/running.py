@@ -429,6 +429,7 @@ class Run:
             view.seconds,
             error,
             log if os.path.exists(log) else None,
+            bool(self._options(node_id).node_success_optional),
         )
         self.display.changed(view)
         if self.events is not None:
