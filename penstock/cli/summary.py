@@ -174,6 +174,8 @@ def print_run(
     )
     for name, value in run.parameters.items():
         click.echo(f"  -p {name}={value}")
+    if not run.nodes:
+        return
     width = max(len(node.node_id) for node in run.nodes)
     heads = ("time", "CPU", "memory", "in", "out")
     click.secho(f"  {'':<8}  {'':<{width}}" + "".join(f"{h:>10}" for h in heads), dim=True)

@@ -14,7 +14,6 @@ from penstock._tfx import metadata, metadata_store_pb2
 from penstock.metadata.attempts import ATTEMPT_CONTEXT
 from penstock.metadata.lineage import ancestors, descendants, find_artifact
 from penstock.metadata.runs import list_runs
-from penstock.metadata.attempts import ATTEMPT_CONTEXT
 from penstock.metadata.store import connect, connection_config
 
 SCRIPT = Path(__file__).parents[1] / "support" / "tfx_pipelines.py"

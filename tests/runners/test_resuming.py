@@ -13,6 +13,7 @@ from processes import Family, wait_until
 from resuming_components import OnlyHere, runner_in, runs_of
 
 from penstock._tfx import metadata_store_pb2
+from penstock.cli.summary import print_run
 from penstock.errors import RunError
 from penstock.execution.recovery import mark_abandoned
 from penstock.execution.schedule import State
@@ -332,10 +333,13 @@ class Interrupt:
             raise KeyboardInterrupt
 
 
-def test_a_run_that_was_killed_before_its_first_node_began_is_resumed(tmp_path):
+def test_a_run_that_was_killed_before_its_first_node_began_is_shown_and_resumed(tmp_path, capsys):
     runner = runner_in(tmp_path, display=Dies())
     with pytest.raises(Dies.Died):
         runner.run(resuming.three, parameters={"folder": str(tmp_path), "rows": 4})
+    with connected(tmp_path) as metadata:
+        print_run(find_run(metadata.store, "latest"), {}, {})
+    assert "three  run 2" in capsys.readouterr().out
     result = resume(tmp_path)
     assert result.succeeded
     assert result.parameters["rows"] == 4
