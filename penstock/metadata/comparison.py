@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -205,9 +206,14 @@ def _pairs(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tup
 
 def _differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[Difference, ...]:
     return tuple(
-        Difference(name, one, other, one != other)
+        Difference(name, one, other, _recorded_text(one) != _recorded_text(other))
         for name, (one, other) in _pairs(first, second).items()
     )
+
+
+def _recorded_text(value: Any) -> Any:
+    """Return a truth value as TFX may have recorded it: a finished node's as such, else as JSON."""
+    return json.dumps(value) if isinstance(value, bool) else value
 
 
 def _artifact_differences(

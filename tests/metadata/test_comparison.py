@@ -121,3 +121,10 @@ def test_a_run_that_is_not_there_is_a_named_error(history):
     history.execute("a", "Gen")
     with pytest.raises(RunError, match="there is no run 'b'"):
         compare_runs(history.store, "a", "b")
+
+
+def test_a_truth_value_is_the_same_however_it_was_recorded(history):
+    history.execute("one", "Transform", parameters={"materialize": "true"})
+    history.execute("two", "Transform", parameters={"materialize": True})
+    [difference] = compare_runs(history.store, "one", "two").node_parameters
+    assert not difference.is_different
