@@ -13,7 +13,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -83,6 +83,7 @@ with _without_heavy_modules():
     )
     from tfx.orchestration.portable.base_driver import BaseDriver
     from tfx.orchestration.portable.importer_node_handler import ImporterNodeHandler
+    from tfx.orchestration.portable.input_resolution import channel_resolver
     from tfx.orchestration.portable.input_resolution.exceptions import InputResolutionError
     from tfx.orchestration.portable.mlmd import context_lib, execution_lib
     from tfx.orchestration.portable.python_executor_operator import run_with_executor
@@ -167,6 +168,43 @@ standard_artifacts.JsonValue.decode = _decode_value
 if "__init__" in vars(standard_artifacts._TfxArtifact):
     del standard_artifacts._TfxArtifact.__init__
 
+
+_resolve_single_channel = channel_resolver.resolve_single_channel
+
+
+def _executions_by_all_contexts(store: Any, contexts: Sequence[Any]) -> list[Any]:
+    """Ask the store for what lies in all contexts; TFX reads all that any of them ever had."""
+    if not contexts:
+        return []
+    conditions = [f"contexts_{index}.id = {c.id}" for index, c in enumerate(contexts)]
+    options = ml_metadata.ListOptions(filter_query=" AND ".join(conditions))
+    return list(store.get_executions(list_options=options))
+
+
+def _resolve_channel(handle_like: Any, channel: Any) -> list[Any]:
+    """Resolve a channel; one that says no more than a pipeline and a type from its artifacts.
+
+    TFX reads all executions that the pipeline ever had to find what they put out.
+    """
+    kinds = [query.type.name for query in channel.context_queries]
+    type_name = channel.artifact_query.type.name
+    if kinds != ["pipeline"] or channel.output_key or not type_name:
+        return list(_resolve_single_channel(handle_like, channel))
+    store = channel_resolver.mlmd_cm.get_handle(handle_like).store
+    name = channel.context_queries[0].name.field_value.string_value
+    context = store.get_context_by_type_and_name("pipeline", name)
+    if context is None:
+        return []
+    options = ml_metadata.ListOptions(filter_query=f"type = '{type_name}' AND state = LIVE")
+    found = store.get_artifacts_by_context(context.id, list_options=options)
+    if not found:
+        return []
+    artifact_type = store.get_artifact_type(type_name)
+    return list(artifact_utils.deserialize_artifacts(artifact_type, found))
+
+
+channel_resolver._get_executions_by_all_contexts = _executions_by_all_contexts
+channel_resolver.resolve_single_channel = _resolve_channel
 
 logging.getLogger("absl").addFilter(_says_something)
 
