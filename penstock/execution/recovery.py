@@ -55,7 +55,10 @@ def _end(store: Any, run_id: str, executions: Iterable[Any], root: str, reason: 
         is_running = execution.last_known_state == _tfx.metadata_store_pb2.Execution.RUNNING
         if root:
             node_id = node_of(store, execution.id)
-            staging.withdraw(root, run_id, node_id, execution.id, published=is_running)
+            # Also those that are over may have left something: a machine that marked them
+            # abandoned need not reach the root.
+            made = _tfx.execution_lib.is_execution_successful(execution)
+            staging.withdraw(root, run_id, node_id, execution.id, published=not made)
         if not is_running:
             continue
         execution.last_known_state = FAILED

@@ -305,7 +305,10 @@ def test_executions_of_a_process_that_had_lost_the_run_are_ended_when_it_is_resu
         [second] = metadata.store.get_executions_by_id([record.nodes[1].execution_id])
         second.last_known_state = States.RUNNING
         metadata.store.put_executions([second])
+    half = tmp_path / "root" / "Second" / "made" / str(second.id)
+    half.mkdir(parents=True)
     assert resume(tmp_path).succeeded
+    assert not half.exists()
     with connected(tmp_path) as metadata:
         [second] = metadata.store.get_executions_by_id([second.id])
     assert second.last_known_state == States.FAILED
@@ -343,6 +346,15 @@ def test_a_run_that_was_killed_before_its_first_node_began_is_shown_and_resumed(
     result = resume(tmp_path)
     assert result.succeeded
     assert result.parameters["rows"] == 4
+
+
+def test_what_a_failed_execution_left_is_removed_when_its_run_is_resumed(failed, tmp_path):
+    # As when another machine, which cannot reach the root, marked the run abandoned.
+    execution_id = failed.nodes["Second"].execution_id
+    half = tmp_path / "root" / "Second" / "made" / str(execution_id)
+    half.mkdir(parents=True)
+    assert resume(tmp_path).succeeded
+    assert not half.exists()
 
 
 class Dies(Silent):
