@@ -6,7 +6,9 @@ Where it would have to know what a node is going to make, it says so.
 
 from __future__ import annotations
 
+import contextlib
 import enum
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -32,6 +34,7 @@ from penstock.execution.schedule import Graph, State, read_graph, settle
 from penstock.metadata.executions import node_executions
 from penstock.metadata.reading import RUN_CONTEXT
 from penstock.metadata.store import execution_inputs, execution_outputs
+from penstock.secrets import redaction_for
 
 
 class Verdict(enum.Enum):
@@ -347,15 +350,14 @@ def _only_resolves(driver: Any) -> bool:
 
 
 def _ask_driver(resolution: execution.Resolution) -> dict[str, Any]:
-    info = execution.execution_info(resolution)
+    invocation = execution.execution_info(resolution).to_proto().SerializeToString()
     try:
-        serialized = work.run_driver(
-            info.to_proto().SerializeToString(), resolution.driver, metadata_connection=None
-        )
-    except PenstockError:
-        raise
+        # What it prints belongs into a node's log, and not among the lines of a plan.
+        with contextlib.redirect_stdout(sys.stderr):
+            serialized = work.run_driver(invocation, resolution.driver, metadata_connection=None)
     except Exception as error:
-        raise PenstockError(user_code.folded(error)) from error
+        told = str(error) if isinstance(error, PenstockError) else user_code.folded(error)
+        raise PenstockError(redaction_for(invocation).text(told)) from None
     output = _tfx.driver_output_pb2.DriverOutput.FromString(serialized)
     return {**resolution.parameters, **execution.driver_parameters(output)}
 

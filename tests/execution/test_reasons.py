@@ -217,3 +217,19 @@ def test_an_input_that_was_changed_where_it_is_says_so(tmp_path):
     assert list(input_differences("examples", [made], [made], set())) == [
         f"input examples: {tmp_path}/3 was changed"
     ]
+
+
+def test_what_a_resolve_function_tells_of_a_secret_is_redacted(tmp_path, monkeypatch, capsys):
+    from telling_resolvers import LogIn
+
+    from penstock import LocalRunner, pipeline
+
+    @pipeline
+    def logging_in():
+        return LogIn(token="${env:PLANNED_SECRET}")
+
+    monkeypatch.setenv("PLANNED_SECRET", "hunter22hunter22")
+    runner = LocalRunner(pipeline_root=str(tmp_path), metadata=str(tmp_path / "m.sqlite"))
+    [node] = runner.plan(logging_in)
+    assert "ValueError: cannot log in with ${env:PLANNED_SECRET}" in node.reasons[0]
+    assert capsys.readouterr().out == ""
