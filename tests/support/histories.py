@@ -143,7 +143,10 @@ def _event(event: Any, key: str, index: int) -> Any:
 
 def _set(target: Any, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
-        if isinstance(value, int):
+        if isinstance(value, bool):
+            # As TFX records a parameter of a finished node.
+            target[name].struct_value["__value__"] = json.dumps(value)
+        elif isinstance(value, int):
             target[name].int_value = value
         elif isinstance(value, float):
             target[name].double_value = value
