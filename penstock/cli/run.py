@@ -27,6 +27,11 @@ from penstock.errors import RunError
 def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options that choose which nodes run, and whether the cache counts."""
     for option in (
+        click.option(
+            "--base",
+            metavar="RUN",
+            help="Take what nodes that do not run have made from this run; else from the newest.",
+        ),
         click.option("--no-cache", is_flag=True, help="Run every node, whatever was made before."),
         click.option("--only", multiple=True, metavar="NODE", help="Only this node; repeatable."),
         click.option("--to", multiple=True, metavar="NODE", help="Up to this node; repeatable."),
@@ -98,11 +103,6 @@ def _finish(context: click.Context, result: Any, definition: str) -> None:
 @profile_option
 @click.option("--parallelism", type=click.IntRange(min=1), help="How many nodes work at a time.")
 @selection_options
-@click.option(
-    "--base",
-    metavar="RUN",
-    help="Take what nodes that do not run have made from this run; else from the newest.",
-)
 @click.pass_context
 def run(
     context: click.Context,
@@ -204,6 +204,7 @@ def plan(
     to: tuple[str, ...],
     only: tuple[str, ...],
     no_cache: bool,
+    base: str | None,
     as_json: bool,
 ) -> None:
     """Say what a run of PIPELINE would do: which nodes would run, which are cached, and why.
@@ -223,6 +224,7 @@ def plan(
         from_nodes=from_,
         to_nodes=to,
         only=only,
+        base_run=base,
     )
     if as_json:
         click.echo(json.dumps([_node_as_json(node) for node in planned], indent=2))

@@ -88,6 +88,7 @@ class _Planner:
     metadata: Any
     pipeline: Any
     graph: Graph
+    base_run: str | None = None
     outputs: dict[str, Mapping[str, list[Any]] | None] = field(default_factory=dict)
     plans: dict[str, NodePlan] = field(default_factory=dict)
     uncertain: dict[str, str] = field(default_factory=dict)
@@ -110,9 +111,12 @@ class _Planner:
         }
 
 
-def plan(metadata: Any, pipeline: Any) -> list[NodePlan]:
-    """Return what a run of bound IR would do, in the pipeline's order."""
-    planner = _Planner(metadata, pipeline, read_graph(pipeline))
+def plan(metadata: Any, pipeline: Any, base_run: str | None = None) -> list[NodePlan]:
+    """Return what a run of bound IR would do, in the pipeline's order.
+
+    Nodes that do not run lend what they made in `base_run`, or else last.
+    """
+    planner = _Planner(metadata, pipeline, read_graph(pipeline), base_run)
     nodes = ir.nodes(pipeline)
     # In a run these are the first to be settled.
     for node in sorted(nodes, key=lambda node: not selection.is_left_out(node)):
@@ -179,7 +183,7 @@ def _plan_left_out(planner: _Planner, node: Any) -> _Planned:
     node_id = node.node_info.id
     if not selection.lends(node):
         return NodePlan(node_id, Verdict.SKIPPED, ("it was not asked for",)), {}
-    found = execution.reusable(planner.store, planner.pipeline, node)
+    found = execution.reusable(planner.store, planner.pipeline, node, planner.base_run)
     if found is None:
         reason = "it is left out, but others need its outputs and it has none"
         return NodePlan(node_id, Verdict.FAILS, (reason,)), {}

@@ -163,6 +163,7 @@ class LocalRunner:
         from_nodes: Collection[str] = (),
         to_nodes: Collection[str] = (),
         only: Collection[str] = (),
+        base_run: str | None = None,
     ) -> list[NodePlan]:
         """Return what `run` with the same arguments would do, node by node, and why.
 
@@ -178,7 +179,9 @@ class LocalRunner:
         }
         bound = _bind(compiled, "planned", values, options)
         with connect(_if_it_exists(connection)) as metadata:
-            return plan(metadata, bound)
+            if base_run is not None:
+                base_run = find_run(metadata.store, base_run).run_id
+            return plan(metadata, bound, base_run)
 
     def _running(
         self,
