@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.components.evaluator.job import Job
 from penstock.components.evaluator.unsupported import Unsupported
+from penstock.errors import DataError, suggestion
 
 if TYPE_CHECKING:
     import pyarrow
@@ -48,6 +49,7 @@ class Extraction:
             "input": serialized,
         }
         extracts = _only(self._transform.process(extracts))
+        self._check_labels(extracts)
         for key, field in (("labels", "label_key"), ("example_weights", "example_weight_key")):
             extracts[key] = model_util.get_feature_values_for_model_spec_field(
                 self._specs, field, None, extracts, key == "labels"
@@ -64,6 +66,20 @@ class Extraction:
                 else:
                     extracts["predictions"] = found[key]
         return extracts
+
+    def _check_labels(self, extracts: Mapping[str, Any]) -> None:
+        transformed = extracts.get("transformed_features") or {}
+        known = {*extracts["features"], *transformed}
+        # With several models each has its own.
+        known.update(*(found for found in transformed.values() if isinstance(found, Mapping)))
+        for spec in self._specs:
+            for label in [spec.label_key] if spec.label_key else spec.label_keys.values():
+                if label not in known:
+                    raise DataError(
+                        f"the examples have no label {label!r}, which the label_key of "
+                        "eval_config names",
+                        hint=suggestion(label, known, noun="feature"),
+                    )
 
     def transformed(self, extracts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         """Return the transformed features that slices are looked for in, model by model."""

@@ -72,6 +72,12 @@ def against_baseline(evaluate, taxi_model):
     return evaluate(eval_config(**lower_bound(0), **CHANGE), baseline_model=taxi_model)
 
 
+def test_an_absent_label_is_answered_with_the_nearest(evaluate):
+    config = {**eval_config(), "model_specs": [{**SPEC, "label_key": "tips_fx"}]}
+    with pytest.raises(DataError, match="have no label 'tips_fx'.*Did you mean 'tips_xf'?"):
+        evaluate(config)
+
+
 def test_tfma_reads_the_evaluation(not_blessed):
     import tensorflow_model_analysis as tfma
 
