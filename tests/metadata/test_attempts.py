@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import replace
 
+import attempts_at_once
 import pytest
 from histories import History
 
@@ -154,32 +155,23 @@ def test_an_attempt_is_lost_when_there_is_a_later_one_even_if_its_mark_was_overw
     assert not attempts.renew(store, attempt)
 
 
-def _begin_when_told(path: str, ready, go, answers) -> None:
-    with connect(connection_config(path)) as metadata:
-        ready.release()
-        go.wait()
-        try:
-            answers.put(("begun", attempts.begin(metadata.store, "run").number))
-        except RunError as error:
-            answers.put(("refused", str(error)))
-
-
 def test_of_processes_that_resume_at_once_exactly_one_wins(tmp_path, store):
     attempts.end(store, attempts.begin(store, "run"), "failed")
     context = multiprocessing.get_context("spawn")
     ready, go, answers = context.Semaphore(0), context.Event(), context.Queue()
     path = str(tmp_path / "metadata.sqlite")
     racers = [
-        context.Process(target=_begin_when_told, args=(path, ready, go, answers)) for _ in range(4)
+        context.Process(target=attempts_at_once.begin_when_told, args=(path, ready, go, answers))
+        for _ in range(4)
     ]
     for racer in racers:
         racer.start()
     for _ in racers:
-        ready.acquire()
+        assert ready.acquire(timeout=60)
     go.set()
     answered = [answers.get(timeout=60) for _ in racers]
     for racer in racers:
-        racer.join()
+        racer.join(timeout=60)
     assert [answer for answer in answered if answer[0] == "begun"] == [("begun", 2)]
     assert all("is being run by process" in text for kind, text in answered if kind == "refused")
 
