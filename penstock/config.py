@@ -174,9 +174,14 @@ def _import_file(path: Path) -> ModuleType:
     while (folder / "__init__.py").exists():
         parts.insert(0, folder.name)
         folder = folder.parent
-    if str(folder) not in sys.path:
+    name = ".".join(parts)
+    if sys.path[:1] != [str(folder)]:
         sys.path.insert(0, str(folder))
-    return importlib.import_module(".".join(parts))
+    loaded = getattr(sys.modules.get(name), "__file__", None)
+    of_another_project = loaded and os.path.realpath(loaded) != str(path)
+    if of_another_project and name not in sys.stdlib_module_names:
+        del sys.modules[name]
+    return importlib.import_module(name)
 
 
 def find_config(start: Path | None = None) -> Path | None:

@@ -176,3 +176,14 @@ def test_a_secret_for_events_is_never_written_down(tmp_path, line, message):
 def test_a_pipeline_s_name_does_not_lead_out_of_the_root(name):
     with pytest.raises(DataError, match="a pipeline's name becomes part of a path"):
         Profile(pipeline_root="/data").root_of(name)
+
+
+def test_files_of_one_name_in_two_projects_are_two_pipelines(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "same_name_twice.py").write_text(f"found = {name!r}\n")
+    found = [
+        read_config(None).load_pipeline(f"{tmp_path / name / 'same_name_twice.py'}:found")
+        for name in ("one", "two", "one")
+    ]
+    assert found == ["one", "two", "one"]
