@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from penstock import _tfx, secrets
-from penstock.execution.contents import damage, fingerprint
+from penstock.execution.contents import fingerprint, first_damage
 from penstock.metadata.executions import newest_first
+from penstock.metadata.runs import CODE_PROPERTY
 from penstock.metadata.store import execution_outputs
 from penstock.source import function_digests, source_digests
 
-CODE_PROPERTY = "__code_fingerprint__"
 GIVEN_PROPERTY = "__given_fingerprint__"
 INPUTS_PROPERTY = "__input_fingerprints__"
 NODE_PROPERTY = "__node_fingerprint__"
@@ -154,7 +154,7 @@ def merged_digests(sources: Iterable[Mapping[str, str]]) -> dict[str, str]:
 def cached_outputs(store: Any, key: str) -> tuple[int, dict[str, list[Any]]] | None:
     """Return the newest complete execution with a key, and its outputs, if all are intact."""
     for execution, outputs in _with_key(store, key):
-        if not any(damage(artifact) for found in outputs.values() for artifact in found):
+        if not first_damage(outputs):
             return execution.id, outputs
     return None
 
@@ -162,10 +162,8 @@ def cached_outputs(store: Any, key: str) -> tuple[int, dict[str, list[Any]]] | N
 def damaged_outputs(store: Any, key: str) -> str:
     """Return why no execution with a key can be used, or "" where there is none."""
     for _, outputs in _with_key(store, key):
-        for found in outputs.values():
-            for artifact in found:
-                if harm := damage(artifact):
-                    return harm
+        if harm := first_damage(outputs):
+            return harm
     return ""
 
 

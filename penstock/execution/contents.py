@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from penstock import _tfx
+from penstock.metadata.reading import BYTES_PROPERTY, DIGEST_PROPERTY
 
-DIGEST_PROPERTY = "content_digest"
-BYTES_PROPERTY = "content_bytes"
 SIGNATURE_PROPERTY = "content_signature"
 CONTENT_PROPERTIES = frozenset({DIGEST_PROPERTY, BYTES_PROPERTY, SIGNATURE_PROPERTY})
 
@@ -137,6 +136,11 @@ def damage(artifact: Any) -> str:
     if destination and not os.path.exists(destination):
         return f"what was pushed to {destination} is gone"
     return ""
+
+
+def first_damage(outputs: Mapping[str, Iterable[Any]]) -> str:
+    """Return what has become of the first artifact that is not as it was, "" if all are."""
+    return next(filter(None, (damage(a) for found in outputs.values() for a in found)), "")
 
 
 def local_path(uri: str) -> str | None:

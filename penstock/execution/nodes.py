@@ -25,7 +25,7 @@ from penstock.execution.cache import (
     input_fingerprints,
     node_fingerprint,
 )
-from penstock.execution.contents import damage
+from penstock.execution.contents import first_damage
 from penstock.execution.steps import OnStep, Step, ignore
 from penstock.metadata.executions import node_executions
 from penstock.metadata.store import execution_outputs
@@ -271,7 +271,7 @@ def finished_in_run(store: Any, pipeline: Any, node: Any, run_id: str) -> Finish
         if not _tfx.execution_lib.is_execution_successful(execution):
             continue
         outputs = execution_outputs(store, execution.id)
-        for harm in filter(None, (damage(a) for found in outputs.values() for a in found)):
+        if harm := first_damage(outputs):
             raise RunError(
                 f"run {run_id} cannot be resumed: of node {node.node_info.id}, {harm}",
                 hint="Start a new run; what is intact comes from the cache.",
@@ -331,7 +331,7 @@ def reusable(
     for execution in executions:
         if _tfx.execution_lib.is_execution_successful(execution):
             outputs = execution_outputs(store, execution.id)
-            if not any(damage(a) for found in outputs.values() for a in found):
+            if not first_damage(outputs):
                 return int(execution.id), outputs
     return None
 

@@ -28,7 +28,7 @@ from penstock.execution.cache import (
     node_fingerprint,
     recorded_fingerprint,
 )
-from penstock.execution.contents import damage
+from penstock.execution.contents import first_damage
 from penstock.execution.differences import differences
 from penstock.execution.schedule import Graph, State, read_graph, settle
 from penstock.metadata.executions import node_executions
@@ -265,10 +265,9 @@ def _could_stand(planner: _Planner, now: Fingerprint, node_id: str) -> bool:
     given = given_fingerprint(now.node, now.code, now.parameters)
     where = f"custom_properties.{GIVEN_PROPERTY}.string_value = '{given}'"
     for found in node_executions(planner.store, planner.name, node_id, where=where):
-        if _tfx.execution_lib.is_execution_successful(found):
-            outputs = execution_outputs(planner.store, found.id).values()
-            if not any(damage(a) for artifacts in outputs for a in artifacts):
-                return True
+        is_successful = _tfx.execution_lib.is_execution_successful(found)
+        if is_successful and not first_damage(execution_outputs(planner.store, found.id)):
+            return True
     return False
 
 

@@ -9,8 +9,7 @@ from penstock import _tfx
 from penstock.execution import staging
 from penstock.execution.nodes import FAILED
 from penstock.metadata import attempts
-from penstock.metadata.executions import node_of
-from penstock.metadata.reading import RUN_CONTEXT
+from penstock.metadata.reading import RUN_CONTEXT, Place, places_of
 from penstock.metadata.requests import record_state, run_root, run_state
 
 
@@ -51,10 +50,12 @@ def end_executions(store: Any, run_id: str, reason: str) -> None:
 
 
 def _end(store: Any, run_id: str, executions: Iterable[Any], root: str, reason: str) -> None:
+    executions = list(executions)
+    places = places_of(store, [execution.id for execution in executions])
     for execution in executions:
         is_running = execution.last_known_state == _tfx.metadata_store_pb2.Execution.RUNNING
         if root:
-            node_id = node_of(store, execution.id)
+            node_id = places.get(execution.id, Place()).node_id
             # Also those that are over may have left something: a machine that marked them
             # abandoned need not reach the root.
             made = _tfx.execution_lib.is_execution_successful(execution)

@@ -1,4 +1,4 @@
-"""Which executions a node has had, and which node an execution belongs to."""
+"""Which executions a node has had."""
 
 from __future__ import annotations
 
@@ -6,15 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from penstock import _tfx
-from penstock.metadata.reading import NODE_CONTEXT, PIPELINE_CONTEXT, RUN_CONTEXT
+from penstock.metadata.reading import NODE_CONTEXT, RUN_CONTEXT
 
 _FIRST_PORTION, _LARGEST_PORTION = 4, 1000
-
-
-def node_of(store: Any, execution_id: int) -> str:
-    """Return the name of the node that an execution belongs to."""
-    named = {c.type: c.name for c in store.get_contexts_by_execution(execution_id)}
-    return str(named.get(NODE_CONTEXT, "")).removeprefix(f"{named.get(PIPELINE_CONTEXT, '')}.")
 
 
 def node_executions(
