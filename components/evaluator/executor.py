@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from penstock import user_code
 from penstock.artifacts import Examples, Model, ModelBlessing, ModelEvaluation
 from penstock.beam import BeamOptions
-from penstock.components.evaluator import results
 from penstock.components.evaluator.job import Job
 from penstock.components.schema_gen.schema_file import read_schema
 from penstock.components.trainer import layout
+from penstock.data import evaluation as results
 from penstock.data.splits import split_files
 from penstock.errors import ParameterError
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from penstock import Input, Output, component
 from penstock.artifacts import ExampleAnomalies, ExampleStatistics, Schema
-from penstock.components.example_validator.anomalies import (
+from penstock.components.schema_gen.schema_file import read_schema
+from penstock.data.anomalies import (
     BLESSED,
     NOT_BLESSED,
     AnomaliesError,
@@ -12,7 +13,6 @@ from penstock.components.example_validator.anomalies import (
     is_blessed,
     table_of,
 )
-from penstock.components.schema_gen.schema_file import read_schema
 from penstock.data.splits import encode_split_names, split_directory, split_names
 from penstock.errors import DataError
 

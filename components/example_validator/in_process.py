@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from penstock.components.example_validator.anomalies import (
+from penstock.components.example_validator.comparators import compared_features, with_thresholds
+from penstock.data.anomalies import (
     Anomaly,
     describe_anomalies,
     describe_measurements,
@@ -13,9 +14,8 @@ from penstock.components.example_validator.anomalies import (
     table_of_measurements,
     write_anomalies,
 )
-from penstock.components.example_validator.comparators import compared_features, with_thresholds
-from penstock.components.statistics_gen.statistics_file import read_statistics
 from penstock.data.splits import split_directory
+from penstock.data.statistics import read_statistics
 from penstock.errors import DataError, ParameterError, suggestion
 
 if TYPE_CHECKING:

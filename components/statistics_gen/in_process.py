@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.beam import BeamOptions
 from penstock.components.statistics_gen.options import reason_for_beam, statistics_options
-from penstock.components.statistics_gen.statistics_file import write_statistics
 from penstock.data.splits import split_directory
+from penstock.data.statistics import write_statistics
 from penstock.errors import DataError
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penstock.components.statistics_gen.statistics_file import write_statistics
 from penstock.components.transform.job import Job
+from penstock.data.statistics import write_statistics
 from penstock.user_code import run
 
 if TYPE_CHECKING:

@@ -11,7 +11,10 @@ import pytest
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
 from penstock.artifacts import ExampleAnomalies, ExampleStatistics, Schema
-from penstock.components.example_validator.anomalies import (
+from penstock.components.example_validator.comparators import with_thresholds
+from penstock.components.example_validator.component import ExampleValidator
+from penstock.components.schema_gen.schema_file import write_schema
+from penstock.data.anomalies import (
     AnomaliesError,
     Anomaly,
     describe_anomalies,
@@ -20,10 +23,7 @@ from penstock.components.example_validator.anomalies import (
     table_of,
     write_anomalies,
 )
-from penstock.components.example_validator.comparators import with_thresholds
-from penstock.components.example_validator.component import ExampleValidator
-from penstock.components.schema_gen.schema_file import write_schema
-from penstock.components.statistics_gen.statistics_file import write_statistics
+from penstock.data.statistics import write_statistics
 from penstock.errors import DataError, ParameterError
 
 COMPANIES = ["Blue", "Checker", "Yellow"]

@@ -20,8 +20,8 @@ from penstock.components.schema_gen.schema_file import write_schema
 from penstock.components.statistics_gen.component import StatisticsGen
 from penstock.components.statistics_gen.options import statistics_options
 from penstock.components.statistics_gen.sampling import sample_rates
-from penstock.components.statistics_gen.statistics_file import example_count, read_statistics
 from penstock.data.records import record_files, write_serialized
+from penstock.data.statistics import example_count, read_statistics
 from penstock.errors import DataError, ParameterError
 
 TESTDATA = (
