@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from penstock.context import NodeContext
     from penstock.errors import PenstockError
     from penstock.ir import compile_pipeline
+    from penstock.pods import PodOptions
     from penstock.runners.local import LocalRunner, RunResult
 
 __version__ = "0.1.0"
@@ -28,6 +29,7 @@ _HOMES = {
     "NodeContext": "penstock.context",
     "Output": "penstock.authoring.annotations",
     "PenstockError": "penstock.errors",
+    "PodOptions": "penstock.pods",
     "Resolved": "penstock.authoring.annotations",
     "RunResult": "penstock.runners.local",
     "compile_pipeline": "penstock.ir",
@@ -43,6 +45,7 @@ __all__ = [
     "NodeContext",
     "Output",
     "PenstockError",
+    "PodOptions",
     "Resolved",
     "RunResult",
     "compile_pipeline",

@@ -16,6 +16,9 @@
     [profiles.local.parameters.taxi]
     train_steps = 500
 
+    [profiles.cluster.kubeflow]                 # see penstock/kubeflow.py
+    image = "registry.example/team/taxi@sha256:…"
+
 Relative paths count from the file's folder. A secret is never written down: `${env:NAME}` stands
 for an environment variable, which is read when the value is used.
 """
@@ -37,6 +40,8 @@ from urllib.parse import urlsplit
 
 from penstock import containment, secrets, user_code
 from penstock.errors import ConfigError, ParameterError, PenstockError, suggestion
+from penstock.kubeflow import KubeflowOptions
+from penstock.tables import read_table
 
 FILE_NAME = "penstock.toml"
 DEFAULT_PROFILE = "default"
@@ -66,6 +71,7 @@ class Profile:
     openlineage_token: str = ""
     openlineage_namespace: str = "penstock"
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    kubeflow: KubeflowOptions | None = None
 
     def root_of(self, pipeline_name: str) -> str:
         """Return the folder for a pipeline's artifacts.
@@ -287,6 +293,11 @@ def _profile(path: Path, name: str, table: dict[str, Any]) -> Profile:
     parameters = _table(path, f"{key}.parameters", table.get("parameters", {}))
     for pipeline, values in parameters.items():
         _table(path, f"{key}.parameters.{pipeline}", values)
+    kubeflow = None
+    if "kubeflow" in table:
+        where = f"{key}.kubeflow"
+        kubeflow = read_table(KubeflowOptions, table["kubeflow"], key=where, path=str(path))
+        _refuse_token(path, f"{where}.token", kubeflow.token)
     profile = Profile(
         name=name,
         pipeline_root=table.get("pipeline_root", Profile.pipeline_root),
@@ -297,6 +308,7 @@ def _profile(path: Path, name: str, table: dict[str, Any]) -> Profile:
         openlineage_token=table.get("openlineage_token", ""),
         openlineage_namespace=table.get("openlineage_namespace", Profile.openlineage_namespace),
         parameters=parameters,
+        kubeflow=kubeflow,
     )
     return _at_folder(profile, path.parent)
 

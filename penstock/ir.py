@@ -14,13 +14,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock import _tfx
-from penstock.authoring.options import uses_cache
+from penstock.authoring.options import pod_options, uses_cache
 from penstock.authoring.pipeline import PipelineDefinition
 from penstock.authoring.values import PARAMETER_KEY
 from penstock.errors import ParameterError, PipelineError, suggestion
+from penstock.pods import PodOptions
+from penstock.tables import as_table, read_table
 
 PIPELINE_ROOT = "pipeline-root"
 RUN_ID = "pipeline-run-id"
+
+# Under which a node's platform config holds its options for pods.
+_POD_KEY = "pod"
 
 _TYPES = {"str": str, "int": int, "float": float, "bool": bool}
 _PROTO_TYPES = {1: int, 2: float, 3: str}
@@ -73,6 +78,7 @@ def compile_pipeline(
     for entry in ir.nodes:
         if entry.pipeline_node.node_info.id in uncached:
             entry.pipeline_node.execution_options.caching_options.enable_cache = False
+    _add_pod_options(ir, pipeline.components)
     for value in _values(ir):
         _expand_references(value)
     if defined is not None:
@@ -220,6 +226,45 @@ def _spec(packed: Any, node_id: str) -> Any | None:
     raise PipelineError(
         f"node {node_id}: executable specs of type {packed[node_id].type_url} are not known"
     )
+
+
+def platform_config(ir: Any, node_id: str) -> Any | None:
+    """Return what the pipeline says of the platform that a node runs on, packed, if it does."""
+    return deployment(ir).node_level_platform_configs.get(node_id)
+
+
+def pod_options_of(ir: Any, node_id: str) -> PodOptions:
+    """Return what the pipeline itself asks of Kubernetes for a node."""
+    from google.protobuf import json_format, struct_pb2
+
+    packed, table = platform_config(ir, node_id), struct_pb2.Struct()
+    if packed is None or not packed.Unpack(table):
+        return PodOptions()
+    return read_table(PodOptions, json_format.MessageToDict(table)[_POD_KEY], key=node_id)
+
+
+def _add_pod_options(ir: Any, components: Iterable[Any]) -> None:
+    """Write the nodes' options for pods into the IR; TFX's own runners refuse a config like this.
+
+    Raises:
+      PipelineError: a node has a platform config beside them.
+    """
+    from google.protobuf import struct_pb2
+
+    asked = {node.id: pod_options(node) for node in components if pod_options(node) is not None}
+    if not asked:
+        return
+    config = deployment(ir)
+    for node_id, options in sorted(asked.items()):
+        if node_id in config.node_level_platform_configs:
+            raise PipelineError(
+                f"node {node_id} has options for its pod and a platform config of TFX's",
+                hint="Say it all in with_options(node, pod=PodOptions(...)).",
+            )
+        table = struct_pb2.Struct()
+        table.update({_POD_KEY: as_table(options)})
+        config.node_level_platform_configs[node_id].Pack(table)
+    ir.deployment_config.Pack(config)
 
 
 def class_path(spec: Any | None) -> str | None:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 # A module may import those of its own layer and of the layers before it.
 LAYERS = (
-    ("errors", "context", "_tfx"),
+    ("errors", "context", "tables", "pods", "kubeflow", "_tfx"),
     ("beam", "artifacts", "user_code", "source", "data", "secrets", "containment", "unpickling"),
     ("authoring",),
     ("ir", "selection", "config"),

@@ -6,6 +6,7 @@ from typing import Any
 
 from penstock import _tfx
 from penstock.errors import ParameterError, suggestion
+from penstock.pods import PodOptions
 
 _TRIGGERS = {
     "succeeded": "ALL_UPSTREAM_NODES_SUCCEEDED",
@@ -14,6 +15,7 @@ _TRIGGERS = {
     "lazily_completed": "LAZILY_ALL_UPSTREAM_NODES_COMPLETED",
 }
 _CACHE = "penstock_cache"
+_POD = "penstock_pod"
 
 
 def with_options(
@@ -24,6 +26,7 @@ def with_options(
     timeout_seconds: int = 0,
     optional: bool = False,
     start: str = "succeeded",
+    pod: PodOptions | None = None,
 ) -> Any:
     """Set how a node is executed, and return it; for any node, ours or TFX's.
 
@@ -31,7 +34,8 @@ def with_options(
     as `retries` says; `timeout_seconds` ends each try, 0 never. The failure of an `optional` node
     fails neither the run nor the nodes after it. `start` says what must have become of the nodes
     before it: "succeeded", or "completed" in whatever way; with "lazily_succeeded" and
-    "lazily_completed" it also waits until a node after it waits for nothing else.
+    "lazily_completed" it also waits until a node after it waits for nothing else. `pod` is what the
+    node asks of Kubernetes, where it runs there.
 
     Raises:
       ParameterError: a value is not possible.
@@ -55,9 +59,16 @@ def with_options(
         execution_timeout_sec=timeout_seconds,
     )
     setattr(node, _CACHE, cache)
+    if pod is not None:
+        setattr(node, _POD, pod)
     return node
 
 
 def uses_cache(node: Any) -> bool:
     """Whether a node, as far as it has a say, may take what earlier runs have made."""
     return bool(getattr(node, _CACHE, True))
+
+
+def pod_options(node: Any) -> PodOptions | None:
+    """Return what a node asks of Kubernetes, if it asks for anything."""
+    return getattr(node, _POD, None)

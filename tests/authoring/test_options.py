@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import example_components as examples
 import pytest
+from tfx.proto.orchestration import platform_config_pb2
 
-from penstock import compile_pipeline, ir, pipeline, with_options
-from penstock.errors import ParameterError
+from penstock import PodOptions, compile_pipeline, ir, pipeline, with_options
+from penstock.errors import ParameterError, PipelineError
+from penstock.pods import Gpu, Secret
 
 
 def options_of(make_node):
@@ -57,3 +59,34 @@ def test_any_node_of_tfx_takes_options_too():
 def test_an_impossible_option_is_refused_where_it_is_written(given, text):
     with pytest.raises(ParameterError, match=text):
         examples.Fails().with_options(**given)
+
+
+def test_what_a_node_asks_of_kubernetes_stands_in_the_ir():
+    pod = PodOptions(memory="4Gi", gpu=Gpu(count=2), secrets=(Secret("a", path="/a"),))
+
+    @pipeline
+    def single():
+        return examples.Fails().with_options(pod=pod)
+
+    compiled = compile_pipeline(single, pipeline_root="/root")
+    assert ir.pod_options_of(compiled, "Fails") == pod
+
+
+def test_a_node_that_asks_nothing_of_kubernetes_has_no_platform_config():
+    @pipeline
+    def single():
+        return examples.Fails()
+
+    compiled = compile_pipeline(single, pipeline_root="/root")
+    assert ir.platform_config(compiled, "Fails") is None
+    assert ir.pod_options_of(compiled, "Fails") == PodOptions()
+
+
+def test_options_for_a_pod_beside_a_platform_config_are_refused():
+    @pipeline
+    def single():
+        config = platform_config_pb2.DockerPlatformConfig()
+        return examples.Fails().with_platform_config(config).with_options(pod=PodOptions(cpu="1"))
+
+    with pytest.raises(PipelineError, match="Fails has options for its pod and a platform config"):
+        compile_pipeline(single, pipeline_root="/root")
