@@ -40,7 +40,12 @@ _CUT = re.compile(
     "|could not (receive|send) data",
     re.IGNORECASE,
 )
+# A transaction failed so, as on a full disk, that it could not be rolled back either. The call that
+# finds it open was not made.
+_STUCK = "Transaction already open"
 _IDLE_SECONDS = 1.0
+_FROM_POSTGRESQL = "PostgreSQL metadata source error: "
+_FROM_SQLITE = "Error when executing query: "
 _TYPE_CALLS = {
     "PutArtifactType": ("GetArtifactType", "artifact_type"),
     "PutExecutionType": ("GetExecutionType", "execution_type"),
@@ -81,7 +86,8 @@ class Store(_tfx.ml_metadata.MetadataStore):
             except _errors.StatusError as error:
                 tries += 1
                 text = str(error)
-                if _CUT.search(text) and method_name.startswith("Get"):
+                cut = _CUT.search(text) and method_name.startswith("Get")
+                if cut or (_STUCK in text and tries <= _SECOND_TRIES):
                     self._connect_again(deadline, error)
                 elif isinstance(error, _errors.AbortedError) or _LOST.search(text):
                     if time.monotonic() > deadline:
@@ -115,7 +121,8 @@ class Store(_tfx.ml_metadata.MetadataStore):
     def _connect_again(self, deadline: float, cut: Exception) -> None:
         while True:
             try:
-                super().__init__(self._settings)
+                with self._guard("", None):
+                    super().__init__(self._settings)
                 return
             except RuntimeError:
                 if time.monotonic() > deadline:
@@ -247,11 +254,16 @@ def _field_of(method_name: str) -> str:
 
 
 def plain_message(text: str) -> str:
-    """Return what the database said, of all that ML Metadata says around it."""
-    text = re.sub(r".*errno: .*, error: ", "", text, flags=re.DOTALL)
-    text = re.sub(r".*PostgreSQL metadata source error: (ERROR: *)?", "", text, flags=re.DOTALL)
-    text = re.sub(r".*Error when executing query: ", "", text, flags=re.DOTALL)
-    text = re.split(r"\n| query: ", text.strip())[0]
+    """Return what the database said, of all that ML Metadata says around it.
+
+    That includes the statement, which may be of any length.
+    """
+    if "errno: " in text:
+        text = text.partition("errno: ")[2].partition(", error: ")[2] or text
+    if _FROM_POSTGRESQL in text:
+        text = text.partition(_FROM_POSTGRESQL)[2].removeprefix("ERROR:")
+    text = text.partition(_FROM_SQLITE)[2] or text
+    text = re.split(r"\n| query: ", text.strip(), maxsplit=1)[0]
     return text.strip() or "the database gave no reason"
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import resource
 import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ import servers
 from example_components import training
 
 from penstock import LocalRunner
-from penstock._tfx import ml_metadata
+from penstock._tfx import metadata_store_pb2, ml_metadata
 from penstock.errors import StoreError
 from penstock.metadata import client
 from penstock.metadata.client import database_of
@@ -480,3 +482,37 @@ def test_a_test_whose_server_is_missing_fails_where_servers_are_required(monkeyp
     monkeypatch.setenv(servers.REQUIRED, "1")
     with pytest.raises(pytest.fail.Exception, match="no-server is not installed"):
         servers.program("no-server")
+
+
+@contextmanager
+def no_room_beyond(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond a size, as a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+# A statement of the second size is as long as a message of the database can become.
+@pytest.mark.parametrize("length", [100_000, 5_000_000])
+def test_a_store_whose_disk_was_full_goes_on_when_there_is_room(tmp_path, length):
+    path = tmp_path / "metadata.sqlite"
+    with connect(connection_config(str(path))) as metadata:
+        kind = metadata_store_pb2.ContextType(
+            name="kind", properties={"text": metadata_store_pb2.STRING}
+        )
+        large = metadata_store_pb2.Context(
+            type_id=metadata.store.put_context_type(kind), name="large"
+        )
+        large.properties["text"].string_value = "x" * length
+        with no_room_beyond(path.stat().st_size + 4096):
+            with pytest.raises(StoreError) as raised:
+                metadata.store.put_contexts([large])
+            assert metadata.store.get_contexts() == []
+        assert str(raised.value) == (
+            f"the metadata store {path} failed: disk I/O error. Make room on the disk of {path}."
+        )
+        metadata.store.put_contexts([large])
+        assert [context.name for context in metadata.store.get_contexts()] == ["large"]

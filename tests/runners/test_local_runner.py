@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import example_components as examples
 import pytest
@@ -13,7 +15,8 @@ import pytest
 from penstock import LocalRunner, pipeline
 from penstock._tfx import metadata_store_pb2
 from penstock.components import LatestArtifact
-from penstock.errors import ParameterError
+from penstock.errors import ParameterError, StoreError
+from penstock.metadata import attempts
 from penstock.runners.local import RunFailed, State
 from penstock.runners.local.display import NodeView, PlainLines, Silent
 
@@ -340,3 +343,32 @@ def test_a_tfx_pipeline_keeps_its_own_root_and_store(tmp_path):
     result = LocalRunner(display=Silent()).run(classic)
     assert result.output("MakeExamples", "examples").uri.startswith(str(tmp_path / "own_root"))
     assert (tmp_path / "own.db").exists()
+
+
+@pytest.fixture
+def unwritable_store(monkeypatch) -> Iterator[StoreError]:
+    """A store that cannot be written whenever a run says that it is alive."""
+    error = StoreError("the metadata store failed: disk I/O error")
+
+    def refuse(store: Any, attempt: attempts.Attempt) -> bool:
+        refused.append(attempt)
+        raise error
+
+    refused: list[attempts.Attempt] = []
+    monkeypatch.setattr(attempts, "RENEWAL_SECONDS", 0.0)
+    monkeypatch.setattr(attempts, "renew", refuse)
+    yield error
+    assert refused
+
+
+def test_a_run_goes_on_while_its_lease_cannot_be_renewed_but_lasts(run_pipeline, unwritable_store):
+    assert run_pipeline(examples.training).succeeded
+
+
+def test_a_run_whose_lease_ended_before_it_could_be_renewed_ends(
+    run_pipeline, unwritable_store, monkeypatch
+):
+    monkeypatch.setattr(attempts, "TERM_SECONDS", -1.0)
+    with pytest.raises(StoreError) as raised:
+        run_pipeline(examples.training)
+    assert raised.value is unwritable_store

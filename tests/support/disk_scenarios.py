@@ -38,7 +38,8 @@ def run(folder: Path, store: str = "metadata.sqlite", **parameters: Any) -> dict
     runner = LocalRunner(
         pipeline_root=str(folder / "root"),
         metadata=str(folder / store),
-        parallelism=2,
+        # Which node finds the disk full is told by the order of the nodes alone.
+        parallelism=1,
         display=Silent(),
     )
     parameters = {"input_base": str(folder / "data"), **parameters}

@@ -74,6 +74,7 @@ class Run:
     results: dict[str, NodeResult] = field(default_factory=dict)
     retries: dict[str, int] = field(default_factory=dict)
     renewed: float = 0.0
+    leased_until: float = 0.0
     canceling: bool = False
 
     def run(self, parameters: Mapping[str, Any], *, resumed: bool = False) -> RunResult:
@@ -88,7 +89,7 @@ class Run:
             os.makedirs(self.log_folder, exist_ok=True)
         except OSError as error:
             raise failures.storage_error(error, self.root) or error from error
-        self.renewed = time.time()
+        self.renewed, self.leased_until = time.time(), self.attempt.until
         title = f"{name}  run {self.run_id}{'  resumed' if resumed else ''}"
         self.display.start(title, self.views)
         try:
@@ -198,7 +199,15 @@ class Run:
         if self.canceling or abs(time.time() - self.renewed) < attempts.RENEWAL_SECONDS:
             return
         self.renewed = time.time()
-        if not attempts.renew(self.metadata.store, self.attempt):
+        try:
+            renewed = attempts.renew(self.metadata.store, self.attempt)
+        except StoreError:
+            # What keeps the store from writing may pass, as a disk that a node fills until it ends.
+            if time.time() > self.leased_until:
+                raise
+            return
+        self.leased_until = self.renewed + attempts.TERM_SECONDS
+        if not renewed:
             self._cancel()
             raise RunError(
                 f"run {self.run_id} was taken for abandoned while this process was not heard of",
