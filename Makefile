@@ -2,6 +2,7 @@
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 PENSTOCK := .venv/bin/penstock
 SETUP := .venv/.setup-done
+TEST_PROCESSES := 2
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .PHONY: setup demo test services lint bench format clean
@@ -19,7 +20,7 @@ demo: $(SETUP)  ## run the flights pipeline end to end
 	$(PENSTOCK) run flights
 
 test: $(SETUP)  ## run the whole test suite
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadgroup
 
 services:  ## install the database servers that tests start (Debian, Ubuntu)
 	@command -v mariadbd >/dev/null && ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || \
