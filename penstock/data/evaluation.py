@@ -70,6 +70,55 @@ def _slice_metrics(metrics: Any) -> Iterator[SliceMetric]:
         )
 
 
+@dataclass(frozen=True)
+class ConfusionMatrix:
+    """How many rows a threshold puts on which side, rightly or not."""
+
+    threshold: float
+    true_positives: float
+    false_positives: float
+    true_negatives: float
+    false_negatives: float
+
+
+def confusion_matrices(evaluation_uri: str) -> list[ConfusionMatrix]:
+    """Return the confusion matrices of all rows by threshold: those of a plot, or of a metric.
+
+    There are none where the eval_config asks for none.
+
+    Raises DataError where there is no evaluation.
+    """
+    plots = _proto("metrics_for_slice_pb2").PlotsForSlice
+    metrics = _proto("metrics_for_slice_pb2").MetricsForSlice
+    found = [
+        pair.value.confusion_matrix_at_thresholds
+        for record in read_serialized(_files(evaluation_uri, "plots"))
+        if not (message := plots.FromString(record)).slice_key.single_slice_keys
+        for pair in message.plot_keys_and_values
+    ]
+    found += [
+        pair.value.confusion_matrix_at_thresholds
+        for record in read_serialized(_files(evaluation_uri, "metrics"))
+        if not (message := metrics.FromString(record)).slice_key.single_slice_keys
+        for pair in message.metric_keys_and_values
+    ]
+    matrices = next((list(one.matrices) for one in found if one.matrices), [])
+    return [
+        ConfusionMatrix(
+            matrix.threshold,
+            _count(matrix, "true_positives"),
+            _count(matrix, "false_positives"),
+            _count(matrix, "true_negatives"),
+            _count(matrix, "false_negatives"),
+        )
+        for matrix in matrices
+    ]
+
+
+def _count(matrix: Any, name: str) -> float:
+    return float(getattr(matrix, name) or getattr(matrix, f"bounded_{name}").value.value)
+
+
 def read_validation(evaluation_uri: str) -> Any:
     """Return TFMA's `ValidationResult` of a ModelEvaluation.
 

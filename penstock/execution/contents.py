@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock import _tfx
+from penstock.data import remote
+from penstock.errors import StorageError
 from penstock.metadata.reading import BYTES_PROPERTY, DIGEST_PROPERTY
 
 SIGNATURE_PROPERTY = "content_signature"
@@ -86,7 +88,8 @@ def recorded(artifact: Any) -> Contents | None:
 def fingerprint(artifact: Any) -> str:
     """Return a digest of what a component can see of an artifact: type, properties, contents.
 
-    The contents of an artifact that is elsewhere than on local disks are its address and id.
+    The contents of an artifact in an object store are those that it was published with, or else
+    what the store says of its files; of one that is elsewhere, its address and id.
     """
     whole = hashlib.sha256(artifact.type_name.encode())
     proto = artifact.mlmd_artifact
@@ -95,12 +98,13 @@ def fingerprint(artifact: Any) -> str:
             value = properties[name].SerializeToString(deterministic=True)
             whole.update(f"{len(name)}:{name}:{len(value)}:".encode() + value)
     path = local_path(artifact.uri)
+    known = recorded(proto)
     if path is None:
-        whole.update(f"at {artifact.uri}:{artifact.id}".encode())
+        elsewhere = known.digest if known is not None else _remote_digest(artifact)
+        whole.update(elsewhere.encode())
     elif not os.path.exists(path):
         whole.update(b"nothing")
     else:
-        known = recorded(proto)
         unchanged = known is not None and known.signature == signature(path)
         digest = known.digest if known and unchanged else measure(path).digest
         whole.update(digest.encode())
@@ -125,17 +129,41 @@ def damage(artifact: Any) -> str:
     if artifact.mlmd_artifact.state != _tfx.metadata_store_pb2.Artifact.LIVE:
         return f"{artifact.uri} was removed"
     path = local_path(artifact.uri)
+    known = recorded(artifact.mlmd_artifact)
     if path is None:
-        return ""
+        return _remote_damage(artifact.uri, known)
     if not os.path.exists(path):
         return f"{path} is gone"
-    known = recorded(artifact.mlmd_artifact)
     if known and known.signature != signature(path) and known.digest != measure(path).digest:
         return f"{path} was changed"
     destination = local_path(artifact.get_string_custom_property(_DESTINATION_PROPERTY) or "")
     if destination and not os.path.exists(destination):
         return f"what was pushed to {destination} is gone"
     return ""
+
+
+def _remote_damage(uri: str, known: Contents | None) -> str:
+    """Return what has become of a published artifact in an object store, as far as it is told."""
+    if not remote.is_known(uri):
+        return ""
+    try:
+        files = remote.list_files(uri)
+    except StorageError as error:
+        return str(error)
+    if not files and (known is None or known.size):
+        return f"{uri} is gone"
+    if known is not None and known.size != sum(file.size for file in files):
+        return f"{uri} was changed"
+    return ""
+
+
+def _remote_digest(artifact: Any) -> str:
+    if not remote.is_known(artifact.uri):
+        return f"at {artifact.uri}:{artifact.id}"
+    whole = hashlib.sha256()
+    for file in remote.list_files(artifact.uri):
+        whole.update(f"{len(file.name)}:{file.name}:{file.size}:{file.version}\n".encode())
+    return whole.hexdigest()
 
 
 def first_damage(outputs: Mapping[str, Iterable[Any]]) -> str:

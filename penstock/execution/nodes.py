@@ -7,8 +7,9 @@ that is not to run, but whose outputs others need, is given to `reuse`.
 
 from __future__ import annotations
 
+import copy
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,6 +30,8 @@ from penstock.execution.contents import first_damage
 from penstock.execution.steps import OnStep, Step, ignore
 from penstock.metadata.executions import node_executions
 from penstock.metadata.store import execution_outputs
+
+LocalCopies = Callable[[Mapping[str, list[Any]], str], Mapping[str, str]]
 
 _STATES = _tfx.metadata_store_pb2.Execution
 FAILED, CANCELED, CACHED = _STATES.FAILED, _STATES.CANCELED, _STATES.CACHED
@@ -80,6 +83,19 @@ class Resolution:
 
 
 @dataclass(frozen=True)
+class Site:
+    """Where a node works, if artifacts are recorded to be elsewhere than its work finds them.
+
+    `local_copies` is given the input artifacts and a folder of the node's own for files, and
+    returns for addresses of artifacts where they are to be read. `places` has, by key, where
+    outputs are written and where they will be.
+    """
+
+    local_copies: LocalCopies | None = None
+    places: Mapping[str, staging.StagedOutput] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Prepared:
     """A node registered as running, with all that a worker needs.
 
@@ -96,6 +112,7 @@ class Prepared:
     fingerprint: Fingerprint
     on_step: OnStep = ignore
     staged: list[staging.StagedOutput] = field(default_factory=list)
+    site: Site = Site()
 
     @property
     def node_id(self) -> str:
@@ -157,6 +174,18 @@ def resolve(metadata: Any, pipeline: Any, node: Any) -> Resolution | Skipped:
     )
 
 
+def conditions_hold(metadata: Any, node: Any) -> bool:
+    """Whether the conditions of a node hold.
+
+    Raises:
+      InputResolutionError: the inputs that they ask for are not there.
+    """
+    resolved = _tfx.inputs_utils.resolve_input_artifacts(
+        pipeline_node=node, metadata_handle=metadata
+    )
+    return not isinstance(resolved, _tfx.inputs_utils.Skip)
+
+
 def node_parameters(node: Any) -> dict[str, Any]:
     """Return a node's parameters as far as they do not come from other nodes."""
     parameters: dict[str, Any] = _tfx.data_types_utils.build_parsed_value_dict(
@@ -180,12 +209,25 @@ def execution_info(resolution: Resolution, execution_id: int = 0) -> Any:
     )
 
 
+def with_static_inputs(node: Any, known: Mapping[str, Iterable[int]]) -> Any:
+    """Return a copy of a node that takes some inputs from the store by their artifacts' ids."""
+    copied = type(node)()
+    copied.CopyFrom(node)
+    for key, ids in known.items():
+        spec = copied.inputs.inputs[key]
+        del spec.channels[:]
+        spec.static_inputs.artifact_ids.extend(ids)
+        spec.static_inputs.SetInParent()
+    return copied
+
+
 def prepare(
-    metadata: Any, pipeline: Any, node: Any, on_step: OnStep = ignore
+    metadata: Any, pipeline: Any, node: Any, on_step: OnStep = ignore, site: Site | None = None
 ) -> Prepared | Finished | Skipped:
     """Resolve a node's inputs and register its execution; run it here if it is a system node.
 
     `pipeline` is bound IR, `node` one of its nodes, `metadata` a connection as `connect` gives it.
+    `site` is for nodes that do not find their artifacts where they are recorded to be.
 
     Raises:
       RunError: inputs cannot be resolved; the execution is recorded as failed.
@@ -239,16 +281,42 @@ def prepare(
         resolution.folder,
         resolution.fingerprint,
         on_step,
+        site=site or Site(),
     )
     try:
         _make_working_folders(prepared, execution)
+        return _with_local_copies(prepared)
+    except PenstockError as error:
+        give_up(metadata, prepared, FAILED, str(error))
+        raise
     except OSError as error:
         give_up(metadata, prepared, FAILED, str(error))
         raise RunError(
             f"node {node_id}: its folders cannot be made: {error.strerror}: {error.filename}",
             hint="Is the pipeline root writable, and is there space on its disk?",
         ) from error
-    return prepared
+
+
+def _with_local_copies(prepared: Prepared) -> Prepared:
+    """Give the node's work its inputs where it can read them; the store is not told."""
+    info = prepared.info
+    find = prepared.site.local_copies
+    copies = find(info.input_dict, info.tmp_dir) if find else {}
+    if not copies:
+        return prepared
+    inputs: dict[str, list[Any]] = {}
+    for key, artifacts in info.input_dict.items():
+        inputs[key] = [copy.deepcopy(artifact) for artifact in artifacts]
+        for artifact in inputs[key]:
+            artifact.uri = copies.get(artifact.uri, artifact.uri)
+    addresses = sorted(copies, key=len, reverse=True)
+    parameters = dict(info.exec_properties)
+    for name, value in parameters.items():
+        if prepared.fingerprint.is_address(value):
+            for address in addresses:
+                value = value.replace(address, copies[address])
+            parameters[name] = value
+    return _with_info(prepared, input_dict=inputs, exec_properties=parameters)
 
 
 def _make_working_folders(prepared: Prepared, execution: Any) -> None:
@@ -353,7 +421,7 @@ def _outputs_resolver(node: Any, pipeline: Any) -> Any:
 def apply_driver(prepared: Prepared, serialized: bytes) -> Prepared:
     """Take over what a custom driver decided: parameters and output artifacts."""
     output = _tfx.driver_output_pb2.DriverOutput.FromString(serialized)
-    parameters = {**prepared.info.exec_properties, **driver_parameters(output)}
+    decided = driver_parameters(output)
     outputs = dict(prepared.info.output_dict)
     for key, artifacts in output.output_artifacts.items():
         made = []
@@ -363,9 +431,11 @@ def apply_driver(prepared: Prepared, serialized: bytes) -> Prepared:
             made.append(artifact)
         outputs[key] = made
     prepared.on_step(Step.RESOLVED, prepared.node_id)
+    parameters = {**prepared.info.exec_properties, **decided}
+    counting = {**prepared.fingerprint.parameters, **decided}
     return replace(
         _with_info(prepared, exec_properties=parameters, output_dict=outputs),
-        fingerprint=replace(prepared.fingerprint, parameters=parameters),
+        fingerprint=replace(prepared.fingerprint, parameters=counting),
     )
 
 
@@ -405,7 +475,9 @@ def look_up(metadata: Any, prepared: Prepared) -> Prepared | Finished:
             )
             _clean(prepared)
             return Finished(prepared.execution_id, outputs, cached=True)
-    staged = staging.stage(info.output_dict, prepared.folder, prepared.execution_id)
+    staged = staging.stage(
+        info.output_dict, prepared.folder, prepared.execution_id, prepared.site.places
+    )
     staging.make_folders(info.output_dict)
     prepared.on_step(Step.STAGED, prepared.node_id)
     return replace(prepared, contexts=contexts, staged=staged)
@@ -478,6 +550,7 @@ def give_up(metadata: Any, prepared: Prepared, state: int, reason: str = "") -> 
     """Remove what an execution wrote, and record that it failed or was canceled."""
     # In this order: what it wrote may have filled the disk that the store is on too.
     staging.take_back(prepared.folder, prepared.execution_id)
+    staging.discard_carried(prepared.staged)
     [execution] = metadata.store.get_executions_by_id([prepared.execution_id])
     _put_end(metadata, execution, prepared.contexts, state, reason)
 

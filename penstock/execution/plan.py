@@ -304,10 +304,7 @@ def _condition(planner: _Planner, node: Any, unknown: list[str]) -> bool | None:
             if key in needed:
                 return None
             del deciding.inputs.inputs[key]
-    resolved = _tfx.inputs_utils.resolve_input_artifacts(
-        pipeline_node=deciding, metadata_handle=planner.metadata
-    )
-    return not isinstance(resolved, _tfx.inputs_utils.Skip)
+    return execution.conditions_hold(planner.metadata, deciding)
 
 
 def _placeholder_keys(expression: Any) -> Iterator[str]:
@@ -322,21 +319,16 @@ def _placeholder_keys(expression: Any) -> Iterator[str]:
 
 def _with_known_inputs(planner: _Planner, node: Any, unknown: list[str]) -> Any:
     """Return a copy of a node that takes what earlier nodes would give it from the store by id."""
-    known = type(node)()
-    known.CopyFrom(node)
-    for spec in known.inputs.inputs.values():
+    known: dict[str, list[int]] = {}
+    for key, spec in node.inputs.inputs.items():
         names = {channel.producer_node_query.id for channel in spec.channels}
         of_this_run = names & planner.outputs.keys() and all(
             any(query.type.name == RUN_CONTEXT for query in channel.context_queries)
             for channel in spec.channels
         )
-        if not of_this_run or names & set(unknown):
-            continue
-        ids = [artifact.id for channel in spec.channels for artifact in _given(planner, channel)]
-        del spec.channels[:]
-        spec.static_inputs.artifact_ids.extend(ids)
-        spec.static_inputs.SetInParent()
-    return known
+        if of_this_run and not names & set(unknown):
+            known[key] = [a.id for channel in spec.channels for a in _given(planner, channel)]
+    return execution.with_static_inputs(node, known)
 
 
 def _given(planner: _Planner, channel: Any) -> list[Any]:

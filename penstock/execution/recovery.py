@@ -27,6 +27,19 @@ def mark_abandoned(metadata: Any) -> list[str]:
     return marked
 
 
+def mark_superseded(metadata: Any, run_id: str, node_id: str) -> None:
+    """Record that earlier attempts at a node have ended, because another one begins now.
+
+    Whoever starts processes for nodes starts another one only where the last one is gone; one that
+    is not will notice that it has lost its lease.
+    """
+    store = metadata.store
+    for attempt in attempts.attempts(store, run_id, node_id):
+        if attempt.state == attempts.RUNNING:
+            _mark(store, attempt)
+            attempts.end(store, attempt, attempts.ABANDONED)
+
+
 def _mark(store: Any, attempt: attempts.Attempt) -> None:
     context = store.get_context_by_type_and_name(RUN_CONTEXT, attempt.run_id)
     if context is None:
@@ -34,10 +47,13 @@ def _mark(store: Any, attempt: attempts.Attempt) -> None:
     executions = store.get_executions_by_context(context.id)
     # Asked after the executions: what a later attempt has registered is not among them then, or
     # the later attempt is seen here.
-    if attempts.attempts(store, attempt.run_id)[-1].number != attempt.number:
+    if attempts.attempts(store, attempt.run_id, attempt.node_id)[-1].number != attempt.number:
         return
     holder = attempt.holder
     reason = f"process {holder.process_id} on {holder.name}, which ran it, ended without saying so"
+    if attempt.node_id:
+        _end_node(store, executions, attempt.node_id, reason)
+        return
     _end(store, attempt.run_id, executions, run_root(context), reason)
     if run_state(context) == attempts.RUNNING:
         record_state(store, attempt.run_id, attempts.ABANDONED)
@@ -60,9 +76,25 @@ def _end(store: Any, run_id: str, executions: Iterable[Any], root: str, reason: 
             # abandoned need not reach the root.
             made = _tfx.execution_lib.is_execution_successful(execution)
             staging.withdraw(root, run_id, node_id, execution.id, published=not made)
-        if not is_running:
-            continue
-        execution.last_known_state = FAILED
-        result = _tfx.execution_result_pb2.ExecutionResult(code=1, result_message=reason)
-        _tfx.execution_lib.set_execution_result(result, execution)
-        store.put_executions([execution])
+        if is_running:
+            _put_failed(store, execution, reason)
+
+
+def _end_node(store: Any, executions: Iterable[Any], node_id: str, reason: str) -> None:
+    """Record the executions of one node of a run; what they wrote went with their machine."""
+    running = [
+        execution
+        for execution in executions
+        if execution.last_known_state == _tfx.metadata_store_pb2.Execution.RUNNING
+    ]
+    places = places_of(store, [execution.id for execution in running])
+    for execution in running:
+        if places.get(execution.id, Place()).node_id == node_id:
+            _put_failed(store, execution, reason)
+
+
+def _put_failed(store: Any, execution: Any, reason: str) -> None:
+    execution.last_known_state = FAILED
+    result = _tfx.execution_result_pb2.ExecutionResult(code=1, result_message=reason)
+    _tfx.execution_lib.set_execution_result(result, execution)
+    store.put_executions([execution])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,14 +17,14 @@ from penstock import _tfx, containment
 
 @dataclass(frozen=True)
 class StagedOutput:
-    """A folder of one output: where it is written, and where it will be."""
+    """A folder of one output: where it is written, and where it will be.
+
+    One that is `carried` is brought to its place by somebody else, who also made the place.
+    """
 
     final: str
     staging: str
-
-    def to_staging(self, uri: str) -> str:
-        """Return where what belongs at `uri` is written meanwhile."""
-        return _move_prefix(uri, self.final, self.staging)
+    carried: bool = False
 
     def to_final(self, uri: str) -> str:
         """Return where what is written at `uri` will be."""
@@ -32,25 +32,28 @@ class StagedOutput:
 
 
 def stage(
-    outputs: Mapping[str, list[Any]], node_folder: str, execution_id: int
+    outputs: Mapping[str, list[Any]],
+    node_folder: str,
+    execution_id: int,
+    places: Mapping[str, StagedOutput] | None = None,
 ) -> list[StagedOutput]:
     """Redirect artifacts that will stand in the node's own folder to a new staging folder.
 
-    Artifacts elsewhere, as those that an executor or driver places itself, stay where they are.
+    `places` are other folders for some keys. Artifacts elsewhere, as those that an executor or
+    driver places itself, stay where they are.
     """
     base = os.path.join(node_folder, ".system", "executor_execution", str(execution_id), "staging")
     containment.inside(os.path.dirname(node_folder), base)
     shutil.rmtree(base, ignore_errors=True)
     staged = []
     for key, artifacts in outputs.items():
-        folder = StagedOutput(
-            os.path.join(node_folder, key, str(execution_id)), os.path.join(base, key)
-        )
-        inside = [a for a in artifacts if _is_inside(a.uri, folder.final)]
+        own = os.path.join(node_folder, key, str(execution_id))
+        inside = [a for a in artifacts if _is_inside(a.uri, own)]
         if not inside:
             continue
+        folder = (places or {}).get(key) or StagedOutput(own, os.path.join(base, key))
         for artifact in inside:
-            artifact.uri = folder.to_staging(artifact.uri)
+            artifact.uri = _move_prefix(artifact.uri, own, folder.staging)
         staged.append(folder)
     return staged
 
@@ -65,7 +68,7 @@ def make_folders(outputs: Mapping[str, list[Any]]) -> None:
 
 def publish(folder: StagedOutput) -> None:
     """Make a staged output visible at its address."""
-    if not os.path.exists(folder.staging):
+    if folder.carried or not os.path.exists(folder.staging):
         return
     os.makedirs(os.path.dirname(folder.final), exist_ok=True)
     os.rename(folder.staging, folder.final)
@@ -77,6 +80,13 @@ def discard(node_folder: str, execution_id: int) -> None:
         folder = os.path.join(node_folder, ".system", kind, str(execution_id))
         if containment.is_inside(os.path.dirname(node_folder), folder):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def discard_carried(staged: Iterable[StagedOutput]) -> None:
+    """Remove what was written for somebody else to carry."""
+    for folder in staged:
+        if folder.carried:
+            shutil.rmtree(folder.staging, ignore_errors=True)
 
 
 def withdraw(

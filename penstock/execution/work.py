@@ -6,8 +6,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from penstock import _tfx, secrets
+from penstock import _tfx, ir, secrets
 from penstock.context import NodeContext
+from penstock.data import tfx_files
 from penstock.errors import PipelineError
 from penstock.execution import contents, references
 from penstock.execution.steps import OnStep, Step, ignore
@@ -28,6 +29,7 @@ def run_driver(
     given = info.exec_properties
     info.exec_properties = references.resolve_parameters(info)
     resolved = dict(info.exec_properties)
+    _prepare_for(spec.class_path)
     driver_class = _tfx.import_class_by_path(spec.class_path)
     driver = driver_class(Handle(metadata_connection))
     output = driver.run(info)
@@ -72,6 +74,7 @@ def run_executor(
 
 def _run_executor(info: Any, spec: Any, progress: Progress | None) -> Any:
     kind = type(spec).__name__
+    _prepare_for(ir.class_path(spec) or "")
     if kind == "PythonClassExecutableSpec":
         executor_class = _tfx.import_class_by_path(spec.class_path)
         context = _context(info, spec, _tfx.BaseExecutor.Context, progress)
@@ -85,6 +88,12 @@ def _run_executor(info: Any, spec: Any, progress: Progress | None) -> Any:
             f"node {info.pipeline_node.node_info.id} asks for a {kind}, which does not run here"
         )
     return _tfx.run_with_executor(info, executor_class(context=context))
+
+
+def _prepare_for(class_path: str) -> None:
+    """Give TFX's own code what it needs beyond ours: files in object stores."""
+    if class_path.startswith("tfx."):
+        tfx_files.register()
 
 
 def preloads(class_path: str | None) -> tuple[str, ...]:

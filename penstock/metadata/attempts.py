@@ -1,9 +1,11 @@
 """Attempts at a run: who is running it now, and whether that process is still alive.
 
 Each process that works on a run, at first or to resume it, makes an attempt: a context of type
-`run_attempt` named `{run}/{number}`. The store makes sure that a name is taken once, so that of two
-processes only one gets the next number. An attempt is a lease: its holder renews it as long as it
-lives. One whose process is gone, or which has not been renewed for its term, is abandoned.
+`run_attempt` named `{run}/{number}`. Where each node is run by a process of its own, these make
+attempts at their nodes, named `{run}/{node}/{number}`. The store makes sure that a name is taken
+once, so that of two processes only one gets the next number. An attempt is a lease: its holder
+renews it as long as it lives. One whose process is gone, or which has not been renewed for its
+term, is abandoned.
 """
 
 from __future__ import annotations
@@ -53,13 +55,17 @@ class Holder:
 
 @dataclass(frozen=True)
 class Attempt:
-    """An attempt at a run; `until` is when it expires, in seconds since the epoch."""
+    """An attempt at a run, or at one of its nodes.
+
+    `until` is when it expires, in seconds since the epoch.
+    """
 
     run_id: str
     number: int
     state: str
     holder: Holder
     until: float
+    node_id: str = ""
 
     def is_abandoned(self, now: float | None = None) -> bool:
         """Whether it says that it is running and nobody is."""
@@ -75,13 +81,13 @@ def this_process() -> Holder:
     return Holder(_this_machine(), socket.gethostname(), process_id, _birth(process_id) or 0)
 
 
-def begin(store: Any, run_id: str) -> Attempt:
-    """Take the next attempt at a run; one that was abandoned must have been marked before.
+def begin(store: Any, run_id: str, node_id: str = "") -> Attempt:
+    """Take the next attempt at a run or a node; an abandoned one must have been marked before.
 
     Raises:
       RunError: another process is at it.
     """
-    earlier = attempts(store, run_id)
+    earlier = attempts(store, run_id, node_id)
     if earlier and earlier[-1].state == RUNNING:
         raise _held(earlier[-1])
     attempt = Attempt(
@@ -90,13 +96,14 @@ def begin(store: Any, run_id: str) -> Attempt:
         RUNNING,
         this_process(),
         time.time() + TERM_SECONDS,
+        node_id,
     )
     context = _as_context(attempt)
     context.type_id = _type_id(store)
     try:
         store.put_contexts([context])
     except _tfx.ml_metadata.errors.AlreadyExistsError:
-        raise _held(attempts(store, run_id)[-1]) from None
+        raise _held(attempts(store, run_id, node_id)[-1]) from None
     return attempt
 
 
@@ -120,9 +127,9 @@ def is_ours(store: Any, attempt: Attempt) -> bool:
     return store.get_context_by_type_and_name(ATTEMPT_CONTEXT, following) is None
 
 
-def attempts(store: Any, run_id: str) -> list[Attempt]:
-    """Return the attempts at a run in their order."""
-    found = [a for a in all_attempts(store) if a.run_id == run_id]
+def attempts(store: Any, run_id: str, node_id: str = "") -> list[Attempt]:
+    """Return the attempts at a run, or at one of its nodes, in their order."""
+    found = [a for a in all_attempts(store) if (a.run_id, a.node_id) == (run_id, node_id)]
     return sorted(found, key=lambda attempt: attempt.number)
 
 
@@ -148,7 +155,7 @@ def _change(store: Any, attempt: Attempt, state: str, properties: Mapping[str, s
 
 
 def _name(attempt: Attempt) -> str:
-    return f"{attempt.run_id}/{attempt.number}"
+    return "/".join(filter(None, (attempt.run_id, attempt.node_id, str(attempt.number))))
 
 
 def _as_context(attempt: Attempt) -> Any:
@@ -160,7 +167,8 @@ def _as_context(attempt: Attempt) -> Any:
 
 
 def _read(context: Any) -> Attempt:
-    run_id, _, number = context.name.rpartition("/")
+    place, _, number = context.name.rpartition("/")
+    run_id, _, node_id = place.partition("/")
     properties = context.custom_properties
     return Attempt(
         run_id,
@@ -168,6 +176,7 @@ def _read(context: Any) -> Attempt:
         properties["state"].string_value,
         Holder(**json.loads(properties["holder"].string_value)),
         float(properties["until"].string_value),
+        node_id,
     )
 
 
@@ -181,8 +190,9 @@ def _type_id(store: Any) -> int:
 
 def _held(attempt: Attempt) -> RunError:
     holder = attempt.holder
+    what = f"node {attempt.node_id} of run" if attempt.node_id else "run"
     return RunError(
-        f"run {attempt.run_id} is being run by process {holder.process_id} on {holder.name}",
+        f"{what} {attempt.run_id} is being run by process {holder.process_id} on {holder.name}",
         hint="Wait for its end, or stop that process first.",
     )
 

@@ -16,6 +16,7 @@ STATE_PROPERTY = "state"
 _DEFINITION = "definition"
 _OPTIONS = "options"
 _ROOT = "pipeline_root"
+_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,27 @@ def record_request(metadata: Any, pipeline: Any, request: RunRequest) -> None:
     context.custom_properties[_ROOT].string_value = _absolute_root(pipeline)
     context.custom_properties[STATE_PROPERTY].string_value = "running"
     metadata.store.put_contexts([context])
+
+
+def record_parameters(metadata: Any, node: Any, run_id: str, parameters: Mapping[str, Any]) -> None:
+    """Add to a run's context the parameters that one of its nodes depends on.
+
+    For runs whose nodes are run by processes of their own, at the same time.
+    """
+    contexts = _tfx.context_lib.prepare_contexts(
+        metadata_handle=metadata, node_contexts=node.contexts
+    )
+    [context] = [c for c in contexts if c.name == run_id]
+    # Another process may write its own at the same moment, and take ours back.
+    for _ in range(_TRIES):
+        known = read_parameters(context)
+        missing = {name: value for name, value in parameters.items() if name not in known}
+        if not missing:
+            return
+        for name, value in missing.items():
+            context.custom_properties[PARAMETER_PREFIX + name].string_value = json.dumps(value)
+        metadata.store.put_contexts([context])
+        context = metadata.store.get_context_by_type_and_name(RUN_CONTEXT, run_id)
 
 
 def reopen(store: Any, pipeline: Any) -> None:

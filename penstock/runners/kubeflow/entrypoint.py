@@ -1,0 +1,52 @@
+"""The command of every container: runs one node of a pipeline, and reports to the launcher.
+
+The exit code is 0 when the node's outputs are made, or it had nothing to do; 1 when it failed; and
+143, as of a process that SIGTERM ended, when it was asked to end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from penstock.errors import PenstockError
+from penstock.secrets import redaction_for
+
+_EXIT_CODES = {"done": 0, "failed": 1, "canceled": 143}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the task that the arguments name; return the exit code."""
+    parser = argparse.ArgumentParser(prog="penstock.runners.kubeflow.entrypoint")
+    parser.add_argument("--task", required=True, help="the node, as the compiler wrote it")
+    parser.add_argument("--executor-input", required=True, help="Kubeflow's ExecutorInput")
+    given = parser.parse_args(arguments)
+    redaction = redaction_for(given.task.encode())
+    try:
+        return _EXIT_CODES[_run(given.task, given.executor_input)]
+    except PenstockError as error:
+        print(f"error: {redaction.text(str(error))}", file=sys.stderr, flush=True)
+    except Exception:
+        print(redaction.text(traceback.format_exc()), file=sys.stderr, flush=True)
+    return 1
+
+
+def _run(task_text: str, executor_input: str) -> str:
+    from penstock.runners.kubeflow.launcher import read_executor_input
+    from penstock.runners.kubeflow.pod import run_task
+    from penstock.runners.kubeflow.task import PodTask
+
+    task = PodTask.from_text(task_text)
+    given = read_executor_input(executor_input)
+    if task.project_folder:
+        os.chdir(task.project_folder)
+    for folder in reversed(task.import_paths):
+        sys.path.insert(0, os.path.abspath(folder))
+    return run_task(task, given)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,275 @@
+"""One node in a pod: the same steps as in a local run, with the launcher's paths around them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import wait
+from typing import Any
+
+from penstock import ir, secrets
+from penstock.data import tfx_files
+from penstock.errors import PenstockError, RunError
+from penstock.execution import nodes, preconditions, work
+from penstock.execution.recovery import mark_abandoned, mark_superseded
+from penstock.metadata import attempts, leases
+from penstock.metadata.requests import record_parameters
+from penstock.metadata.store import connect, connection_config
+from penstock.runners.kubeflow import inputs, launcher, outputs, places, shown
+from penstock.runners.kubeflow.launcher import ExecutorInput
+from penstock.runners.kubeflow.task import DECIDE, HOLDS, RUN_ID_VARIABLE, PodTask
+from penstock.runners.local import failures
+from penstock.runners.local.interrupts import Interrupts, counted_interrupts
+from penstock.runners.local.workers import Failed, Job, Nursery, Report, Succeeded
+
+_GRACE_SECONDS = 10.0
+_CANCELED = "its pod was asked to end: the run was canceled, or it took longer than its timeout"
+_LOST = "it was taken for abandoned while it was not heard of"
+
+DONE, FAILED, CANCELED = "done", "failed", "canceled"
+
+
+@dataclass
+class Pod:
+    """A node under way in a pod; `prepared` is what is registered of it so far."""
+
+    task: PodTask
+    given: ExecutorInput
+    pipeline: Any
+    node: Any
+    run_id: str
+    metadata: Any
+    connection: Any
+    lease: leases.Lease
+    interrupts: Interrupts
+    prepared: nodes.Prepared | None = None
+    nurseries: list[Nursery] = field(default_factory=list)
+
+    @property
+    def node_id(self) -> str:
+        """The node's name."""
+        return str(self.node.node_info.id)
+
+    @property
+    def stopped(self) -> str:
+        """Why the work must end now, "" if it need not."""
+        if self.lease.lost.is_set():
+            return _LOST
+        return _CANCELED if self.interrupts.count else ""
+
+
+def run_task(task: PodTask, given: ExecutorInput) -> str:
+    """Do what a task asks for and report to the launcher; return DONE, FAILED or CANCELED.
+
+    Raises:
+      PenstockError: nothing could be begun.
+    """
+    pipeline, run_id = bind(task, given)
+    [node] = ir.nodes(pipeline)
+    connection = connection_config(secrets.resolve_address(task.store))
+    preconditions.check(pipeline)
+    with connect(connection) as metadata, counted_interrupts() as interrupts:
+        if task.action == DECIDE:
+            return _decide(task, given, pipeline, node, run_id, metadata)
+        mark_abandoned(metadata)
+        mark_superseded(metadata, run_id, task.node)
+        attempt = attempts.begin(metadata.store, run_id, task.node)
+        state = FAILED
+        try:
+            with leases.kept(connection, attempt) as lease:
+                pod = Pod(
+                    task, given, pipeline, node, run_id, metadata, connection, lease, interrupts
+                )
+                state = _run(pod)
+        finally:
+            attempts.end(metadata.store, attempt, state)
+    return state
+
+
+def bind(task: PodTask, given: ExecutorInput) -> tuple[Any, str]:
+    """Return the task's IR with parameters and places filled in, and the run's name.
+
+    Raises:
+      ParameterError: a parameter has not come, or is none of its type.
+      RunError: the run's name is not known.
+    """
+    localized = secrets.map_texts(
+        task.pipeline, lambda text: places.localize(text, task.project_folder)
+    )
+    compiled = replace(task, pipeline=localized).ir()
+    name = compiled.pipeline_info.id
+    run_id = os.environ.get(RUN_ID_VARIABLE) or launcher.run_name(name, given)
+    values = launcher.bind_parameters(given.parameters, task.parameters)
+    known = ir.run_parameters(compiled)
+    bound = ir.bind(
+        compiled,
+        run_id=run_id,
+        parameters={key: value for key, value in values.items() if key in known},
+    )
+    # What a node keeps while it works; its outputs are elsewhere.
+    root = tempfile.mkdtemp(prefix=f"{name}-")
+    bound.runtime_spec.pipeline_root.field_value.string_value = root
+    return bound, run_id
+
+
+def _run(pod: Pod) -> str:
+    try:
+        record_parameters(pod.metadata, pod.node, pod.run_id, _parameters(pod))
+        outcome = _live(pod)
+    except _Stopped as stopped:
+        return _give_up(pod, CANCELED, str(stopped))
+    except (PenstockError, OSError) as error:
+        return _give_up(pod, FAILED, failures.describe(error, _root(pod)))
+    except BaseException:
+        _give_up(pod, FAILED, "its pod ended in an error")
+        raise
+    finally:
+        for nursery in pod.nurseries:
+            nursery.close()
+    _tell(pod, outcome)
+    return DONE
+
+
+class _Stopped(RunError):
+    """The work was stopped from outside."""
+
+
+def _parameters(pod: Pod) -> dict[str, Any]:
+    return launcher.bind_parameters(pod.given.parameters, pod.task.parameters)
+
+
+def _root(pod: Pod) -> str:
+    return str(pod.pipeline.runtime_spec.pipeline_root.field_value.string_value)
+
+
+def _live(pod: Pod) -> nodes.Finished | nodes.Skipped:
+    """Take the node through its life."""
+    copies = inputs.copies(pod.given)
+    tfx_files.register(copies.path)
+    known = inputs.known_inputs(
+        pod.metadata.store, pod.task, pod.pipeline.pipeline_info.id, pod.run_id, pod.given
+    )
+    if reason := _lacks(pod.node, known):
+        return nodes.Skipped(reason)
+    node = nodes.with_static_inputs(pod.node, known.ids)
+    site = nodes.Site(copies, outputs.places(pod.task, pod.given))
+    outcome = nodes.prepare(pod.metadata, pod.pipeline, node, site=site)
+    if isinstance(outcome, nodes.Prepared) and outcome.driver is not None:
+        pod.prepared = outcome
+        outcome = nodes.apply_driver(outcome, _work(pod, outcome, "driver").result)
+    if isinstance(outcome, nodes.Prepared):
+        pod.prepared = outcome
+        outcome = nodes.look_up(pod.metadata, outcome)
+    if isinstance(outcome, nodes.Prepared):
+        pod.prepared = outcome
+        done = _work(pod, outcome, "executor")
+        outcome = nodes.publish(pod.metadata, outcome, done.result, done.measured)
+    return outcome
+
+
+def _lacks(node: Any, known: inputs.KnownInputs) -> str:
+    """Return why a node cannot run because of what was not made, "" if it can."""
+    for key, reason in known.not_made.items():
+        if node.inputs.inputs[key].min_count:
+            return f"its input {key!r} was not made: {reason}"
+    return ""
+
+
+def _work(pod: Pod, prepared: nodes.Prepared, kind: str) -> Succeeded:
+    """Have a worker do the work of a driver or an executor.
+
+    Raises:
+      RunError: it failed.
+      _Stopped: the pod was asked to end meanwhile.
+    """
+    if reason := pod.stopped:
+        raise _Stopped(reason)
+    spec = prepared.driver if kind == "driver" else prepared.executor
+    needs = work.preloads(ir.class_path(spec))
+    # The pod's own standard output: all of it is the node's log.
+    log = f"/proc/{os.getpid()}/fd/1"
+    sys.stdout.flush()
+    connection = pod.connection if kind == "driver" else None
+    job = Job(
+        kind,
+        prepared.invocation(),
+        spec,
+        log,
+        connection,
+        needs,
+        pod.node_id,
+        pipeline_root=_root(pod),
+    )
+    nursery = Nursery(needs, log)
+    pod.nurseries.append(nursery)
+    nursery.submit(kind, job)
+    report = _await(pod, nursery, kind)
+    if reason := pod.stopped:
+        raise _Stopped(reason)
+    if isinstance(report, Succeeded):
+        return report
+    raise RunError((report.message if isinstance(report, Failed) else "") or "it had no result")
+
+
+def _await(pod: Pod, nursery: Nursery, token: str) -> Report:
+    """Wait for a worker's end; once the pod is to end it is stopped, after a while for good."""
+    deadline = None
+    while True:
+        if pod.stopped and deadline is None:
+            nursery.stop(token, signal.SIGTERM)
+            deadline = time.monotonic() + _GRACE_SECONDS
+        if deadline is not None and time.monotonic() > deadline:
+            nursery.stop(token, signal.SIGKILL)
+            return Failed("it did not end when it was asked to")
+        if not wait([nursery.connection], 0.2):
+            continue
+        try:
+            reports = nursery.receive()
+        except (EOFError, OSError):
+            return Failed("the process that starts its worker was killed")
+        for _, report in reports:
+            if isinstance(report, (Succeeded, Failed)):
+                return report
+
+
+def _give_up(pod: Pod, state: str, reason: str) -> str:
+    """Record how the node failed, remove what it wrote, and say so last of all."""
+    if pod.prepared is not None:
+        recorded = nodes.CANCELED if state == CANCELED else nodes.FAILED
+        nodes.give_up(pod.metadata, pod.prepared, recorded, reason)
+    print(f"{pod.node_id}  {state}  {reason}", file=sys.stderr, flush=True)
+    return state
+
+
+def _tell(pod: Pod, outcome: nodes.Finished | nodes.Skipped) -> None:
+    """Report to the launcher."""
+    made: Mapping[str, list[Any]] = {}
+    reason = ""
+    if isinstance(outcome, nodes.Skipped):
+        reason, state = outcome.reason, f"skipped  {outcome.reason}"
+    else:
+        made, state = outcome.outputs, "cached" if outcome.cached else "done"
+    told = outputs.reported(pod.task.outputs, pod.given, made, reason)
+    told |= shown.reported(pod.task, pod.given, pod.metadata.store, made, state)
+    launcher.write_output(pod.given.output_file, told)
+    print(f"{pod.node_id}  {state}", file=sys.stderr, flush=True)
+
+
+def _decide(
+    task: PodTask, given: ExecutorInput, pipeline: Any, node: Any, run_id: str, metadata: Any
+) -> str:
+    """Write whether a node's conditions hold."""
+    tfx_files.register(inputs.copies(given).path)
+    known = inputs.known_inputs(metadata.store, task, pipeline.pipeline_info.id, run_id, given)
+    deciding = nodes.with_static_inputs(node, known.ids)
+    holds = not _lacks(node, known) and nodes.conditions_hold(metadata, deciding)
+    with open(given.files[HOLDS], "w", encoding="utf-8") as file:
+        file.write("true" if holds else "false")
+    launcher.write_output(given.output_file, {})
+    print(f"{task.node}: its conditions {'hold' if holds else 'do not hold'}", flush=True)
+    return DONE
