@@ -28,17 +28,20 @@ def CsvExampleGen(
 ) -> None:
     """Read CSV files into examples, the same that TFX's CsvExampleGen makes of them.
 
-    `input_base` is a folder; `input_config`, `output_config` and `range_config` are the
-    dataclasses of `penstock.data`, or TFX's messages with the same names. Without
-    `output_config` a single input split becomes train and eval, two to one. Types are inferred
-    over all input splits. `output_data_format` is FORMAT_TF_EXAMPLE or FORMAT_PARQUET.
+    `input_base` is a folder, or the URL of one in an object store; `input_config`,
+    `output_config` and `range_config` are the dataclasses of `penstock.data`, or TFX's messages
+    with the same names. Without `output_config` a single input split becomes train and eval, two
+    to one. Types are inferred over all input splits. `output_data_format` is FORMAT_TF_EXAMPLE or
+    FORMAT_PARQUET.
 
     Raises:
       ParameterError: configurations do not fit each other.
       DataError: files are missing or are not CSV; the error names file, line and column.
     """
     to = ingestion.destination(examples.uri, input_config, output_config, output_data_format)
-    found = ingestion.input_of(input_base, input_config, range_config, span, version)
+    found = ingestion.input_of(
+        input_base, input_config, range_config, span, version, context.temporary_directory
+    )
     engine = beam.engine("penstock.components.csv_example_gen")
     engine.generate_examples(found, to, csv, context.progress, beam)
     ingestion.describe(examples, to, span, version, input_fingerprint)

@@ -34,7 +34,9 @@ def ImportExampleGen(
       DataError: files are missing or corrupt, or a record is not what `output_data_format` says.
     """
     to = ingestion.destination(examples.uri, input_config, output_config, output_data_format)
-    found = ingestion.input_of(input_base, input_config, range_config, span, version)
+    found = ingestion.input_of(
+        input_base, input_config, range_config, span, version, context.temporary_directory
+    )
     engine = beam.engine("penstock.components.import_example_gen")
     engine.generate_examples(found, to, context.progress, beam)
     ingestion.describe(examples, to, span, version, input_fingerprint)

@@ -16,6 +16,7 @@ from penstock.components.merge_tables.tables import (
     Operation,
     SourceTable,
 )
+from penstock.data import remote
 
 __all__ = [
     "Condition",
@@ -50,7 +51,8 @@ def MergeTables(
 ) -> None:
     """Clean the table `base`, join others to it and write the named `columns` as Parquet.
 
-    The tables are files of the artifact `sources` or of the folder `input_base`. Duplicates go
+    The tables are files of the artifact `sources` or of `input_base`, a folder or the URL of one
+    in an object store. Duplicates go
     first, then the tables' drop rules apply, then the joins in their order, then the derived
     columns. With `span_column`, whose values are whole numbers from 0, each value's rows become
     `span-{SPAN:02d}/data.parquet`, up to `last_span`; without it all become `data.parquet`.
@@ -66,8 +68,9 @@ def MergeTables(
     """
     from penstock.components.merge_tables import in_process
 
+    source = in_process.source_folder(sources and sources.uri, input_base)
     counts = in_process.merge(
-        in_process.source_folder(sources and sources.uri, input_base),
+        remote.local_copy(source, context.temporary_directory),
         tables.uri,
         base=base,
         joins=joins,

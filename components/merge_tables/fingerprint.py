@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from penstock.data import remote
 from penstock.errors import DataError
 
 SUFFIXES = (".parquet", ".csv")
@@ -27,10 +28,22 @@ def table_files(folder: str) -> list[Path]:
 
 
 def fingerprint(folder: str) -> str:
-    """Return a hash of the names and the content of a folder's tables."""
+    """Return a hash of the names and the content of a folder's tables, locally or of a URL."""
+    if remote.is_remote(folder):
+        return _remote_fingerprint(folder)
     content = hashlib.sha256()
     for path in table_files(folder):
         content.update(str(path.relative_to(folder)).encode() + b"\0")
         with path.open("rb") as file:
             content.update(hashlib.file_digest(file, "sha256").digest())
+    return content.hexdigest()
+
+
+def _remote_fingerprint(url: str) -> str:
+    found = [file for file in remote.list_files(url) if file.name.endswith(SUFFIXES)]
+    if not found:
+        raise DataError("Expected Parquet or CSV files, found none", path=url)
+    content = hashlib.sha256()
+    for file in found:
+        content.update(f"{len(file.name)}:{file.name}:{remote.content_version(file)}\n".encode())
     return content.hexdigest()

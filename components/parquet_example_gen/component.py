@@ -37,7 +37,9 @@ def ParquetExampleGen(
       DataError: files are missing, are not Parquet, or have different schemas.
     """
     to = ingestion.destination(examples.uri, input_config, output_config, output_data_format)
-    found = ingestion.input_of(input_base, input_config, range_config, span, version)
+    found = ingestion.input_of(
+        input_base, input_config, range_config, span, version, context.temporary_directory
+    )
     engine = beam.engine("penstock.components.parquet_example_gen")
     engine.generate_examples(found, to, columns, context.progress, beam)
     ingestion.describe(examples, to, span, version, input_fingerprint)

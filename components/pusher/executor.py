@@ -8,6 +8,7 @@ from typing import Any
 from penstock.artifacts import InfraBlessing, Model, ModelBlessing, PushedModel
 from penstock.components.pusher import local_versions, remote_versions
 from penstock.components.trainer import layout
+from penstock.data import remote
 from penstock.errors import DataError, ParameterError
 
 # Where InfraValidator puts the model with its warm-up requests.
@@ -39,7 +40,7 @@ def push_if_blessed(
     source = model_to_push(model, infra_blessing)
     # The artifact first: if there is no room for it, nothing is to be served either.
     local_versions.copy_directory(source, pushed_model.uri)
-    versions: Any = remote_versions if "://" in base_directory else local_versions
+    versions: Any = remote_versions if remote.is_remote(base_directory) else local_versions
     destination = versions.push(
         source,
         base_directory,

@@ -1,4 +1,4 @@
-"""Versions of a model below a remote directory, by TFX's file system plugins.
+"""Versions of a model below a remote directory, in an object store.
 
 Object stores cannot rename a directory, so `saved_model.pb` is copied last, as TFX does: model
 servers take it as the sign that a version is complete.
@@ -7,10 +7,11 @@ servers take it as the sign that a version is complete.
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from penstock.components.pusher import local_versions
 from penstock.components.trainer.layout import SAVED_MODEL_FILE
+from penstock.data import remote
+from penstock.errors import StorageError
 
 
 def push(
@@ -21,31 +22,34 @@ def push(
     version: str | None = None,
     keep_last: int | None = None,
 ) -> str:
-    """Copy the directory `source` to a new version below `base_directory`; return its URI."""
-    from tfx.dsl.io import fileio
+    """Copy the directory `source` to a new version below `base_directory`; return its URI.
 
+    Raises:
+      StorageError: the store cannot be reached, or does not let us write there.
+      ParameterError: `version` is there already.
+    """
     base = base_directory.rstrip("/")
-    taken = _versions(fileio, base)
+    taken = remote.names(base)
     name = local_versions.new_name(version_names, version, taken, base)
-    destination = f"{base}/{name}"
+    destination = remote.join(base, name)
     for file in _files(source):
-        target = f"{destination}/{file}"
-        fileio.makedirs(os.path.dirname(target))
-        fileio.copy(os.path.join(source, file), target)
+        remote.upload(os.path.join(source, file), remote.join(destination, file))
     for old in local_versions.surplus([*taken, name], name, keep_last):
-        fileio.rmtree(f"{base}/{old}")
+        _remove(remote.join(base, old))
     return destination
 
 
-def _versions(fileio: Any, base: str) -> list[str]:
-    if not fileio.exists(base):
-        return []
-    return [name.rstrip("/") for name in fileio.listdir(base)]
+def _remove(version: str) -> None:
+    """Remove an old version; where that fails the new one is published all the same."""
+    try:
+        remote.remove(version)
+    except StorageError as error:
+        print(f"The old version {version} could not be removed: {error}")
 
 
 def _files(source: str) -> list[str]:
     files = [
-        os.path.relpath(os.path.join(folder, file), source)
+        os.path.relpath(os.path.join(folder, file), source).replace(os.sep, "/")
         for folder, _, names in os.walk(source)
         for file in names
     ]

@@ -9,6 +9,7 @@ from collections import Counter
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
+from penstock.data import remote
 from penstock.errors import DataError, suggestion
 
 FILE_NAME = "schema.pbtxt"
@@ -36,7 +37,9 @@ def write_schema(schema: schema_pb2.Schema, directory: str) -> str:
 
 
 def read_bytes(path: str) -> bytes:
-    """Return a schema file's content; raises DataError when there is none."""
+    """Return a schema file's content, locally or of a URL; raises DataError when there is none."""
+    if remote.is_remote(path):
+        return remote.read_bytes(path)
     try:
         with open(path, "rb") as file:
             return file.read()

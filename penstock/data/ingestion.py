@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
-from penstock.data import examples, fingerprint, parquet, payload, records, spans, splits
+from penstock.data import examples, fingerprint, parquet, payload, records, remote, spans, splits
 from penstock.data.closing import ClosesOnExit
 from penstock.data.payload import PayloadFormat
 from penstock.data.spans import RangeConfig, ResolvedInput
@@ -128,10 +129,30 @@ def input_of(
     range_config: RangeConfig | None,
     span: int,
     version: int | None,
+    temporary_directory: str,
 ) -> ResolvedInput:
-    """Return the files that span and version were resolved to."""
-    return spans.resolve_input(
+    """Return the files that span and version were resolved to.
+
+    Those in an object store are fetched to the temporary directory.
+    """
+    found = spans.resolve_input(
         input_base, input_config, range_config, last_span=span, last_version=version
+    )
+    return (
+        _fetched(found, input_base, temporary_directory) if remote.is_remote(input_base) else found
+    )
+
+
+def _fetched(found: ResolvedInput, input_base: str, folder: str) -> ResolvedInput:
+    top = os.path.join(folder or tempfile.mkdtemp(), "fetched")
+    places = {url: remote.local_name(top, remote.relative(input_base, url)) for url in found.files}
+    remote.fetch_files(places, places.values())
+    return replace(
+        found,
+        splits=tuple(
+            replace(split, files=tuple(places[url] for url in split.files))
+            for split in found.splits
+        ),
     )
 
 

@@ -8,6 +8,7 @@ endpoints come from the environment, by the names that the services' own librari
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -137,27 +138,43 @@ def fetch(url: str, to: str) -> str:
     found = list_files(url)
     if not found:
         raise nothing_there(url)
-    if [file.name for file in found] == [""]:
-        fetch_files(found, [to])
-    else:
-        fetch_files(found, [local_name(to, file.name) for file in found])
+    urls = [file.url for file in found]
+    names = [file.name for file in found]
+    fetch_files(urls, [to] if names == [""] else [local_name(to, name) for name in names])
     return to
 
 
-def fetch_files(files: Iterable[RemoteFile], to: Iterable[str]) -> None:
+def fetch_files(urls: Iterable[str], to: Iterable[str]) -> None:
     """Copy remote files to local paths, several at a time.
 
     Raises:
       StorageError: the store cannot be reached or does not let us in.
     """
-    wanted, places = list(files), list(to)
+    wanted, places = list(urls), list(to)
     if not wanted:
         return
     for place in places:
         os.makedirs(os.path.dirname(place) or ".", exist_ok=True)
-    with _told("read", wanted[0].url):
-        system, _ = _filesystem(wanted[0].url)
-        system.get([_filesystem(file.url)[1] for file in wanted], places)
+    with _told("read", wanted[0]):
+        files, _ = _filesystem(wanted[0])
+        files.get([_filesystem(url)[1] for url in wanted], places)
+
+
+def local_copy(path: str, folder: str) -> str:
+    """Return a path as it is, or a copy below a local folder of what is remote.
+
+    Raises:
+      DataError: there is nothing.
+      StorageError: the store cannot be reached or does not let us in, or the disk is full.
+    """
+    if not is_remote(path):
+        return path
+    return fetch(path, os.path.join(folder, "fetched", path.rstrip("/").rpartition("/")[2]))
+
+
+def content_version(file: RemoteFile) -> str:
+    """Return what changes with a file's content; it is read where the store does not say."""
+    return file.version or hashlib.sha256(read_bytes(file.url)).hexdigest()
 
 
 def local_name(folder: str, name: str) -> str:

@@ -14,9 +14,10 @@ import functools
 import glob
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from penstock.data import remote
 from penstock.data.splits import InputConfig, InputSplit
 from penstock.errors import DataError, ParameterError
 
@@ -102,7 +103,7 @@ def resolve_input(
     last_span: int | None = None,
     last_version: int | None = None,
 ) -> ResolvedInput:
-    """Find the files that an input configuration means, on the local file system.
+    """Find the files that an input configuration means, locally or in an object store.
 
     `last_span` and `last_version` hold on to an earlier answer: later spans, and later versions
     of that span, are not looked at.
@@ -118,7 +119,7 @@ def resolve_input(
         raise ParameterError(f"all input splits need the same span and version specs, got {shown}")
     has_span = bool(kinds) and kinds[0][0] is not None
     _check_range(range_config, has_span, input_config)
-    if not os.path.isdir(input_base):
+    if not remote.is_remote(input_base) and not os.path.isdir(input_base):
         raise DataError(
             "the input folder does not exist", path=input_base, hint=_near_folder(input_base)
         )
@@ -199,18 +200,24 @@ def _check_range(
 
 
 def _plain_files(base: str, split: InputSplit) -> tuple[str, ...]:
-    files = tuple(sorted(filter(_is_data_file, glob.glob(_joined(base, split.pattern)))))
+    files = tuple(sorted(path for _, path in _candidates(base, split.pattern)))
     if not files:
         raise _nothing_matches(base, split)
     return files
 
 
-def _joined(base: str, pattern: str) -> str:
-    return os.path.join(glob.escape(base), pattern)
-
-
-def _is_data_file(path: str) -> bool:
-    return os.path.isfile(path) and not os.path.basename(path).startswith(".")
+def _candidates(base: str, pattern: str) -> Iterator[tuple[str, str]]:
+    """Yield name and path of the data files that a pattern could mean, specs being wildcards."""
+    if remote.is_remote(base):
+        found = remote.glob_files(base, pattern, _pattern_regex(pattern))
+        names = [(file.name, file.url) for file in found]
+    else:
+        wildcards = os.path.join(glob.escape(base), _SPEC.sub("*", pattern))
+        paths = filter(os.path.isfile, glob.glob(wildcards))
+        names = [(os.path.relpath(path, base).replace(os.sep, "/"), path) for path in paths]
+    for name, path in names:
+        if not name.rpartition("/")[2].startswith("."):
+            yield name, path
 
 
 def _window(
@@ -268,11 +275,10 @@ def _shown_spans(spans: list[int]) -> str:
 
 
 def _matches(base: str, split: InputSplit) -> list[_Match]:
-    wildcards = _SPEC.sub("*", split.pattern)
     regex = _pattern_regex(split.pattern)
     matches = []
-    for path in filter(_is_data_file, glob.glob(_joined(base, wildcards))):
-        found = regex.fullmatch(os.path.relpath(path, base).replace(os.sep, "/"))
+    for name, path in _candidates(base, split.pattern):
+        found = regex.fullmatch(name)
         if found:
             matches.append(_match(path, split, found.groupdict()))
     return matches
@@ -345,12 +351,7 @@ def _check_aligned(base: str, input_config: InputConfig, found: list[list[_Match
 
 
 def _nothing_matches(base: str, split: InputSplit) -> DataError:
-    names = sorted(
-        os.path.relpath(os.path.join(folder, file), base).replace(os.sep, "/")
-        for folder, _, files in os.walk(base)
-        for file in files
-        if not file.startswith(".")
-    )
+    names = sorted(name for name in _all_names(base) if not os.path.basename(name).startswith("."))
     if not names:
         return DataError("the input folder is empty", path=base, hint="Put the data files there.")
     return DataError(
@@ -358,6 +359,15 @@ def _nothing_matches(base: str, split: InputSplit) -> DataError:
         path=base,
         hint=f"There is: {_near_names(split.pattern, names)}.",
     )
+
+
+def _all_names(base: str) -> Iterator[str]:
+    if remote.is_remote(base):
+        yield from (file.name for file in remote.list_files(base))
+        return
+    for folder, _, files in os.walk(base):
+        for file in files:
+            yield os.path.relpath(os.path.join(folder, file), base).replace(os.sep, "/")
 
 
 def _near_names(pattern: str, names: list[str]) -> str:

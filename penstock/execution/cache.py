@@ -13,12 +13,14 @@ import importlib.util
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from penstock import _tfx, secrets
+from penstock.data import remote
 from penstock.execution.contents import fingerprint, first_damage
 from penstock.metadata.executions import newest_first
 from penstock.metadata.runs import CODE_PROPERTY
@@ -129,11 +131,19 @@ def code_digests(class_path: str | None, parameters: Mapping[str, Any]) -> dict[
         module, _, function = named.rpartition(".")
         if os.path.exists(named):
             sources.append(source_digests(named))
+        elif remote.is_remote(named):
+            sources.append(_remote_digests(named))
         elif name == "module_path":
             sources.append(module_digests(named, None))
         elif module:
             sources.append(module_digests(module, function))
     return merged_digests(sources)
+
+
+def _remote_digests(url: str) -> dict[str, str]:
+    """Digest a file of code in an object store; what it imports is elsewhere."""
+    with tempfile.TemporaryDirectory() as folder:
+        return source_digests(remote.fetch(url, os.path.join(folder, os.path.basename(url))))
 
 
 def merged_digests(sources: Iterable[Mapping[str, str]]) -> dict[str, str]:

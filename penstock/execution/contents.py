@@ -128,28 +128,41 @@ def damage(artifact: Any) -> str:
     """Return what has become of a published artifact since, or "" if it is as it was."""
     if artifact.mlmd_artifact.state != _tfx.metadata_store_pb2.Artifact.LIVE:
         return f"{artifact.uri} was removed"
-    path = local_path(artifact.uri)
+    destination = artifact.get_string_custom_property(_DESTINATION_PROPERTY)
+    try:
+        if harm := _own_damage(artifact):
+            return harm
+        if destination and _is_gone(destination):
+            return f"what was pushed to {destination} is gone"
+    except StorageError as error:
+        return str(error)
+    return ""
+
+
+def _own_damage(artifact: Any) -> str:
     known = recorded(artifact.mlmd_artifact)
+    path = local_path(artifact.uri)
     if path is None:
         return _remote_damage(artifact.uri, known)
     if not os.path.exists(path):
         return f"{path} is gone"
     if known and known.signature != signature(path) and known.digest != measure(path).digest:
         return f"{path} was changed"
-    destination = local_path(artifact.get_string_custom_property(_DESTINATION_PROPERTY) or "")
-    if destination and not os.path.exists(destination):
-        return f"what was pushed to {destination} is gone"
     return ""
+
+
+def _is_gone(destination: str) -> bool:
+    if remote.is_known(destination):
+        return not remote.exists(destination)
+    path = local_path(destination)
+    return path is not None and not os.path.exists(path)
 
 
 def _remote_damage(uri: str, known: Contents | None) -> str:
     """Return what has become of a published artifact in an object store, as far as it is told."""
     if not remote.is_known(uri):
         return ""
-    try:
-        files = remote.list_files(uri)
-    except StorageError as error:
-        return str(error)
+    files = remote.list_files(uri)
     if not files and (known is None or known.size):
         return f"{uri} is gone"
     if known is not None and known.size != sum(file.size for file in files):
@@ -162,7 +175,9 @@ def _remote_digest(artifact: Any) -> str:
         return f"at {artifact.uri}:{artifact.id}"
     whole = hashlib.sha256()
     for file in remote.list_files(artifact.uri):
-        whole.update(f"{len(file.name)}:{file.name}:{file.size}:{file.version}\n".encode())
+        whole.update(
+            f"{len(file.name)}:{file.name}:{file.size}:{remote.content_version(file)}\n".encode()
+        )
     return whole.hexdigest()
 
 

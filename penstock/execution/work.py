@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from penstock import _tfx, ir, secrets
 from penstock.context import NodeContext
-from penstock.data import tfx_files
+from penstock.data import remote, tfx_files
 from penstock.errors import PipelineError
 from penstock.execution import contents, references
+from penstock.execution.cache import CODE_PARAMETERS
 from penstock.execution.steps import OnStep, Step, ignore
 from penstock.metadata.client import Handle
 from penstock.secrets import Redaction, redaction_for
@@ -56,7 +58,7 @@ def run_executor(
     """
     info = _invocation(invocation)
     given = info.exec_properties
-    info.exec_properties = references.resolve_parameters(info)
+    info.exec_properties = _with_local_code(references.resolve_parameters(info), info.tmp_dir)
     resolved = dict(info.exec_properties)
     node_id = info.pipeline_node.node_info.id
     output = _run_executor(info, spec, progress)
@@ -88,6 +90,16 @@ def _run_executor(info: Any, spec: Any, progress: Progress | None) -> Any:
             f"node {info.pipeline_node.node_info.id} asks for a {kind}, which does not run here"
         )
     return _tfx.run_with_executor(info, executor_class(context=context))
+
+
+def _with_local_code(parameters: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    """Return parameters in which files of code in object stores are copies below a folder."""
+    local = dict(parameters)
+    for name in CODE_PARAMETERS:
+        value = local.get(name)
+        if isinstance(value, str) and remote.is_remote(value):
+            local[name] = remote.fetch(value, os.path.join(folder, "code", os.path.basename(value)))
+    return local
 
 
 def _prepare_for(class_path: str) -> None:

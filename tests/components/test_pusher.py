@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from unittest.mock import Mock
 
 import pytest
 
@@ -277,18 +276,24 @@ def test_pushes_at_the_same_time_get_versions_of_their_own(source, base):
     assert all(contents(f"{base}/{version}") == FILES for version in versions(base))
 
 
-def test_a_remote_push_copies_the_saved_model_last(source, monkeypatch):
+def test_a_remote_push_copies_the_saved_model_last(source, monkeypatch, tmp_path):
     from penstock.components.pusher import remote_versions
+    from penstock.data import remote
 
-    store = Mock(**{"exists.return_value": True, "listdir.return_value": ["3/", "4/"]})
-    monkeypatch.setitem(sys.modules, "tfx.dsl.io.fileio", store)
-    monkeypatch.setattr("tfx.dsl.io.fileio", store, raising=False)
-    uri = remote_versions.push(source, "s3://bucket/taxi", version_names="sequential", keep_last=2)
-    assert uri == "s3://bucket/taxi/5"
-    copied = [call.args[1] for call in store.copy.call_args_list]
-    assert len(copied) == len(FILES)
-    assert copied[-1] == "s3://bucket/taxi/5/saved_model.pb"
-    store.rmtree.assert_called_once_with("s3://bucket/taxi/3")
+    base = f"memory://{tmp_path.name}/taxi"
+    remote_versions.push(source, base, version_names="sequential", version="3")
+    remote_versions.push(source, base, version_names="sequential", version="4")
+    uploaded = []
+    upload = remote.upload
+    monkeypatch.setattr(
+        remote, "upload", lambda path, url: uploaded.append(url) or upload(path, url)
+    )
+    uri = remote_versions.push(source, base, version_names="sequential", keep_last=2)
+    assert uri == f"{base}/5"
+    assert len(uploaded) == len(FILES)
+    assert uploaded[-1] == f"{base}/5/saved_model.pb"
+    assert remote.names(base) == ["4", "5"]
+    assert [file.name for file in remote.list_files(uri)] == sorted(FILES)
 
 
 def test_pushing_loads_no_tensorflow():

@@ -295,7 +295,8 @@ def _read_output(path: Path) -> dict[str, dict[str, Any]]:
 def _download(uri: str, path: str) -> None:
     """Copy all objects at or below a URI; none is no error."""
     files = remote.list_files(uri)
-    remote.fetch_files(files, [os.path.join(path, f.name) if f.name else path for f in files])
+    places = [os.path.join(path, f.name) if f.name else path for f in files]
+    remote.fetch_files([f.url for f in files], places)
 
 
 def _upload(path: Path, uri: str) -> None:
@@ -324,8 +325,7 @@ def tasks_of(compiled: Any, store: str, project_folder: str = "") -> dict[str, P
             store,
             project_folder or os.getcwd(),
             parameters={
-                p.name: p.type.__name__
-                for p in ir.run_parameters(_alone(compiled, name)).values()
+                p.name: p.type.__name__ for p in ir.run_parameters(_alone(compiled, name)).values()
             },
             inputs=tuple(_inputs(node, known)),
             outputs=tuple(
