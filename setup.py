@@ -5,6 +5,11 @@ from setuptools import find_packages, setup
 # Folders at the top that are imported as sub-packages of penstock.
 MAPPED_FOLDERS = ("components", "pipelines", "schemas")
 
+PACKAGE_DATA = {
+    "": ["py.typed", "*.pbtxt", "README.md"],
+    "penstock.cli": ["templates/**/*", "templates/**/.*"],
+}
+
 
 def packages() -> list[str]:
     """All packages, the mapped folders under the names by which they are imported."""
@@ -19,5 +24,5 @@ if __name__ == "__main__":
     setup(
         packages=packages(),
         package_dir={f"penstock.{folder}": folder for folder in MAPPED_FOLDERS},
-        package_data={"": ["py.typed", "*.pbtxt", "README.md"]},
+        package_data=PACKAGE_DATA,
     )

@@ -18,6 +18,7 @@ from penstock.errors import PenstockError, suggestion
 
 # In the order in which help shows them.
 COMMANDS: Mapping[str, str] = {
+    "init": "penstock.cli.init:init",
     "run": "penstock.cli.run:run",
     "plan": "penstock.cli.run:plan",
     "resume": "penstock.cli.run:resume",

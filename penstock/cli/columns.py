@@ -1,0 +1,337 @@
+"""What a CSV file's columns are good for, found out without TensorFlow: numbers, categories, none.
+
+What is decided here is written into a new project as code, for people to correct.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+
+from penstock.errors import DataError, ParameterError, suggestion
+
+# Cells that stand for no value where the rest of a column are numbers; an empty cell always does.
+_NULLS = frozenset({"NA", "N/A", "n/a", "na", "NaN", "nan", "NULL", "null", "None", "?", "-"})
+_DELIMITERS = ",;\t|"
+_ENCODINGS = ("utf-8-sig", "cp1252", "latin-1")
+_SNIFFED_BYTES = 1 << 16
+# Different values are told apart up to so many, further rows only by their number.
+_MOST_VALUES = 1000
+_MOST_CLASSES = 20
+_DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}([ T].*)?|\d{1,2}[./]\d{1,2}[./]\d{2,4}( .*)?")
+_INTEGER = re.compile(r"[+-]?\d{1,18}")
+
+
+class Task(StrEnum):
+    """What there is to learn about a label."""
+
+    BINARY = "binary"
+    CLASSES = "classes"
+    REGRESSION = "regression"
+
+
+class Kind(StrEnum):
+    """The type that ExampleGens give a column."""
+
+    INT = "INT"
+    FLOAT = "FLOAT"
+    BYTES = "BYTES"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its cells' type, how many rows have a value, and the values while they are few."""
+
+    name: str
+    kind: Kind
+    present: int
+    rows: int
+    values: tuple[tuple[str, int], ...]
+    many_values: bool = False
+    is_date: bool = False
+    mean: float = 0.0
+    spread: float = 0.0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every row has a value."""
+        return self.present == self.rows
+
+    def reason_to_leave_out(self) -> str | None:
+        """Return why a model should not be given the column as it is, if there is a reason."""
+        if not self.present:
+            return "no row has a value"
+        if len(self.values) == 1 and not self.many_values:
+            return f"always {self.values[0][0]!r}"
+        if self.is_date:
+            return "dates; derive what matters, as the weekday or an age, in preprocessing.py"
+        differs = self.many_values or len(self.values) > 0.95 * self.present
+        if self.kind is Kind.BYTES and (self.many_values or len(self.values) > self.present / 2):
+            return "as good as every row has a text of its own"
+        named_id = re.search(r"(^|[\W_])(id|nr|no|number|index|key)\W*$", self.name, re.IGNORECASE)
+        camel_id = self.name.endswith(("Id", "ID", "Number", "Index"))
+        if self.kind is Kind.INT and differs and (named_id or camel_id):
+            return "a number that names the row"
+        return None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A CSV file: how it is written, and its columns."""
+
+    path: Path
+    delimiter: str
+    encoding: str
+    rows: int
+    columns: tuple[Column, ...]
+    null_values: tuple[str, ...] = ()
+
+    def column(self, name: str) -> Column:
+        """Return a column; raise ParameterError with the nearest name where there is none."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        names = [column.name for column in self.columns]
+        raise ParameterError(
+            f"{self.path} has no column {name!r}", hint=suggestion(name, names, noun="column")
+        )
+
+
+def read_table(path: Path) -> Table:
+    """Read a CSV file with a header from beginning to end.
+
+    Raises:
+      DataError: it is missing or empty, or a row is ragged; the error names file and line.
+    """
+    encoding = _encoding(path)
+    delimiter = _delimiter(path, encoding)
+    rows = read_rows(path, delimiter, encoding)
+    header = next(rows)[1]
+    _check_header(path, header, delimiter)
+    columns = [_Cells(name) for name in header]
+    count = 0
+    for _, row in rows:
+        for cells, cell in zip(columns, row, strict=True):
+            cells.add(cell)
+        count += 1
+    if not count:
+        raise DataError("There is a header and no row", path=str(path))
+    found = [cells.column(count) for cells in columns]
+    nulls = sorted(set().union(*(cells.nulls_among_numbers() for cells in columns)))
+    table = Table(path, delimiter, encoding, count, tuple(found), tuple(nulls))
+    # A cell that means nothing in one column does so in all: ExampleGens know one list.
+    return replace(table, columns=tuple(_without(c, nulls) for c in found)) if nulls else table
+
+
+def read_rows(path: Path, delimiter: str, encoding: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the header and the rows with the lines that they end on; blank lines are none."""
+    with path.open(newline="", encoding=encoding) as file:
+        reader = csv.reader(file, delimiter=delimiter, strict=True)
+        width = None
+        try:
+            for row in reader:
+                if not row:
+                    continue
+                width = width or len(row)
+                if len(row) != width:
+                    raise DataError(
+                        f"Expected {width} cells, as in the header, and the row has {len(row)}",
+                        path=str(path),
+                        line=reader.line_num,
+                        hint=f"Cells are cut at {delimiter!r}; one that has it in it needs quotes.",
+                    )
+                yield reader.line_num, row
+        except csv.Error as error:
+            raise DataError(
+                f"This is not CSV: {error}", path=str(path), line=reader.line_num
+            ) from error
+
+
+def find_task(label: Column, asked: str | None) -> Task:
+    """Return what there is to learn: what was asked for, or what the label's values look like.
+
+    Raises:
+      DataError: the label has no two different values, or is text where numbers are needed.
+    """
+    where = f"column {label.name!r}"
+    if len(label.values) < 2 and not label.many_values:
+        raise DataError(
+            f"There is nothing to learn: {where}, the label, has fewer than two different values",
+            hint="Name another column with --label.",
+        )
+    is_text = label.kind is Kind.BYTES
+    few = not label.many_values and len(label.values) <= _MOST_CLASSES
+    if asked == "regression" or (asked is None and not is_text and not (few and _is_class(label))):
+        if is_text:
+            raise DataError(
+                f"A regression needs numbers, and {where}, the label, has texts such as "
+                f"{_first_text(label)!r}",
+                hint="Use --task classification, or correct these cells.",
+            )
+        return Task.REGRESSION
+    if not few:
+        number = f"more than {_MOST_VALUES}" if label.many_values else str(len(label.values))
+        raise DataError(
+            f"Expected at most {_MOST_CLASSES} classes, and {where}, the label, has {number} "
+            "different values",
+            hint="Name another column with --label"
+            + ("." if is_text else ", or use --task regression."),
+        )
+    return Task.BINARY if len(label.values) == 2 else Task.CLASSES
+
+
+def _is_class(label: Column) -> bool:
+    return len(label.values) == 2 or (label.kind is Kind.INT and len(label.values) <= 10)
+
+
+def _first_text(label: Column) -> str:
+    return next(value for value, _ in label.values if _number(value) is None)
+
+
+@dataclass
+class _Cells:
+    """What has been seen of a column."""
+
+    name: str
+    counts: Counter[str] = field(default_factory=Counter)
+    many: bool = False
+    present: int = 0
+    integers: int = 0
+    numbers: int = 0
+    dates: int = 0
+    mean: float = 0.0
+    squares: float = 0.0
+
+    def add(self, cell: str) -> None:
+        if not cell:
+            return
+        self.present += 1
+        if cell in self.counts or len(self.counts) < _MOST_VALUES:
+            self.counts[cell] += 1
+        else:
+            self.many = True
+        number = _number(cell)
+        if number is None:
+            self.dates += bool(_DATE.fullmatch(cell))
+            return
+        self.integers += bool(_INTEGER.fullmatch(cell.strip()))
+        self.numbers += 1
+        # Welford's update: one pass, and no loss where the mean is far from zero.
+        step = number - self.mean
+        self.mean += step / self.numbers
+        self.squares += step * (number - self.mean)
+
+    def nulls_among_numbers(self) -> set[str]:
+        nulls = {cell: self.counts[cell] for cell in _NULLS & self.counts.keys()}
+        has_only_numbers_else = self.numbers and self.numbers + sum(nulls.values()) == self.present
+        return set(nulls) if has_only_numbers_else else set()
+
+    def column(self, rows: int) -> Column:
+        nulls = self.nulls_among_numbers()
+        present = self.present - sum(self.counts[cell] for cell in nulls)
+        kind = Kind.BYTES
+        if self.numbers == present and present:
+            kind = Kind.INT if self.integers == present else Kind.FLOAT
+        values = tuple((v, n) for v, n in self.counts.most_common() if v not in nulls)
+        return Column(
+            name=self.name,
+            kind=kind,
+            present=present,
+            rows=rows,
+            values=values,
+            many_values=self.many,
+            is_date=bool(present) and self.dates == present,
+            mean=self.mean,
+            spread=math.sqrt(self.squares / self.numbers) if self.numbers else 0.0,
+        )
+
+
+def _without(column: Column, nulls: Sequence[str]) -> Column:
+    values = tuple((value, count) for value, count in column.values if value not in nulls)
+    lost = sum(count for value, count in column.values if value in nulls)
+    return replace(column, values=values, present=column.present - lost)
+
+
+def _number(cell: str) -> float | None:
+    try:
+        number = float(cell)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _encoding(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError) as error:
+        beside = [file.name for file in path.parent.glob("*.csv")] if path.parent.is_dir() else []
+        raise DataError(
+            f"There is no file {path}",
+            hint=suggestion(path.name, beside, noun="CSV file in its folder"),
+        ) from error
+    if not content.strip():
+        raise DataError("The file is empty", path=str(path))
+    if b"\0" in content[:_SNIFFED_BYTES]:
+        raise DataError(
+            "This is no text, but CSV is", path=str(path), hint="Save the table as CSV, in UTF-8."
+        )
+    for encoding in _ENCODINGS:
+        try:
+            content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        is_plain = encoding == "utf-8-sig" and not content.startswith(b"\xef\xbb\xbf")
+        return "utf-8" if is_plain else encoding
+    raise AssertionError("every file is latin-1")
+
+
+def _delimiter(path: Path, encoding: str) -> str:
+    """Return the delimiter that cuts the first rows into the same number of cells, and most."""
+    with path.open(newline="", encoding=encoding) as file:
+        lines = file.read(_SNIFFED_BYTES).splitlines()[:50]
+
+    def cells(delimiter: str) -> int:
+        widths = {
+            len(row) for row in csv.reader(io.StringIO("\n".join(lines)), delimiter=delimiter)
+        }
+        widths.discard(0)
+        return widths.pop() if len(widths) == 1 else 0
+
+    best = max(_DELIMITERS, key=cells)
+    return best if cells(best) > 1 else max(_DELIMITERS, key=lambda d: lines[0].count(d))
+
+
+def _check_header(path: Path, header: list[str], delimiter: str) -> None:
+    if len(header) < 2:
+        raise DataError(
+            "Expected a label and at least one other column, and the header has only "
+            f"{header[0]!r}",
+            path=str(path),
+            line=1,
+        )
+    twice = [name for name, count in Counter(header).items() if count > 1]
+    unnamed = [position for position, name in enumerate(header, 1) if not name.strip()]
+    if unnamed or twice:
+        what = f"column {unnamed[0]} has none" if unnamed else f"{twice[0]!r} is there twice"
+        raise DataError(
+            f"Expected a header with a name of its own for every column, and {what}",
+            path=str(path),
+            line=1,
+            hint="Give it a name in the first line of the file"
+            + (", as row_number." if unnamed and unnamed[0] == 1 else "."),
+        )
+    if all(_number(name) is not None for name in header):
+        raise DataError(
+            f"The first line should have the names of the columns, and has the numbers "
+            f"{delimiter.join(header[:4])!r}",
+            path=str(path),
+            line=1,
+            hint="Put a line with the columns' names before it.",
+        )
