@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from penstock.cli.completion import RUN
 from penstock.cli.options import json_option, open_store, profile_option
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ _MOST_CHARACTERS = 40
 
 
 @click.command()
-@click.argument("first", metavar="RUN")
-@click.argument("second", metavar="RUN")
+@click.argument("first", metavar="RUN", type=RUN)
+@click.argument("second", metavar="RUN", type=RUN)
 @click.option("--all", "show_all", is_flag=True, help="Also what is the same in both.")
 @profile_option
 @json_option

@@ -29,6 +29,8 @@ COMMANDS: Mapping[str, str] = {
     "lineage": "penstock.cli.lineage:lineage",
     "store": "penstock.cli.store:store",
     "gc": "penstock.cli.gc:gc",
+    "doctor": "penstock.cli.doctor:doctor",
+    "completion": "penstock.cli.completion:completion",
     "compile": "penstock.cli.pipelines:compile_command",
 }
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from penstock.cli.completion import PROFILE
 from penstock.config import Config, Profile
 from penstock.errors import ParameterError, suggestion
 
@@ -24,9 +25,9 @@ def project_config(context: click.Context) -> Config:
 
 def profile_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the option `--profile`."""
-    return click.option("--profile", "profile_name", help="The profile of penstock.toml to use.")(
-        command
-    )
+    return click.option(
+        "--profile", "profile_name", type=PROFILE, help="The profile of penstock.toml to use."
+    )(command)
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:

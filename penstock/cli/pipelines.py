@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from penstock.cli.completion import PIPELINE
 from penstock.cli.options import json_option, pipeline_name, profile_option, project_config
 from penstock.errors import PenstockError
 
@@ -54,7 +55,7 @@ def list_pipelines(context: click.Context, as_json: bool) -> None:
 
 
 @click.command("compile")
-@click.argument("pipeline")
+@click.argument("pipeline", metavar="PIPELINE", type=PIPELINE)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="A file; else the screen.")
 @profile_option
 @click.pass_context

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from penstock.cli.completion import NODE, PIPELINE, RUN
 from penstock.cli.options import (
     INTERRUPTED,
     RUN_FAILED,
@@ -30,13 +31,23 @@ def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--base",
             metavar="RUN",
+            type=RUN,
             help="Take what nodes that do not run have made from this run; else from the newest.",
         ),
         click.option("--no-cache", is_flag=True, help="Run every node, whatever was made before."),
-        click.option("--only", multiple=True, metavar="NODE", help="Only this node; repeatable."),
-        click.option("--to", multiple=True, metavar="NODE", help="Up to this node; repeatable."),
         click.option(
-            "--from", "from_", multiple=True, metavar="NODE", help="From this node on; repeatable."
+            "--only", multiple=True, metavar="NODE", type=NODE, help="Only this node; repeatable."
+        ),
+        click.option(
+            "--to", multiple=True, metavar="NODE", type=NODE, help="Up to this node; repeatable."
+        ),
+        click.option(
+            "--from",
+            "from_",
+            multiple=True,
+            metavar="NODE",
+            type=NODE,
+            help="From this node on; repeatable.",
         ),
     ):
         command = option(command)
@@ -98,7 +109,7 @@ def _finish(context: click.Context, result: Any, definition: str) -> None:
 
 
 @click.command()
-@click.argument("pipeline")
+@click.argument("pipeline", metavar="PIPELINE", type=PIPELINE)
 @parameter_option
 @profile_option
 @click.option("--parallelism", type=click.IntRange(min=1), help="How many nodes work at a time.")
@@ -140,11 +151,13 @@ def run(
 
 
 @click.command()
-@click.argument("run_id", metavar="[RUN]", default="latest")
+@click.argument("run_id", metavar="[RUN]", default="latest", type=RUN)
 @profile_option
 @click.option("--parallelism", type=click.IntRange(min=1), help="How many nodes work at a time.")
 @click.option(
-    "--pipeline", help="The pipeline, for a run that was not started by a name of penstock.toml."
+    "--pipeline",
+    type=PIPELINE,
+    help="The pipeline, for a run that was not started by a name of penstock.toml.",
 )
 @click.pass_context
 def resume(
@@ -189,7 +202,7 @@ def resume(
 
 
 @click.command()
-@click.argument("pipeline")
+@click.argument("pipeline", metavar="PIPELINE", type=PIPELINE)
 @parameter_option
 @profile_option
 @selection_options

@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
+from penstock.cli.completion import PIPELINE, RUN
 from penstock.cli.options import json_option, open_store, profile_option
 
 
 @click.command()
-@click.option("--pipeline", "pipeline_name", help="Only the runs of this pipeline.")
+@click.option("--pipeline", "pipeline_name", type=PIPELINE, help="Only the runs of this pipeline.")
 @click.option("-n", "--most", default=20, show_default=True, help="How many, newest first.")
 @profile_option
 @json_option
@@ -41,7 +42,7 @@ def runs(
 
 
 @click.command()
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", type=RUN)
 @profile_option
 @json_option
 @click.pass_context
