@@ -16,6 +16,7 @@ from typing import Any
 
 from penstock import _tfx
 from penstock.errors import StoreError
+from penstock.metadata import filtering
 from penstock.metadata.database import Database, Foreign, no_store_yet
 from penstock.metadata.locking import WAIT_SECONDS, locked_for_long
 from penstock.metadata.mysql import MySql
@@ -69,6 +70,7 @@ class Store(_tfx.ml_metadata.MetadataStore):
         self._database = database
         self._settings = settings or database.settings()
         self._used = time.monotonic()
+        self._has_queries = True
         super().__init__(self._settings, enable_upgrade_migration=upgrade)
 
     def _call(
@@ -100,6 +102,22 @@ class Store(_tfx.ml_metadata.MetadataStore):
         _check_name(self._database, method_name, request, response)
         self._database.decode(response)
         self._used = time.monotonic()
+
+    def _call_method(self, method_name: str, request: Any, response: Any) -> None:
+        """Make a call; a query that the store cannot answer is answered here."""
+        ask = super()._call_method
+        if not filtering.asks_a_query(method_name, request):
+            ask(method_name, request, response)
+            return
+        if self._has_queries:
+            try:
+                ask(method_name, request, response)
+                return
+            except _errors.StatusError as error:
+                if not filtering.has_no_queries(error):
+                    raise
+                self._has_queries = False
+        filtering.answer(ask, method_name, request, response)
 
     def _wake_up(self, deadline: float) -> None:
         """Connect again where the connection was cut while nobody used it.

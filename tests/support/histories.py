@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import ml_metadata
 from ml_metadata.proto import metadata_store_pb2 as proto
+
+from penstock.metadata.client import Store
+from penstock.metadata.database import Foreign
 
 STATES = {
     "done": proto.Execution.COMPLETE,
@@ -24,7 +26,7 @@ def new_store() -> Any:
     """Return a store that is in memory."""
     config = proto.ConnectionConfig()
     config.fake_database.SetInParent()
-    return ml_metadata.MetadataStore(config)
+    return Store(Foreign(config, wait_seconds=1.0))
 
 
 @dataclass
