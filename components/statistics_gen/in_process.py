@@ -188,9 +188,7 @@ def _sliced(
 
     functions = list(options.experimental_slice_functions or ())
     if options.slicing_config is not None:
-        functions, _ = slicing_util.convert_slicing_config_to_slice_functions_and_sqls(
-            options.slicing_config
-        )
+        functions = _slice_functions(options.slicing_config)
     for batch in batches:
         if functions:
             yield from slicing_util.generate_slices(
@@ -198,6 +196,16 @@ def _sliced(
             )
         else:
             yield "", batch
+
+
+def _slice_functions(slicing_config: Any) -> list[Any]:
+    from tensorflow_data_validation.utils import slicing_util
+
+    if hasattr(slicing_util, "convert_slicing_config_to_slice_functions"):
+        return list(slicing_util.convert_slicing_config_to_slice_functions(slicing_config))
+    # Before TFDV 1.21 there were slices given as SQL beside them.
+    functions, _ = slicing_util.convert_slicing_config_to_slice_functions_and_sqls(slicing_config)
+    return list(functions)
 
 
 def _extract(

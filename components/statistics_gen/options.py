@@ -85,7 +85,8 @@ def reason_for_beam(options: StatsOptions) -> str | None:
     if options.label_feature and options.schema is not None:
         return f"the lift of values against label_feature {options.label_feature!r}"
     slicing = options.slicing_config
-    if options.experimental_slice_sqls or (
+    # TFDV 1.21 has no SQL any more.
+    if getattr(options, "experimental_slice_sqls", None) or (
         slicing is not None and any(spec.slice_keys_sql for spec in slicing.slicing_specs)
     ):
         return "slices given as SQL"
