@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,11 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
+
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # As when pytest runs in one process: runs start their processes anew, and do not fork this one.
+    sys.modules["__main__"].__file__ = str(Path(pytest.__file__).with_name("__main__.py"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from penstock import Input, Output, component
+from penstock import Input, NodeContext, Output, component
 from penstock.artifacts import InfraBlessing, Model, ModelBlessing, PushedModel
 
 
@@ -53,6 +53,7 @@ def Pusher(
     version_names: VersionNames = VersionNames.UNIX_TIME,
     version: str | None = None,
     keep_last: int | None = None,
+    context: NodeContext = NodeContext(),
 ) -> None:
     """Copy a model to its destination, if the blessings that are given say that it is good.
 
@@ -60,7 +61,7 @@ def Pusher(
     beside it, synced to the disk and renamed. Pushes to one destination wait for each other.
     `version` names the version itself (a span, a release); it must be new. A number that is taken
     becomes the next free one. After a push `keep_last` leaves that many numbered versions, the
-    greatest, and the one just pushed.
+    greatest, and the one just pushed. A run that is resumed pushes nothing a second time.
     Without `model` the one with warm-up requests in `infra_blessing` is pushed.
     Raises ParameterError for a destination or version that cannot be used, StorageError for one
     that cannot be written to or has no locks, DataError where there is no model to push.
@@ -76,4 +77,5 @@ def Pusher(
         version_names=version_names.value,
         version=version,
         keep_last=keep_last,
+        push_name=f"{context.run_id}.{context.node_id}" if context.run_id else "",
     )

@@ -25,11 +25,12 @@ def push_if_blessed(
     version_names: str,
     version: str | None,
     keep_last: int | None,
+    push_name: str = "",
 ) -> None:
     """Push the model unless a blessing that is given says no; record what became of it.
 
     `pushed_model` gets the custom properties that TFX gives it: `pushed`, `pushed_destination`
-    and `pushed_version`.
+    and `pushed_version`. What a push with a `push_name` has pushed already is not pushed again.
     """
     _check_parameters(base_directory, version, keep_last)
     for blessing in (model_blessing, infra_blessing):
@@ -47,6 +48,7 @@ def push_if_blessed(
         version_names=version_names,
         version=version,
         keep_last=keep_last,
+        push_name=push_name,
     )
     pushed_model.set_int_custom_property("pushed", 1)
     pushed_model.set_string_custom_property("pushed_destination", destination)

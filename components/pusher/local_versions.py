@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
+from penstock.components.pusher import ledger
 from penstock.errors import ParameterError, StorageError
 
 LOCK_FILE = ".penstock-push.lock"
@@ -31,10 +32,12 @@ def push(
     version_names: str,
     version: str | None = None,
     keep_last: int | None = None,
+    push_name: str = "",
 ) -> str:
     """Copy the directory `source` to a new version below `base_directory`; return its path.
 
-    `version_names` is "unix_time", "utc_time" or "sequential"; `version` names it instead.
+    `version_names` is "unix_time", "utc_time" or "sequential"; `version` names it instead. A push
+    with a `push_name` that has made a version already makes no other.
 
     Raises:
       StorageError: the directory cannot be made, locked or written to; it is as it was.
@@ -45,7 +48,14 @@ def push(
     try:
         with _locked(base):
             _remove_staging(base)
+            present = _directories(base)
+            made = ledger.version_of(base, push_name) if push_name else None
+            if made in present:
+                return os.path.join(base, str(made))
             name = new_name(version_names, version, os.listdir(base), base)
+            if push_name:
+                ledger.forget(base, present)
+                ledger.write(base, push_name, name)
             _publish(source, base, name)
             for old in surplus(_directories(base), name, keep_last):
                 _remove(base, old)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from penstock.components.pusher import local_versions
+from penstock.components.pusher import ledger, local_versions
 from penstock.components.trainer.layout import SAVED_MODEL_FILE
 from penstock.data import remote
 from penstock.errors import StorageError
@@ -21,8 +21,11 @@ def push(
     version_names: str,
     version: str | None = None,
     keep_last: int | None = None,
+    push_name: str = "",
 ) -> str:
     """Copy the directory `source` to a new version below `base_directory`; return its URI.
+
+    A push with a `push_name` that has made a version already makes no other.
 
     Raises:
       StorageError: the store cannot be reached, or does not let us write there.
@@ -30,11 +33,16 @@ def push(
     """
     base = base_directory.rstrip("/")
     taken = remote.names(base)
-    name = local_versions.new_name(version_names, version, taken, base)
+    # One that was begun is completed: its files are copied again.
+    name = ledger.version_of(base, push_name) if push_name else None
+    if name is None:
+        name = local_versions.new_name(version_names, version, taken, base)
+        if push_name:
+            ledger.write(base, push_name, name)
     destination = remote.join(base, name)
     for file in _files(source):
         remote.upload(os.path.join(source, file), remote.join(destination, file))
-    for old in local_versions.surplus([*taken, name], name, keep_last):
+    for old in local_versions.surplus(sorted({*taken, name}), name, keep_last):
         _remove(remote.join(base, old))
     return destination
 

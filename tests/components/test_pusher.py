@@ -2,16 +2,20 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from penstock.artifacts import InfraBlessing, Model, ModelBlessing, PushedModel
-from penstock.components.pusher import executor, local_versions
-from penstock.errors import DataError, ParameterError
+from penstock.components.pusher import executor, ledger, local_versions, remote_versions
+from penstock.data import remote
+from penstock.errors import DataError, ParameterError, StorageError
 
 FILES = {
     "assets/vocabulary": "cash\ncredit\n",
@@ -277,9 +281,6 @@ def test_pushes_at_the_same_time_get_versions_of_their_own(source, base):
 
 
 def test_a_remote_push_copies_the_saved_model_last(source, monkeypatch, tmp_path):
-    from penstock.components.pusher import remote_versions
-    from penstock.data import remote
-
     base = f"memory://{tmp_path.name}/taxi"
     remote_versions.push(source, base, version_names="sequential", version="3")
     remote_versions.push(source, base, version_names="sequential", version="4")
@@ -299,3 +300,66 @@ def test_a_remote_push_copies_the_saved_model_last(source, monkeypatch, tmp_path
 def test_pushing_loads_no_tensorflow():
     code = "import sys, penstock.components.pusher.executor; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.fixture(params=["local", "remote"])
+def destination(request, base) -> tuple[Any, str]:
+    """Where versions are pushed to: a directory, or an object store."""
+    if request.param == "local":
+        return local_versions, base
+    return remote_versions, f"memory://{uuid.uuid4().hex}/taxi"
+
+
+def numbered(base: str) -> list[str]:
+    names = remote.names(base) if remote.is_remote(base) else os.listdir(base)
+    return sorted(name for name in names if name.isdigit())
+
+
+def test_a_push_of_one_name_makes_one_version(source, destination):
+    versions, base = destination
+    made = [
+        versions.push(source, base, version_names="sequential", push_name=name)
+        for name in ("run-1.Pusher", "run-2.Pusher", "run-1.Pusher")
+    ]
+    assert made[2] == made[0] != made[1]
+    assert numbered(base) == ["1", "2"]
+
+
+def test_a_named_version_that_the_same_push_made_is_no_conflict(source, destination):
+    versions, base = destination
+    arguments = {"version_names": "unix_time", "version": "release-7", "push_name": "run.Pusher"}
+    assert versions.push(source, base, **arguments) == versions.push(source, base, **arguments)
+
+
+def test_a_push_whose_version_was_removed_meanwhile_makes_it_anew(source, base):
+    first = local_versions.push(source, base, version_names="sequential", push_name="run.Pusher")
+    shutil.rmtree(first)
+    assert local_versions.push(source, base, version_names="sequential", push_name="run.Pusher")
+    assert numbered(base) == ["1"]
+
+
+def test_pushes_whose_versions_are_gone_leave_no_note(source, base):
+    for number in range(4):
+        local_versions.push(
+            source, base, version_names="sequential", keep_last=1, push_name=f"run-{number}.Pusher"
+        )
+    assert sorted(os.listdir(Path(base, ledger.FOLDER))) == ["run-2.Pusher", "run-3.Pusher"]
+
+
+def test_a_remote_version_that_was_begun_is_completed(source, monkeypatch):
+    base = f"memory://{uuid.uuid4().hex}/taxi"
+    upload = remote.upload
+
+    def fail_at_the_graph(path: str, url: str) -> None:
+        if url.endswith("saved_model.pb"):
+            raise StorageError("the connection was lost")
+        upload(path, url)
+
+    monkeypatch.setattr(remote, "upload", fail_at_the_graph)
+    arguments = {"version_names": "sequential", "push_name": "run.Pusher"}
+    with pytest.raises(StorageError):
+        remote_versions.push(source, base, **arguments)
+    monkeypatch.setattr(remote, "upload", upload)
+    uri = remote_versions.push(source, base, **arguments)
+    assert numbered(base) == ["1"]
+    assert [file.name for file in remote.list_files(uri)] == sorted(FILES)

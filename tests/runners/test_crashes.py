@@ -158,4 +158,4 @@ def test_no_folder_is_without_an_artifact_and_nothing_is_staged(attended):
 def test_resuming_ends_with_what_an_undisturbed_run_makes(attended, undisturbed):
     result = crashing.runner_in(attended.folder).resume(crashing.pushing)
     assert digests(result) == undisturbed
-    assert len(complete_versions(attended.folder)) in (2, 3)
+    assert complete_versions(attended.folder) == ["1", "2"]
