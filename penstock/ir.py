@@ -134,6 +134,31 @@ def effective_parameters(ir: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
       ParameterError: a parameter is unknown, missing or of the wrong type.
     """
+    check_parameters(ir, given)
+    known = run_parameters(ir)
+    pipeline = ir.pipeline_info.id
+    values = {}
+    for parameter in known.values():
+        if parameter.name in given:
+            values[parameter.name] = parameter.type(given[parameter.name])
+        elif parameter.has_default:
+            values[parameter.name] = parameter.default
+        else:
+            raise ParameterError(
+                f"pipeline {pipeline} needs the parameter {parameter.name!r} "
+                f"({parameter.type.__name__})",
+                hint=f"Give it as -p {parameter.name}=VALUE, in the profile, or as "
+                f"run(parameters={{{parameter.name!r}: ...}}).",
+            )
+    return values
+
+
+def check_parameters(ir: Any, given: Mapping[str, Any]) -> None:
+    """Check parameters that are given to a run.
+
+    Raises:
+      ParameterError: one is unknown or of the wrong type.
+    """
     known = run_parameters(ir)
     pipeline = ir.pipeline_info.id
     for name, value in given.items():
@@ -149,20 +174,6 @@ def effective_parameters(ir: Any, given: Mapping[str, Any]) -> dict[str, Any]:
                 f"pipeline {pipeline}, parameter {name!r}: expected {expected.__name__}, got "
                 f"{value!r} ({type(value).__name__})"
             )
-    values = {}
-    for parameter in known.values():
-        if parameter.name in given:
-            values[parameter.name] = parameter.type(given[parameter.name])
-        elif parameter.has_default:
-            values[parameter.name] = parameter.default
-        else:
-            raise ParameterError(
-                f"pipeline {pipeline} needs the parameter {parameter.name!r} "
-                f"({parameter.type.__name__})",
-                hint=f"Give it as -p {parameter.name}=VALUE, in the profile, or as "
-                f"run(parameters={{{parameter.name!r}: ...}}).",
-            )
-    return values
 
 
 def nodes(ir: Any) -> list[Any]:
@@ -286,6 +297,16 @@ def metadata_connection(ir: Any) -> Any | None:
         if packed.Unpack(config):
             return config
     return None
+
+
+def placeholder_keys(expression: Any) -> Iterator[str]:
+    """Yield the keys of all placeholders in an expression of the IR."""
+    if isinstance(expression, _tfx.placeholder_pb2.Placeholder):
+        yield expression.key
+    for described, content in expression.ListFields():
+        if described.message_type is not None:
+            for part in [content] if hasattr(content, "ListFields") else content:
+                yield from placeholder_keys(part)
 
 
 def _values(message: Any) -> Iterator[Any]:

@@ -81,7 +81,6 @@ class Volume:
 
     claim: str
     path: str
-    sub_path: str = ""
 
     def __post_init__(self) -> None:
         if not self.path.startswith("/"):

@@ -10,6 +10,7 @@ import click
 
 from penstock.cli.completion import PIPELINE
 from penstock.cli.options import json_option, pipeline_name, profile_option, project_config
+from penstock.config import Profile
 from penstock.errors import PenstockError
 
 
@@ -62,27 +63,47 @@ def list_pipelines(context: click.Context, as_json: bool) -> None:
 def compile_command(
     context: click.Context, pipeline: str, output: Path | None, profile_name: str | None
 ) -> None:
-    """Write the intermediate representation (TFX's IR, as JSON) of PIPELINE.
+    """Write PIPELINE as another system takes it.
+
+    With a profile that has a table `kubeflow` that is a specification for Kubeflow Pipelines
+    (YAML), else TFX's intermediate representation (JSON).
 
     \b
     Example:
-      penstock compile flights -o flights.json
+      penstock compile flights --profile cluster -o flights.yaml
     """
+    config = project_config(context)
+    profile = config.profile(profile_name)
+    definition = config.load_pipeline(pipeline)
+    if profile.kubeflow is not None:
+        text, count = _kubeflow_text(definition, profile, config.folder)
+    else:
+        text, count = _ir_text(definition, pipeline, profile)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")
+        click.echo(f"wrote {output} ({count})", err=True)
+
+
+def _kubeflow_text(definition: Any, profile: Profile, folder: Path) -> tuple[str, str]:
+    from penstock.runners.kubeflow.compile import compile_for_kubeflow
+
+    compiled = compile_for_kubeflow(definition, profile, folder)
+    for warning in compiled.warnings:
+        click.secho(f"warning: {warning}", fg="yellow", err=True)
+    return compiled.to_yaml(), f"{len(compiled.spec.deployment_spec['executors'])} tasks"
+
+
+def _ir_text(definition: Any, pipeline: str, profile: Profile) -> tuple[str, str]:
     from google.protobuf import json_format
 
     from penstock import ir
 
-    config = project_config(context)
-    profile = config.profile(profile_name)
-    definition = config.load_pipeline(pipeline)
     compiled = ir.compile_pipeline(
         definition,
         pipeline_root=profile.root_of(pipeline_name(definition, pipeline)),
         beam_args=profile.beam_args,
     )
     text = json_format.MessageToJson(compiled, preserving_proto_field_name=True, sort_keys=True)
-    if output is None:
-        click.echo(text)
-    else:
-        output.write_text(text + "\n", encoding="utf-8")
-        click.echo(f"wrote {output} ({len(ir.nodes(compiled))} nodes)", err=True)
+    return text + "\n", f"{len(ir.nodes(compiled))} nodes"

@@ -1,5 +1,7 @@
 """Pipelines of TFX's components and of both kinds mixed, run as scripts: RUNNER PIPELINE FOLDER.
 
+The runner "ir" runs nothing, but writes the pipeline's IR as JSON, with neutral paths.
+
 Each run is a process of its own, as a user's would be: TFX loads TensorFlow when it is imported.
 """
 
@@ -74,10 +76,73 @@ def taxi_template(folder: str) -> Any:
     )
 
 
+def _ir_text(pipeline: Any, folder: str) -> str:
+    from google.protobuf import json_format
+
+    from penstock import compile_pipeline
+
+    text = json_format.MessageToJson(
+        compile_pipeline(pipeline), preserving_proto_field_name=True, sort_keys=True
+    )
+    return text.replace(folder, "/home/me").replace(TFX_FOLDER, "/opt/venv/site-packages/tfx")
+
+
+def all_of_tfx(folder: str) -> Any:
+    """Every component that a TFX pipeline usually has, with a resolver, an importer and a Cond."""
+    data = tfx.dsl.experimental.RuntimeParameter(name="data", ptype=str, default="s3://taxi/csv")
+    examples = tfx.components.CsvExampleGen(input_base=data)
+    statistics = tfx.components.StatisticsGen(examples=examples.outputs["examples"])
+    schema = tfx.components.SchemaGen(statistics=statistics.outputs["statistics"])
+    validator = tfx.components.ExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
+    )
+    transform = tfx.components.Transform(
+        examples=examples.outputs["examples"],
+        schema=schema.outputs["schema"],
+        module_file=os.path.join(folder, "taxi", "preprocessing.py"),
+    )
+    hyperparameters = tfx.dsl.Importer(
+        source_uri="s3://models/hyperparameters",
+        artifact_type=tfx.types.standard_artifacts.HyperParameters,
+    ).with_id("hyperparameters")
+    trainer = tfx.components.Trainer(
+        module_file=os.path.join(folder, "taxi", "model.py"),
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        schema=schema.outputs["schema"],
+        hyperparameters=hyperparameters.outputs["result"],
+        train_args=tfx.proto.TrainArgs(num_steps=100),
+        eval_args=tfx.proto.EvalArgs(num_steps=5),
+    )
+    blessed = tfx.dsl.Resolver(
+        strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
+        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
+        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+    ).with_id("latest_blessed_model")
+    evaluator = tfx.components.Evaluator(
+        examples=examples.outputs["examples"],
+        model=trainer.outputs["model"],
+        baseline_model=blessed.outputs["model"],
+    )
+    blessing = evaluator.outputs["blessing"].future()[0]
+    with tfx.dsl.Cond(blessing.custom_property("blessed") == 1):
+        pusher = tfx.components.Pusher(
+            model=trainer.outputs["model"],
+            push_destination=tfx.proto.PushDestination(
+                filesystem=tfx.proto.PushDestination.Filesystem(base_directory="s3://serving/taxi")
+            ),
+        )
+    nodes = [examples, statistics, schema, validator, transform, hyperparameters]
+    return _pipeline("taxi", folder, [*nodes, trainer, blessed, evaluator, pusher])
+
+
 def main(runner: str, pipeline: str, folder: str) -> None:
     made = globals()[pipeline](folder)
     if runner == "tfx":
         tfx.orchestration.LocalDagRunner().run(made)
+        return
+    if runner == "ir":
+        print(_ir_text(made, folder))
         return
     from penstock import LocalRunner
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from penstock.errors import RunError
 
-_PROJECT = "@{project}"
+PROJECT = "@{project}"
 _INSTALLED = ("site-packages", "dist-packages")
 _PLACE = re.compile(r"@\{(?:project|package:([A-Za-z_][\w.]*))\}")
 
@@ -27,7 +27,8 @@ def package_folders() -> dict[str, str]:
         for folder in _folders(module):
             # What lies below its parent is found by way of that, whatever else is imported.
             below_parent = found.get(os.path.dirname(folder)) == name.rpartition(".")[0]
-            if _is_installed(name, folder) and not below_parent:
+            ours = name.partition(".")[0] == "penstock"
+            if (ours or is_installed(folder)) and not below_parent:
                 found.setdefault(folder, name)
     return found
 
@@ -40,10 +41,9 @@ def _folders(module: object) -> Iterator[str]:
         return  # some libraries keep stand-ins in sys.modules
 
 
-def _is_installed(name: str, folder: str) -> bool:
-    return name.partition(".")[0] == "penstock" or any(
-        part in _INSTALLED for part in Path(folder).parts
-    )
+def is_installed(folder: str | os.PathLike[str]) -> bool:
+    """Whether a folder belongs to what is installed with a package manager."""
+    return any(part in _INSTALLED for part in Path(folder).parts)
 
 
 def relocate(text: str, project: Path, packages: Mapping[str, str]) -> str:
@@ -53,7 +53,7 @@ def relocate(text: str, project: Path, packages: Mapping[str, str]) -> str:
         return text
     for root in sorted(roots, key=len, reverse=True):
         name = roots[root]
-        place = f"@{{package:{name}}}" if name else _PROJECT
+        place = f"@{{package:{name}}}" if name else PROJECT
         # A path ends where another begins, or at what does not stand in the names of files.
         pattern = rf"(?<![\w./-]){re.escape(root)}(?![\w.-])"
         text = re.sub(pattern, place, text)

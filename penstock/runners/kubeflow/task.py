@@ -15,9 +15,10 @@ name would be part of the cache key, so it comes by two other ways, of which the
 - The environment variable RUN_ID_VARIABLE. The platform document fills it from the pod's label
   `pipeline/runid`, which the API server puts on every pod of a run, a recurring one's too.
 - The URIs of outputs. They are `ROOT/PIPELINE/RUN/TASK/SALT/OUTPUT` since 2.15 and
-  `ROOT/PIPELINE/RUN/TASK/OUTPUT` before, where PIPELINE is the name in the spec's `pipelineInfo`,
-  and `outputs.outputFile` may lie below the same folder. Without a cluster (`kfp.local`), where
-  there are no pods, they are `ROOT/RUN/TASK/OUTPUT`, and RUN begins with PIPELINE and a hyphen.
+  `ROOT/PIPELINE/RUN/TASK/OUTPUT` before, where PIPELINE is the name in the spec's `pipelineInfo`
+  (`names.pipeline_name` of the pipeline's), and `outputs.outputFile` may lie below the same folder.
+  Without a cluster (`kfp.local`), where there are no pods, they are `ROOT/RUN/TASK/OUTPUT`, and RUN
+  begins with PIPELINE and a hyphen.
 
 Places. A text of the pipeline that is, or contains, a path on the compiling machine has in its
 stead `@{project}/taxi/model.py` for what lies in the folder of penstock.toml, or
@@ -33,6 +34,11 @@ Outputs. Beside the node's own there are those in `shown`, which the Kubeflow UI
 must be made, even if there is nothing to show. A task of action DECIDE has no artifacts: it
 evaluates the conditions of its node, whose IR has for that no other inputs than the conditions
 ask for, and writes `true` or `false` into the output parameter HOLDS.
+
+Containers. A component that is a container of its own runs as it is, and knows nothing of ours. A
+task of action RECORD after it writes down what it did: the node's outputs are among its inputs in
+the ExecutorInput, under the names that `outputs` has, and it has none of its own. Nodes that use
+them start after it.
 """
 
 from __future__ import annotations
@@ -54,6 +60,7 @@ RUN_ID_LABEL = "pipeline/runid"
 
 RUN = "run"
 DECIDE = "decide"
+RECORD = "record"
 HOLDS = "holds"
 
 METRICS = "penstock_metrics"
@@ -118,7 +125,8 @@ class PodTask:
 
     def to_text(self) -> str:
         """Return the task as the argument of a container."""
-        text = json.dumps({**as_table(self), "version": self.version}, sort_keys=True)
+        table = {**as_table(self), "version": self.version}
+        text = json.dumps(table, sort_keys=True, indent=1)
         # Two braces or a dollar before a parenthesis can only stand inside of JSON's strings.
         return text.replace("{{", "{\\u007b").replace("$(", "\\u0024(")
 

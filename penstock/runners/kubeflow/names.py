@@ -1,0 +1,35 @@
+"""Names as Kubernetes, Argo and Kubeflow Pipelines take them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+
+def pipeline_name(pipeline_id: str) -> str:
+    """Return the name of a pipeline: lower case letters, digits and hyphens."""
+    return _lower(pipeline_id)[:128].strip("-")
+
+
+def task_names(node_ids: Iterable[str]) -> dict[str, str]:
+    """Return a task's name for every node; nodes whose names are too alike are counted."""
+    names: dict[str, str] = {}
+    for node_id in node_ids:
+        names[node_id] = unused(_lower(node_id), names.values())
+    return names
+
+
+def unused(name: str, taken: Iterable[str]) -> str:
+    """Return a name, with a number if it is taken."""
+    known = set(taken)
+    candidates = (name, *(f"{name}-{number}" for number in range(2, len(known) + 3)))
+    return next(candidate for candidate in candidates if candidate not in known)
+
+
+def key_name(key: str, taken: Iterable[str] = ()) -> str:
+    """Return the name of an input or output: it becomes a part of paths and of URIs."""
+    return unused(re.sub(r"[^A-Za-z0-9_-]+", "_", key).strip("_-") or "artifact", taken)
+
+
+def _lower(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "node"

@@ -1,0 +1,153 @@
+"""How a node is tied to others: artifacts of this run, conditions, and what Kubeflow cannot do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from penstock import ir
+from penstock.errors import PipelineError
+from penstock.execution.schedule import Graph, Trigger, read_graph
+from penstock.metadata.reading import RUN_CONTEXT
+
+
+@dataclass(frozen=True)
+class Link:
+    """An artifact of this run that a node takes under a key of its inputs."""
+
+    key: str
+    producer: str
+    output: str
+    type: str
+
+
+def links(node: Any) -> list[Link]:
+    """Return what a node takes from other nodes of its run; the rest it finds in the store."""
+    return [
+        Link(
+            key,
+            channel.producer_node_query.id,
+            channel.output_key,
+            channel.artifact_query.type.name,
+        )
+        for key, spec in sorted(node.inputs.inputs.items())
+        for channel in spec.channels
+        if any(query.type.name == RUN_CONTEXT for query in channel.context_queries)
+        and channel.producer_node_query.id
+    ]
+
+
+def condition_keys(node: Any) -> list[str]:
+    """Return the keys of the inputs that a node's conditions look at."""
+    return sorted(
+        {
+            key
+            for conditional in node.inputs.conditionals.values()
+            for key in ir.placeholder_keys(conditional.placeholder_expression)
+        }
+    )
+
+
+def exit_handler(pipeline: Any) -> str | None:
+    """Return the node that runs after all others, whatever has become of them, if there is one.
+
+    Raises:
+      PipelineError: Kubeflow cannot start a node as it asks for.
+    """
+    graph = read_graph(pipeline)
+    found = None
+    for node in ir.nodes(pipeline):
+        node_id = node.node_info.id
+        _refuse_what_never_works(graph, node)
+        if graph.trigger(node_id) is Trigger.UPSTREAM_COMPLETED:
+            if found is not None:
+                raise PipelineError(
+                    f"nodes {found} and {node_id} both start after others have completed in "
+                    "whatever way, and Kubeflow Pipelines has one exit handler",
+                    hint="Do the work of both in one node.",
+                )
+            found = node_id
+            _check_exit_handler(graph, node)
+    if found is not None and len(graph.upstream) == 1:
+        raise PipelineError(f"node {found} is the exit handler of a pipeline without other nodes")
+    return found
+
+
+def _check_exit_handler(graph: Graph, node: Any) -> None:
+    node_id = node.node_info.id
+    if node.inputs.conditionals:
+        raise PipelineError(
+            f"node {node_id} starts after failures too, and only on a condition: Kubeflow "
+            "Pipelines starts its exit handler always",
+            hint="Decide inside the component.",
+        )
+    if after := graph.downstream(node_id):
+        raise PipelineError(
+            f"node {node_id} starts after failures too, and {', '.join(sorted(after))} after it: "
+            "in Kubeflow Pipelines only the last node of a run can start after failures",
+            hint=f"Let nothing depend on {node_id}, or start it when others have succeeded.",
+        )
+    if taken := links(node):
+        raise PipelineError(
+            f"node {node_id} starts after failures too, but takes {taken[0].key!r} from "
+            f"{taken[0].producer}, which may not have made it",
+            hint="Let it wait for nodes with add_upstream_node, and read what it needs from the "
+            "metadata store.",
+        )
+
+
+def _refuse_what_never_works(graph: Graph, node: Any) -> None:
+    node_id = node.node_info.id
+    trigger = graph.trigger(node_id)
+    if trigger not in (Trigger.UPSTREAM_SUCCEEDED, Trigger.UPSTREAM_COMPLETED):
+        raise PipelineError(
+            f"node {node_id} starts {trigger.name.lower().replace('_', ' ')}: Kubeflow Pipelines "
+            "starts a task as soon as those before it have ended",
+            hint='Use start="succeeded", or start="completed" for the last node.',
+        )
+    if node_id in graph.optional and graph.downstream(node_id):
+        raise PipelineError(
+            f"node {node_id} is optional, and {', '.join(sorted(graph.downstream(node_id)))} after "
+            "it: in Kubeflow Pipelines nothing runs after a failure but the exit handler",
+            hint="Catch the failure inside the component and put out a value that says so.",
+        )
+    if node_id in graph.optional:
+        raise PipelineError(
+            f"node {node_id} is optional: in Kubeflow Pipelines a failed task fails its run",
+            hint="Catch the failure inside the component.",
+        )
+    if node_id in graph.lifetimes:
+        raise PipelineError(
+            f"node {node_id} ends the lifetime of a resource, which Kubeflow Pipelines cannot do",
+            hint='Let one node clean up at the end: with_options(node, start="completed").',
+        )
+    for graph_of_inputs in node.inputs.input_graphs.values():
+        for step in graph_of_inputs.nodes.values():
+            if step.op_node.op_type.endswith("Unnest"):
+                raise PipelineError(
+                    f"node {node_id} runs once for each of several artifacts (ForEach), which "
+                    "Kubeflow Pipelines can do for parameters alone",
+                    hint="Loop inside the component, or start a run for each artifact.",
+                )
+
+
+def check_conditions(pipeline: Any) -> None:
+    """Check that a node after one with a condition is skipped with it, as Kubeflow would do.
+
+    Raises:
+      PipelineError: it would run elsewhere.
+    """
+    graph = read_graph(pipeline)
+    conditions = {node.node_info.id: set(node.inputs.conditionals) for node in ir.nodes(pipeline)}
+    for name, own in conditions.items():
+        if graph.trigger(name).takes_failures:
+            continue
+        for before in sorted(graph.upstream[name]):
+            needed = frozenset([before]) in graph.required.get(name, ())
+            if conditions[before] - own and not needed:
+                raise PipelineError(
+                    f"node {name} runs even if {before} is skipped for its condition: in Kubeflow "
+                    "Pipelines what comes after a skipped task is skipped",
+                    hint=f"Put {name} under the same condition, or take it out of the order after "
+                    f"{before}.",
+                )

@@ -1,0 +1,56 @@
+"""Pipelines and profiles for tests of what Kubeflow Pipelines is given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from penstock import Input, Output, component, pipeline
+from penstock.artifacts import Examples, Model
+from penstock.config import Profile
+from penstock.kubeflow import KubeflowOptions
+from penstock.pods import Secret
+
+IMAGE = f"registry.example/team/taxi@sha256:{'0123456789abcdef' * 4}"
+STORE_PASSWORD = Secret("metadata", key="password", env="STORE_PASSWORD")
+
+
+def cluster(**options: Any) -> Profile:
+    """Return a profile for a cluster."""
+    given = {"image": IMAGE, "secrets": (STORE_PASSWORD,), **options}
+    return Profile(
+        name="cluster",
+        pipeline_root="s3://artifacts/runs",
+        metadata="mysql://penstock:${env:STORE_PASSWORD}@mysql.kubeflow:3306/mlmd",
+        kubeflow=KubeflowOptions(**given),
+    )
+
+
+@component
+def Count(start: int = 1) -> int:
+    """Return a number."""
+    return start
+
+
+@component
+def Prepare(examples: Output[Examples], label: str = "", verbose: bool = False) -> None:
+    """Make something."""
+
+
+@component
+def Learn(examples: Input[Examples], model: Output[Model], rate: float = 0.5) -> None:
+    """Make something of it."""
+
+
+@component
+def Notify(message: str = "") -> None:
+    """Tell somebody."""
+
+
+def single(make_node: Any) -> Any:
+    """Return a pipeline of what a function makes."""
+
+    @pipeline(name="toy")
+    def toy() -> Any:
+        return make_node()
+
+    return toy
