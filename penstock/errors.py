@@ -11,6 +11,8 @@
     ├── StorageError          a disk is full, read-only or not permitted
     ├── StoreError            the ML Metadata store cannot be used
     ├── LineageError          an artifact or a folder is none that the store knows
+    ├── ServiceError          a Kubeflow Pipelines server is not reached, or refuses a request
+    │   └── UnansweredError   nobody can say whether a request has taken effect
     └── RunError              a run failed, was canceled or is unknown
 
 Every error is one paragraph: what was expected and what came, where, and what to do next.
@@ -169,6 +171,30 @@ class StoreError(PenstockError):
 
 class LineageError(PenstockError):
     """An artifact or a folder is none that the store knows."""
+
+
+class ServiceError(PenstockError):
+    """A Kubeflow Pipelines server is not reached, or refuses a request, which has had no effect.
+
+    `status` is that of its HTTP answer; None if there was none. A `transient` error may be gone
+    when the same is asked again.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        transient: bool = False,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.transient = transient
+
+
+class UnansweredError(ServiceError):
+    """Nobody can say whether a request has taken effect: the answer is missing, or a proxy's."""
 
 
 class RunError(PenstockError):

@@ -1,12 +1,4 @@
-"""For tests of pipelines: what happens to them when a process is killed.
-
-    runner = LocalRunner(on_step=KillAt(Step.WORKED, "Trainer"), display=Silent())
-    result = runner.run(pipeline, raise_on_failure=False)
-
-kills Trainer's worker when its work is done, as a machine without memory would. To kill the
-process that runs the pipeline, run it in a process of its own; `LocalRunner.resume` then goes on
-with the run.
-"""
+"""Killing a process of a run when a node takes a step."""
 
 from __future__ import annotations
 
@@ -14,10 +6,7 @@ import os
 import signal
 from dataclasses import dataclass, field
 
-from penstock.execution.steps import WORKERS_STEPS, Step
-from penstock.runners.local.display import Silent
-
-__all__ = ["WORKERS_STEPS", "KillAt", "Silent", "Step"]
+from penstock.execution.steps import Step
 
 
 @dataclass(frozen=True)
