@@ -298,6 +298,7 @@ def _profile(path: Path, name: str, table: dict[str, Any]) -> Profile:
         where = f"{key}.kubeflow"
         kubeflow = read_table(KubeflowOptions, table["kubeflow"], key=where, path=str(path))
         _refuse_token(path, f"{where}.token", kubeflow.token)
+        _refuse_token(path, f"{where}.cookies", kubeflow.cookies)
     profile = Profile(
         name=name,
         pipeline_root=table.get("pipeline_root", Profile.pipeline_root),

@@ -27,11 +27,16 @@ from penstock.pods import PodOptions
 class KubeflowOptions(PodOptions):
     """A profile's table `kubeflow`: where it is, and what pods have where `nodes` says no other.
 
-    `project_folder` is where the image holds the folder of penstock.toml.
+    `project_folder` is where the image holds the folder of penstock.toml. `cookies` are those of a
+    session, where there is no token; `ca_certificate` is the file of an authority that the server's
+    certificate is from; `pages` is the address of the server's pages, where it is not `host`.
     """
 
     host: str = ""
     token: str = ""
+    cookies: str = ""
+    ca_certificate: str = ""
+    pages: str = ""
     namespace: str = ""
     experiment: str = ""
     service_account: str = ""

@@ -115,6 +115,22 @@ def test_compile_writes_the_ir(penstock, project):
     assert json.loads((project / "ir.json").read_text())["pipeline_info"]["id"] == "training"
 
 
+def test_logs_shows_what_a_node_has_printed(penstock, failed):
+    shown = penstock("logs", "latest", "Fails")
+    assert "something to read in the log" in shown.stdout
+    assert penstock("logs", "latest", "Fails", "--follow").stdout == shown.stdout
+
+
+def test_logs_without_a_node_lists_those_that_have_one(penstock, failed):
+    assert penstock("logs", "latest").stdout.startswith("Fails  failed  ")
+
+
+def test_logs_of_a_node_that_the_run_has_not_names_the_nearest(penstock, failed):
+    answered = penstock("logs", "latest", "Fail")
+    assert answered.returncode == 2
+    assert "has no node 'Fail'. Did you mean 'Fails'?" in answered.stderr
+
+
 def test_another_profile_keeps_its_things_elsewhere(penstock, project):
     assert penstock("run", "training", "--profile", "other").returncode == 0
     assert (project / "elsewhere" / "training" / "TrainModel" / "model").is_dir()

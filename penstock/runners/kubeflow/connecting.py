@@ -60,7 +60,7 @@ def _found(namespace: str, token: str) -> Any:
     import kfp
     import kfp_server_api
 
-    class Client(kfp.Client):  # type: ignore[misc]
+    class Client(kfp.Client):
         """The SDK's client, which does not ask the server anything while it is made."""
 
         def get_kfp_healthz(self, sleep_duration: int = 5) -> Any:
@@ -74,7 +74,7 @@ def _found(namespace: str, token: str) -> Any:
         raise ConfigError(
             "the profile names no host for Kubeflow Pipelines, and there is neither a pod nor a "
             "kubeconfig file to tell it",
-            hint="Write host = \"http://localhost:8888\" into its table `kubeflow`, and run kubectl "
+            hint='Write host = "http://localhost:8888" into its table `kubeflow`, and run kubectl '
             "port-forward -n kubeflow svc/ml-pipeline 8888.",
         )
     return api

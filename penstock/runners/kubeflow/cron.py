@@ -17,8 +17,8 @@ from datetime import datetime, timedelta
 
 from penstock.errors import ParameterError
 
-_MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
-_DAYS = "SUN MON TUE WED THU FRI SAT".split()
+_MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
+_DAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
 _FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
     ("seconds", 0, 59, {}),
     ("minutes", 0, 59, {}),
@@ -89,16 +89,15 @@ def parse(text: str, *, fields: int | None = None) -> Cron:
     given = _DESCRIPTORS.get(text.strip().lower(), text).upper().split()
     expected = (5, 6) if fields is None else (fields,)
     if len(given) not in expected:
+        wanted = " or ".join(map(str, expected))
         raise CronError(
-            f"expected {' or '.join(map(str, expected))} fields of cron, got {len(given)}: {text!r}",
+            f"expected {wanted} fields of cron, got {len(given)}: {text!r}",
             hint="Five are minute, hour, day of the month, month, day of the week; six have the "
             "second before them. Every Monday at 9: '0 9 * * 1'.",
         )
     if len(given) == 5:
         given = ["0", *given[:4], _with_sunday_as_0(given[4])]
-    allowed = tuple(
-        _field(part, *field, text) for part, field in zip(given, _FIELDS, strict=True)
-    )
+    allowed = tuple(_field(part, *field, text) for part, field in zip(given, _FIELDS, strict=True))
     open_days = tuple(given[i].startswith(("*", "?")) for i in (3, 5))
     found = Cron(" ".join(given), allowed, (open_days[0], open_days[1]))
     if found.next(datetime(2024, 1, 1)) is None:

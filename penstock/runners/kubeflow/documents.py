@@ -149,25 +149,32 @@ def _parse(documents: Documents, name: str, text: str) -> Any:
         ) from None
 
 
-def task_names(spec: Mapping[str, Any]) -> list[str]:
+@dataclass(frozen=True)
+class Task:
+    """A task of a pipeline: the name by which the server knows it, and that which people do."""
+
+    key: str
+    title: str
+
+
+def tasks(spec: Mapping[str, Any]) -> list[Task]:
     """Return a pipeline's tasks, each after those that it needs; inner graphs' after their own."""
-    return list(_tasks(spec, spec.get("root", {}), set()))
+    return list(_tasks(spec, spec.get("root", {}), frozenset()))
 
 
 def _tasks(
-    spec: Mapping[str, Any], component: Mapping[str, Any], above: set[str]
-) -> Iterator[str]:
+    spec: Mapping[str, Any], component: Mapping[str, Any], above: frozenset[str]
+) -> Iterator[Task]:
     waiting = dict(sorted(component.get("dag", {}).get("tasks", {}).items()))
     while waiting:
         ready = [n for n, task in waiting.items() if not _needs(task) & (set(waiting) - {n})]
         for name in ready or list(waiting):
             task = waiting.pop(name)
-            yield name
+            yield Task(name, task.get("taskInfo", {}).get("name") or name)
             inner = task.get("componentRef", {}).get("name", "")
             if inner not in above:
-                yield from _tasks(
-                    spec, spec.get("components", {}).get(inner, {}), above | {inner}
-                )
+                components = spec.get("components", {})
+                yield from _tasks(spec, components.get(inner, {}), above | {inner})
 
 
 def _needs(task: Mapping[str, Any]) -> set[str]:

@@ -12,96 +12,84 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from penstock.errors import RunError, suggestion
-from penstock.runners.kubeflow.operations import (
-    FINAL,
-    expected_nodes,
-    find_run,
-    task_details,
-)
+from penstock.errors import RunError
+from penstock.runners.kubeflow.documents import Task
+from penstock.runners.kubeflow.operations import FINAL, find_run, find_task, task_details
 from penstock.runners.kubeflow.service import Service
 
 _TEMPLATE = "system-container-impl"
 
 
-def read_log(service: Service, run: Mapping[str, Any], node: str) -> str | None:
-    """Return what a node has printed so far, or None if its pod is not there.
+def read_log(service: Service, run: Mapping[str, Any], node: str) -> str:
+    """Return what a node has printed so far.
 
     Raises:
-      RunError: the run has no such node.
+      RunError: the run has no such node, or the server no log of it.
       ServiceError: the server cannot be reached, or refuses.
     """
-    for pod in pods(service, run, node):
-        path = f"/apis/v1alpha1/runs/{run['run_id']}/nodes/{pod}/log"
-        text = service.text(path, f"read the log of {node}")
-        if not _is_failure(text):
-            return text
-    return None
+    task = find_task(service, run, node)
+    text = _read(service, run, task)
+    if text is None:
+        raise _no_log(service, run, task)
+    return text
 
 
 def follow(service: Service, run_id: str, node: str) -> Iterator[str]:
-    """Yield what a node prints, as long as its run or the node itself is not over.
+    """Yield what a node prints, as long as neither its run nor the node itself is over.
 
     Raises:
       RunError: the run has no such node, or its log is not there in the end.
       ServiceError: the server cannot be reached, or refuses.
     """
+    run = find_run(service, run_id)
+    task = find_task(service, run, node)
     told = ""
     while True:
-        run = find_run(service, run_id)
-        text = read_log(service, run, node)
+        text = _read(service, run, task)
         if text is not None:
             # A pod that was tried again has a log of its own.
             yield text[len(told) :] if text.startswith(told) else text
             told = text
-        state = task_details(run).get(node, {}).get("state")
+        state = task_details(run).get(task.key, {}).get("state")
         if state in FINAL or run.get("state") in FINAL:
-            if not told and text is None:
-                raise no_log(service, run, node)
+            if text is None and not told:
+                raise _no_log(service, run, task)
             return
         service.patience.sleep(service.patience.interval)
+        run = find_run(service, run["run_id"])
 
 
-def no_log(service: Service, run: Mapping[str, Any], node: str) -> RunError:
-    """Return the error for a node without a log, with the reasons that there can be."""
-    state = task_details(run).get(node, {}).get("state")
-    if state is None or state in ("PENDING", "SKIPPED"):
-        why = "it has not run" if state != "SKIPPED" else "it was skipped or taken from the cache"
-        return RunError(f"{node} of run {run['run_id']} has no log: {why}")
+def _read(service: Service, run: Mapping[str, Any], task: Task) -> str | None:
+    for pod in _pods(run, task):
+        path = f"/apis/v1alpha1/runs/{run['run_id']}/nodes/{pod}/log"
+        text = service.text(path, f"read the log of {task.title}")
+        if not _is_failure(text):
+            return text
+    return None
+
+
+def _no_log(service: Service, run: Mapping[str, Any], task: Task) -> RunError:
+    state = task_details(run).get(task.key, {}).get("state")
+    if state in (None, "PENDING", "SKIPPED"):
+        why = "it was skipped" if state == "SKIPPED" else "it has not run"
+        return RunError(f"{task.title} of run {run['run_id']} has no log: {why}")
     namespace = service.namespace or "kubeflow"
-    candidates = list(pods(service, run, node))
-    command = f"kubectl logs -n {namespace} {candidates[-1] if candidates else 'POD'} -c main"
+    pod = next(_pods(run, task), "POD")
     return RunError(
-        f"{service.host} has no log of {node} of run {run['run_id']}: its pod is gone, or it took "
-        "its outputs from the cache",
+        f"{service.host} has no log of {task.title} of run {run['run_id']}: its pod is gone, or "
+        "has not begun, or its outputs came from the cache",
         hint="Logs outlive their pods where Argo archives them (archiveLogs); while the pod is "
-        f"there: {command}.",
+        f"there: kubectl logs -n {namespace} {pod} -c main.",
     )
 
 
-def pods(service: Service, run: Mapping[str, Any], node: str) -> Iterator[str]:
-    """Yield what the pod that did a node's work can be called, the likeliest first.
-
-    Raises:
-      RunError: the run has no such node.
-    """
-    details = task_details(run)
-    detail = details.get(node)
-    if detail is None:
-        known = expected_nodes(service, run)
-        if node not in known:
-            raise RunError(
-                f"run {run['run_id']} has no node {node!r}",
-                hint=suggestion(node, known, noun="node"),
-            )
-        return
+def _pods(run: Mapping[str, Any], task: Task) -> Iterator[str]:
+    """Yield what the pod that did a task's work can be called, the likeliest first."""
+    detail = task_details(run).get(task.key, {})
     own = [detail.get("pod_name"), (detail.get("executor_detail") or {}).get("main_job")]
     children = [child.get("pod_name") for child in detail.get("child_tasks") or ()]
-    seen = set()
-    for name in (*own, *(n for c in children if c for n in _pod_names(c))):
-        if name and name not in seen:
-            seen.add(name)
-            yield name
+    names = [*own, *(name for child in children if child for name in _pod_names(child))]
+    yield from dict.fromkeys(name for name in names if name)
 
 
 def _pod_names(argo_node: str) -> tuple[str, str]:

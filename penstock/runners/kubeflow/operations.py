@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
-from penstock.errors import RunError, ServiceError, UnansweredError
-from penstock.runners.kubeflow.documents import task_names
+from penstock.errors import RunError, ServiceError, UnansweredError, suggestion
+from penstock.runners.kubeflow.documents import Task, tasks
 from penstock.runners.kubeflow.service import Service
 
 # `wait_for_run_completion` of the SDK does not know that CANCELED is the end.
@@ -88,11 +88,11 @@ def read_status(service: Service, run_id: str) -> RunStatus:
 
 def status_of(service: Service, run: Mapping[str, Any]) -> RunStatus:
     """Return the state of a run that was read."""
-    return _status(service, run, expected_nodes(service, run))
+    return _status(service, run, expected_tasks(service, run))
 
 
-def expected_nodes(service: Service, run: Mapping[str, Any]) -> list[str]:
-    """Return the names of a run's tasks, in an order in which they can run."""
+def expected_tasks(service: Service, run: Mapping[str, Any]) -> list[Task]:
+    """Return a run's tasks, in an order in which they can run."""
     spec = run.get("pipeline_spec")
     reference = run.get("pipeline_version_reference") or {}
     if not spec and reference.get("pipeline_version_id"):
@@ -102,10 +102,15 @@ def expected_nodes(service: Service, run: Mapping[str, Any]) -> list[str]:
         except ServiceError as error:
             if error.status != 404:  # it may have been removed since
                 raise
-    return task_names((spec or {}).get("pipeline_spec", spec or {}))
+    found = tasks((spec or {}).get("pipeline_spec", spec or {}))
+    if found:
+        return found
+    # Without a specification, whatever has a driver is a task.
+    details = task_details(run)
+    return [Task(n, n) for n in sorted(details) if f"{n}-driver" in details and n != "root"]
 
 
-def _status(service: Service, run: Mapping[str, Any], expected: list[str]) -> RunStatus:
+def _status(service: Service, run: Mapping[str, Any], expected: list[Task]) -> RunStatus:
     finished_at = run.get("finished_at") or ""
     return RunStatus(
         run_id=run["run_id"],
@@ -119,20 +124,34 @@ def _status(service: Service, run: Mapping[str, Any], expected: list[str]) -> Ru
     )
 
 
-def _nodes(run: Mapping[str, Any], expected: list[str]) -> tuple[NodeStatus, ...]:
+def _nodes(run: Mapping[str, Any], expected: list[Task]) -> tuple[NodeStatus, ...]:
     details = task_details(run)
     over = run.get("state") in FINAL
-    # Without a specification, whatever has a driver is a node.
-    names = expected or sorted(n for n in details if f"{n}-driver" in details and n != "root")
     nodes = []
-    for name in names:
-        detail = details.get(name)
+    for task in expected:
+        detail = details.get(task.key)
         if detail is None:
-            nodes.append(NodeStatus(name, "SKIPPED" if over else "PENDING"))
+            nodes.append(NodeStatus(task.title, "SKIPPED" if over else "PENDING"))
         else:
             state = detail.get("state") or "PENDING"
-            nodes.append(NodeStatus(name, state, _seconds(detail), _message(detail)))
+            nodes.append(NodeStatus(task.title, state, _seconds(detail), _message(detail)))
     return tuple(nodes)
+
+
+def find_task(service: Service, run: Mapping[str, Any], node: str) -> Task:
+    """Return a task of a run by the name of its node, in which upper and lower case are one.
+
+    Raises:
+      RunError: the run has no such node.
+    """
+    expected = expected_tasks(service, run)
+    for task in expected:
+        if node.lower() in (task.title.lower(), task.key.lower()):
+            return task
+    raise RunError(
+        f"run {run['run_id']} has no node {node!r}",
+        hint=suggestion(node, {task.title for task in expected}, noun="node"),
+    )
 
 
 def task_details(run: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -146,7 +165,7 @@ def _seconds(detail: Mapping[str, Any]) -> float | None:
     start, end = _time(detail.get("start_time")), _time(detail.get("end_time"))
     if start is None:
         return None
-    return ((end or datetime.now(timezone.utc)) - start).total_seconds()
+    return ((end or datetime.now(UTC)) - start).total_seconds()
 
 
 def _time(text: Any) -> datetime | None:
@@ -168,7 +187,7 @@ def wait(
       ServiceError: the server was not reached for longer than patience lasts.
     """
     run = find_run(service, run_id)
-    expected = expected_nodes(service, run)
+    expected = expected_tasks(service, run)
     seen: Any = None
     while True:
         status = _status(service, run, expected)

@@ -16,7 +16,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from penstock.errors import RunError, ServiceError, UnansweredError, suggestion
@@ -39,7 +39,9 @@ class Timing:
     def trigger(self, start: datetime | None) -> dict[str, Any]:
         """Return how the server is told, with a start that may be another."""
         times = {
-            name: _timestamp(at) for name, at in (("start_time", start), ("end_time", self.end)) if at
+            name: _timestamp(at)
+            for name, at in (("start_time", start), ("end_time", self.end))
+            if at
         }
         if self.cron:
             return {"cron_schedule": {"cron": self.cron, **times}}
@@ -79,10 +81,12 @@ class Schedule:
 
     def body(self, start: datetime | None) -> dict[str, Any]:
         """Return what the server is sent: a recurring run that is not enabled yet."""
+        return {**self._asked(start), "description": self.description}
+
+    def _asked(self, start: datetime | None) -> dict[str, Any]:
         account = {"service_account": self.service_account} if self.service_account else {}
         return {
             "display_name": self.name,
-            "description": self.description,
             "experiment_id": self.experiment_id,
             "pipeline_version_reference": self.version.reference(),
             "runtime_config": {"parameters": dict(self.parameters)},
@@ -96,8 +100,8 @@ class Schedule:
     @property
     def description(self) -> str:
         """A mark with a digest of all that is asked for."""
-        asked = {**self.body(self.timing.start), "description": ""}
-        digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        asked = json.dumps(self._asked(self.timing.start), sort_keys=True)
+        digest = hashlib.sha256(asked.encode()).hexdigest()
         return f"{_MARK}{digest[:16]}, version {self.version.name}"
 
 
@@ -121,7 +125,7 @@ def apply(service: Service, schedule: Schedule, now: datetime | None = None) -> 
     same = [r for r in there if r.get("description") == schedule.description]
     others = [r for r in there if r not in same]
     if not same:
-        moment = now or datetime.now(timezone.utc)
+        moment = now or datetime.now(UTC)
         start = schedule.timing.start
         if others:
             start = schedule.timing.later_start(others[-1], moment)
@@ -143,9 +147,7 @@ def apply(service: Service, schedule: Schedule, now: datetime | None = None) -> 
     return Scheduled(kept["recurring_run_id"], change, tuple(left))
 
 
-def _create(
-    service: Service, schedule: Schedule, start: datetime | None
-) -> list[dict[str, Any]]:
+def _create(service: Service, schedule: Schedule, start: datetime | None) -> list[dict[str, Any]]:
     """Create a disabled recurring run; the answer may be several, which do no harm yet."""
     try:
         made = service.post(
@@ -168,27 +170,18 @@ def _same(service: Service, schedule: Schedule) -> list[dict[str, Any]]:
 
 def find(service: Service, name: str) -> list[dict[str, Any]]:
     """Return the recurring runs of a name that are ours, the oldest first."""
-    listed = service.listed(
-        "/recurringruns",
-        "recurringRuns",
-        "list the schedules",
-        namespace=service.namespace,
-        filter=equals("display_name", name),
-    )
-    return _ours(r for r in listed if r.get("display_name") == name)
+    return [r for r in _ours(service, equals("display_name", name)) if r["display_name"] == name]
 
 
 def find_all(service: Service) -> list[dict[str, Any]]:
     """Return all recurring runs that are ours, the oldest first."""
-    return _ours(
-        service.listed(
-            "/recurringruns", "recurringRuns", "list the schedules", namespace=service.namespace
-        )
-    )
+    return _ours(service, "")
 
 
-def _ours(found: Any) -> list[dict[str, Any]]:
-    own = [r for r in found if str(r.get("description", "")).startswith(_MARK)]
+def _ours(service: Service, predicate: str) -> list[dict[str, Any]]:
+    where = {"namespace": service.namespace, "filter": predicate}
+    listed = service.listed("/recurringruns", "recurringRuns", "list the schedules", **where)
+    own = [r for r in listed if str(r.get("description", "")).startswith(_MARK)]
     return sorted(own, key=lambda r: (r.get("created_at", ""), r["recurring_run_id"]))
 
 
@@ -265,4 +258,4 @@ def _is_enabled(found: Mapping[str, Any]) -> bool:
 
 
 def _timestamp(at: datetime) -> str:
-    return at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

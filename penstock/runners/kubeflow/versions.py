@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -46,11 +46,11 @@ def upload(service: Service, documents: Documents) -> Version:
     """
     name = documents.name
     pipeline = find_or_make(
-        lambda: _pipeline(service, name),
+        lambda: _find_pipeline(service, name),
         lambda: service.post(
             "/pipelines",
             f"create the pipeline {name}",
-            _named(service, name),
+            _body(service, name),
         ),
         service,
     )[0]
@@ -71,13 +71,11 @@ def upload(service: Service, documents: Documents) -> Version:
 
 def find_version(service: Service, pipeline_id: str, name: str) -> dict[str, Any] | None:
     """Return a version of a pipeline by its name, if there is one."""
+    path = f"/pipelines/{pipeline_id}/versions"
     listed = service.listed(
-        f"/pipelines/{pipeline_id}/versions",
-        "pipeline_versions",
-        "list a pipeline's versions",
-        filter=equals("name", name),
+        path, "pipeline_versions", "list a pipeline's versions", filter=equals("name", name)
     )
-    return next((v for v in listed if _name(v) == name), None)
+    return _named(listed, name)
 
 
 def experiment_id(service: Service, name: str) -> str:
@@ -88,9 +86,7 @@ def experiment_id(service: Service, name: str) -> str:
     """
     found, _ = find_or_make(
         lambda: find_experiment(service, name),
-        lambda: service.post(
-            "/experiments", f"create the experiment {name}", _named(service, name)
-        ),
+        lambda: service.post("/experiments", f"create the experiment {name}", _body(service, name)),
         service,
     )
     return str(found["experiment_id"])
@@ -98,33 +94,23 @@ def experiment_id(service: Service, name: str) -> str:
 
 def find_experiment(service: Service, name: str) -> dict[str, Any] | None:
     """Return an experiment by its name, if there is one."""
-    listed = service.listed(
-        "/experiments",
-        "experiments",
-        "list the experiments",
-        namespace=service.namespace,
-        filter=equals("display_name", name),
+    where = {"namespace": service.namespace, "filter": equals("display_name", name)}
+    return _named(
+        service.listed("/experiments", "experiments", "list the experiments", **where), name
     )
-    return next((e for e in listed if e.get("display_name") == name), None)
 
 
-def _pipeline(service: Service, name: str) -> dict[str, Any] | None:
-    listed = service.listed(
-        "/pipelines",
-        "pipelines",
-        "list the pipelines",
-        namespace=service.namespace,
-        filter=equals("name", name),
-    )
-    return next((p for p in listed if _name(p) == name), None)
+def _find_pipeline(service: Service, name: str) -> dict[str, Any] | None:
+    where = {"namespace": service.namespace, "filter": equals("name", name)}
+    return _named(service.listed("/pipelines", "pipelines", "list the pipelines", **where), name)
 
 
-def _name(found: dict[str, Any]) -> str:
-    """Return the name that is unique; older servers have no other one than that for display."""
-    return str(found.get("name") or found.get("display_name"))
+def _named(listed: Iterable[dict[str, Any]], name: str) -> dict[str, Any] | None:
+    """Return what has a name; older servers have no other than that for display."""
+    return next((f for f in listed if (f.get("name") or f.get("display_name")) == name), None)
 
 
-def _named(service: Service, name: str) -> dict[str, str]:
+def _body(service: Service, name: str) -> dict[str, str]:
     return {"display_name": name, **({"namespace": service.namespace} if service.namespace else {})}
 
 

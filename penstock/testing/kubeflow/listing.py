@@ -62,7 +62,8 @@ def page(
                 "page token does not match the supplied sort by and/or filtering criteria"
             )
         start, asked = token["start"], {key: token[key] for key in asked}
-    found = [item for item in items if _fits(item, asked["filter"], fields)]
+    predicates = _predicates(asked["filter"], fields)
+    found = [item for item in items if _fits(item, predicates)]
     found = _sorted(found, asked["sort_by"] or default, fields)
     more = start + size < len(found)
     token = {"start": start + size, **asked}
@@ -99,10 +100,9 @@ def _sorted(
     return sorted(items, key=lambda item: item.get(name, ""), reverse=direction == ["desc"])
 
 
-def _fits(item: Mapping[str, Any], encoded: str, fields: Sequence[str]) -> bool:
+def _fits(item: Mapping[str, Any], predicates: list[tuple[str, str, Any]]) -> bool:
     return all(
-        _OPERATIONS[operation](item.get(key, ""), value)
-        for operation, key, value in _predicates(encoded, fields)
+        _OPERATIONS[operation](item.get(key, ""), value) for operation, key, value in predicates
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import json
 import re
@@ -204,6 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
     """Answers one connection's requests."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer in one packet: in two, each would wait for the client's word
     pipelines: FakePipelines
 
     def do_GET(self) -> None:
@@ -278,7 +280,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.pipelines.wait(fault.seconds)
             self._note(0)
             self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):  # the client may have given up before
+                self.connection.shutdown(socket.SHUT_RDWR)
 
     def _answer(self, effect: _Effect, path: str) -> None:
         is_log = path.endswith("/log")
@@ -308,6 +311,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+        self.wfile.flush()
 
     def _note(self, status: int) -> None:
         self.pipelines.requests.append(Request(self.command, self.path, status))
@@ -370,7 +374,7 @@ _ROUTES: tuple[tuple[str, str, set[str], _Make], ...] = (
         "GET",
         f"{_API}/pipelines/([^/:]+)/versions",
         _LISTS,
-        lambda s, c: s.list_versions(*c.names, c.query),
+        lambda s, c: s.list_versions(c.names[0], c.query),
     ),
     (
         "GET",

@@ -7,7 +7,7 @@ import itertools
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from penstock.runners.kubeflow import cron
@@ -38,7 +38,7 @@ class State:
 
     def now(self) -> str:
         """Return a time that is later than that of the change before."""
-        at = datetime(2026, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=next(self._clock))
+        at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=next(self._clock))
         return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
     # Pipelines and versions
@@ -117,9 +117,11 @@ class State:
         self, pipeline_id: str, name: str, description: str, pipeline: specs.Pipeline
     ) -> dict[str, Any]:
         _check_length("PipelineVersion.Name", name)
-        if any((v["pipeline_id"], v["name"]) == (pipeline_id, name) for v in self.versions.values()):
+        if any(
+            (v["pipeline_id"], v["name"]) == (pipeline_id, name) for v in self.versions.values()
+        ):
             raise Refusal("ALREADY_EXISTS", f"The name {name} already exists")
-        made = {
+        made: dict[str, Any] = {
             "pipeline_id": pipeline_id,
             "pipeline_version_id": _new_id(),
             "display_name": name,
@@ -344,7 +346,7 @@ class State:
         if (reference is None) == (spec is None):
             raise invalid("expected either a pipeline_spec or a pipeline_version_reference")
         if reference is None:
-            return specs.read_struct(copy.deepcopy(spec) or {}), None
+            return specs.read_struct(copy.deepcopy(spec or {})), None
         version_id = reference.get("pipeline_version_id", "")
         if not version_id and latest:
             own = self.list_versions(reference.get("pipeline_id", ""), {})["pipeline_versions"]
@@ -404,7 +406,9 @@ def _check_trigger(trigger: Mapping[str, Any]) -> None:
             _check_time(name, schedule[name])
     if kind == "periodic_schedule":
         if int(schedule.get("interval_second", 0)) < 1:
-            raise invalid("Found invalid period schedule interval. Set at interval to least 1 second")
+            raise invalid(
+                "Found invalid period schedule interval. Set at interval to least 1 second"
+            )
         return
     try:
         cron.parse(schedule.get("cron", ""), fields=6)
