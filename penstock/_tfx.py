@@ -42,8 +42,9 @@ def _without_heavy_modules() -> Iterator[None]:
 
 
 # The part of ML Metadata that is not Python writes into the standard error output what it then
-# reports as an error as well.
+# reports as an error as well; so does gRPC.
 os.environ.setdefault("GLOG_minloglevel", "3")
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 with _without_heavy_modules():
     import ml_metadata

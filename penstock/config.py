@@ -36,7 +36,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from penstock import containment, secrets, user_code
 from penstock.errors import ConfigError, ParameterError, PenstockError, suggestion
@@ -283,10 +283,10 @@ def _profile(path: Path, name: str, table: dict[str, Any]) -> Profile:
             path=str(path),
             key=f"{key}.parallelism",
         )
-    _refuse_password(
+    refuse_password(
         path, f"{key}.metadata", table.get("metadata", ""), "the address of the metadata store"
     )
-    _refuse_password(
+    refuse_password(
         path, f"{key}.openlineage", table.get("openlineage", ""), "the address for events"
     )
     _refuse_token(path, f"{key}.openlineage_token", table.get("openlineage_token", ""))
@@ -314,12 +314,17 @@ def _profile(path: Path, name: str, table: dict[str, Any]) -> Profile:
     return _at_folder(profile, path.parent)
 
 
-def _refuse_password(path: Path, key: str, address: str, what: str) -> None:
+def refuse_password(path: Path | None, key: str, address: str, what: str) -> None:
+    """Refuse an address that has a password, and not a reference to one.
+
+    Raises:
+      ConfigError: it has; `path` and `key` say where it is written, and `what` it is.
+    """
     password = urlsplit(address).password if "://" in address else None
     if password and not _REFERENCE.fullmatch(password):
         raise ConfigError(
             f"a password is written down in {what}",
-            path=str(path),
+            path=str(path) if path else None,
             key=key,
             hint="Put it into an environment variable and write ${env:NAME} in its place.",
         )
@@ -342,6 +347,8 @@ def _at_folder(profile: Profile, folder: Path) -> Profile:
         metadata = str(folder / metadata)
     elif metadata.startswith("sqlite:///") and not metadata.startswith("sqlite:////"):
         metadata = f"sqlite:///{folder / metadata.removeprefix('sqlite:///')}"
+    elif metadata.startswith("grpcs://"):
+        metadata = _files_at(metadata, folder)
     root = profile.pipeline_root
     if "://" not in root and not root.startswith("${"):
         root = str(folder / root)
@@ -349,3 +356,12 @@ def _at_folder(profile: Profile, folder: Path) -> Profile:
     if events.startswith("file:") and not events.startswith(("file:/", "file:~", "file:${")):
         events = f"file:{folder / events.removeprefix('file:')}"
     return replace(profile, pipeline_root=root, metadata=metadata, openlineage=events)
+
+
+def _files_at(address: str, folder: Path) -> str:
+    """Make the files count from a folder that an address names after a question mark."""
+    place, mark, query = address.partition("?")
+    if not mark:
+        return address
+    at_folder = re.sub("(?<==)(?![/$&]|$)", f"{quote(str(folder))}/", query)
+    return place + mark + at_folder

@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, str] = {
     "compare": "penstock.cli.compare:compare",
     "lineage": "penstock.cli.lineage:lineage",
     "store": "penstock.cli.store:store",
+    "metadata": "penstock.cli.metadata:metadata",
     "gc": "penstock.cli.gc:gc",
     "doctor": "penstock.cli.doctor:doctor",
     "completion": "penstock.cli.completion:completion",

@@ -12,15 +12,16 @@ import random
 import re
 import time
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NoReturn
 
 from penstock import _tfx
 from penstock.errors import StoreError
 from penstock.metadata import filtering
-from penstock.metadata.database import Database, Foreign, no_store_yet
+from penstock.metadata.database import Database, InMemory, no_store_yet
 from penstock.metadata.locking import WAIT_SECONDS, locked_for_long
 from penstock.metadata.mysql import MySql
 from penstock.metadata.postgresql import PostgreSql
+from penstock.metadata.remote import Access, Remote, access_of
 from penstock.metadata.sqlite import SqliteFile
 
 _errors = _tfx.ml_metadata.errors
@@ -44,7 +45,6 @@ _CUT = re.compile(
 # A transaction failed so, as on a full disk, that it could not be rolled back either. The call that
 # finds it open was not made.
 _STUCK = "Transaction already open"
-_IDLE_SECONDS = 1.0
 _FROM_POSTGRESQL = "PostgreSQL metadata source error: "
 _FROM_SQLITE = "Error when executing query: "
 _TYPE_CALLS = {
@@ -66,12 +66,23 @@ _INCOMPLETE = re.compile(
 class Store(_tfx.ml_metadata.MetadataStore):
     """ML Metadata's client for a database that other processes use at the same time."""
 
+    _idle_seconds = 1.0
+
     def __init__(self, database: Database, settings: Any = None, *, upgrade: bool = False) -> None:
         self._database = database
         self._settings = settings or database.settings()
         self._used = time.monotonic()
         self._has_queries = True
         super().__init__(self._settings, enable_upgrade_migration=upgrade)
+
+    def answer(self, method_name: str, request: Any, response: Any) -> None:
+        """Call a method of ML Metadata's service by its name, and fill in the response.
+
+        Raises:
+          StoreError: the store is at fault.
+          StatusError: ML Metadata's own, for all other errors.
+        """
+        self._call(method_name, request, response)
 
     def _call(
         self, method_name: str, request: Any, response: Any, extra_options: Any = None
@@ -88,7 +99,7 @@ class Store(_tfx.ml_metadata.MetadataStore):
             except _errors.StatusError as error:
                 tries += 1
                 text = str(error)
-                cut = _CUT.search(text) and method_name.startswith("Get")
+                cut = self._is_cut(error) and method_name.startswith("Get")
                 if cut or (_STUCK in text and tries <= _SECOND_TRIES):
                     self._connect_again(deadline, error)
                 elif isinstance(error, _errors.AbortedError) or _LOST.search(text):
@@ -97,7 +108,7 @@ class Store(_tfx.ml_metadata.MetadataStore):
                             self._database.where, self._database.wait_seconds
                         ) from error
                 elif tries > _SECOND_TRIES or not _may_be_a_race(method_name, error):
-                    self._raise(error)
+                    self._raise(error, method_name)
             time.sleep(random.uniform(0, min(0.5, 0.002 * 2**tries)))
         _check_name(self._database, method_name, request, response)
         self._database.decode(response)
@@ -124,7 +135,7 @@ class Store(_tfx.ml_metadata.MetadataStore):
 
         A call that changes something is not made twice: it may have been done before the cut.
         """
-        if self._database.locks_each_call or time.monotonic() - self._used < _IDLE_SECONDS:
+        if self._database.locks_each_call or time.monotonic() - self._used < self._idle_seconds:
             return
         try:
             self._call_method(
@@ -133,8 +144,11 @@ class Store(_tfx.ml_metadata.MetadataStore):
                 _service.GetContextTypeResponse(),
             )
         except _errors.StatusError as error:
-            if _CUT.search(str(error)):
+            if self._is_cut(error):
                 self._connect_again(deadline, error)
+
+    def _is_cut(self, error: Any) -> bool:
+        return bool(_CUT.search(str(error)))
 
     def _connect_again(self, deadline: float, cut: Exception) -> None:
         while True:
@@ -144,7 +158,7 @@ class Store(_tfx.ml_metadata.MetadataStore):
                 return
             except RuntimeError:
                 if time.monotonic() > deadline:
-                    self._raise(cut)
+                    self._raise(cut, "connecting")
             time.sleep(random.uniform(0.05, 0.2))
 
     def _guard(self, method_name: str, request: Any) -> AbstractContextManager[None]:
@@ -169,7 +183,7 @@ class Store(_tfx.ml_metadata.MetadataStore):
             return False
         return True
 
-    def _raise(self, error: Any) -> None:
+    def _raise(self, error: Any, method_name: str) -> NoReturn:
         """Raise an error as it is, for TFX, or as ours where the store is at fault."""
         if isinstance(error, _errors.InternalError | _errors.UnavailableError):
             message = plain_message(str(error))
@@ -180,6 +194,39 @@ class Store(_tfx.ml_metadata.MetadataStore):
                 f"the metadata store {self._database.where} failed: {message}", hint=hint
             ) from error
         raise error
+
+
+class RemoteStore(Store):
+    """ML Metadata's client for a server that sees to it that its clients do not collide."""
+
+    # A connection that ends is noticed; one that somebody between forgets is not.
+    _idle_seconds = 60.0
+
+    def __init__(self, remote: Remote) -> None:
+        self._remote = remote
+        super().__init__(remote)
+
+    def _get_channel(self, config: Any) -> Any:
+        return self._remote.channel()
+
+    def _is_cut(self, error: Any) -> bool:
+        return isinstance(
+            error, _errors.UnavailableError | _errors.CancelledError | _errors.DeadlineExceededError
+        )
+
+    def _connect_again(self, deadline: float, cut: Exception) -> None:
+        # The channel does it by itself, and calls wait for it.
+        if time.monotonic() > deadline:
+            self._raise(cut, "connecting")
+
+    def _guard(self, method_name: str, request: Any) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def _raise(self, error: Any, method_name: str) -> NoReturn:
+        failure = self._remote.failure(error, method_name, plain_message(str(error)))
+        if failure is None:
+            raise error
+        raise failure from error
 
 
 class OlderStore(StoreError):
@@ -209,7 +256,11 @@ class Handle(_tfx.metadata.Metadata):
 
 
 def database_of(connection: Any, wait_seconds: float = WAIT_SECONDS) -> Database:
-    """Return where the store is that connection settings of ML Metadata name."""
+    """Return where the store is that connection settings name, ML Metadata's or an `Access`."""
+    if isinstance(connection, _tfx.metadata_store_pb2.MetadataStoreClientConfig):
+        connection = access_of(connection)
+    if isinstance(connection, Access):
+        return Remote(connection, wait_seconds)
     kind = None
     if isinstance(connection, _tfx.metadata_store_pb2.ConnectionConfig):
         kind = connection.WhichOneof("config")
@@ -219,7 +270,7 @@ def database_of(connection: Any, wait_seconds: float = WAIT_SECONDS) -> Database
         return PostgreSql(connection, wait_seconds)
     if kind == "sqlite" and connection.sqlite.filename_uri not in ("", ":memory:"):
         return SqliteFile(connection, wait_seconds)
-    return Foreign(connection, wait_seconds)
+    return InMemory(connection, wait_seconds)
 
 
 def open_store(database: Database, *, create: bool, upgrade: bool = False) -> Store:
@@ -229,6 +280,8 @@ def open_store(database: Database, *, create: bool, upgrade: bool = False) -> St
       StoreError: it cannot be used, or there is none, or it is of another version.
     """
     database.prepare(create=create)
+    if isinstance(database, Remote):
+        return RemoteStore(database)
     with database.exclusively():
         try:
             if not database.exists():

@@ -76,8 +76,8 @@ class Database(Protocol):
 
 
 @dataclass(frozen=True)
-class Foreign:
-    """A store that others look after: behind an ML Metadata server, or in memory."""
+class InMemory:
+    """A store that nobody else uses: in memory."""
 
     connection: Any
     wait_seconds: float
@@ -86,15 +86,14 @@ class Foreign:
     @property
     def where(self) -> str:
         """The store's address, as it may be shown."""
-        host = getattr(self.connection, "host", "")
-        return f"{host}:{self.connection.port}" if host else "in memory"
+        return "in memory"
 
     def settings(self) -> Any:
         """Return what ML Metadata connects with."""
         return self.connection
 
     def exclusively(self) -> AbstractContextManager[None]:
-        """Do nothing: there is no lock to be had."""
+        """Do nothing: nobody else can use it."""
         return nullcontext()
 
     def prepare(self, *, create: bool) -> None:
@@ -118,9 +117,7 @@ class Foreign:
         """Do nothing."""
 
     def explain(self, message: str) -> str | None:
-        """Return what to do about a message, where that is known."""
-        if "connect" in message or "unavailable" in message.lower():
-            return "See that the ML Metadata server runs and that its address is right."
+        """Say nothing."""
         return None
 
 

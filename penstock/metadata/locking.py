@@ -17,6 +17,10 @@ WAIT_SECONDS = 30.0
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
+class StoreLocked(StoreError):
+    """A store that another process did not let go of."""
+
+
 @contextmanager
 def file_lock(path: str, *, protects: str, wait_seconds: float = WAIT_SECONDS) -> Iterator[None]:
     """Be the only process on this machine that holds the lock on a file.
@@ -68,9 +72,9 @@ def _lock(descriptor: int, path: str, protects: str, wait_seconds: float) -> Non
         pause = min(pause * 1.5, 0.02)
 
 
-def locked_for_long(protects: str, wait_seconds: float, holder: str = "") -> StoreError:
+def locked_for_long(protects: str, wait_seconds: float, holder: str = "") -> StoreLocked:
     """Return the error for a store that another process did not let go of."""
-    return StoreError(
+    return StoreLocked(
         f"the metadata store {protects} has been locked by {holder or 'another process'} for more "
         f"than {wait_seconds:g} seconds",
         hint="Wait for that process or end it, then try again.",

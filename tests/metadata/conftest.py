@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import count
 
+import metadata_servers
 import pytest
 import servers
 
@@ -28,14 +30,19 @@ def server(request) -> servers.Server:
     return request.getfixturevalue(request.param)
 
 
-@pytest.fixture(scope="module", params=["sqlite", "mariadb", "postgresql"])
+@pytest.fixture(scope="module", params=["sqlite", "mariadb", "postgresql", "grpc"])
 def new_address(request, tmp_path_factory):
     """Return a function that gives the address of a store that does not exist yet."""
+    with ExitStack() as running:
 
-    def address() -> str:
-        name = f"store_{next(_NUMBERS)}"
-        if request.param == "sqlite":
-            return str(tmp_path_factory.mktemp("store") / f"{name}.sqlite")
-        return request.getfixturevalue(request.param).address(name)
+        def address() -> str:
+            name = f"store_{next(_NUMBERS)}"
+            if request.param in ("sqlite", "grpc"):
+                path = str(tmp_path_factory.mktemp("store") / f"{name}.sqlite")
+                if request.param == "sqlite":
+                    return path
+                served = running.enter_context(metadata_servers.serving(path))
+                return f"grpc://localhost:{served.port}"
+            return request.getfixturevalue(request.param).address(name)
 
-    return address
+        yield address

@@ -273,6 +273,7 @@ def _redaction(job: Job) -> Redaction:
         getattr(getattr(job.metadata_connection, kind, None), "password", "")
         for kind in ("mysql", "postgresql")
     ]
+    passwords.append(getattr(job.metadata_connection, "token", ""))
     return redaction_for(
         job.invocation,
         job.spec.SerializeToString(),
