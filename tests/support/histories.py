@@ -11,7 +11,7 @@ from typing import Any
 from ml_metadata.proto import metadata_store_pb2 as proto
 
 from penstock.metadata.client import Store
-from penstock.metadata.database import Foreign
+from penstock.metadata.database import InMemory
 
 STATES = {
     "done": proto.Execution.COMPLETE,
@@ -26,7 +26,7 @@ def new_store() -> Any:
     """Return a store that is in memory."""
     config = proto.ConnectionConfig()
     config.fake_database.SetInParent()
-    return Store(Foreign(config, wait_seconds=1.0))
+    return Store(InMemory(config, wait_seconds=1.0))
 
 
 @dataclass
