@@ -22,11 +22,12 @@ demo: $(SETUP)  ## run the flights pipeline end to end
 test: $(SETUP)  ## run the whole test suite
 	.venv/bin/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadgroup
 
-services:  ## install the database servers that tests start (Debian, Ubuntu)
-	@command -v mariadbd >/dev/null && ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || \
+services:  ## install the database servers and the browser that tests start (Debian)
+	@command -v mariadbd chromium >/dev/null && \
+	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || \
 	{ $(SUDO) apt-get update && \
 	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
-		mariadb-server postgresql; }
+		mariadb-server postgresql chromium fonts-dejavu-core; }
 
 lint: $(SETUP)  ## check style and types
 	.venv/bin/ruff check .

@@ -8,6 +8,7 @@ MAPPED_FOLDERS = ("components", "pipelines", "schemas")
 PACKAGE_DATA = {
     "": ["py.typed", "*.pbtxt", "README.md"],
     "penstock.cli": ["templates/**/*", "templates/**/.*"],
+    "penstock.report": ["templates/*"],
 }
 
 

@@ -12,15 +12,16 @@ ROOT = Path(__file__).parents[1]
 
 # A module may import those of its own layer and of the layers before it.
 LAYERS = (
-    ("errors", "context", "tables", "pods", "kubeflow", "_tfx"),
+    ("errors", "context", "environment", "tables", "pods", "kubeflow", "_tfx"),
     ("beam", "artifacts", "user_code", "source", "data", "secrets", "containment", "unpickling"),
     ("authoring",),
     ("ir", "selection", "config"),
     ("metadata",),
     ("openlineage",),
     ("execution",),
+    ("report",),
     ("runners",),
-    ("cli", "report", "notebook", "testing"),
+    ("cli", "notebook", "testing", "ui"),
 )
 
 

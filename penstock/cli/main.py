@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, str] = {
     "list": "penstock.cli.pipelines:list_pipelines",
     "runs": "penstock.cli.runs:runs",
     "show": "penstock.cli.runs:show",
+    "report": "penstock.cli.report:report",
     "compare": "penstock.cli.compare:compare",
     "lineage": "penstock.cli.lineage:lineage",
     "store": "penstock.cli.store:store",

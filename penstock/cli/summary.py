@@ -6,16 +6,16 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any
 
 import click
 
+from penstock.execution.logs import log_tail
 from penstock.execution.plan import NodePlan, Verdict
 from penstock.metadata.graph import ExecutionRecord
 from penstock.metadata.runs import EventDelivery, NodeRecord, RunRecord
+from penstock.report.wording import number, size, when
 from penstock.runners.local import NodeResult, RunResult, State
-from penstock.runners.local.failures import log_tail
 
 _COLORS = {
     "done": "green",
@@ -42,6 +42,10 @@ def print_result(result: RunResult, resume: str) -> None:
     for line in describe_outcome(made):
         click.echo(f"  {line}")
     _print_lost_events(result.events)
+    if result.report:
+        click.echo(f"  report     {short(result.report)}")
+    elif result.report_error:
+        click.secho(f"  report     none: {result.report_error}", fg="yellow")
     again = f"penstock show {result.run_id}" if result.succeeded else resume
     click.echo(f"  next       {again}")
 
@@ -132,12 +136,6 @@ def _metric_lines(evaluation: Any) -> list[str]:
     return lines
 
 
-def number(value: float) -> str:
-    """Return a metric as people read it."""
-    is_count = value.is_integer() and abs(value) > 1
-    return f"{value:,.0f}" if is_count else f"{value:.4f}"
-
-
 def print_runs(runs: Iterable[RunRecord]) -> None:
     """Print a line a run."""
     rows = list(runs)
@@ -225,19 +223,6 @@ def _origin(
     return f"  made by run {', '.join(sorted(others))}" if others else ""
 
 
-def size(count: float | None) -> str:
-    """Return a number of bytes as people read it; nothing for one that is not known."""
-    if count is None:
-        return ""
-    if count < 1000:
-        return f"{count:.0f} B"
-    for unit in ("kB", "MB", "GB"):
-        count /= 1000
-        if count < 999.5:
-            return f"{count:.1f} {unit}" if count < 9.95 else f"{count:.0f} {unit}"
-    return f"{count / 1000:.1f} TB"
-
-
 def _print_failure(node: NodeResult) -> None:
     click.echo(err=True)
     click.secho(f"{node.node_id} failed: ", fg="red", bold=True, nl=False, err=True)
@@ -250,11 +235,6 @@ def _print_failure(node: NodeResult) -> None:
 
 def _print_state(text: str, state: str | None = None) -> None:
     click.secho(f"{text:<8}", fg=_COLORS.get(state or text), bold=True, nl=False)
-
-
-def when(moment: datetime) -> str:
-    """Return a time as people read it."""
-    return moment.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def short(path: str) -> str:

@@ -45,7 +45,7 @@ def summarize(evaluation_uri: str) -> list[SliceMetric]:
 
     Raises DataError where there is no evaluation.
     """
-    kind = _proto("metrics_for_slice_pb2").MetricsForSlice
+    kind = proto("metrics_for_slice_pb2").MetricsForSlice
     return [
         metric
         for record in read_serialized(_files(evaluation_uri, "metrics"))
@@ -56,7 +56,7 @@ def summarize(evaluation_uri: str) -> list[SliceMetric]:
 def _slice_metrics(metrics: Any) -> Iterator[SliceMetric]:
     name = slice_name(metrics)
     for pair in metrics.metric_keys_and_values:
-        value = _number(pair.value)
+        value = number_of(pair.value)
         if value is None:
             continue
         interval = pair.confidence_interval if pair.HasField("confidence_interval") else None
@@ -64,8 +64,8 @@ def _slice_metrics(metrics: Any) -> Iterator[SliceMetric]:
             slice=name,
             metric=_metric_name(pair.key),
             value=value,
-            lower=_number(interval.lower_bound) if interval else None,
-            upper=_number(interval.upper_bound) if interval else None,
+            lower=number_of(interval.lower_bound) if interval else None,
+            upper=number_of(interval.upper_bound) if interval else None,
             model=pair.key.model_name,
         )
 
@@ -88,8 +88,8 @@ def confusion_matrices(evaluation_uri: str) -> list[ConfusionMatrix]:
 
     Raises DataError where there is no evaluation.
     """
-    plots = _proto("metrics_for_slice_pb2").PlotsForSlice
-    metrics = _proto("metrics_for_slice_pb2").MetricsForSlice
+    plots = proto("metrics_for_slice_pb2").PlotsForSlice
+    metrics = proto("metrics_for_slice_pb2").MetricsForSlice
     found = [
         pair.value.confusion_matrix_at_thresholds
         for record in read_serialized(_files(evaluation_uri, "plots"))
@@ -124,7 +124,7 @@ def read_validation(evaluation_uri: str) -> Any:
 
     Raises DataError where there is none, or where the config had no thresholds.
     """
-    kind = _proto("validation_result_pb2").ValidationResult
+    kind = proto("validation_result_pb2").ValidationResult
     (record, *_) = read_serialized(_files(evaluation_uri, "validations"))
     return kind.FromString(record)
 
@@ -133,7 +133,7 @@ def validation_failures(evaluation_uri: str) -> list[str]:
     """Return in words why a model is not blessed; empty where it is."""
     result = read_validation(evaluation_uri)
     failures = [
-        f"{_metric_name(failure.metric_key)} on {slice_name(validation)} is "
+        f"{_name_in_words(failure.metric_key)} on {slice_name(validation)} is "
         f"{_value_in_words(failure)}, and should be {threshold_in_words(failure.metric_threshold)}."
         for validation in result.metric_validations_per_slice
         for failure in validation.failures
@@ -178,7 +178,13 @@ def _metric_name(key: Any) -> str:
     return "/".join(parts) + ("_diff" if key.is_diff else "")
 
 
-def _number(value: Any) -> float | None:
+def _name_in_words(key: Any) -> str:
+    name = _metric_name(key)
+    return f"Change of {name.removesuffix('_diff')}" if key.is_diff else name
+
+
+def number_of(value: Any) -> float | None:
+    """Return a `MetricValue` as a number; None where it is none."""
     kind = value.WhichOneof("type")
     if kind == "double_value":
         return float(value.double_value.value)
@@ -190,7 +196,7 @@ def _number(value: Any) -> float | None:
 
 
 def _value_in_words(failure: Any) -> str:
-    value = _number(failure.metric_value)
+    value = number_of(failure.metric_value)
     return failure.message or "no number" if value is None else f"{value:.6g}"
 
 
@@ -205,7 +211,7 @@ def threshold_in_words(threshold: Any) -> str:
             asked.append(f"at most {bounds.upper_bound.value:.6g}")
     if threshold.HasField("change_threshold"):
         change = threshold.change_threshold
-        lower_is_better = _proto("config_pb2").LOWER_IS_BETTER
+        lower_is_better = proto("config_pb2").LOWER_IS_BETTER
         side = "at most" if change.direction == lower_is_better else "at least"
         if change.HasField("absolute"):
             asked.append(f"{side} {change.absolute.value:.6g}")
@@ -234,7 +240,8 @@ def _files(evaluation_uri: str, what: str) -> Sequence[str]:
     )
 
 
-def _proto(name: str) -> Any:
+def proto(name: str) -> Any:
+    """Import a module of TFMA's protos, as "config_pb2"."""
     with _without_library():
         return importlib.import_module(f"{_PROTOS}.{name}")
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from penstock import _tfx
+from penstock import _tfx, ir, selection
+from penstock.environment import environment
 from penstock.metadata.reading import RUN_CONTEXT
 
 PARAMETER_PREFIX = "parameter:"
@@ -17,6 +18,8 @@ _DEFINITION = "definition"
 _OPTIONS = "options"
 _ROOT = "pipeline_root"
 _TRIES = 5
+_GRAPH = "graph"
+_ENVIRONMENT = "environment"
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,15 @@ class RunRequest:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class PlannedNode:
+    """A node of a run's pipeline, before anything became of it."""
+
+    node_id: str
+    upstream: tuple[str, ...] = ()
+    takes_part: bool = True
+
+
 def record_request(metadata: Any, pipeline: Any, request: RunRequest) -> None:
     """Open a run: write what was asked for into its context, as custom properties."""
     run_id = pipeline.runtime_spec.pipeline_run_id.field_value.string_value
@@ -44,8 +56,8 @@ def record_request(metadata: Any, pipeline: Any, request: RunRequest) -> None:
         context.custom_properties[PARAMETER_PREFIX + name].string_value = json.dumps(value)
     context.custom_properties[_DEFINITION].string_value = request.definition
     context.custom_properties[_OPTIONS].string_value = json.dumps(dict(request.options))
-    context.custom_properties[_ROOT].string_value = _absolute_root(pipeline)
-    context.custom_properties[STATE_PROPERTY].string_value = "running"
+    context.custom_properties[_ENVIRONMENT].string_value = json.dumps(environment())
+    _describe(context, pipeline)
     metadata.store.put_contexts([context])
 
 
@@ -74,9 +86,19 @@ def reopen(store: Any, pipeline: Any) -> None:
     """Record that a run goes on, and below which root: that may be another one now."""
     run_id = pipeline.runtime_spec.pipeline_run_id.field_value.string_value
     context = store.get_context_by_type_and_name(RUN_CONTEXT, run_id)
+    _describe(context, pipeline)
+    store.put_contexts([context])
+
+
+def _describe(context: Any, pipeline: Any) -> None:
+    """Write into a run's context what its pipeline is as it begins or goes on."""
+    graph = [
+        [node.node_info.id, sorted(node.upstream_nodes), not selection.is_left_out(node)]
+        for node in ir.nodes(pipeline)
+    ]
+    context.custom_properties[_GRAPH].string_value = json.dumps(graph)
     context.custom_properties[_ROOT].string_value = _absolute_root(pipeline)
     context.custom_properties[STATE_PROPERTY].string_value = "running"
-    store.put_contexts([context])
 
 
 def _absolute_root(pipeline: Any) -> str:
@@ -113,6 +135,23 @@ def run_root(context: Any) -> str:
     """Return the pipeline root of a run, "" if its context does not say."""
     properties = context.custom_properties
     return properties[_ROOT].string_value if _ROOT in properties else ""
+
+
+def run_graph(context: Any) -> list[PlannedNode]:
+    """Return the nodes of a run's pipeline, in an order in which they can run; [] if unknown."""
+    properties = context.custom_properties
+    text = properties[_GRAPH].string_value if _GRAPH in properties else ""
+    return [
+        PlannedNode(name, tuple(upstream), part)
+        for name, upstream, part in json.loads(text or "[]")
+    ]
+
+
+def run_environment(context: Any) -> dict[str, str]:
+    """Return what a run began on, versions and machine; {} if its context does not say."""
+    properties = context.custom_properties
+    text = properties[_ENVIRONMENT].string_value if _ENVIRONMENT in properties else ""
+    return dict(json.loads(text or "{}"))
 
 
 def read_parameters(context: Any) -> dict[str, Any]:

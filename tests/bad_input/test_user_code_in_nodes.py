@@ -178,7 +178,7 @@ def test_the_log_has_the_whole_traceback_after_what_the_node_printed(bad_run):
 
 
 def test_the_end_of_the_log_that_is_shown_leaves_the_traceback_out(bad_run):
-    from penstock.runners.local.failures import log_tail
+    from penstock.execution.logs import log_tail
 
     tail = log_tail(bad_run.result.nodes["raises"].log_path)
     assert "choosing a rate" in tail

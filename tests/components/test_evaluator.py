@@ -159,7 +159,7 @@ def test_with_a_baseline_change_thresholds_count(against_baseline, taxi_model):
     uri, blessing = against_baseline
     assert os.listdir(blessing.uri) == ["NOT_BLESSED"]
     assert blessing.get_string_custom_property("baseline_model") == taxi_model.uri
-    assert "binary_accuracy_diff on Overall is 0, and should be at least 0.5." in (
+    assert "Change of binary_accuracy on Overall is 0, and should be at least 0.5." in (
         results.validation_failures(uri)
     )
 
@@ -236,7 +236,7 @@ def test_an_evaluation_without_thresholds_has_nothing_to_validate(tmp_path):
 def test_thresholds_are_put_in_words(threshold, words):
     from google.protobuf import json_format
 
-    proto = json_format.ParseDict(threshold, results._proto("config_pb2").MetricThreshold())
+    proto = json_format.ParseDict(threshold, results.proto("config_pb2").MetricThreshold())
     assert results.threshold_in_words(proto) == words
 
 

@@ -57,6 +57,14 @@ def test_it_ends_with_metrics_blessing_push_and_where_to_look_next(first):
     assert any(line.startswith("  next       penstock show ") for line in lines)
 
 
+def test_its_report_begins_with_the_verdict_and_stands_beside_the_logs(folder, first):
+    [line] = [line for line in first.stdout.splitlines() if line.startswith("  report     ")]
+    page = (folder / line.split()[-1]).read_text()
+    assert page.index("Blessed") < page.index("The pipeline&#39;s 10 nodes")
+    assert "island:Biscoe" in page
+    assert "flipper_length_mm" in page
+
+
 def test_every_node_is_recorded_as_done(shown):
     assert {node["state"] for node in shown.values()} == {"done"}
     assert {"CsvExampleGen", "Transform", "Trainer", "Evaluator", "Pusher"} <= set(shown)

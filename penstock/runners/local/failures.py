@@ -12,9 +12,7 @@ import traceback
 
 from penstock import user_code
 from penstock.errors import PenstockError, StorageError, UserCodeError
-
-# Stands in a node's log before a traceback; what follows is not shown with the end of the log.
-WHOLE_TRACEBACK = "The whole traceback:"
+from penstock.execution.logs import WHOLE_TRACEBACK
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _NO_PERMISSION = (errno.EACCES, errno.EPERM)
@@ -106,20 +104,3 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a user without an entry in the system's list
         return str(os.getuid())
-
-
-def log_tail(path: str, lines: int = 20) -> str:
-    """Return the last lines that a node has printed; of a traceback after them nothing."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as log:
-            printed = log.readlines()
-    except OSError:
-        return ""
-    marks = [index for index, line in enumerate(printed) if line.rstrip() == WHOLE_TRACEBACK]
-    return "".join((printed[: marks[-1]] if marks else printed)[-lines:])
-
-
-def last_lines(path: str, lines: int = 3) -> str:
-    """Return the last lines of a node's log in one; empty ones are left out."""
-    found = [line.strip() for line in log_tail(path).splitlines() if line.strip()]
-    return " / ".join(found[-lines:])

@@ -35,6 +35,7 @@ class RunResult:
     """What a run came to, node by node in the pipeline's order.
 
     `events` says what became of its OpenLineage events, if it had a destination for them.
+    `report` is the file of its report; without one, `report_error` says why.
     """
 
     run_id: str
@@ -44,6 +45,8 @@ class RunResult:
     nodes: Mapping[str, NodeResult]
     seconds: float
     events: EventDelivery | None = None
+    report: str = ""
+    report_error: str = ""
 
     @property
     def succeeded(self) -> bool:

@@ -29,6 +29,7 @@ from penstock.metadata.runs import EventDelivery, find_run, record_events
 from penstock.metadata.store import connect, connection_config
 from penstock.openlineage import Destination, RunEvents, parse_destination
 from penstock.runners.local.display import Display, default_display
+from penstock.runners.local.failures import describe
 from penstock.runners.local.interrupts import counted_interrupts
 from penstock.runners.local.result import RunFailed, RunResult
 from penstock.runners.local.running import Run
@@ -271,12 +272,31 @@ def _conclude(
         # What ended the run is told, not what comes of it in a store that may be its reason.
         with contextlib.suppress(Exception):
             _record_end(running, State.FAILED, "the run ended in an error", in_error=True)
+            _write_report(running)
         raise
     error = "" if result.succeeded else RunFailed(result).message
-    result = replace(result, events=_record_end(running, result.state, error))
+    events = _record_end(running, result.state, error)
+    path, problem = _write_report(running)
+    result = replace(result, events=events, report=path, report_error=problem)
     if raise_on_failure and not result.succeeded:
         raise RunFailed(result)
     return result
+
+
+def _write_report(running: Run) -> tuple[str, str]:
+    """Write the report of a run that has ended, and return its path, or why there is none.
+
+    Whatever fails in it, the run stands.
+    """
+    try:
+        from penstock.report import report_path, write_report
+
+        store = running.metadata.store
+        path = report_path(store, running.run_id)
+        write_report(store, running.run_id, path)
+    except Exception as error:
+        return "", describe(error, running.root)
+    return path, ""
 
 
 def _record_end(

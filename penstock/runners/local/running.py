@@ -14,6 +14,7 @@ from penstock import ir, selection
 from penstock.errors import PenstockError, RunError, StoreError
 from penstock.execution import nodes as execution
 from penstock.execution import work
+from penstock.execution.logs import last_lines, log_folder
 from penstock.execution.schedule import Graph, State, ready, settle
 from penstock.execution.steps import OnStep, Step, ignore
 from penstock.metadata import attempts
@@ -84,7 +85,7 @@ class Run:
         self.nodes = {node.node_info.id: node for node in ir.nodes(self.pipeline)}
         self.views = {node_id: NodeView(node_id) for node_id in self.nodes}
         self.root = self.pipeline.runtime_spec.pipeline_root.field_value.string_value
-        self.log_folder = os.path.join(self.root, ".runs", self.run_id)
+        self.log_folder = log_folder(self.root, self.run_id)
         try:
             os.makedirs(self.log_folder, exist_ok=True)
         except OSError as error:
@@ -339,7 +340,7 @@ class Run:
             self._give_up(node_id, held.prepared, State.CANCELED, "the run was canceled")
         elif isinstance(report, Failed):
             message = report.message or "it ended without a result"
-            if report.crashed and (lines := failures.last_lines(held.job.log_path)):
+            if report.crashed and (lines := last_lines(held.job.log_path)):
                 message += f". The end of its log: {lines}"
             self._retry_or_give_up(node_id, held, message)
         elif held.job.kind == "driver":

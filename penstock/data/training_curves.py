@@ -1,0 +1,83 @@
+"""Scalars that training wrote for TensorBoard, read without TensorFlow.
+
+The files are TFRecords of TensorBoard's `Event`: a scalar is a tensor of one number, or the
+`simple_value` of TensorFlow 1.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from penstock.data.records import read_serialized
+from penstock.errors import DataError
+
+# By the numbers of TensorFlow's DataType: how a little-endian number is packed, and its field.
+_TYPES = {
+    1: ("<f", "float_val"),
+    2: ("<d", "double_val"),
+    3: ("<i", "int_val"),
+    9: ("<q", "int64_val"),
+}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A scalar over training; `run` is the folder below the log's, as "train" or "validation"."""
+
+    tag: str
+    run: str
+    steps: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+def read_curves(directory: str) -> list[Curve]:
+    """Return the scalars below a folder of TensorBoard logs, by tag and run.
+
+    A file that is still written, or was cut off, gives what it has.
+    """
+    points: dict[tuple[str, str], dict[int, float]] = {}
+    for path in sorted(Path(directory).rglob("*tfevents*")):
+        run = os.path.relpath(path.parent, directory)
+        run = "" if run == "." else run
+        for tag, step, value in _scalars(str(path)):
+            points.setdefault((tag, run), {})[step] = value
+    return [
+        Curve(tag, run, tuple(sorted(found)), tuple(found[step] for step in sorted(found)))
+        for (tag, run), found in sorted(points.items())
+    ]
+
+
+def _scalars(path: str) -> Iterator[tuple[str, int, float]]:
+    from google.protobuf.message import DecodeError
+    from tensorboard.compat.proto import event_pb2
+
+    try:
+        for record in read_serialized(path):
+            event = event_pb2.Event.FromString(record)
+            for value in event.summary.value:
+                number = _number(value)
+                if number is not None:
+                    yield value.tag, event.step, number
+    except (DataError, DecodeError):
+        return
+
+
+def _number(value: Any) -> float | None:
+    kind = value.WhichOneof("value")
+    if kind == "simple_value":
+        return float(value.simple_value)
+    if kind != "tensor" or value.tensor.dtype not in _TYPES:
+        return None
+    tensor = value.tensor
+    if any(dimension.size != 1 for dimension in tensor.tensor_shape.dim):
+        return None
+    packing, field = _TYPES[tensor.dtype]
+    if len(tensor.tensor_content) == struct.calcsize(packing):
+        return float(struct.unpack(packing, tensor.tensor_content)[0])
+    numbers = getattr(tensor, field)
+    return float(numbers[0]) if len(numbers) == 1 else None

@@ -1,0 +1,204 @@
+"""The report of a run: one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from penstock.data.training_curves import Curve, read_curves
+from penstock.errors import PenstockError
+from penstock.execution.logs import log_folder
+from penstock.metadata.reading import RUN_CONTEXT, ArtifactRecord
+from penstock.metadata.requests import run_root
+from penstock.report import charts, drawing, wording
+from penstock.report.contents import Output, RunContents, read_run
+from penstock.report.evaluations import Evaluation, read_evaluation
+from penstock.report.features import Findings, find
+from penstock.report.origins import Origin, origins
+from penstock.report.verdict import Verdict, judge
+
+FILE_NAME = "report.html"
+
+# More than these stand in a fold; of very many features only what was counted is told.
+SHOWN_FEATURES, SHOWN_SLICES, DETAILED_FEATURES = 24, 20, 500
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What one node found about data, and whose the findings are."""
+
+    node_id: str
+    title: str
+    findings: Findings
+
+
+@dataclass(frozen=True)
+class Training:
+    """The curves of one training, by what they measure."""
+
+    node_id: str
+    charts: tuple[tuple[str, tuple[Curve, ...]], ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that a report shows."""
+
+    contents: RunContents
+    verdict: Verdict
+    evaluations: tuple[Evaluation, ...]
+    statistics: tuple[Statistics, ...]
+    training: tuple[Training, ...]
+    origins: tuple[Origin, ...]
+    missing: tuple[Output, ...]
+
+
+def write_report(store: Any, run_id: str, path: str) -> None:
+    """Write the report of a run into a file; `run_id` is as `find_run` takes it.
+
+    Artifacts whose files are gone are told as missing.
+
+    Raises:
+      RunError: there is no such run.
+    """
+    page = render(build(store, run_id))
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(page)
+
+
+def report_path(store: Any, run_id: str) -> str:
+    """Return where the report of a run stands, beside its logs; "" if it has no folder there."""
+    context = store.get_context_by_type_and_name(RUN_CONTEXT, run_id)
+    root = run_root(context)
+    return os.path.join(log_folder(root, run_id), FILE_NAME) if root else ""
+
+
+def build(store: Any, run_id: str) -> Report:
+    """Collect what a report shows, from the store and from the artifacts' files."""
+    contents = read_run(store, run_id)
+    evaluations = tuple(
+        read_evaluation(output.node_id, output.artifact)
+        for output in contents.outputs("ModelEvaluation")
+    )
+    return Report(
+        contents,
+        judge(contents, evaluations),
+        evaluations,
+        tuple(_statistics(contents)),
+        tuple(read_training(output) for output in contents.outputs("ModelRun")),
+        origins(store, contents),
+        tuple(_missing(contents)),
+    )
+
+
+def _statistics(contents: RunContents) -> Iterable[Statistics]:
+    """Yield the statistics of a run with the anomalies that were found in them."""
+    checked: dict[int, list[ArtifactRecord]] = {}
+    for anomalies in contents.outputs("ExampleAnomalies"):
+        node = contents.node(anomalies.node_id)
+        for given in node.inputs if node else ():
+            if given.key == "statistics":
+                checked.setdefault(given.artifact.artifact_id, []).append(anomalies.artifact)
+    for output in contents.outputs("ExampleStatistics"):
+        found = find([output.artifact], checked.get(output.artifact.artifact_id, ()))
+        yield Statistics(output.node_id, _title(contents, output), found)
+
+
+def _title(contents: RunContents, output: Output) -> str:
+    node = contents.node(output.node_id)
+    several = sum(o.artifact.type_name == "ExampleStatistics" for o in node.outputs) if node else 0
+    return f"{output.node_id}: {output.key}" if several > 1 else output.node_id
+
+
+def read_training(output: Output) -> Training:
+    """Read the curves of a training from its TensorBoard logs."""
+    try:
+        curves = read_curves(output.artifact.uri)
+    except (PenstockError, OSError) as error:
+        return Training(output.node_id, (), (str(error),))
+    by_tag: dict[str, list[Curve]] = {}
+    for curve in curves:
+        by_tag.setdefault(_measure(curve.tag), []).append(curve)
+    drawn = [(tag, tuple(found)) for tag, found in by_tag.items()]
+    # What only has one point is no curve, and comes last.
+    drawn.sort(key=lambda pair: (max(len(c.steps) for c in pair[1]) < 2, "loss" not in pair[0]))
+    return Training(output.node_id, tuple(drawn))
+
+
+def _measure(tag: str) -> str:
+    """Return what Keras measures, of "epoch_loss" and "evaluation_loss_vs_iterations"."""
+    measure = tag.removeprefix("epoch_").removeprefix("evaluation_")
+    return measure.removesuffix("_vs_iterations")
+
+
+def _missing(contents: RunContents) -> Iterable[Output]:
+    """Yield what a run made and is known to be gone, or is not where it was."""
+    for node in contents.nodes:
+        for output in node.outputs:
+            artifact = output.artifact
+            gone = artifact.state in ("deleted", "marked for deletion")
+            is_local = "://" not in artifact.uri
+            if gone or (is_local and artifact.uri and not os.path.exists(artifact.uri)):
+                yield output
+
+
+def render(report: Report) -> str:
+    """Return the page of a report."""
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            report=report,
+            made=datetime.now(),
+            head=head(),
+            shown_features=SHOWN_FEATURES,
+            shown_slices=SHOWN_SLICES,
+            detailed_features=DETAILED_FEATURES,
+        )
+    )
+
+
+@functools.cache
+def environment() -> jinja2.Environment:
+    """Return the templates; all that they show is escaped."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("penstock.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals.update(
+        charts=charts, drawing=drawing, number=wording.number, quantity=wording.quantity
+    )
+    made.filters.update(
+        size=wording.size,
+        duration=wording.duration,
+        when=wording.when,
+        plain=wording.plain,
+        curve_name=drawing.curve_name,
+    )
+    return made
+
+
+@functools.cache
+def head() -> Mapping[str, Markup]:
+    """Return what stands inside a page's head: its style, its script, and the script's digest."""
+    source, *_ = environment().loader.get_source(environment(), "style.css")  # type: ignore[union-attr]
+    script, *_ = environment().loader.get_source(environment(), "script.js")  # type: ignore[union-attr]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return {
+        "style": Markup(source),
+        "script": Markup(script),
+        "digest": Markup(f"sha256-{digest}"),
+    }

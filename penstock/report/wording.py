@@ -1,0 +1,68 @@
+"""Numbers, sizes and times as people read them."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import datetime
+
+
+def number(value: float) -> str:
+    """Return a metric as people read it."""
+    is_count = value.is_integer() and abs(value) > 1
+    return f"{value:,.0f}" if is_count else f"{value:.4f}"
+
+
+def quantity(value: float) -> str:
+    """Return a value of data, which may be of any size, with about four digits."""
+    if math.isnan(value) or math.isinf(value):
+        return {math.inf: "∞", -math.inf: "−∞"}.get(value, "not a number")
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{value:,.0f}".replace("-", "−")
+    if abs(value) >= 1e6 or abs(value) < 1e-4:
+        return f"{value:.3g}".replace("-", "−")
+    return f"{value:,.4g}".replace("-", "−") if abs(value) < 1e4 else f"{value:,.0f}"
+
+
+def share(part: float, whole: float) -> str:
+    """Return a share in percent; what is not nothing is not told as nothing."""
+    if not whole or not part:
+        return "0 %"
+    percent = 100 * part / whole
+    return "< 0.1 %" if percent < 0.05 else f"{percent:.1f} %"
+
+
+def size(count: float | None) -> str:
+    """Return a number of bytes as people read it; nothing for one that is not known."""
+    if count is None:
+        return ""
+    if count < 1000:
+        return f"{count:.0f} B"
+    for unit in ("kB", "MB", "GB"):
+        count /= 1000
+        if count < 999.5:
+            return f"{count:.1f} {unit}" if count < 9.95 else f"{count:.0f} {unit}"
+    return f"{count / 1000:.1f} TB"
+
+
+def duration(seconds: float) -> str:
+    """Return a time span as people read it."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
+
+
+def when(moment: datetime) -> str:
+    """Return a time as people read it."""
+    return moment.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def plain(value: object) -> str:
+    """Return a parameter's value as text: structures as JSON."""
+    if isinstance(value, (dict, list, tuple, bool)) or value is None:
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
