@@ -120,9 +120,6 @@ WRONG = {
             )
         ]
     ),
-    "a query that is none": lambda store: store.get_artifacts(
-        ml_metadata.ListOptions(filter_query="no = query = at all")
-    ),
 }
 
 
