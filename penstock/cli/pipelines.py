@@ -76,7 +76,7 @@ def compile_command(
     profile = config.profile(profile_name)
     definition = config.load_pipeline(pipeline)
     if profile.kubeflow is not None:
-        text, count = _kubeflow_text(definition, profile, config.folder)
+        text, count = kubeflow_text(definition, profile, config.folder)
     else:
         text, count = _ir_text(definition, pipeline, profile)
     if output is None:
@@ -86,7 +86,8 @@ def compile_command(
         click.echo(f"wrote {output} ({count})", err=True)
 
 
-def _kubeflow_text(definition: Any, profile: Profile, folder: Path) -> tuple[str, str]:
+def kubeflow_text(definition: Any, profile: Profile, folder: Path) -> tuple[str, str]:
+    """Return a pipeline's documents for Kubeflow Pipelines, and of how many tasks."""
     from penstock.runners.kubeflow.compile import compile_for_kubeflow
 
     compiled = compile_for_kubeflow(definition, profile, folder)

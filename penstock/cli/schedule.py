@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from penstock.cli.completion import PIPELINE
 from penstock.cli.options import json_option, parameter_option, profile_option
+from penstock.cli.service import image_option
 from penstock.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -21,11 +23,12 @@ _SHOWN_TIMES = 3
 
 
 @click.command()
-@click.argument("pipeline", required=False)
+@click.argument("pipeline", metavar="[PIPELINE]", type=PIPELINE, required=False)
 @click.option("--cron", help="Five fields, or six that begin with seconds; in UTC.")
 @click.option("--every", metavar="TIME", help="An interval, as 30m, 6h, 1d or 1d12h.")
 @parameter_option
 @profile_option
+@image_option
 @click.option("--name", help="What the schedule is called; by default as the pipeline.")
 @click.option("--start", metavar="TIME", help="Not before this time, as 2026-05-01T06:00Z.")
 @click.option("--end", metavar="TIME", help="Not after this time.")
@@ -56,6 +59,7 @@ def schedule(
     every: str | None,
     given: tuple[str, ...],
     profile_name: str | None,
+    image: str | None,
     name: str | None,
     start: str | None,
     end: str | None,
@@ -97,8 +101,8 @@ def schedule(
     from penstock.runners.kubeflow import schedules, versions
 
     timing = parse_timing(cron, every, start, end)
-    documents = read_documents(pipeline, profile)
-    parameters = run_parameters(documents, profile, pipeline, given)
+    documents = read_documents(context, pipeline, server.with_image(profile, image))
+    parameters = run_parameters(documents, given)
     version = versions.upload(service, documents)
     wanted = schedules.Schedule(
         name=name or documents.name,

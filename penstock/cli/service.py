@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -53,6 +54,20 @@ def cluster_profile(context: click.Context, name: str | None) -> tuple[Profile, 
             else f"Write [profiles.{profile.name}.kubeflow] with the host of Kubeflow Pipelines.",
         )
     return profile, profile.kubeflow
+
+
+def image_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the option `--image`."""
+    return click.option("--image", help="The image of the pods, in place of the profile's.")(
+        command
+    )
+
+
+def with_image(profile: Profile, image: str | None) -> Profile:
+    """Return a profile whose pods have another image, if one is given."""
+    if image is None or profile.kubeflow is None:
+        return profile
+    return replace(profile, kubeflow=replace(profile.kubeflow, image=image))
 
 
 def connect(options: KubeflowOptions) -> Service:

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from penstock.cli.completion import PIPELINE
 from penstock.cli.options import (
     RUN_FAILED,
     json_option,
     parameter_option,
     profile_option,
+    project_config,
 )
+from penstock.cli.service import image_option
 from penstock.config import Profile
 from penstock.errors import DataError
 
@@ -27,7 +30,7 @@ _COMPILED = (".yaml", ".yml")
 _DEFAULT_EXPERIMENT = "Default"
 
 
-def read_documents(pipeline: str, profile: Profile) -> Documents:
+def read_documents(context: click.Context, pipeline: str, profile: Profile) -> Documents:
     """Compile a pipeline for a profile, or read one that is compiled already.
 
     Raises:
@@ -41,25 +44,22 @@ def read_documents(pipeline: str, profile: Profile) -> Documents:
         except OSError as error:
             raise DataError(f"it cannot be read: {error.strerror}", path=pipeline) from None
         return documents.read(text, pipeline)
-    raise DataError(
-        "expected a compiled pipeline, a .yaml file",
-        path=pipeline,
-        hint=f"Make one: penstock compile {pipeline} --profile {profile.name} -o FILE.yaml.",
-    )
+    from penstock.cli.pipelines import kubeflow_text
+
+    config = project_config(context)
+    text, _ = kubeflow_text(config.load_pipeline(pipeline), profile, config.folder)
+    return documents.read(text)
 
 
-def run_parameters(
-    documents: Documents, profile: Profile, pipeline: str, given: tuple[str, ...]
-) -> Mapping[str, Any]:
-    """Return the values of a run's parameters: the profile's, and on top those of the command.
+def run_parameters(documents: Documents, given: tuple[str, ...]) -> Mapping[str, Any]:
+    """Return the values of a run's parameters; the profile's are the defaults of the documents.
 
     Raises:
       ParameterError: one is unknown, missing, or of another type.
     """
     from penstock.runners.kubeflow.documents import check_parameters, parse_parameters
 
-    of_profile = profile.parameters.get(pipeline) or profile.parameters.get(documents.name) or {}
-    values = {**of_profile, **parse_parameters(documents, given)}
+    values = parse_parameters(documents, given)
     check_parameters(documents, values)
     return values
 
@@ -72,9 +72,10 @@ def experiment_of(service: Service, asked: str | None, of_profile: str) -> str:
 
 
 @click.command()
-@click.argument("pipeline")
+@click.argument("pipeline", metavar="PIPELINE", type=PIPELINE)
 @parameter_option
 @profile_option
+@image_option
 @click.option("--wait", is_flag=True, help="Wait for its end, and show its nodes meanwhile.")
 @click.option("--experiment", help="The experiment on the server; by default the profile's.")
 @click.option("--run-name", help="What the run is called on the server.")
@@ -91,6 +92,7 @@ def submit(
     pipeline: str,
     given: tuple[str, ...],
     profile_name: str | None,
+    image: str | None,
     wait: bool,
     experiment: str | None,
     run_name: str | None,
@@ -110,8 +112,8 @@ def submit(
     from penstock.runners.kubeflow import versions
 
     profile, options = server.cluster_profile(context, profile_name)
-    documents = read_documents(pipeline, profile)
-    parameters = run_parameters(documents, profile, pipeline, given)
+    documents = read_documents(context, pipeline, server.with_image(profile, image))
+    parameters = run_parameters(documents, given)
     service = server.connect(options)
     version = versions.upload(service, documents)
     token = submission or submitting.new_token()

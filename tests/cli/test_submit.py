@@ -30,7 +30,7 @@ def penstock(server, tmp_path, monkeypatch):
     (tmp_path / "penstock.toml").write_text(
         f'[profiles.cluster.kubeflow]\nhost = "{server.host}"\ntoken = "${{env:KUBEFLOW_TOKEN}}"\n'
         'experiment = "tests"\nservice_account = "trainer"\n'
-        '[profiles.cluster.parameters.greeting]\nn = 5\n[profiles.default]\npipeline_root = "x"\n'
+        '[profiles.default]\npipeline_root = "x"\n'
     )
 
     def call(*arguments, code=0):
@@ -44,11 +44,11 @@ def penstock(server, tmp_path, monkeypatch):
 
 
 def submitted(penstock, *options):
-    return json.loads(penstock("submit", "greeting.yaml", "--json", *options))
+    return json.loads(penstock("submit", "greeting.yaml", "-p", "n=5", "--json", *options))
 
 
 def test_submit_prints_the_run_its_page_and_how_to_go_on(penstock, server):
-    shown = penstock("submit", "greeting.yaml")
+    shown = penstock("submit", "greeting.yaml", "-p", "n=5")
     [run] = server.runs
     assert f"run        {run['run_id']}\n" in shown
     assert f"page       {server.host}/#/runs/details/{run['run_id']}" in shown
@@ -56,13 +56,50 @@ def test_submit_prints_the_run_its_page_and_how_to_go_on(penstock, server):
     assert "t0ken-value" not in shown
 
 
-def test_submit_takes_parameters_account_and_experiment_from_the_profile(penstock, server):
+def test_submit_takes_account_and_experiment_from_the_profile(penstock, server):
     submitted(penstock, "-p", "rate=2", "--run-name", "mine")
     [run] = server.runs
     assert run["runtime_config"]["parameters"] == {"n": 5, "rate": 2.0}
     assert (run["service_account"], run["display_name"]) == ("trainer", "mine")
     experiments = server.state.experiments
     assert experiments[run["experiment_id"]]["display_name"] == "tests"
+
+
+PIPELINE = """
+from penstock import component, pipeline
+
+@component
+def Count(start: int = 1, factor: float = 1.0) -> float:
+    return start * factor
+
+@pipeline
+def counting(start: int = 1, factor: float = 2.0):
+    return Count(start=start, factor=factor)
+"""
+
+
+def test_a_pipeline_is_compiled_for_the_profile_and_its_parameters_are_typed(
+    penstock, server, tmp_path
+):
+    (tmp_path / "mine.py").write_text(PIPELINE)
+    config = (tmp_path / "penstock.toml").read_text()
+    (tmp_path / "penstock.toml").write_text(
+        config.replace('experiment = "tests"', 'experiment = "tests"\nimage = "team/other:1"')
+        + '[profiles.cluster]\npipeline_root = "s3://artifacts/runs"\n'
+        'metadata = "mysql://penstock@mysql:3306/mlmd"\n'
+        "[profiles.cluster.parameters.counting]\nstart = 7\n[pipelines]\n"
+        'counting = "mine.py:counting"\n'
+    )
+    image = f"team/image@sha256:{'0' * 64}"
+    penstock("submit", "counting", "-p", "factor=3", "--profile", "cluster", "--image", image)
+    [run] = server.runs
+    [version] = server.state.versions.values()
+    declared = version["pipeline_spec"]["pipeline_spec"]["root"]["inputDefinitions"]["parameters"]
+    assert declared["start"]["defaultValue"] == 7
+    assert run["runtime_config"]["parameters"] == {"factor": 3.0}
+    executors = version["pipeline_spec"]["pipeline_spec"]["deploymentSpec"]["executors"]
+    assert [executor["container"]["image"] for executor in executors.values()] == [image]
+    assert penstock("logs", "latest", "Count", "--profile", "cluster") == "count says hello\n"
 
 
 def test_the_same_submission_is_not_a_second_run(penstock, server):
@@ -81,9 +118,9 @@ def test_without_cache_the_run_has_a_specification_of_its_own(penstock, server):
 
 
 def test_waiting_ends_with_the_run_s_exit_code(penstock, server):
-    assert "succeeded" in penstock("submit", "greeting.yaml", "--wait")
+    assert "succeeded" in penstock("submit", "greeting.yaml", "-p", "n=5", "--wait")
     server.set_play(Play(fails="second"))
-    shown = json.loads(penstock("submit", "greeting.yaml", "--wait", "--json", code=1))
+    shown = json.loads(penstock("submit", "greeting.yaml", "-p", "n=5", "--wait", "--json", code=1))
     assert [n["state"] for n in shown["nodes"]] == ["SUCCEEDED", "FAILED"]
 
 
@@ -111,10 +148,10 @@ def test_logs_of_a_run_on_the_server(penstock, server):
 
 
 def test_schedule_is_told_in_words_and_the_same_again_is_nothing_new(penstock, server):
-    shown = penstock("schedule", "greeting.yaml", "--cron", "0 6 * * 1-5")
+    shown = penstock("schedule", "greeting.yaml", "-p", "n=5", "--cron", "0 6 * * 1-5")
     assert "schedule   greeting (new)" in shown
     assert shown.count("06:00:00 UTC") == 3
-    again = penstock("schedule", "greeting.yaml", "--cron", "0 6 * * 1-5")
+    again = penstock("schedule", "greeting.yaml", "-p", "n=5", "--cron", "0 6 * * 1-5")
     assert "schedule   greeting (as it was)" in again
     [made] = server.recurring_runs
     assert made["trigger"] == {"cron_schedule": {"cron": "0 0 6 * * 1-5"}}
@@ -122,9 +159,11 @@ def test_schedule_is_told_in_words_and_the_same_again_is_nothing_new(penstock, s
 
 
 def test_a_changed_pipeline_moves_the_schedule(penstock, server, tmp_path):
-    penstock("schedule", "greeting.yaml", "--every", "6h", "--name", "four-a-day")
+    penstock("schedule", "greeting.yaml", "-p", "n=5", "--every", "6h", "--name", "four-a-day")
     (tmp_path / "greeting.yaml").write_text(GREETING + PLATFORM)
-    shown = penstock("schedule", "greeting.yaml", "--every", "6h", "--name", "four-a-day")
+    shown = penstock(
+        "schedule", "greeting.yaml", "-p", "n=5", "--every", "6h", "--name", "four-a-day"
+    )
     assert "takes the place of what was scheduled before" in shown
     listed = penstock("schedule", "--list")
     assert listed.startswith("four-a-day  enabled   every 21600 s  version ")
@@ -132,7 +171,7 @@ def test_a_changed_pipeline_moves_the_schedule(penstock, server, tmp_path):
 
 
 def test_a_schedule_is_disabled_enabled_and_deleted_by_its_name(penstock, server):
-    penstock("schedule", "greeting.yaml", "--every", "1d12h")
+    penstock("schedule", "greeting.yaml", "-p", "n=5", "--every", "1d12h")
     penstock("schedule", "--disable", "greeting")
     assert server.recurring_runs[0]["status"] == "DISABLED"
     penstock("schedule", "--enable", "greeting")

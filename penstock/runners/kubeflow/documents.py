@@ -158,7 +158,7 @@ class Task:
 
 
 def tasks(spec: Mapping[str, Any]) -> list[Task]:
-    """Return a pipeline's tasks, each after those that it needs; inner graphs' after their own."""
+    """Return a pipeline's tasks, those of inner graphs too, each after those that it needs."""
     return list(_tasks(spec, spec.get("root", {}), frozenset()))
 
 
@@ -170,11 +170,12 @@ def _tasks(
         ready = [n for n, task in waiting.items() if not _needs(task) & (set(waiting) - {n})]
         for name in ready or list(waiting):
             task = waiting.pop(name)
-            yield Task(name, task.get("taskInfo", {}).get("name") or name)
             inner = task.get("componentRef", {}).get("name", "")
-            if inner not in above:
-                components = spec.get("components", {})
-                yield from _tasks(spec, components.get(inner, {}), above | {inner})
+            component_of_task = spec.get("components", {}).get(inner, {})
+            if "dag" not in component_of_task:
+                yield Task(name, task.get("taskInfo", {}).get("name") or name)
+            elif inner not in above:
+                yield from _tasks(spec, component_of_task, above | {inner})
 
 
 def _needs(task: Mapping[str, Any]) -> set[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from penstock.runners.kubeflow import protos
 from penstock.testing.kubeflow.refusals import Refusal, invalid
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -93,10 +94,9 @@ def read_documents(documents: list[Any]) -> Pipeline:
 
 def _parse_spec(document: Mapping[str, Any]) -> Any:
     from google.protobuf import json_format
-    from kfp.pipeline_spec import pipeline_spec_pb2
 
     try:
-        spec = json_format.ParseDict(document, pipeline_spec_pb2.PipelineSpec())
+        spec = json_format.ParseDict(document, protos.pipeline_spec().PipelineSpec())
     except json_format.ParseError as error:
         raise invalid(f"invalid v2 pipeline spec: {error}") from None
     if spec.schema_version != "2.1.0":
@@ -118,11 +118,9 @@ def _parse_spec(document: Mapping[str, Any]) -> Any:
 
 def _check_platform(document: Mapping[str, Any], spec: Any) -> None:
     from google.protobuf import json_format
-    from kfp.kubernetes import kubernetes_executor_config_pb2
-    from kfp.pipeline_spec import pipeline_spec_pb2
 
     try:
-        platform = json_format.ParseDict(document, pipeline_spec_pb2.PlatformSpec())
+        platform = json_format.ParseDict(document, protos.pipeline_spec().PlatformSpec())
         unknown = set(platform.platforms) - {"kubernetes"}
         if unknown:
             raise invalid(f"platforms other than kubernetes: {sorted(unknown)}")
@@ -132,7 +130,7 @@ def _check_platform(document: Mapping[str, Any], spec: Any) -> None:
                 raise invalid(f"the platform has options for {label}, which is no executor")
             json_format.ParseDict(
                 json_format.MessageToDict(options),
-                kubernetes_executor_config_pb2.KubernetesExecutorConfig(),
+                protos.kubernetes().KubernetesExecutorConfig(),
             )
     except json_format.ParseError as error:
         raise invalid(f"cannot unmarshal platform specific configs: {error}") from None
@@ -140,11 +138,10 @@ def _check_platform(document: Mapping[str, Any], spec: Any) -> None:
 
 def _executors(spec: Any) -> Mapping[str, Any]:
     from google.protobuf import json_format
-    from kfp.pipeline_spec import pipeline_spec_pb2
 
     deployment = json_format.ParseDict(
         json_format.MessageToDict(spec.deployment_spec),
-        pipeline_spec_pb2.PipelineDeploymentConfig(),
+        protos.pipeline_spec().PipelineDeploymentConfig(),
     )
     executors: Mapping[str, Any] = deployment.executors
     return executors
@@ -186,7 +183,6 @@ def check_parameters(pipeline: Pipeline, values: Mapping[str, Any]) -> None:
       Refusal: one is missing, unknown, or of another type.
     """
     from google.protobuf import json_format, struct_pb2
-    from kfp.pipeline_spec import pipeline_spec_pb2
 
     declared = pipeline.spec.root.input_definitions.parameters
     for name, parameter in declared.items():
@@ -197,7 +193,7 @@ def check_parameters(pipeline: Pipeline, values: Mapping[str, Any]) -> None:
                     "provided value"
                 )
             continue
-        kind = pipeline_spec_pb2.ParameterType.ParameterTypeEnum.Name(parameter.parameter_type)
+        kind = protos.pipeline_spec().ParameterType.ParameterTypeEnum.Name(parameter.parameter_type)
         if kind not in _KINDS:
             raise invalid(f"input parameter {name} requires type unknown")
         field, expected, form = _KINDS[kind]

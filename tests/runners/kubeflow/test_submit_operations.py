@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from kubeflow_service import HASTY
 from kubeflow_specs import GREETING
@@ -9,6 +11,8 @@ from kubeflow_specs import GREETING
 from penstock.errors import RunError
 from penstock.runners.kubeflow import connecting, documents, logs, operations, submission, versions
 from penstock.testing.kubeflow import FakePipelines, Fault, FaultKind, Play
+
+GOLDEN = Path(__file__).parents[2] / "golden"
 
 
 @pytest.fixture
@@ -160,3 +164,22 @@ def test_a_node_of_another_name_is_answered_with_the_nearest(service):
     run = operations.find_run(service, start(service))
     with pytest.raises(RunError, match="has no node 'Secnd'. Did you mean 'Second'?"):
         logs.read_log(service, run, "Secnd")
+
+
+@pytest.mark.parametrize("name", ["penguins", "flights", "taxi"])
+def test_what_we_compile_is_what_the_server_takes_and_runs(service, name):
+    compiled = documents.read((GOLDEN / f"{name}.yaml").read_text())
+    version = versions.upload(service, compiled)
+    assert version.name == compiled.fingerprint
+    request = submission.Request(
+        {"pipeline_version_reference": version.reference()},
+        {},
+        versions.experiment_id(service, "Default"),
+        name,
+    )
+    run_id = submission.submit(service, request, submission.new_token()).run_id
+    status = operations.wait(service, run_id)
+    assert status.succeeded
+    assert {"Trainer", "Evaluator", "Pusher"} <= {node.name for node in status.nodes}
+    last = operations.find_run(service, run_id)
+    assert logs.read_log(service, last, "Trainer") == "trainer says hello\n"
