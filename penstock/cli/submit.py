@@ -126,14 +126,16 @@ def submit(
         name=run_name or f"{documents.name} {datetime.now():%Y-%m-%d %H-%M-%S}",
         service_account=options.service_account,
     )
-    done = submitting.submit(service, request, token)
-    address = service.page_of("runs", done.run_id)
     if not as_json:
         said = "uploaded" if version.made else "was there already"
         click.echo(f"version    {version.name} of {documents.name} ({said})")
+        # Before the run: who interrupts the command can ask for the same submission again.
+        click.echo(f"submission {token}")
+    done = submitting.submit(service, request, token)
+    address = service.page_of("runs", done.run_id)
+    if not as_json:
         click.echo(f"run        {done.run_id}{' (was started before)' if done.found else ''}")
         click.echo(f"page       {address}")
-        click.echo(f"submission {done.token}")
     for run_id in done.canceled:
         click.secho(
             f"The request had arrived more than once: run {run_id} was canceled.",

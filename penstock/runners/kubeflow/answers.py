@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from penstock.errors import ServiceError, UnansweredError
 
 _LONGEST_QUOTE = 600
+_OBJECT = re.compile(r"^(<.*?>|\w+\(.*?\)): ")
 
 
 def refusal(
@@ -159,5 +161,4 @@ def _one_line(text: str) -> str:
 
 def _brief(error: Any) -> str:
     """Return an error of urllib3's without the objects that it names."""
-    text = str(error)
-    return _one_line(text.rpartition(">: ")[2] or text)
+    return _one_line(_OBJECT.sub("", str(error)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,12 +33,12 @@ class State:
     recurring_runs: dict[str, dict[str, Any]] = field(default_factory=dict)
     playing: dict[str, Playing] = field(default_factory=dict)
     _specs: dict[str, specs.Pipeline] = field(default_factory=dict)
-    _clock: Any = field(default_factory=itertools.count)
+    _changed: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def now(self) -> str:
-        """Return a time that is later than that of the change before."""
-        at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=next(self._clock))
-        return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+        """Return the time, which is later than that of the change before."""
+        self._changed = max(datetime.now(UTC), self._changed + timedelta(microseconds=1))
+        return self._changed.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
     # Pipelines and versions
 

@@ -34,7 +34,7 @@ def test_a_host_that_is_not_reached_is_named_with_the_next_step():
     with pytest.raises(ServiceError, match=rf"127.0.0.1:{port} is not reached.*refused") as raised:
         upload(service)
     assert "kubectl port-forward" in str(raised.value)
-    assert "0x" not in str(raised.value)
+    assert "is not reached: Failed to establish a new connection" in str(raised.value)
 
 
 def test_a_port_that_does_not_speak_tls_is_named(server):

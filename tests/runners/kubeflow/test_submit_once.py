@@ -11,7 +11,7 @@ from kubeflow_service import HASTY
 from kubeflow_specs import GREETING
 
 from penstock.errors import ParameterError, ServiceError, UnansweredError
-from penstock.runners.kubeflow import connecting, documents, submission, versions
+from penstock.runners.kubeflow import connecting, documents, operations, submission, versions
 from penstock.testing.kubeflow import FakePipelines, Fault, FaultKind
 from penstock.testing.kubeflow.specs import read_yaml
 
@@ -31,8 +31,8 @@ def server():
         yield running
 
 
-def prepare(server: FakePipelines):
-    service = connecting.connect(server.host, patience=HASTY)
+def prepare(server: FakePipelines, namespace: str = ""):
+    service = connecting.connect(server.host, namespace=namespace, patience=HASTY)
     compiled = documents.read(GREETING)
     version = versions.upload(service, compiled)
     request = submission.Request(
@@ -58,6 +58,14 @@ def test_the_same_submission_again_finds_its_run(server):
     second = submission.submit(service, request, "token-1")
     assert (second.run_id, second.found) == (first.run_id, True)
     assert len(server.runs) == 1
+
+
+def test_a_user_among_several_submits_in_a_namespace_of_theirs():
+    with FakePipelines(namespaces={"mine"}) as server:
+        service, request = prepare(server, "mine")
+        done = submission.submit(service, request, "token-1")
+        assert submission.submit(service, request, "token-1").run_id == done.run_id
+        assert operations.find_run(service, "latest")["run_id"] == done.run_id
 
 
 def test_two_submissions_start_two_runs(server):

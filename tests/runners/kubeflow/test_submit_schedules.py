@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -93,10 +93,10 @@ def test_an_interval_goes_on_from_where_the_old_version_had_it(server, service):
     hourly = Timing(seconds=3600)
     schedules.apply(service, wanted(service, hourly))
     created = datetime.fromisoformat(server.recurring_runs[0]["created_at"])
-    later = created.replace(hour=5, minute=30)
+    later = created + timedelta(hours=5, minutes=30)
     schedules.apply(service, wanted(service, hourly, GREETING + PLATFORM), now=later)
     start = server.recurring_runs[0]["trigger"]["periodic_schedule"]["start_time"]
-    assert datetime.fromisoformat(start) == created.replace(hour=5)
+    assert datetime.fromisoformat(start) == created.replace(microsecond=0) + timedelta(hours=5)
 
 
 def test_times_gone_by_are_not_made_up_for_again_after_a_move(server, service):
@@ -127,6 +127,16 @@ def test_a_schedule_of_another_name_is_answered_with_the_nearest(service):
     schedules.apply(service, wanted(service))
     with pytest.raises(RunError, match="there is no schedule 'nightl'. Did you mean 'nightly'?"):
         schedules.disable(service, "nightl")
+
+
+def test_a_user_among_several_schedules_in_a_namespace_of_theirs():
+    with FakePipelines(namespaces={"mine"}) as server:
+        service = connecting.connect(server.host, namespace="mine", patience=HASTY)
+        schedules.apply(service, wanted(service))
+        assert schedules.apply(service, wanted(service)).change == "unchanged"
+        assert [r["namespace"] for r in server.recurring_runs] == ["mine"]
+        schedules.delete(service, "nightly")
+        assert server.recurring_runs == []
 
 
 @pytest.fixture(scope="module")
