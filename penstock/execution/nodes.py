@@ -15,7 +15,7 @@ from typing import Any
 
 from penstock import _tfx, ir
 from penstock.errors import PenstockError, RunError
-from penstock.execution import staging
+from penstock.execution import contents, staging
 from penstock.execution.cache import (
     GIVEN_PROPERTY,
     Fingerprint,
@@ -467,20 +467,55 @@ def look_up(metadata: Any, prepared: Prepared) -> Prepared | Finished:
                     _tfx.data_types_utils.set_metadata_value(
                         execution.custom_properties[name], value
                     )
-            _tfx.execution_publish_utils.publish_cached_executions(
-                metadata_handle=metadata,
-                contexts=contexts,
-                executions=[execution],
-                output_artifacts_maps=[outputs],
-            )
-            _clean(prepared)
-            return Finished(prepared.execution_id, outputs, cached=True)
+            return _publish_cached(metadata, prepared, contexts, execution, outputs)
     staged = staging.stage(
         info.output_dict, prepared.folder, prepared.execution_id, prepared.site.places
     )
     staging.make_folders(info.output_dict)
     prepared.on_step(Step.STAGED, prepared.node_id)
     return replace(prepared, contexts=contexts, staged=staged)
+
+
+def _publish_cached(
+    metadata: Any,
+    prepared: Prepared,
+    contexts: list[Any],
+    execution: Any,
+    outputs: Mapping[str, list[Any]],
+) -> Finished:
+    _tfx.execution_publish_utils.publish_cached_executions(
+        metadata_handle=metadata,
+        contexts=contexts,
+        executions=[execution],
+        output_artifacts_maps=[outputs],
+    )
+    _clean(prepared)
+    return Finished(prepared.execution_id, outputs, cached=True)
+
+
+def take_known(metadata: Any, prepared: Prepared, outputs: Mapping[str, list[Any]]) -> Finished:
+    """Publish artifacts that the store has already as what a node put out again."""
+    [execution] = metadata.store.get_executions_by_id([prepared.execution_id])
+    return _publish_cached(metadata, prepared, prepared.contexts, execution, outputs)
+
+
+def take_made(metadata: Any, prepared: Prepared) -> Finished:
+    """Publish what somebody else has made at the places of a node's outputs."""
+    info = prepared.info
+    staged = staging.stage(
+        info.output_dict, prepared.folder, prepared.execution_id, prepared.site.places
+    )
+    output = _tfx.execution_result_pb2.ExecutorOutput()
+    for key, artifacts in info.output_dict.items():
+        for artifact in artifacts:
+            folder = os.path.dirname(artifact.uri)
+            if os.path.isfile(folder):
+                # The file of a value, which stands by itself where others made it.
+                artifact.uri = folder
+            made = output.output_artifacts[key].artifacts.add()
+            made.CopyFrom(artifact.mlmd_artifact)
+            contents.record(made)
+    return publish(metadata, replace(prepared, staged=staged), output.SerializeToString(), {})
 
 
 def publish(

@@ -151,34 +151,44 @@ class Backend:
         environment: Mapping[str, str] | None = None,
     ) -> Pod:
         """Download a task's inputs and start its command."""
-        self.pods += 1
-        disk = self.folder / f"pod-{self.pods}"
-        name = task.pipeline["pipelineInfo"]["id"]
-        run_root = f"{self.root}/{name}/{run_id}"
-        task_root = f"{run_root}/{task.node.lower()}/{salt or self.pods}"
-        given = _executor_input(task, parameters or {}, inputs or {}, task_root, disk)
-        for artifact in _artifacts(given["inputs"]):
-            _download(artifact["uri"], artifact["customPath"])
-        for artifact in _artifacts(given["outputs"]):
-            Path(artifact["customPath"]).parent.mkdir(parents=True, exist_ok=True)
-        for described in given["outputs"]["parameters"].values():
-            Path(described["outputFile"]).parent.mkdir(parents=True, exist_ok=True)
+        given, run_root = self.prepare(task, run_id, parameters or {}, inputs or {}, salt)
         command = [*COMMAND, "--task", task.to_text(), "--executor-input", "{{$}}"]
-        text = json.dumps(given)
         process = subprocess.Popen(
-            [sys.executable, *(part.replace("{{$}}", text) for part in command[1:])],
+            [sys.executable, *(part.replace("{{$}}", json.dumps(given)) for part in command[1:])],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             env={
                 **os.environ,
-                "TMPDIR": str(_made(disk / "tmp")),
+                "TMPDIR": str(_made(self.folder / f"pod-{self.pods}" / "tmp")),
                 RUN_ID_VARIABLE: run_id,
                 **self.environment,
                 **(environment or {}),
             },
         )
         return Pod(process, given, run_root)
+
+    def prepare(
+        self,
+        task: PodTask,
+        run_id: str,
+        parameters: Mapping[str, Any],
+        inputs: Mapping[str, dict[str, Any]],
+        salt: str = "",
+    ) -> tuple[dict[str, Any], str]:
+        """Download a task's inputs; return its ExecutorInput and the run's folder."""
+        self.pods += 1
+        disk = self.folder / f"pod-{self.pods}"
+        run_root = f"{self.root}/{task.ir().pipeline_info.id.lower()}/{run_id}"
+        task_root = f"{run_root}/{task.node.lower()}/{salt or self.pods}"
+        given = _executor_input(task, parameters, inputs, task_root, disk)
+        for artifact in _artifacts(given["inputs"]):
+            _download(artifact["uri"], artifact["customPath"])
+        for artifact in _artifacts(given["outputs"]):
+            Path(artifact["customPath"]).parent.mkdir(parents=True, exist_ok=True)
+        for described in given["outputs"]["parameters"].values():
+            Path(described["outputFile"]).parent.mkdir(parents=True, exist_ok=True)
+        return given, run_root
 
 
 @dataclass
@@ -321,17 +331,14 @@ def tasks_of(compiled: Any, store: str, project_folder: str = "") -> dict[str, P
     return {
         name: PodTask(
             name,
-            json_format.MessageToDict(_alone(compiled, name)),
+            json_format.MessageToDict(_alone(compiled, name), preserving_proto_field_name=True),
             store,
             project_folder or os.getcwd(),
             parameters={
                 p.name: p.type.__name__ for p in ir.run_parameters(_alone(compiled, name)).values()
             },
             inputs=tuple(_inputs(node, known)),
-            outputs=tuple(
-                PodOutput(key, key, spec.artifact_spec.type.name)
-                for key, spec in sorted(node.outputs.outputs.items())
-            ),
+            outputs=tuple(_outputs(node, known)),
         )
         for name, node in known.items()
     }
@@ -340,10 +347,26 @@ def tasks_of(compiled: Any, store: str, project_folder: str = "") -> dict[str, P
 def _alone(compiled: Any, name: str) -> Any:
     alone = type(compiled)()
     alone.CopyFrom(compiled)
+    alone.runtime_spec.pipeline_root.runtime_parameter.ClearField("default_value")
     for index in reversed(range(len(alone.nodes))):
         if alone.nodes[index].pipeline_node.node_info.id != name:
             del alone.nodes[index]
     return alone
+
+
+def _outputs(node: Any, known: Mapping[str, Any]) -> Iterator[PodOutput]:
+    for key, spec in sorted(node.outputs.outputs.items()):
+        yield PodOutput(key, key, spec.artifact_spec.type.name)
+    if not node.outputs.outputs:
+        # What a resolver puts out stands only where others take it.
+        taken = {
+            (wanted.output, wanted.type)
+            for other in known.values()
+            for wanted in _inputs(other, known)
+            if wanted.producer == node.node_info.id
+        }
+        for key, kind in sorted(taken):
+            yield PodOutput(key, key, kind)
 
 
 def _inputs(node: Any, known: Mapping[str, Any]) -> Iterator[PodInput]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from penstock.execution.contents import visible_properties
 from penstock.execution.staging import StagedOutput
+from penstock.metadata.reading import plain_value
 from penstock.runners.kubeflow.inputs import NOT_MADE, REFERENCE, reference
 from penstock.runners.kubeflow.launcher import ExecutorInput, as_metadata
 from penstock.runners.kubeflow.task import PodOutput, PodTask
@@ -72,10 +73,13 @@ def keep_empty_folders(path: str) -> None:
 
 def _shown_properties(artifact: Any) -> dict[str, Any]:
     """Return an artifact's properties for readers of Kubeflow's pages."""
-    properties = {
-        name: value
-        for name, value in visible_properties(artifact.mlmd_artifact).items()
-        if value is not None
-    }
-    as_text = as_metadata(properties)
+    stored = artifact.mlmd_artifact
+    as_text = as_metadata(
+        {
+            name: plain_value(source[name])
+            for source in (stored.properties, stored.custom_properties)
+            for name in source
+            if name in visible_properties(stored)
+        }
+    )
     return {k: v for k, v in as_text.items() if not isinstance(v, str) or len(v) <= _LONGEST_SHOWN}

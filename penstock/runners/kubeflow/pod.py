@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -22,7 +24,7 @@ from penstock.metadata.requests import record_parameters
 from penstock.metadata.store import connect, connection_config
 from penstock.runners.kubeflow import inputs, launcher, outputs, places, shown
 from penstock.runners.kubeflow.launcher import ExecutorInput
-from penstock.runners.kubeflow.task import DECIDE, HOLDS, RUN_ID_VARIABLE, PodTask
+from penstock.runners.kubeflow.task import DECIDE, HOLDS, RUN, RUN_ID_VARIABLE, PodTask
 from penstock.runners.local import failures
 from penstock.runners.local.interrupts import Interrupts, counted_interrupts
 from penstock.runners.local.workers import Failed, Job, Nursery, Report, Succeeded
@@ -47,8 +49,8 @@ class Pod:
     connection: Any
     lease: leases.Lease
     interrupts: Interrupts
+    nursery: Nursery | None
     prepared: nodes.Prepared | None = None
-    nurseries: list[Nursery] = field(default_factory=list)
 
     @property
     def node_id(self) -> str:
@@ -73,7 +75,11 @@ def run_task(task: PodTask, given: ExecutorInput) -> str:
     [node] = ir.nodes(pipeline)
     connection = connection_config(secrets.resolve_address(task.store))
     preconditions.check(pipeline)
-    with connect(connection) as metadata, counted_interrupts() as interrupts:
+    with (
+        _nursery(task, pipeline, node) as nursery,
+        connect(connection) as metadata,
+        counted_interrupts() as interrupts,
+    ):
         if task.action == DECIDE:
             return _decide(task, given, pipeline, node, run_id, metadata)
         mark_abandoned(metadata)
@@ -83,12 +89,46 @@ def run_task(task: PodTask, given: ExecutorInput) -> str:
         try:
             with leases.kept(connection, attempt) as lease:
                 pod = Pod(
-                    task, given, pipeline, node, run_id, metadata, connection, lease, interrupts
+                    task,
+                    given,
+                    pipeline,
+                    node,
+                    run_id,
+                    metadata,
+                    connection,
+                    lease,
+                    interrupts,
+                    nursery,
                 )
                 state = _run(pod)
         finally:
             attempts.end(metadata.store, attempt, state)
     return state
+
+
+@contextmanager
+def _nursery(task: PodTask, pipeline: Any, node: Any) -> Iterator[Nursery | None]:
+    """Start what starts workers, before this process does anything else.
+
+    It imports what the node's work needs while inputs are looked up and fetched.
+    """
+    if task.action != RUN or nodes.is_system_node(node):
+        yield None
+        return
+    needs: tuple[str, ...] = ()
+    # Code that does not load is told when the node has been registered.
+    with contextlib.suppress(Exception):
+        needs = work.preloads(ir.class_path(ir.executor_spec(pipeline, task.node)))
+    nursery = Nursery(needs, _log(), fork=True)
+    try:
+        yield nursery
+    finally:
+        nursery.close()
+
+
+def _log() -> str:
+    """Return the path of this process's standard output: all of it is the node's log."""
+    return f"/proc/{os.getpid()}/fd/1"
 
 
 def bind(task: PodTask, given: ExecutorInput) -> tuple[Any, str]:
@@ -105,16 +145,10 @@ def bind(task: PodTask, given: ExecutorInput) -> tuple[Any, str]:
     name = compiled.pipeline_info.id
     run_id = os.environ.get(RUN_ID_VARIABLE) or launcher.run_name(name, given)
     values = launcher.bind_parameters(given.parameters, task.parameters)
-    known = ir.run_parameters(compiled)
-    bound = ir.bind(
-        compiled,
-        run_id=run_id,
-        parameters={key: value for key, value in values.items() if key in known},
-    )
     # What a node keeps while it works; its outputs are elsewhere.
     root = tempfile.mkdtemp(prefix=f"{name}-")
-    bound.runtime_spec.pipeline_root.field_value.string_value = root
-    return bound, run_id
+    compiled.runtime_spec.pipeline_root.field_value.string_value = root
+    return ir.bind(compiled, run_id=run_id, parameters=values), run_id
 
 
 def _run(pod: Pod) -> str:
@@ -128,9 +162,6 @@ def _run(pod: Pod) -> str:
     except BaseException:
         _give_up(pod, FAILED, "its pod ended in an error")
         raise
-    finally:
-        for nursery in pod.nurseries:
-            nursery.close()
     _tell(pod, outcome)
     return DONE
 
@@ -190,25 +221,22 @@ def _work(pod: Pod, prepared: nodes.Prepared, kind: str) -> Succeeded:
     if reason := pod.stopped:
         raise _Stopped(reason)
     spec = prepared.driver if kind == "driver" else prepared.executor
+    assert pod.nursery is not None
     needs = work.preloads(ir.class_path(spec))
-    # The pod's own standard output: all of it is the node's log.
-    log = f"/proc/{os.getpid()}/fd/1"
     sys.stdout.flush()
     connection = pod.connection if kind == "driver" else None
     job = Job(
         kind,
         prepared.invocation(),
         spec,
-        log,
+        _log(),
         connection,
         needs,
         pod.node_id,
         pipeline_root=_root(pod),
     )
-    nursery = Nursery(needs, log)
-    pod.nurseries.append(nursery)
-    nursery.submit(kind, job)
-    report = _await(pod, nursery, kind)
+    pod.nursery.submit(kind, job)
+    report = _await(pod, pod.nursery, kind)
     if reason := pod.stopped:
         raise _Stopped(reason)
     if isinstance(report, Succeeded):

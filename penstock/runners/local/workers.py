@@ -99,10 +99,15 @@ class _Worker:
 
 
 class Nursery:
-    """The caller's side of a nursery process."""
+    """The caller's side of a nursery process.
 
-    def __init__(self, preload: Sequence[str], log_path: str) -> None:
-        context = multiprocessing.get_context("spawn" if _main_is_importable() else "fork")
+    `fork` makes it of the caller's own process, which must not have begun anything else yet: what
+    that has imported need not be imported again.
+    """
+
+    def __init__(self, preload: Sequence[str], log_path: str, *, fork: bool = False) -> None:
+        anew = _main_is_importable() and not fork
+        context = multiprocessing.get_context("spawn" if anew else "fork")
         self.connection, far_end = context.Pipe()
         self._process = context.Process(  # type: ignore[attr-defined]  # both contexts have it
             target=_nursery_main,

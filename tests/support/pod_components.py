@@ -1,0 +1,88 @@
+"""Components for tests of pods: what they read, and how they can fail."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from penstock import Input, Output, component, pipeline
+from penstock.artifacts import Examples, Model
+from penstock.components import LatestArtifact
+
+
+@component
+def Makes(examples: Output[Examples], rows: int = 3) -> int:
+    """Write a file of as many characters as there are rows, and an empty split."""
+    for split in ("train", "eval"):
+        Path(examples.uri, f"Split-{split}").mkdir()
+    Path(examples.uri, "Split-train", "data").write_text("x" * rows)
+    examples.split_names = '["train", "eval"]'
+    examples.span = 7
+    examples.set_int_custom_property("rows", rows)
+    examples.set_float_custom_property("rate", 0.25)
+    examples.set_json_value_custom_property("listed", [1, {"deep": None}])
+    return rows
+
+
+@component
+def Trains(
+    examples: Input[Examples],
+    model: Output[Model],
+    base_model: Input[Model] | None = None,
+    bonus: int = 0,
+) -> float:
+    """Measure the examples, and what an earlier model had measured."""
+    # The first proves that an artifact's own type and properties have come, with their types.
+    assert (examples.span, examples.get_int_custom_property("rows")) == (7, 3)
+    assert examples.get_json_value_custom_property("listed") == [1, {"deep": None}]
+    assert Path(examples.uri, "Split-eval").is_dir()
+    size = len(Path(examples.uri, "Split-train", "data").read_text()) + bonus
+    before = int(Path(base_model.uri, "model").read_text()) if base_model else 0
+    Path(model.uri, "model").write_text(str(size + before))
+    return (size + before) / 10
+
+
+@component
+def Tells(model: Input[Model], accuracy: float, threshold: float) -> str:
+    """Return what came."""
+    return f"{Path(model.uri, 'model').read_text()} {accuracy} {threshold}"
+
+
+@pipeline
+def small(rows: int = 3, bonus: int = 0, threshold: float = 0.2):
+    """Train on an earlier model, and tell of the new one if it is good enough."""
+    from tfx.dsl.experimental.conditionals.conditional import Cond
+
+    earlier = LatestArtifact(Model)
+    made = Makes(rows=rows)
+    trained = Trains(
+        examples=made.outputs["examples"], base_model=earlier.outputs["model"], bonus=bonus
+    )
+    accuracy = trained.outputs["output"]
+    with Cond(accuracy.future()[0].value > 0.2):
+        told = Tells(model=trained.outputs["model"], accuracy=accuracy, threshold=threshold)
+    return [earlier, made, trained, told]
+
+
+@component
+def Misbehaves(model: Output[Model], folder: str, token: str = "") -> None:
+    """Fail, wait or work, as the file `manner` in a folder says."""
+    Path(model.uri, "half").touch()
+    print(f"it begins with {token}", flush=True)
+    Path(folder, "begun").touch()
+    manner = Path(folder, "manner").read_text()
+    if manner == "fail":
+        raise ValueError(f"no luck with {token}")
+    while manner == "wait":
+        signal.pause()
+    if manner == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.remove(Path(model.uri, "half"))
+    Path(model.uri, "model").write_text("made")
+
+
+@pipeline
+def misbehaving(folder: str):
+    """One node, which is given a secret."""
+    return [Misbehaves(folder=folder, token="${env:CANARY}")]
