@@ -9,7 +9,7 @@ from kubeflow_backend import BUCKET, s3_service
 
 from penstock import LocalRunner, pipeline
 from penstock.components import CsvExampleGen, ImportSchemaGen, MergeTables
-from penstock.components.merge_tables import SourceTable
+from penstock.components.merge_tables.component import SourceTable
 from penstock.components.pusher import remote_versions
 from penstock.data import remote, tfx_files
 from penstock.errors import StorageError

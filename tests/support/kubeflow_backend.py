@@ -21,20 +21,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
+from kubeflow_pipelines import cluster
 
-from penstock import _tfx, ir
+from penstock import _tfx
 from penstock.data import remote
-from penstock.metadata.reading import RUN_CONTEXT
-from penstock.runners.kubeflow.task import (
-    COMMAND,
-    RUN_ID_VARIABLE,
-    SHOWN_TYPES,
-    PodInput,
-    PodOutput,
-    PodTask,
-)
+from penstock.runners.kubeflow.compile import compile_for_kubeflow
+from penstock.runners.kubeflow.task import RUN_ID_VARIABLE, PodTask
 
 BUCKET = "pipelines"
 _WAIT_SECONDS = 120
@@ -109,7 +104,7 @@ class Ended:
 
 @dataclass
 class Backend:
-    """A backend whose pods are processes here.
+    """A backend whose pods are processes here, and which does one task after the other.
 
     `folder` stands for the pods' disks. `environment` is that of every pod.
     """
@@ -119,69 +114,69 @@ class Backend:
     root: str = f"minio://{BUCKET}/v2/artifacts"
     pods: int = 0
 
+    def run(self, compiled: Compiled, run_id: str, **parameters: Any) -> dict[str, Ended]:
+        """Run a pipeline to its end; return what came of the tasks whose conditions held."""
+        ended: dict[str, Ended] = {}
+        for name, task in compiled.tasks.items():
+            if not set(task.get("dependentTasks", ())) <= set(ended):
+                continue
+            if holds(task, ended):
+                ended[name] = self.run_pod(compiled, name, run_id, ended, **parameters)
+                assert ended[name].code == 0, ended[name].printed
+        return ended
+
     def run_pod(
         self,
-        task: PodTask,
+        compiled: Compiled,
+        name: str,
         run_id: str,
-        *,
-        parameters: Mapping[str, Any] | None = None,
-        inputs: Mapping[str, dict[str, Any]] | None = None,
-        salt: str = "",
-        environment: Mapping[str, str] | None = None,
+        ended: Mapping[str, Ended] | None = None,
+        **parameters: Any,
     ) -> Ended:
-        """Run one task to its end; `inputs` are artifacts as `Ended.outputs` has them."""
-        pod = self.start_pod(
-            task,
-            run_id,
-            parameters=parameters,
-            inputs=inputs,
-            salt=salt,
-            environment=environment,
-        )
-        return pod.end()
+        """Run one task to its end; `ended` are those that it depends on."""
+        return self.start_pod(compiled, name, run_id, ended, **parameters).end()
 
     def start_pod(
         self,
-        task: PodTask,
+        compiled: Compiled,
+        name: str,
         run_id: str,
-        *,
-        parameters: Mapping[str, Any] | None = None,
-        inputs: Mapping[str, dict[str, Any]] | None = None,
-        salt: str = "",
-        environment: Mapping[str, str] | None = None,
+        ended: Mapping[str, Ended] | None = None,
+        **parameters: Any,
     ) -> Pod:
         """Download a task's inputs and start its command."""
-        given, run_root = self.prepare(task, run_id, parameters or {}, inputs or {}, salt)
-        command = [*COMMAND, "--task", task.to_text(), "--executor-input", "{{$}}"]
+        given, run_root = self.prepare(compiled, name, run_id, ended or {}, parameters)
+        command = [part.replace("{{$}}", json.dumps(given)) for part in compiled.command(name)]
         process = subprocess.Popen(
-            [sys.executable, *(part.replace("{{$}}", json.dumps(given)) for part in command[1:])],
+            [sys.executable, *command[1:]],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             env={
                 **os.environ,
                 "TMPDIR": str(_made(self.folder / f"pod-{self.pods}" / "tmp")),
+                "STORE_SCHEME": "sqlite",
                 RUN_ID_VARIABLE: run_id,
                 **self.environment,
-                **(environment or {}),
             },
         )
         return Pod(process, given, run_root)
 
     def prepare(
         self,
-        task: PodTask,
+        compiled: Compiled,
+        name: str,
         run_id: str,
+        ended: Mapping[str, Ended],
         parameters: Mapping[str, Any],
-        inputs: Mapping[str, dict[str, Any]],
-        salt: str = "",
     ) -> tuple[dict[str, Any], str]:
         """Download a task's inputs; return its ExecutorInput and the run's folder."""
         self.pods += 1
         disk = self.folder / f"pod-{self.pods}"
-        run_root = f"{self.root}/{task.ir().pipeline_info.id.lower()}/{run_id}"
-        task_root = f"{run_root}/{task.node.lower()}/{salt or self.pods}"
-        given = _executor_input(task, parameters, inputs, task_root, disk)
+        run_root = f"{self.root}/{compiled.spec['pipelineInfo']['name']}/{run_id}"
+        given = _executor_input(
+            compiled, name, ended, parameters, f"{run_root}/{name}/{self.pods}", disk
+        )
         for artifact in _artifacts(given["inputs"]):
             _download(artifact["uri"], artifact["customPath"])
         for artifact in _artifacts(given["outputs"]):
@@ -189,6 +184,16 @@ class Backend:
         for described in given["outputs"]["parameters"].values():
             Path(described["outputFile"]).parent.mkdir(parents=True, exist_ok=True)
         return given, run_root
+
+
+def holds(task: Mapping[str, Any], ended: Mapping[str, Ended]) -> bool:
+    """Whether the condition of a task holds: one parameter must be true."""
+    condition = task.get("triggerPolicy", {}).get("condition")
+    if condition is None:
+        return True
+    [name] = [n for n in task["inputs"]["parameters"] if f"['{n}'] == true" in condition]
+    given = task["inputs"]["parameters"][name]["taskOutputParameter"]
+    return ended[given["producerTask"]].values[given["outputParameterKey"]] == "true"
 
 
 @dataclass
@@ -241,54 +246,66 @@ class Pod:
 
 
 def _executor_input(
-    task: PodTask,
+    compiled: Compiled,
+    name: str,
+    ended: Mapping[str, Ended],
     parameters: Mapping[str, Any],
-    inputs: Mapping[str, dict[str, Any]],
     task_root: str,
     disk: Path,
 ) -> dict[str, Any]:
-    def place(uri: str) -> str:
-        return str(disk / uri.replace("://", "/"))
+    def launched(key: str, uri: str, **more: Any) -> dict[str, Any]:
+        place = str(disk / uri.replace("://", "/"))
+        return {"artifacts": [{"name": key, "uri": uri, "customPath": place, **more}]}
 
-    outputs = {output.name: f"tfx.{output.type}" for output in task.outputs}
-    outputs |= {name: SHOWN_TYPES[name] for name in task.shown}
-    holds = {} if task.action == "run" else {"holds": {"outputFile": place(f"{task_root}/holds")}}
+    def local(file: str) -> str:
+        return str(disk / "kfp_outputs" / file)
+
+    task, component = compiled.tasks[name], compiled.component(name)
+    made = component.get("outputDefinitions", {})
+    inputs = task.get("inputs", {})
+    values = {
+        key: _parameter(compiled, given, ended, parameters)
+        for key, given in inputs.get("parameters", {}).items()
+    }
+    taken = {key: given["taskOutputArtifact"] for key, given in inputs.get("artifacts", {}).items()}
     return {
         "inputs": {
-            # All numbers are floating-point numbers in a protobuf Value.
-            "parameterValues": {
-                name: float(value)
-                if isinstance(value, int) and not isinstance(value, bool)
-                else value
-                for name, value in parameters.items()
-            },
+            "parameterValues": values,
             "artifacts": {
-                name: {
-                    "artifacts": [
-                        {"name": "7", "type": {}, "customPath": place(artifact["uri"]), **artifact}
-                    ]
-                }
-                for name, artifact in inputs.items()
+                # The type does not come, and the name is a number in the backend's database.
+                key: launched(
+                    "7",
+                    type={},
+                    **ended[given["producerTask"]].outputs[given["outputArtifactKey"]],
+                )
+                for key, given in taken.items()
             },
         },
         "outputs": {
             "artifacts": {
-                name: {
-                    "artifacts": [
-                        {
-                            "name": name,
-                            "type": {"schemaTitle": title},
-                            "uri": f"{task_root}/{name}",
-                            "customPath": place(f"{task_root}/{name}"),
-                        }
-                    ]
-                }
-                for name, title in outputs.items()
+                key: launched(key, f"{task_root}/{key}", type=defined["artifactType"])
+                for key, defined in made.get("artifacts", {}).items()
             },
-            "parameters": holds,
-            "outputFile": place(f"{task_root}/executor_output.json"),
+            "parameters": {key: {"outputFile": local(key)} for key in made.get("parameters", {})},
+            "outputFile": local("output_metadata.json"),
         },
     }
+
+
+def _parameter(
+    compiled: Compiled,
+    given: Mapping[str, Any],
+    ended: Mapping[str, Ended],
+    parameters: Mapping[str, Any],
+) -> Any:
+    if "taskOutputParameter" in given:
+        source = given["taskOutputParameter"]
+        return ended[source["producerTask"]].values[source["outputParameterKey"]] == "true"
+    name = given["componentInputParameter"]
+    defined = compiled.spec["root"]["inputDefinitions"]["parameters"][name]
+    value = parameters.get(name, defined.get("defaultValue"))
+    # All numbers are floating-point numbers in a protobuf Value.
+    return float(value) if type(value) is int else value
 
 
 def _artifacts(part: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -325,88 +342,51 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def tasks_of(compiled: Any, store: str, project_folder: str = "") -> dict[str, PodTask]:
-    """Return a task for each node of a pipeline's IR, in their order."""
-    known = {node.node_info.id: node for node in ir.nodes(compiled)}
-    return {
-        name: PodTask(
-            name,
-            json_format.MessageToDict(_alone(compiled, name), preserving_proto_field_name=True),
-            store,
-            project_folder or os.getcwd(),
-            parameters={
-                p.name: p.type.__name__ for p in ir.run_parameters(_alone(compiled, name)).values()
-            },
-            inputs=tuple(_inputs(node, known)),
-            outputs=tuple(_outputs(node, known)),
-        )
-        for name, node in known.items()
-    }
+@dataclass(frozen=True)
+class Compiled:
+    """A compiled pipeline: a container's command line, and how it is tied to others, by task."""
 
+    spec: Mapping[str, Any]
 
-def _alone(compiled: Any, name: str) -> Any:
-    alone = type(compiled)()
-    alone.CopyFrom(compiled)
-    alone.runtime_spec.pipeline_root.runtime_parameter.ClearField("default_value")
-    for index in reversed(range(len(alone.nodes))):
-        if alone.nodes[index].pipeline_node.node_info.id != name:
-            del alone.nodes[index]
-    return alone
-
-
-def _outputs(node: Any, known: Mapping[str, Any]) -> Iterator[PodOutput]:
-    for key, spec in sorted(node.outputs.outputs.items()):
-        yield PodOutput(key, key, spec.artifact_spec.type.name)
-    if not node.outputs.outputs:
-        # What a resolver puts out stands only where others take it.
-        taken = {
-            (wanted.output, wanted.type)
-            for other in known.values()
-            for wanted in _inputs(other, known)
-            if wanted.producer == node.node_info.id
-        }
-        for key, kind in sorted(taken):
-            yield PodOutput(key, key, kind)
-
-
-def _inputs(node: Any, known: Mapping[str, Any]) -> Iterator[PodInput]:
-    system = "tfx.dsl.components.common"
-    for key, spec in sorted(node.inputs.inputs.items()):
-        for number, channel in enumerate(spec.channels):
-            of_this_run = any(q.type.name == RUN_CONTEXT for q in channel.context_queries)
-            producer = channel.producer_node_query.id
-            if producer in known and of_this_run:
-                yield PodInput(
-                    f"{key}_{number}",
-                    key,
-                    channel.artifact_query.type.name,
-                    producer,
-                    channel.output_key,
-                    by_run=known[producer].node_info.type.name.startswith(system),
-                )
-
-
-def run_all(
-    backend: Backend,
-    tasks: Mapping[str, PodTask],
-    run_id: str,
-    parameters: Mapping[str, Any] | None = None,
-) -> dict[str, Ended]:
-    """Run tasks one after the other; what they need of each other is passed on."""
-    ended: dict[str, Ended] = {}
-    for name, task in tasks.items():
-        inputs = {
-            wanted.name: ended[wanted.producer].outputs[
-                next(o.name for o in tasks[wanted.producer].outputs if o.key == wanted.output)
+    @property
+    def tasks(self) -> dict[str, Any]:
+        """The tasks of the pipeline, each after those that it depends on."""
+        left = dict(self.spec["root"]["dag"]["tasks"])
+        ordered: dict[str, Any] = {}
+        while left:
+            ready = [
+                name
+                for name, task in left.items()
+                if set(task.get("dependentTasks", ())) <= set(ordered)
             ]
-            for wanted in task.inputs
-        }
-        own = {key: value for key, value in (parameters or {}).items() if key in task.parameters}
-        ended[name] = backend.run_pod(task, run_id, parameters=own, inputs=inputs)
-        assert ended[name].code == 0, ended[name].printed
-    return ended
+            assert ready, f"{sorted(left)} wait for each other"
+            ordered.update({name: left.pop(name) for name in ready})
+        return ordered
+
+    def component(self, name: str) -> Any:
+        """Return a task's component."""
+        return self.spec["components"][self.tasks[name]["componentRef"]["name"]]
+
+    def command(self, name: str) -> list[str]:
+        """Return the command and the arguments of a task's container."""
+        executors = self.spec["deploymentSpec"]["executors"]
+        container = executors[self.component(name)["executorLabel"]]["container"]
+        return [*container["command"], *container["args"]]
+
+    def pod_task(self, name: str) -> PodTask:
+        """Return what a task's container is told."""
+        command = self.command(name)
+        return PodTask.from_text(command[command.index("--task") + 1])
 
 
-def with_shown(task: PodTask) -> PodTask:
-    """Return a task that also makes what the UI shows."""
-    return replace(task, shown=tuple(SHOWN_TYPES))
+def compile_with_store(pipeline: Any, store: Path) -> Compiled:
+    """Compile a pipeline of tests/support for pods on this machine, with a store in a file.
+
+    Only files on the compiling machine are refused, so the scheme is left to the pod.
+    """
+    support = Path(__file__).parent
+    profile = replace(
+        cluster(project_folder=str(support)), metadata=f"${{env:STORE_SCHEME}}:///{store}"
+    )
+    compiled = compile_for_kubeflow(pipeline, profile, support)
+    return Compiled(next(iter(yaml.safe_load_all(compiled.to_yaml()))))

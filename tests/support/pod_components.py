@@ -51,7 +51,7 @@ def Tells(model: Input[Model], accuracy: float, threshold: float) -> str:
 
 @pipeline
 def small(rows: int = 3, bonus: int = 0, threshold: float = 0.2):
-    """Train on an earlier model, and tell of the new one if it is good enough."""
+    """Train on an earlier model, and tell of the new one if it has not learnt enough."""
     from tfx.dsl.experimental.conditionals.conditional import Cond
 
     earlier = LatestArtifact(Model)
@@ -60,7 +60,7 @@ def small(rows: int = 3, bonus: int = 0, threshold: float = 0.2):
         examples=made.outputs["examples"], base_model=earlier.outputs["model"], bonus=bonus
     )
     accuracy = trained.outputs["output"]
-    with Cond(accuracy.future()[0].value > 0.2):
+    with Cond(accuracy.future()[0].value < 0.5):
         told = Tells(model=trained.outputs["model"], accuracy=accuracy, threshold=threshold)
     return [earlier, made, trained, told]
 

@@ -21,7 +21,7 @@ from penstock.execution import contents
 from penstock.metadata.executions import node_executions
 from penstock.metadata.store import execution_outputs
 from penstock.runners.kubeflow.launcher import ExecutorInput, LaunchedArtifact
-from penstock.runners.kubeflow.task import PodInput, PodTask
+from penstock.runners.kubeflow.task import PodInput, PodOutput, PodTask
 
 # Metadata of an output: the ids and URIs of the artifacts in our store that it stands for.
 REFERENCE = "penstock_artifacts"
@@ -91,16 +91,41 @@ def _referred(store: Any, wanted: PodInput, launched: LaunchedArtifact) -> list[
     ]
 
 
-def _by_uri(store: Any, wanted: PodInput, uri: str) -> int:
+def known_outputs(
+    store: Any, outputs: Iterable[PodOutput], launched: Mapping[str, LaunchedArtifact]
+) -> dict[str, list[Any]] | None:
+    """Return the artifacts of our store that outputs are, None unless it has them all.
+
+    Kubeflow's cache lends outputs of earlier runs, which were recorded then.
+    """
+    known: dict[str, list[Any]] = {}
+    for output in outputs:
+        artifact = launched.get(output.name)
+        found = _newest(store, output.type, artifact.uri) if artifact else None
+        if found is None:
+            return None
+        kind = store.get_artifact_type(output.type)
+        known[output.key] = list(_tfx.artifact_utils.deserialize_artifacts(kind, [found]))
+    return known
+
+
+def _newest(store: Any, kind: str, uri: str) -> Any | None:
     live = _tfx.metadata_store_pb2.Artifact.LIVE
     for place in (uri, f"{uri}/{_VALUE}"):
         found = [
             artifact
             for artifact in store.get_artifacts_by_uri(place)
-            if artifact.type == wanted.type and artifact.state == live
+            if artifact.type == kind and artifact.state == live
         ]
         if found:
-            return int(max(found, key=lambda artifact: artifact.id).id)
+            return max(found, key=lambda artifact: artifact.id)
+    return None
+
+
+def _by_uri(store: Any, wanted: PodInput, uri: str) -> int:
+    found = _newest(store, wanted.type, uri)
+    if found is not None:
+        return int(found.id)
     raise RunError(
         f"input {wanted.key!r}: the metadata store has no artifact of type {wanted.type} at {uri}, "
         f"which {wanted.producer} made in Kubeflow's eyes",

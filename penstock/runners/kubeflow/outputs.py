@@ -16,8 +16,8 @@ from penstock.execution.contents import visible_properties
 from penstock.execution.staging import StagedOutput
 from penstock.metadata.reading import plain_value
 from penstock.runners.kubeflow.inputs import NOT_MADE, REFERENCE, reference
-from penstock.runners.kubeflow.launcher import ExecutorInput, as_metadata
-from penstock.runners.kubeflow.task import PodOutput, PodTask
+from penstock.runners.kubeflow.launcher import ExecutorInput, LaunchedArtifact, as_metadata
+from penstock.runners.kubeflow.task import PodOutput
 
 # Object stores have no empty folders: this file keeps one. It has no content, so that it holds no
 # records for whoever takes it for a data file.
@@ -26,12 +26,14 @@ KEPT_FOLDER = ".empty_folder"
 _LONGEST_SHOWN = 1000
 
 
-def places(task: PodTask, given: ExecutorInput) -> dict[str, StagedOutput]:
+def places(
+    outputs: Iterable[PodOutput], launched: Mapping[str, LaunchedArtifact]
+) -> dict[str, StagedOutput]:
     """Return by the node's keys where outputs are written, and which URIs they will have."""
     return {
         output.key: StagedOutput(artifact.uri, artifact.path, carried=True)
-        for output in task.outputs
-        if (artifact := given.outputs.get(output.name)) is not None
+        for output in outputs
+        if (artifact := launched.get(output.name)) is not None
     }
 
 

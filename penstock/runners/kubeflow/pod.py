@@ -22,9 +22,16 @@ from penstock.execution.recovery import mark_abandoned, mark_superseded
 from penstock.metadata import attempts, leases
 from penstock.metadata.requests import record_parameters
 from penstock.metadata.store import connect, connection_config
-from penstock.runners.kubeflow import inputs, launcher, outputs, places, shown
+from penstock.runners.kubeflow import inputs, launcher, names, outputs, places, shown
 from penstock.runners.kubeflow.launcher import ExecutorInput
-from penstock.runners.kubeflow.task import DECIDE, HOLDS, RUN, RUN_ID_VARIABLE, PodTask
+from penstock.runners.kubeflow.task import (
+    DECIDE,
+    HOLDS,
+    RECORD,
+    RUN,
+    RUN_ID_VARIABLE,
+    PodTask,
+)
 from penstock.runners.local import failures
 from penstock.runners.local.interrupts import Interrupts, counted_interrupts
 from penstock.runners.local.workers import Failed, Job, Nursery, Report, Succeeded
@@ -143,7 +150,7 @@ def bind(task: PodTask, given: ExecutorInput) -> tuple[Any, str]:
     )
     compiled = replace(task, pipeline=localized).ir()
     name = compiled.pipeline_info.id
-    run_id = os.environ.get(RUN_ID_VARIABLE) or launcher.run_name(name, given)
+    run_id = os.environ.get(RUN_ID_VARIABLE) or launcher.run_name(names.pipeline_name(name), given)
     values = launcher.bind_parameters(given.parameters, task.parameters)
     # What a node keeps while it works; its outputs are elsewhere.
     root = tempfile.mkdtemp(prefix=f"{name}-")
@@ -188,7 +195,9 @@ def _live(pod: Pod) -> nodes.Finished | nodes.Skipped:
     if reason := _lacks(pod.node, known):
         return nodes.Skipped(reason)
     node = nodes.with_static_inputs(pod.node, known.ids)
-    site = nodes.Site(copies, outputs.places(pod.task, pod.given))
+    if pod.task.action == RECORD:
+        return _record(pod, node, copies)
+    site = nodes.Site(copies, outputs.places(pod.task.outputs, pod.given.outputs))
     outcome = nodes.prepare(pod.metadata, pod.pipeline, node, site=site)
     if isinstance(outcome, nodes.Prepared) and outcome.driver is not None:
         pod.prepared = outcome
@@ -201,6 +210,20 @@ def _live(pod: Pod) -> nodes.Finished | nodes.Skipped:
         done = _work(pod, outcome, "executor")
         outcome = nodes.publish(pod.metadata, outcome, done.result, done.measured)
     return outcome
+
+
+def _record(pod: Pod, node: Any, copies: inputs.Copies) -> nodes.Finished | nodes.Skipped:
+    """Write down what a container of its own has done: its outputs are among the task's inputs."""
+    made = {name: found[0] for name, found in pod.given.inputs.items() if found}
+    site = nodes.Site(copies, outputs.places(pod.task.outputs, made))
+    outcome = nodes.prepare(pod.metadata, pod.pipeline, node, site=site)
+    if not isinstance(outcome, nodes.Prepared):
+        return outcome
+    pod.prepared = outcome
+    known = inputs.known_outputs(pod.metadata.store, pod.task.outputs, made)
+    if known is not None:
+        return nodes.take_known(pod.metadata, outcome, known)
+    return nodes.take_made(pod.metadata, outcome)
 
 
 def _lacks(node: Any, known: inputs.KnownInputs) -> str:
