@@ -36,12 +36,12 @@ _WAIT_SECONDS = 120
 
 
 @contextmanager
-def s3_service() -> Iterator[dict[str, str]]:
-    """Run an S3 service with an empty bucket; yield the environment that leads to it."""
+def s3_service(address: str = "127.0.0.1") -> Iterator[dict[str, str]]:
+    """Run an S3 service with an empty bucket at an address; yield the environment for it."""
     import boto3
     from moto.server import ThreadedMotoServer
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server = ThreadedMotoServer(ip_address=address, port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     environment = {
@@ -146,9 +146,9 @@ class Backend:
     ) -> Pod:
         """Download a task's inputs and start its command."""
         given, run_root = self.prepare(compiled, name, run_id, ended or {}, parameters)
-        command = [part.replace("{{$}}", json.dumps(given)) for part in compiled.command(name)]
+        command = [_substituted(part, given) for part in compiled.command(name)]
         process = subprocess.Popen(
-            [sys.executable, *command[1:]],
+            [sys.executable if command[0] == "python" else command[0], *command[1:]],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -308,12 +308,24 @@ def _parameter(
     return float(value) if type(value) is int else value
 
 
+def _substituted(text: str, given: Mapping[str, Any]) -> str:
+    """Return an argument as the launcher gives it to a container."""
+    text = text.replace("{{$}}", json.dumps(given))
+    for side in ("inputs", "outputs"):
+        for name, listed in given[side]["artifacts"].items():
+            path = listed["artifacts"][0]["customPath"]
+            text = text.replace(f"{{{{$.{side}.artifacts['{name}'].path}}}}", path)
+    return text
+
+
 def _artifacts(part: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [a for listed in part["artifacts"].values() for a in listed["artifacts"]]
 
 
 def _read_output(path: Path) -> dict[str, dict[str, Any]]:
-    """Read `executor_output.json` strictly: an unknown field is an error."""
+    """Read `executor_output.json` strictly: an unknown field is an error, its absence none."""
+    if not path.exists():
+        return {}
     message = json_format.Parse(path.read_text(), pipeline_spec_pb2.ExecutorOutput())
     content = json_format.MessageToDict(message)
     return {name: listed["artifacts"][0] for name, listed in content.get("artifacts", {}).items()}
@@ -371,7 +383,7 @@ class Compiled:
         """Return the command and the arguments of a task's container."""
         executors = self.spec["deploymentSpec"]["executors"]
         container = executors[self.component(name)["executorLabel"]]["container"]
-        return [*container["command"], *container["args"]]
+        return [*container["command"], *container.get("args", ())]
 
     def pod_task(self, name: str) -> PodTask:
         """Return what a task's container is told."""

@@ -65,6 +65,28 @@ def small(rows: int = 3, bonus: int = 0, threshold: float = 0.2):
     return [earlier, made, trained, told]
 
 
+@pipeline
+def contained():
+    """A container of its own, and a node that reads what it makes."""
+    from tfx.dsl.component.experimental.container_component import create_container_component
+    from tfx.dsl.component.experimental.placeholders import OutputUriPlaceholder
+
+    place = OutputUriPlaceholder("model")
+    container = create_container_component(
+        name="Writes",
+        outputs={"model": Model},
+        image="registry.example/writes",
+        command=["sh", "-c", 'mkdir -p "$0" && printf 42 > "$0/model"', place],
+    )()
+    return [container, Sizes(model=container.outputs["model"])]
+
+
+@component
+def Sizes(model: Input[Model]) -> int:
+    """Return what a model's file says."""
+    return int(Path(model.uri, "model").read_text())
+
+
 @component
 def Misbehaves(model: Output[Model], folder: str, token: str = "") -> None:
     """Fail, wait or work, as the file `manner` in a folder says."""

@@ -110,6 +110,21 @@ def test_a_condition_is_decided_by_the_value_of_an_artifact(played):
         assert "Tells" not in shape_of_run(metadata.store, "run-2")
 
 
+def test_what_a_container_of_its_own_makes_is_recorded_and_used(backend, tmp_path):
+    store = tmp_path / "metadata.sqlite"
+    compiled = compile_with_store(pod_components.contained, store)
+    ended = backend.run(compiled, "run-1")
+    assert list(ended) == ["writes", "writes-record", "sizes"]
+    uri = ended["writes"].outputs["model"]["uri"]
+    with store_of(store) as metadata:
+        [model] = metadata.store.get_artifacts_by_uri(uri)
+        assert model.custom_properties["content_bytes"].int_value == 2
+        shape = shape_of_run(metadata.store, "run-1")
+        assert [made["state"] for made in shape["Writes"]] == ["COMPLETE"]
+        assert [a["type"] for a in shape["Sizes"][0]["inputs"]["model"]] == ["Model"]
+    assert remote.read_bytes(f"{ended['sizes'].outputs['output']['uri']}/value") == b"42"
+
+
 @pytest.fixture
 def misbehaving(tmp_path, monkeypatch, backend):
     """Starts pods of a node that does as the file `manner` says, in a folder with its store."""
