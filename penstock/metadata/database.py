@@ -75,8 +75,37 @@ class Database(Protocol):
         """Return what to do about a message of the database, where that is known."""
 
 
+class Kept:
+    """What a store asks for that others keep, or nobody but this process uses: nothing."""
+
+    def exclusively(self) -> AbstractContextManager[None]:
+        """Do nothing: nobody disturbs it, or who keeps it sees to that."""
+        return nullcontext()
+
+    def exists(self) -> bool:
+        """Say yes: who keeps it has made it, or connecting does."""
+        return True
+
+    def create(self, fill: Callable[[Any], None]) -> None:
+        """Do nothing: it exists."""
+
+    def back_up(self) -> str | None:
+        """Copy nothing: that is done where it is kept."""
+        return None
+
+    def encode(self, request: Any) -> None:
+        """Do nothing: texts are kept as they are, or changed by who keeps it."""
+
+    def decode(self, response: Any) -> None:
+        """Do nothing."""
+
+    def explain(self, message: str) -> str | None:
+        """Say nothing: who keeps it does."""
+        return None
+
+
 @dataclass(frozen=True)
-class InMemory:
+class InMemory(Kept):
     """A store that nobody else uses: in memory."""
 
     connection: Any
@@ -92,33 +121,8 @@ class InMemory:
         """Return what ML Metadata connects with."""
         return self.connection
 
-    def exclusively(self) -> AbstractContextManager[None]:
-        """Do nothing: nobody else can use it."""
-        return nullcontext()
-
     def prepare(self, *, create: bool) -> None:
         """Do nothing."""
-
-    def exists(self) -> bool:
-        """Say yes: connecting makes it."""
-        return True
-
-    def create(self, fill: Callable[[Any], None]) -> None:
-        """Do nothing: connecting makes it."""
-
-    def back_up(self) -> str | None:
-        """Copy nothing."""
-        return None
-
-    def encode(self, request: Any) -> None:
-        """Do nothing: ML Metadata writes all texts as they are."""
-
-    def decode(self, response: Any) -> None:
-        """Do nothing."""
-
-    def explain(self, message: str) -> str | None:
-        """Say nothing."""
-        return None
 
 
 def no_store_yet(where: str) -> StoreError:

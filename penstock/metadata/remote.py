@@ -6,7 +6,7 @@ import random
 import re
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ import grpc
 
 from penstock import _tfx
 from penstock.errors import StoreError
+from penstock.metadata.database import Kept
 from penstock.metadata.locking import WAIT_SECONDS
 
 _errors = _tfx.ml_metadata.errors
@@ -101,7 +102,7 @@ def access_of(settings: Any) -> Access:
 
 
 @dataclass(frozen=True)
-class Remote:
+class Remote(Kept):
     """A store behind a server, which keeps its many clients from disturbing each other."""
 
     access: Access
@@ -131,10 +132,6 @@ class Remote:
             channel = grpc.insecure_channel(access.target, options=_CHANNEL_OPTIONS)
         return grpc.intercept_channel(channel, _Caller(access.token))
 
-    def exclusively(self) -> AbstractContextManager[None]:
-        """Do nothing: the server sees to it."""
-        return nullcontext()
-
     def prepare(self, *, create: bool) -> None:
         """See that there is a server of ML Metadata's and that it answers us.
 
@@ -162,27 +159,6 @@ class Remote:
                     if not _could_come(error) or time.monotonic() > deadline:
                         raise self._unreachable(error) from error
                 time.sleep(random.uniform(0.1, 0.3))
-
-    def exists(self) -> bool:
-        """Say yes: the server has made it."""
-        return True
-
-    def create(self, fill: Callable[[Any], None]) -> None:
-        """Do nothing: the server has made it."""
-
-    def back_up(self) -> str | None:
-        """Copy nothing: that is done where the server is."""
-        return None
-
-    def encode(self, request: Any) -> None:
-        """Do nothing: the server does, where it is needed."""
-
-    def decode(self, response: Any) -> None:
-        """Do nothing: the server has."""
-
-    def explain(self, message: str) -> str | None:
-        """Say nothing: what the server says has its hint."""
-        return None
 
     def failure(self, error: Any, method_name: str, text: str) -> StoreError | None:
         """Return our error for one of ML Metadata's where the store is at fault, else None."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import secrets
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 MARK = "PENSTOCK_TEST_FAMILY"
 
@@ -53,3 +55,23 @@ def wait_until(condition, seconds: float = 60) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come"
         time.sleep(0.01)
+
+
+def at_once(target: Any, how_many: int, *arguments: Any) -> list[Any]:
+    """Return what processes put into a queue that start within a millisecond of each other.
+
+    Each is called with its number, the arguments, a barrier to wait at and the queue. They are
+    forked when all is imported.
+    """
+    forking = multiprocessing.get_context("fork")
+    start, results = forking.Barrier(how_many), forking.SimpleQueue()
+    children = [
+        forking.Process(target=target, args=(number, *arguments, start, results))
+        for number in range(how_many)
+    ]
+    for child in children:
+        child.start()
+    found = [results.get() for _ in children]
+    for child in children:
+        child.join()
+    return found

@@ -8,12 +8,12 @@ Writes a line of JSON: for each run its id and state, or its error.
 from __future__ import annotations
 
 import json
-import multiprocessing
 import sys
 import traceback
 from multiprocessing.synchronize import Barrier
 from typing import Any
 
+import processes
 from example_components import training
 
 from penstock import LocalRunner
@@ -34,19 +34,7 @@ def run(number: int, store: str, folder: str, start: Barrier, results: Any) -> N
 
 
 def main(store: str, folder: str, how_many: int) -> None:
-    # Forked when all is imported, so that they start within a millisecond of each other.
-    processes = multiprocessing.get_context("fork")
-    start, results = processes.Barrier(how_many), processes.SimpleQueue()
-    children = [
-        processes.Process(target=run, args=(number, store, folder, start, results))
-        for number in range(how_many)
-    ]
-    for child in children:
-        child.start()
-    found = [results.get() for _ in children]
-    for child in children:
-        child.join()
-    print(json.dumps(found))
+    print(json.dumps(processes.at_once(run, how_many, store, folder)))
 
 
 if __name__ == "__main__":

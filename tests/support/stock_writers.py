@@ -9,11 +9,11 @@ Writes a line of JSON: for each process the ids of its types, of its context, an
 from __future__ import annotations
 
 import json
-import multiprocessing
 import sys
 import traceback
 from typing import Any
 
+import processes
 from ml_metadata import proto
 from ml_metadata.metadata_store import metadata_store
 
@@ -52,19 +52,8 @@ def _write(number: int, port: int, how_many: int, start: Any) -> dict[str, Any]:
     return {"types": types, "context": context_id, "made": made}
 
 
-def main(port: int, processes: int, how_many: int) -> None:
-    context = multiprocessing.get_context("fork")
-    start, results = context.Barrier(processes), context.SimpleQueue()
-    children = [
-        context.Process(target=write, args=(number, port, how_many, start, results))
-        for number in range(processes)
-    ]
-    for child in children:
-        child.start()
-    found = [results.get() for _ in children]
-    for child in children:
-        child.join()
-    print(json.dumps(found))
+def main(port: int, how_many: int, items: int) -> None:
+    print(json.dumps(processes.at_once(write, how_many, port, items)))
 
 
 if __name__ == "__main__":
