@@ -9,6 +9,7 @@ PACKAGE_DATA = {
     "": ["py.typed", "*.pbtxt", "README.md"],
     "penstock.cli": ["templates/**/*", "templates/**/.*"],
     "penstock.report": ["templates/*"],
+    "penstock.ui": ["templates/*"],
 }
 
 

@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = {
     "runs": "penstock.cli.runs:runs",
     "show": "penstock.cli.runs:show",
     "report": "penstock.cli.report:report",
+    "ui": "penstock.cli.ui:ui",
     "compare": "penstock.cli.compare:compare",
     "lineage": "penstock.cli.lineage:lineage",
     "store": "penstock.cli.store:store",

@@ -29,7 +29,7 @@ from penstock.report.verdict import Verdict, judge
 FILE_NAME = "report.html"
 
 # More than these stand in a fold; of very many features only what was counted is told.
-SHOWN_FEATURES, SHOWN_SLICES, DETAILED_FEATURES = 24, 20, 500
+LIMITS = {"shown_features": 24, "shown_slices": 20, "detailed_features": 500}
 
 
 @dataclass(frozen=True)
@@ -154,25 +154,18 @@ def _missing(contents: RunContents) -> Iterable[Output]:
 
 def render(report: Report) -> str:
     """Return the page of a report."""
-    return (
-        environment()
-        .get_template("report.html")
-        .render(
-            report=report,
-            made=datetime.now(),
-            head=head(),
-            shown_features=SHOWN_FEATURES,
-            shown_slices=SHOWN_SLICES,
-            detailed_features=DETAILED_FEATURES,
-        )
+    templates = environment()
+    return templates.get_template("report.html").render(
+        report=report, made=datetime.now(), head=head(templates), **LIMITS
     )
 
 
 @functools.cache
-def environment() -> jinja2.Environment:
-    """Return the templates; all that they show is escaped."""
+def environment(*packages: str) -> jinja2.Environment:
+    """Return the templates, with those of other packages before them; all they show is escaped."""
+    loaders = [jinja2.PackageLoader(name) for name in (*packages, "penstock.report")]
     made = jinja2.Environment(
-        loader=jinja2.PackageLoader("penstock.report"),
+        loader=jinja2.ChoiceLoader(loaders),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -186,19 +179,27 @@ def environment() -> jinja2.Environment:
         duration=wording.duration,
         when=wording.when,
         plain=wording.plain,
+        signed=wording.signed,
         curve_name=drawing.curve_name,
     )
     return made
 
 
 @functools.cache
-def head() -> Mapping[str, Markup]:
+def head(templates: jinja2.Environment, *scripts: str) -> Mapping[str, Markup]:
     """Return what stands inside a page's head: its style, its script, and the script's digest."""
-    source, *_ = environment().loader.get_source(environment(), "style.css")  # type: ignore[union-attr]
-    script, *_ = environment().loader.get_source(environment(), "script.js")  # type: ignore[union-attr]
+    style, script = (
+        "".join(_source(templates, name) for name in names)
+        for names in (("style.css",), ("script.js", *scripts))
+    )
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return {
-        "style": Markup(source),
+        "style": Markup(style),
         "script": Markup(script),
         "digest": Markup(f"sha256-{digest}"),
     }
+
+
+def _source(templates: jinja2.Environment, name: str) -> str:
+    assert templates.loader is not None
+    return templates.loader.get_source(templates, name)[0]

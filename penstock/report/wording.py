@@ -13,6 +13,12 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if is_count else f"{value:.4f}"
 
 
+def signed(difference: float) -> str:
+    """Return a difference of metrics with its sign."""
+    sign = "+" if difference > 0 else "−" if difference < 0 else "±"
+    return f"{sign}{number(abs(float(difference)))}"
+
+
 def quantity(value: float) -> str:
     """Return a value of data, which may be of any size, with about four digits."""
     if math.isnan(value) or math.isinf(value):

@@ -5,29 +5,16 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import browsing
 import pytest
 import reported_components as components
 
-from penstock import LocalRunner
 from penstock.metadata.store import connect, connection_config
-from penstock.runners.local.display import Silent
 
 
-class Runs:
-    """A store with its runs."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.address = str(folder / "metadata.sqlite")
-
-    def run(self, **parameters: Any) -> Any:
-        runner = LocalRunner(
-            pipeline_root=str(self.folder / "root"), metadata=self.address, display=Silent()
-        )
-        return runner.run(components.reported, parameters=parameters, raise_on_failure=False)
+class Runs(components.ReportedRuns):
+    """Runs whose reports can be written again."""
 
     def write(self, run_id: str, path: Path) -> str:
         """Write a report again, and return its text."""

@@ -212,3 +212,21 @@ def reported(
     )
     pushed = Push(model=trained.outputs["model"], model_blessing=evaluated.outputs["blessing"])
     return [checked, pushed]
+
+
+class ReportedRuns:
+    """A store with runs of the pipeline, in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.address = str(folder / "metadata.sqlite")
+
+    def run(self, **parameters: Any) -> Any:
+        """Run it silently; a failure comes back as a result."""
+        from penstock import LocalRunner
+        from penstock.runners.local.display import Silent
+
+        runner = LocalRunner(
+            pipeline_root=str(self.folder / "root"), metadata=self.address, display=Silent()
+        )
+        return runner.run(reported, parameters=parameters, raise_on_failure=False)

@@ -1,0 +1,124 @@
+"""The live page, clicked through in a browser."""
+
+from __future__ import annotations
+
+import re
+import threading
+
+WAIT_MILLISECONDS = 90_000
+
+
+def home(page) -> str:
+    return re.match(r"https?://[^/]+/", page.url)[0]
+
+
+def test_the_token_leaves_the_address_and_a_strict_cookie_has_it(visit):
+    assert "token" not in visit.page.url
+    [cookie] = visit.page.context.cookies()
+    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+
+
+def test_runs_are_listed_newest_first_and_filtered_by_state(visit, results):
+    page = visit.page
+    ids = [run.run_id for run in (results.failed, results.second, results.first)]
+    names = page.locator("tbody th").all_inner_texts()
+    assert [name for name in names if name in ids] == ids
+    page.get_by_label("State").select_option("failed")
+    page.get_by_role("button", name="Show").click()
+    assert page.locator("tbody th").all_inner_texts() == [results.failed.run_id]
+
+
+def test_a_run_leads_to_its_node_and_the_node_to_its_log(visit, results):
+    page = visit.page
+    page.get_by_role("link", name=results.failed.run_id).click()
+    page.get_by_role("link", name=re.compile("Train: failed")).click()
+    assert "ValueError: no luck" in page.get_by_label("The error").inner_text()
+    assert "learning" in page.get_by_label("The end of the log").inner_text()
+    page.get_by_role("link", name="The whole log").click()
+    assert "Traceback" in page.locator("body").inner_text()
+
+
+def test_an_artifact_shows_its_lineage_both_ways(visit, results):
+    page = visit.page
+    page.goto(f"{home(page)}runs/{results.first.run_id}/nodes/Train")
+    page.get_by_label("Made: artifacts").get_by_role("link", name=re.compile("^Model ")).click()
+    assert "examples: Examples" in page.get_by_label("Tree of what it was made from").inner_text()
+    down = page.get_by_label("Tree of what was made from it")
+    assert "ModelEvaluation" in down.inner_text()
+    down.get_by_role("link", name=re.compile("PushedModel")).first.click()
+    assert page.get_by_role("heading", level=1).inner_text().startswith("PushedModel")
+
+
+def test_two_marked_runs_are_compared_the_later_with_the_earlier(visit, results):
+    page = visit.page
+    for run in (results.second, results.first):
+        page.get_by_label(f"Compare {run.run_id}").check()
+    page.get_by_role("button", name="Compare two runs").click()
+    assert (
+        "accuracy\t0.9300\t0.7000\t\u22120.2300"
+        in page.get_by_label("Metrics of both").inner_text()
+    )
+    assert "0.7" in page.get_by_label("Parameters: differences").inner_text()
+    assert page.get_by_role("img", name=re.compile("loss over training: first: train")).count()
+
+
+def test_one_marked_run_is_too_few(visit, results):
+    page = visit.page
+    page.get_by_label(f"Compare {results.first.run_id}").check()
+    page.get_by_role("button", name="Compare two runs").click()
+    assert "Go back and mark two of them." in page.locator("main").inner_text()
+
+
+def test_a_run_s_report_is_given_as_one_file(visit, results):
+    page = visit.page
+    page.get_by_role("link", name=results.first.run_id).click()
+    page.get_by_role("link", name="its report, one file").click()
+    assert "Blessed" in page.locator(".verdict").inner_text()
+    assert page.locator("a[href^='/']").count() == 0
+
+
+def test_what_is_not_there_is_said(visit):
+    page = visit.page
+    page.goto(f"{home(page)}runs/no-such-run")
+    assert "there is no run 'no-such-run'" in page.locator("main").inner_text()
+
+
+def test_every_page_keeps_the_rules_of_accessibility(visit, results):
+    page = visit.page
+    compared = f"compare?run={results.first.run_id}&run={results.second.run_id}"
+    run = f"runs/{results.failed.run_id}"
+    broken = {}
+    for path in ("", compared, run, f"{run}/nodes/Train", "artifacts/1"):
+        page.goto(home(page) + path)
+        broken[path] = visit.violations()
+    assert {path: found for path, found in broken.items() if found} == {}
+    assert visit.complaints == []
+
+
+def test_reading_leaves_the_store_as_it_was(visit, project, results):
+    page = visit.page
+    before = (project.folder / "metadata.sqlite").read_bytes()
+    page.get_by_role("link", name=results.first.run_id).click()
+    page.go_back()
+    assert (project.folder / "metadata.sqlite").read_bytes() == before
+
+
+def test_a_run_under_way_is_followed_without_loading_the_page_again(visit, project, tmp_path):
+    page = visit.page
+    gate = tmp_path / "go"
+    thread = threading.Thread(target=project.run, kwargs={"waits_for": str(gate), "steps": 3})
+    thread.start()
+    try:
+        while not (rows := page.get_by_role("row").filter(has_text="running")).count():
+            page.reload()
+        rows.get_by_role("link").first.click()
+        train = page.get_by_role("link", name=re.compile("Train: running"))
+        train.wait_for(timeout=WAIT_MILLISECONDS)
+        page.evaluate("window.loadedOnce = true")
+        assert "Running" in page.locator(".verdict").inner_text()
+    finally:
+        gate.touch()
+    page.get_by_role("link", name=re.compile("Push: done")).wait_for(timeout=WAIT_MILLISECONDS)
+    page.get_by_text("Its threshold holds.").wait_for(timeout=WAIT_MILLISECONDS)
+    assert page.evaluate("window.loadedOnce") is True
+    thread.join()
