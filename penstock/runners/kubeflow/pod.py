@@ -290,6 +290,7 @@ def _await(pod: Pod, nursery: Nursery, token: str) -> Report:
 
 def _give_up(pod: Pod, state: str, reason: str) -> str:
     """Record how the node failed, remove what it wrote, and say so last of all."""
+    reason = secrets.redaction_for(pod.task.to_text().encode()).text(reason)
     if pod.prepared is not None:
         recorded = nodes.CANCELED if state == CANCELED else nodes.FAILED
         nodes.give_up(pod.metadata, pod.prepared, recorded, reason)
