@@ -42,6 +42,11 @@ def Learn(examples: Input[Examples], model: Output[Model], rate: float = 0.5) ->
 
 
 @component
+def Summarize(examples: Input[Examples] | None = None) -> None:
+    """Look at what there is."""
+
+
+@component
 def Notify(message: str = "") -> None:
     """Tell somebody."""
 
