@@ -71,6 +71,31 @@ def test_the_configuration_page_s_file_is_read(tmp_path):
     assert set(read_config(path).profiles) == {"default", "laptop", "team"}
 
 
+def test_the_kubeflow_page_s_profile_is_read_and_compiles(tmp_path):
+    from penstock.runners.kubeflow.compile import compile_for_kubeflow
+
+    [text] = blocks(ROOT / "docs" / "kubeflow.md", "toml")
+    (tmp_path / "penstock.toml").write_text(text)
+    config = read_config(tmp_path / "penstock.toml")
+    pipeline = config.load_pipeline("flights")
+    compiled = compile_for_kubeflow(pipeline, config.profile("kubeflow"), tmp_path)
+    assert compiled.name == "flights"
+    [warning] = compiled.warnings
+    assert "registry.example/team/flights is named by a tag" in warning
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_command_of_a_page_exists(page):
+    from penstock.cli.main import COMMANDS
+
+    named = {
+        command
+        for block in blocks(page, "console")
+        for command in re.findall(r"^\$ penstock (\w+)", block, re.MULTILINE)
+    }
+    assert named <= set(COMMANDS)
+
+
 def test_every_command_of_the_readme_exists():
     from penstock.cli.main import COMMANDS
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -295,7 +295,7 @@ def _condition(planner: _Planner, node: Any, unknown: list[str]) -> bool | None:
     needed = {
         key
         for conditional in node.inputs.conditionals.values()
-        for key in _placeholder_keys(conditional.placeholder_expression)
+        for key in ir.placeholder_keys(conditional.placeholder_expression)
     }
     deciding = type(node)()
     deciding.CopyFrom(node)
@@ -305,16 +305,6 @@ def _condition(planner: _Planner, node: Any, unknown: list[str]) -> bool | None:
                 return None
             del deciding.inputs.inputs[key]
     return execution.conditions_hold(planner.metadata, deciding)
-
-
-def _placeholder_keys(expression: Any) -> Iterator[str]:
-    """Yield the keys of all placeholders in an expression of the IR."""
-    if isinstance(expression, _tfx.placeholder_pb2.Placeholder):
-        yield expression.key
-    for described, content in expression.ListFields():
-        if described.message_type is not None:
-            for part in [content] if hasattr(content, "ListFields") else content:
-                yield from _placeholder_keys(part)
 
 
 def _with_known_inputs(planner: _Planner, node: Any, unknown: list[str]) -> Any:
