@@ -207,14 +207,16 @@ def _platform_spec(tasks: Iterable[Task]) -> Any:
 
 
 def _warnings(site: Site, tasks: Iterable[Task]) -> Iterator[str]:
+    tasks = list(tasks)
     images = {task.container.image for task in tasks}
+    known = {*site.tasks, *(task.name for task in tasks)}
     for image in sorted(image for image in images if not _DIGEST.search(image)):
         yield (
             f"the image {image} is named by a tag: Kubeflow's cache does not see when it changes. "
             "Name it by its digest: name@sha256:…"
         )
     for name in site.options.nodes:
-        if name not in site.tasks:
+        if name not in known:
             hint = suggestion(name, site.tasks, noun="node")
             yield f"the profile has options for {name!r}, and the pipeline no such node. {hint}"
     for node in ir.nodes(site.pipeline):

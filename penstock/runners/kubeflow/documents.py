@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.errors import DataError, ParameterError, suggestion
+from penstock.runners.kubeflow.task import PodTask
 
 _INTEGER, _NUMBER, _BOOLEAN = "NUMBER_INTEGER", "NUMBER_DOUBLE", "BOOLEAN"
 _KINDS = {
@@ -49,12 +50,19 @@ class Documents:
         return declared
 
     def without_cache(self) -> dict[str, Any]:
-        """Return the documents as one value, in which no task takes anything from the cache."""
+        """Return the documents as one value, in which no task takes anything from a cache.
+
+        There are two: Kubeflow's own, and ours, which a pod asks.
+        """
         spec = copy.deepcopy(dict(self.spec))
         components = [spec["root"], *spec.get("components", {}).values()]
         for component in components:
             for task in component.get("dag", {}).get("tasks", {}).values():
                 task["cachingOptions"] = {}
+        for executor in spec.get("deploymentSpec", {}).get("executors", {}).values():
+            arguments = executor.get("container", {}).get("args", [])
+            if arguments[:1] == ["--task"]:
+                arguments[1] = PodTask.from_text(arguments[1]).without_cache().to_text()
         if self.platform is None:
             return spec
         return {"pipeline_spec": spec, "platform_spec": dict(self.platform)}

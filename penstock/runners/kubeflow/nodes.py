@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +39,8 @@ PARAMETER_TYPES: Mapping[type, str] = {
 }
 # The artifact type of what the UI can draw curves and matrices of.
 _EVALUATION = "ModelEvaluation"
+# And of what stands for something outside of the store, which may have been removed since.
+_PUSHED = "PushedModel"
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def _component(site: Site, node: Any) -> Task:
 def _lookup(site: Site, node: Any) -> Task:
     """An importer or a resolver: an ordinary task over our store, which may have changed since."""
     outputs = _outputs(node) or _looked_up(site, node)
-    task = _begin(site, node, cached=False)
+    task = _begin(site, node)
     made = [(output.name, f"tfx.{output.type}") for output in outputs]
     _add_outputs(task, [*made, (REPORT, SHOWN_TYPES[REPORT])])
     _run_ours(site, node, task, outputs=outputs, shown=(REPORT,))
@@ -152,7 +154,7 @@ def _record(site: Site, node: Any) -> Task:
         PodOutput(names.key_name(f"made_{output.key}", taken), output.key, output.type)
         for output in made
     )
-    task = _begin(site, node, name=f"{own}-record", after=[own], cached=False, retries=0)
+    task = _begin(site, node, helper=f"{own}-record", after=[own])
     _run_ours(site, node, task, action=RECORD, outputs=outputs)
     for recorded, output in zip(outputs, made, strict=True):
         _add_artifact(task, recorded.name, recorded.type, own, output.name)
@@ -174,7 +176,7 @@ def decision(site: Site, node: Any, name: str) -> Task:
     deciding.ClearField("outputs")
     deciding.ClearField("parameters")
     after = {site.last_task(link.producer) for link in wiring.links(deciding)}
-    task = _begin(site, deciding, name=name, after=sorted(after), cached=False, retries=0)
+    task = _begin(site, deciding, helper=name, after=sorted(after))
     _run_ours(site, deciding, task, action=DECIDE)
     task.component.output_definitions.parameters[HOLDS].parameter_type = parameter_type(bool)
     return task
@@ -200,41 +202,44 @@ def parameter_type(kind: type) -> int:
 
 
 def _begin(
-    site: Site,
-    node: Any,
-    *,
-    cached: bool,
-    name: str = "",
-    after: list[str] | None = None,
-    retries: int | None = None,
+    site: Site, node: Any, *, cached: bool = False, helper: str = "", after: Sequence[str] = ()
 ) -> Task:
-    """Return a task without inputs, outputs and command."""
+    """Return a task without inputs, outputs and command.
+
+    A `helper` has that name and starts after those tasks; what the node asks for (a GPU, retries,
+    a timeout) is not for it. The node's own task starts after the nodes before it.
+    """
     spec, node_id = protos.pipeline_spec(), node.node_info.id
-    options, pod = node.execution_options, site.pod(node_id)
-    name = name or site.tasks[node_id]
-    if after is None:
+    name = helper or site.tasks[node_id]
+    pod = site.options.pod_of(helper, PodOptions()) if helper else site.pod(node_id)
+    timeout = 0 if helper else node.execution_options.execution_timeout_sec
+    if not helper:
         after = sorted({site.last_task(before) for before in node.upstream_nodes})
     task = Task(
         name,
         spec.PipelineTaskSpec(dependent_tasks=after),
         spec.ComponentSpec(executor_label=f"exec-{name}"),
-        spec.PipelineDeploymentConfig.PipelineContainerSpec(),
-        platform.executor_config(pod, options.execution_timeout_sec),
+        spec.PipelineDeploymentConfig.PipelineContainerSpec(image=pod.image),
+        platform.executor_config(pod, timeout),
     )
-    own = name == site.tasks[node_id]
-    task.spec.task_info.name = node_id if own else name
+    task.spec.task_info.name = helper or node_id
     task.spec.component_ref.name = f"comp-{name}"
     task.spec.caching_options.enable_cache = cached
     for variable, value in sorted(pod.env.items()):
         task.container.env.add(name=variable, value=value)
     platform.add_resources(task.container, pod)
-    if tries := options.max_execution_retries if retries is None else retries:
+    if not helper:
+        _add_retries(task, node.execution_options.max_execution_retries)
+    return task
+
+
+def _add_retries(task: Task, retries: int) -> None:
+    if retries:
         policy = task.spec.retry_policy
-        policy.max_retry_count = tries
+        policy.max_retry_count = retries
         policy.backoff_duration.seconds = 0
         policy.backoff_factor = 2.0
         policy.backoff_max_duration.seconds = 3600
-    return task
 
 
 def _run_ours(
@@ -267,7 +272,6 @@ def _run_ours(
         import_paths=site.project.import_paths(alone),
     )
     _add_inputs(site, task, inputs, parameters)
-    task.container.image = site.pod(node.node_info.id).image
     task.container.command.extend(COMMAND)
     task.container.args.extend(["--task", pod_task.to_text(), "--executor-input", "{{$}}"])
 
@@ -343,11 +347,13 @@ def _add_outputs(task: Task, outputs: list[tuple[str, str]]) -> None:
 def _is_cacheable(site: Site, node: Any) -> bool:
     """Whether Kubeflow's own cache may stand in for a node.
 
-    It does not see what lies outside. A driver looks there (at new spans, changed files), so such
-    a node's pod starts always, and asks our cache, which sees contents.
+    It does not see what lies outside. A driver looks there (at new spans, changed files), and what
+    was pushed lies there. The pod of such a node starts always, and asks our cache, which looks.
     """
-    has_driver = ir.driver_spec(site.pipeline, node.node_info.id) is not None
-    return bool(node.execution_options.caching_options.enable_cache) and not has_driver
+    looks_outside = ir.driver_spec(site.pipeline, node.node_info.id) is not None or any(
+        output.type == _PUSHED for output in _outputs(node)
+    )
+    return bool(node.execution_options.caching_options.enable_cache) and not looks_outside
 
 
 def _code(site: Site, node: Any) -> str:

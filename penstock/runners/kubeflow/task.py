@@ -45,7 +45,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from penstock import _tfx
@@ -146,6 +146,16 @@ class PodTask:
                 "image anew: penstock build.",
             )
         return read_table(cls, table)
+
+    def without_cache(self) -> PodTask:
+        """Return a task that takes nothing from what earlier runs have made."""
+        from google.protobuf import json_format
+
+        alone = self.ir()
+        for entry in alone.nodes:
+            entry.pipeline_node.execution_options.caching_options.enable_cache = False
+        pipeline = json_format.MessageToDict(alone, preserving_proto_field_name=True)
+        return replace(self, pipeline=pipeline)
 
     def ir(self) -> Any:
         """Return the IR with the task's node alone."""

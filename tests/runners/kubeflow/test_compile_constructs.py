@@ -9,7 +9,8 @@ import pytest
 import yaml
 from kubeflow_pipelines import Count, Learn, Notify, Prepare, single
 
-from penstock import pipeline, with_options
+from penstock import Output, component, pipeline, with_options
+from penstock.artifacts import PushedModel
 from penstock.pods import ConfigMap, Gpu, PodOptions, Secret, Toleration, Volume
 
 
@@ -114,11 +115,31 @@ def test_a_node_without_cache_is_written_as_the_sdk_writes_it(compiled, theirs):
     assert uncached["cachingOptions"] == theirs.tasks["work"]["cachingOptions"]
 
 
+def test_without_cache_neither_kubeflow_nor_a_pod_takes_what_was_made_before(compiled, pod_task):
+    from penstock import ir
+    from penstock.runners.kubeflow import documents
+
+    made = documents.read(compiled(single(Prepare)).text).without_cache()["pipeline_spec"]
+    assert made["root"]["dag"]["tasks"]["prepare"]["cachingOptions"] == {}
+    container = made["deploymentSpec"]["executors"]["exec-prepare"]["container"]
+    [node] = ir.nodes(pod_task(container).ir())
+    assert not node.execution_options.caching_options.enable_cache
+
+
 def test_a_node_that_looks_outside_before_it_runs_is_not_cached_by_kubeflow(compiled):
     from penstock.components import CsvExampleGen
 
     made = compiled(single(lambda: CsvExampleGen(input_base="s3://data")))
     assert made.tasks["csvexamplegen"]["cachingOptions"] == {}
+
+
+def test_what_was_pushed_is_looked_at_by_our_cache_and_not_by_kubeflow_s(compiled):
+    @component
+    def Push(pushed: Output[PushedModel]) -> None:
+        """Push."""
+
+    made = compiled(single(Push))
+    assert made.tasks["push"]["cachingOptions"] == {}
 
 
 def test_the_options_of_a_pod_are_written_as_the_sdk_writes_them(compiled, theirs):
@@ -199,7 +220,7 @@ def test_the_pipeline_inside_an_exit_handler_gets_the_parameters_of_the_run(comp
     }
 
 
-def conditional() -> Any:
+def conditional(**options: Any) -> Any:
     from tfx.dsl.experimental.conditionals import conditional as cond
 
     @pipeline(name="toy")
@@ -207,7 +228,7 @@ def conditional() -> Any:
         count = Count()
         examples = Prepare()
         with cond.Cond(count.outputs["output"].future()[0].value > 3):
-            model = Learn(examples=examples.outputs["examples"])
+            model = Learn(examples=examples.outputs["examples"]).with_options(**options)
             notified = Notify()
         return model, notified
 
@@ -231,6 +252,16 @@ def test_a_condition_is_decided_in_a_pod_and_obeyed_as_the_sdk_writes_it(
     assert [taken.producer for taken in deciding.inputs] == ["Count"]
     outputs = made.spec["components"]["comp-decide-learn"]["outputDefinitions"]
     assert outputs == theirs.spec["components"]["comp-decide"]["outputDefinitions"]
+
+
+def test_what_a_node_asks_for_is_not_for_the_pod_that_decides_about_it(compiled):
+    toy = conditional(pod=PodOptions(gpu=Gpu()), retries=3, timeout_seconds=60)
+    made = compiled(toy, memory="1Gi")
+    assert "accelerator" in made.containers["learn"]["resources"]
+    assert "accelerator" not in made.containers["decide-learn"]["resources"]
+    assert made.containers["decide-learn"]["resources"]["resourceMemoryLimit"] == "1Gi"
+    assert "retryPolicy" not in made.tasks["decide-learn"]
+    assert "activeDeadlineSeconds" not in made.pods["decide-learn"]
 
 
 def test_nodes_with_one_condition_share_its_decision(compiled):
