@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -68,18 +69,41 @@ class _Commands(click.Group):
 def main() -> NoReturn:
     """Run the command line and exit: 0 it worked, 1 the run failed, 2 the request was wrong."""
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # TFX reports through exceptions too
+    # None lets click find out whether it writes to a terminal.
+    color = False if os.environ.get("NO_COLOR") else None
     try:
-        code = penstock.main(standalone_mode=False)
+        code = penstock.main(prog_name="penstock", standalone_mode=False, color=color)
+        sys.stdout.flush()
     except click.Abort:
         sys.exit(INTERRUPTED)
+    except click.UsageError as error:
+        program = error.ctx.command_path if error.ctx else "penstock"
+        message = error.format_message().rstrip()
+        message = message if message.endswith((".", "?", "!", ")")) else f"{message}."
+        _fail(f"{message} See: {program} --help", color)
     except click.ClickException as error:
-        error.show()
-        sys.exit(WRONG_REQUEST)
+        _fail(error.format_message(), color)
     except PenstockError as error:
-        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-        click.echo(str(error), err=True)
-        sys.exit(WRONG_REQUEST)
+        _fail(str(error), color)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; Python would complain once more at its end.
+        # The code is click's for the same.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _fail(f"{error.filename}: {error.strerror}. Check the path, and who may use it.", color)
     sys.exit(code or 0)
+
+
+def _fail(message: str, color: bool | None) -> NoReturn:
+    if color is False:
+        click.echo(f"error: {message}", err=True)
+    else:
+        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+        click.echo(message, err=True)
+    sys.exit(WRONG_REQUEST)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

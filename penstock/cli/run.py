@@ -97,15 +97,40 @@ def _prepare(
     return _Request(compiled, parameters, runner)
 
 
-def _finish(context: click.Context, result: Any, definition: str) -> None:
+def _finish(context: click.Context, result: Any, definition: str, as_json: bool) -> None:
     from penstock.cli.summary import print_result
     from penstock.runners.local import State
 
     # Of a file, the store alone does not say that it may be imported.
     named = f" --pipeline {definition}" if ":" in definition else ""
-    print_result(result, f"penstock resume {result.run_id}{named}")
+    if as_json:
+        click.echo(json.dumps(_result_as_json(result), indent=2))
+    else:
+        print_result(result, f"penstock resume {result.run_id}{named}")
     if not result.succeeded:
         context.exit(INTERRUPTED if result.state is State.CANCELED else RUN_FAILED)
+
+
+def _result_as_json(result: Any) -> dict[str, Any]:
+    nodes = [
+        {
+            "node_id": node.node_id,
+            "state": node.state.value,
+            "seconds": node.seconds,
+            "error": node.error,
+            "log": node.log_path,
+            "outputs": {key: [a.uri for a in made] for key, made in node.outputs.items()},
+        }
+        for node in result.nodes.values()
+    ]
+    return {
+        "run_id": result.run_id,
+        "pipeline_name": result.pipeline_name,
+        "state": result.state.value,
+        "seconds": result.seconds,
+        "parameters": dict(result.parameters),
+        "nodes": nodes,
+    }
 
 
 @click.command()
@@ -114,6 +139,7 @@ def _finish(context: click.Context, result: Any, definition: str) -> None:
 @profile_option
 @click.option("--parallelism", type=click.IntRange(min=1), help="How many nodes work at a time.")
 @selection_options
+@json_option
 @click.pass_context
 def run(
     context: click.Context,
@@ -126,6 +152,7 @@ def run(
     only: tuple[str, ...],
     no_cache: bool,
     base: str | None,
+    as_json: bool,
 ) -> None:
     """Run PIPELINE: a name from penstock.toml, or file:function.
 
@@ -147,7 +174,7 @@ def run(
         definition=pipeline,
         raise_on_failure=False,
     )
-    _finish(context, result, pipeline)
+    _finish(context, result, pipeline, as_json)
 
 
 @click.command()
@@ -159,6 +186,7 @@ def run(
     type=PIPELINE,
     help="The pipeline, for a run that was not started by a name of penstock.toml.",
 )
+@json_option
 @click.pass_context
 def resume(
     context: click.Context,
@@ -166,6 +194,7 @@ def resume(
     profile_name: str | None,
     parallelism: int | None,
     pipeline: str | None,
+    as_json: bool,
 ) -> None:
     """Go on with a RUN that failed, was stopped or was killed; by default the newest.
 
@@ -198,7 +227,7 @@ def resume(
         )
     request = _prepare(context, pipeline, profile_name, parallelism=parallelism)
     result = request.runner.resume(request.compiled, run_id, raise_on_failure=False)
-    _finish(context, result, pipeline)
+    _finish(context, result, pipeline, as_json)
 
 
 @click.command()

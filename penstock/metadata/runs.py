@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -148,14 +149,24 @@ def list_runs(store: Any, *, pipeline_name: str | None = None, most: int = 20) -
 def find_run(store: Any, run_id: str) -> RunRecord:
     """Return a run by its name, by an unambiguous beginning or end of it, or as `latest`.
 
+    `latest~1` is the run before the latest, and so on.
+
     Raises:
       RunError: there is no such run, or there are several.
     """
     contexts = {c.name: c for c in store.get_contexts_by_type(RUN_CONTEXT)}
     if not contexts:
         raise RunError("the store has no runs yet", hint="Start one: penstock run PIPELINE.")
-    if run_id == "latest":
-        run_id = max(contexts.values(), key=lambda c: c.id).name
+    back = re.fullmatch(r"latest(?:~(\d{1,9}))?", run_id)
+    if back:
+        newest_first = sorted(contexts, key=lambda name: -contexts[name].id)
+        earlier = int(back[1] or 0)
+        if earlier >= len(newest_first):
+            raise RunError(
+                f"there is no run {run_id}: the store has {len(newest_first)}",
+                hint="penstock runs lists them.",
+            )
+        run_id = newest_first[earlier]
     matching = [run_id] if run_id in contexts else []
     matching = matching or [n for n in contexts if n.startswith(run_id) or n.endswith(run_id)]
     if len(matching) > 1:
