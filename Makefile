@@ -5,7 +5,7 @@ SETUP := .venv/.setup-done
 TEST_PROCESSES := 2
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: setup demo test services lint bench format clean
+.PHONY: setup demo test services lint docs bench format clean
 
 setup: $(SETUP)
 
@@ -33,6 +33,9 @@ lint: $(SETUP)  ## check style and types
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy penstock components pipelines
+
+docs: $(SETUP)  ## build the documentation into docs/_build; warnings are errors
+	.venv/bin/sphinx-build -q -W --keep-going -c docs . docs/_build
 
 bench: $(SETUP)  ## measure beside TFX, for an hour or so; writes docs/benchmarks.md
 	.venv/bin/python -W ignore build/benchmarks/bench.py $(BENCH)

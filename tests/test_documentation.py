@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 import textwrap
 import tomllib
 from pathlib import Path
 
+import pages
 import pytest
+import yaml
 
 from penstock import ir
 from penstock.authoring.pipeline import PipelineDefinition
@@ -56,11 +59,44 @@ def test_the_readme_s_pipeline_compiles_to_ir(tmp_path, monkeypatch):
     assert ir.node_ids(compiled) == ["CsvExampleGen", "MajorityClass", "StatisticsGen"]
 
 
-def test_the_tutorial_s_first_pipeline_compiles_to_ir(tmp_path, monkeypatch):
-    (tmp_path / "mine.py").write_text(blocks(ROOT / "docs" / "tutorial.md", "python")[0])
-    monkeypatch.syspath_prepend(str(tmp_path))
-    definition = read_config(None).load_pipeline(f"{tmp_path / 'mine.py'}:mine")
-    assert len(ir.nodes(ir.compile_pipeline(definition, pipeline_root=str(tmp_path)))) == 4
+@pytest.mark.parametrize("page", pages.PAGES, ids=name)
+def test_every_block_is_of_a_kind_that_tests_run_or_says_why_it_is_not_run(page):
+    known = (*pages.KNOWN, *pages.SHOWN)
+    others = [
+        str(block)
+        for block in pages.blocks(page)
+        if block.language not in known and not block.language.startswith("{") and not block.not_run
+    ]
+    assert others == [], "write the line before it: <!-- not run: why -->"
+
+
+@pytest.mark.parametrize("page", pages.PAGES, ids=name)
+def test_every_toml_and_yaml_block_is_read(page):
+    readers = {"toml": tomllib.loads, "yaml": lambda text: list(yaml.safe_load_all(text))}
+    for block in pages.blocks(page):
+        if block.language in readers and not block.not_run:
+            assert readers[block.language](block.text)
+
+
+COMMAND_LINES = [
+    (page, line)
+    for page in PAGES
+    for block in pages.blocks(page)
+    if block.language == pages.COMMANDS
+    for line in block.commands.splitlines()
+    if line.startswith("penstock ")
+]
+
+
+@pytest.mark.parametrize(("page", "line"), COMMAND_LINES, ids=lambda value: str(value)[-40:])
+def test_every_command_is_one_that_penstock_has(page, line):
+    from penstock.cli.main import penstock
+
+    words = shlex.split(re.split(r" [|>]", line)[0], comments=True)[1:]
+    context = penstock.make_context("penstock", list(words), resilient_parsing=True)
+    command_name, command, rest = penstock.resolve_command(context, words)
+    assert command is not None
+    command.make_context(command_name, rest, parent=context)
 
 
 def test_the_configuration_page_s_file_is_read(tmp_path):
