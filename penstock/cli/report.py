@@ -40,14 +40,15 @@ def report(
       penstock report 20261124-093012-a1b2c3 -o report.html
     """
     from penstock.cli.summary import short
+    from penstock.data.remote import is_remote
     from penstock.metadata.runs import find_run
     from penstock.report import report_path, write_report
 
     with open_store(context, profile_name) as metadata:
         run = find_run(metadata.store, run_id)
         path = str(output) if output else report_path(metadata.store, run.run_id)
-        if not path:
-            path = f"report-{run.run_id}.html"  # a run of another runner has no folder of its own
+        if not path or is_remote(path):
+            path = f"report-{run.run_id}.html"  # the run has no folder of its own on this machine
         try:
             os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
             write_report(metadata.store, run.run_id, path)

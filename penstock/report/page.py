@@ -6,14 +6,16 @@ import base64
 import functools
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
+from penstock.data.remote import local_copy
 from penstock.data.training_curves import Curve, read_curves
 from penstock.errors import PenstockError
 from penstock.execution.logs import log_folder
@@ -62,6 +64,11 @@ class Report:
     origins: tuple[Origin, ...]
     missing: tuple[Output, ...]
 
+    @property
+    def anomaly_count(self) -> int:
+        """How many anomalies were found in the data."""
+        return sum(len(statistics.findings.anomalies) for statistics in self.statistics)
+
 
 def write_report(store: Any, run_id: str, path: str) -> None:
     """Write the report of a run into a file; `run_id` is as `find_run` takes it.
@@ -86,31 +93,50 @@ def report_path(store: Any, run_id: str) -> str:
 def build(store: Any, run_id: str) -> Report:
     """Collect what a report shows, from the store and from the artifacts' files."""
     contents = read_run(store, run_id)
-    evaluations = tuple(
-        read_evaluation(output.node_id, output.artifact)
-        for output in contents.outputs("ModelEvaluation")
-    )
-    return Report(
-        contents,
-        judge(contents, evaluations),
-        evaluations,
-        tuple(_statistics(contents)),
-        tuple(read_training(output) for output in contents.outputs("ModelRun")),
-        origins(store, contents),
-        tuple(_missing(contents)),
-    )
+    with tempfile.TemporaryDirectory() as folder:
+
+        def local(artifact: ArtifactRecord) -> ArtifactRecord:
+            return _local_copy(artifact, os.path.join(folder, str(artifact.artifact_id)))
+
+        evaluations = tuple(
+            read_evaluation(output.node_id, local(output.artifact))
+            for output in contents.outputs("ModelEvaluation")
+        )
+        return Report(
+            contents,
+            judge(contents, evaluations),
+            evaluations,
+            tuple(_statistics(contents, local)),
+            tuple(
+                read_training(output.node_id, local(output.artifact))
+                for output in contents.outputs("ModelRun")
+            ),
+            origins(store, contents),
+            tuple(_missing(contents)),
+        )
 
 
-def _statistics(contents: RunContents) -> Iterable[Statistics]:
+def _local_copy(artifact: ArtifactRecord, folder: str) -> ArtifactRecord:
+    """Return an artifact where its files can be read; what cannot be fetched stays where it is."""
+    try:
+        return replace(artifact, uri=local_copy(artifact.uri, folder))
+    except PenstockError:
+        return artifact
+
+
+def _statistics(
+    contents: RunContents, local: Callable[[ArtifactRecord], ArtifactRecord]
+) -> Iterable[Statistics]:
     """Yield the statistics of a run with the anomalies that were found in them."""
     checked: dict[int, list[ArtifactRecord]] = {}
-    for anomalies in contents.outputs("ExampleAnomalies"):
-        node = contents.node(anomalies.node_id)
+    for check in contents.outputs("ExampleAnomalies"):
+        node = contents.node(check.node_id)
         for given in node.inputs if node else ():
             if given.key == "statistics":
-                checked.setdefault(given.artifact.artifact_id, []).append(anomalies.artifact)
+                checked.setdefault(given.artifact.artifact_id, []).append(check.artifact)
     for output in contents.outputs("ExampleStatistics"):
-        found = find([output.artifact], checked.get(output.artifact.artifact_id, ()))
+        anomalies = [local(a) for a in checked.get(output.artifact.artifact_id, ())]
+        found = find([local(output.artifact)], anomalies)
         yield Statistics(output.node_id, _title(contents, output), found)
 
 
@@ -120,19 +146,19 @@ def _title(contents: RunContents, output: Output) -> str:
     return f"{output.node_id}: {output.key}" if several > 1 else output.node_id
 
 
-def read_training(output: Output) -> Training:
+def read_training(node_id: str, model_run: ArtifactRecord) -> Training:
     """Read the curves of a training from its TensorBoard logs."""
     try:
-        curves = read_curves(output.artifact.uri)
+        curves = read_curves(model_run.uri)
     except (PenstockError, OSError) as error:
-        return Training(output.node_id, (), (str(error),))
+        return Training(node_id, (), (str(error),))
     by_tag: dict[str, list[Curve]] = {}
     for curve in curves:
         by_tag.setdefault(_measure(curve.tag), []).append(curve)
     drawn = [(tag, tuple(found)) for tag, found in by_tag.items()]
     # What only has one point is no curve, and comes last.
     drawn.sort(key=lambda pair: (max(len(c.steps) for c in pair[1]) < 2, "loss" not in pair[0]))
-    return Training(output.node_id, tuple(drawn))
+    return Training(node_id, tuple(drawn))
 
 
 def _measure(tag: str) -> str:

@@ -11,6 +11,8 @@ import browsing
 import pytest
 from reported_components import HOSTILE
 
+from penstock.metadata.store import connect, connection_config
+
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 KINDS = ("blessed", "cached", "refused", "failed", "hostile", "large")
@@ -113,7 +115,9 @@ def test_what_drifted_comes_before_what_did_not(show):
 
 
 def test_what_has_an_anomaly_comes_first_and_says_what_is_wrong(show):
-    first = show("hostile").page.locator(".features > li").first.inner_text()
+    page = show("hostile").page
+    assert "2 anomalies in the data" in page.locator(".problem").first.inner_text()
+    first = page.locator(".features > li").first.inner_text()
     assert "2 anomalies" in first
     assert "Unexpected string values in train" in first
 
@@ -219,6 +223,27 @@ def test_gone_artifacts_are_told_and_the_rest_is_shown(moved, results, tmp_path)
     assert "There are no metrics in this evaluation" in text
     assert "Blessed" in text
     assert "0.9300" in text
+
+
+def test_what_stands_in_an_object_store_is_read_from_a_copy(runs, results, tmp_path):
+    import fsspec
+
+    evaluation = results.blessed.output("Evaluate", "evaluation")
+    address = "memory://bucket/evaluation"
+    fsspec.filesystem("memory").put(evaluation.uri, "/bucket/evaluation", recursive=True)
+    with connect(connection_config(runs.address), create=False) as metadata:
+        [stored] = metadata.store.get_artifacts_by_id([evaluation.id])
+        before = stored.uri
+        stored.uri = address
+        metadata.store.put_artifacts([stored])
+        try:
+            text = runs.write(results.blessed.run_id, tmp_path / "report.html")
+        finally:
+            stored.uri = before
+            metadata.store.put_artifacts([stored])
+    assert "island:value 2" in text
+    assert address in text
+    assert "Could not be read" not in text
 
 
 def test_a_report_that_cannot_be_written_fails_no_run(runs, results, monkeypatch):
