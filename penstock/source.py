@@ -190,7 +190,22 @@ def _reached_from(tree: ast.Module, entry: str, path: Path) -> ast.Module:
                 growing = True
     if reached & _REACHES_ANYTHING:
         return tree
-    return ast.Module([s for s in tree.body if id(s) in kept], tree.type_ignores)
+    body = [part for s in tree.body if id(s) in kept for part in _needed_parts(s, reached)]
+    return ast.Module(body, tree.type_ignores)
+
+
+def _needed_parts(statement: ast.stmt, reached: Collection[str]) -> list[ast.stmt]:
+    """Return a statement; an import as one for each name that is needed, so that others may come."""
+    if not isinstance(statement, (ast.Import, ast.ImportFrom)):
+        return [statement]
+    needed = [
+        alias
+        for alias in statement.names
+        if (alias.asname or alias.name).partition(".")[0] in {*reached, "*"}
+    ]
+    if isinstance(statement, ast.Import):
+        return [ast.Import([alias]) for alias in needed]
+    return [ast.ImportFrom(statement.module, [alias], statement.level) for alias in needed]
 
 
 def _bound_names(statement: ast.stmt, imported: Collection[str] = ()) -> set[str]:

@@ -33,6 +33,7 @@ from penstock.runners.local.failures import describe
 from penstock.runners.local.interrupts import counted_interrupts
 from penstock.runners.local.result import RunFailed, RunResult
 from penstock.runners.local.running import Run
+from penstock.runners.local.workers import Nurseries
 from penstock.secrets import resolve_address
 
 DEFAULT_FOLDER = ".penstock"
@@ -48,6 +49,8 @@ class LocalRunner:
     `beam_args` are for nodes that can use Beam. `display` shows the run as it goes. `on_step` is
     called at every step of a node's life (see `penstock.execution.steps`), also in workers.
     `openlineage` is where OpenLineage events go: "file:PATH", an http(s) URL, or a `Destination`.
+    `nurseries` are processes that have imported heavy modules already; without them a run makes its
+    own.
     """
 
     pipeline_root: str | None = None
@@ -57,6 +60,7 @@ class LocalRunner:
     display: Display | None = None
     on_step: OnStep = ignore
     openlineage: Destination | str | None = None
+    nurseries: Nurseries | None = None
 
     def run(
         self,
@@ -209,6 +213,7 @@ class LocalRunner:
             base_run=base_run,
             on_step=self.on_step,
             events=events,
+            nurseries=self.nurseries or Nurseries(),
         )
 
     def _events(self) -> RunEvents | None:

@@ -27,10 +27,12 @@ from penstock.runners.local.workers import (
     Advanced,
     Failed,
     Job,
+    Nurseries,
     Nursery,
     Report,
     Started,
     Succeeded,
+    main_is_importable,
 )
 
 _GRACE_SECONDS = 10.0
@@ -69,7 +71,7 @@ class Run:
     base_run: str | None = None
     on_step: OnStep = ignore
     events: RunEvents | None = None
-    nurseries: dict[tuple[str, ...], Nursery] = field(default_factory=dict)
+    nurseries: Nurseries = field(default_factory=Nurseries)
     working: dict[str, _Work] = field(default_factory=dict)
     views: dict[str, NodeView] = field(default_factory=dict)
     results: dict[str, NodeResult] = field(default_factory=dict)
@@ -104,8 +106,8 @@ class Run:
             self._loop()
         finally:
             # Workers end first: only an error leaves some here, and they would go on writing.
-            for nursery in self.nurseries.values():
-                nursery.close()
+            if self.working or not self.nurseries.lasting:
+                self.nurseries.close()
             for node_id, held in self.working.items():
                 self._settle(
                     node_id,
@@ -173,10 +175,20 @@ class Run:
         return tuple(sorted(found, key=lambda module: module != "tensorflow"))
 
     def _nursery(self, preload: tuple[str, ...]) -> Nursery:
-        if preload not in self.nurseries:
-            log = os.path.join(self.log_folder, ".workers.log")
-            self.nurseries[preload] = Nursery(preload, log)
-        return self.nurseries[preload]
+        log = os.path.join(self.log_folder, ".workers.log")
+        return self.nurseries.get(preload, log, fork=self._forks())
+
+    def _forks(self) -> bool:
+        """Whether workers must be copies of this process, the only one that has what they run."""
+        if main_is_importable():
+            return False
+        paths = [
+            ir.class_path(spec(self.pipeline, node_id)) or ""
+            for node_id in self.nodes
+            for spec in (ir.executor_spec, ir.driver_spec)
+        ]
+        of_steps = getattr(self.on_step, "__module__", "")
+        return of_steps == "__main__" or any(path.startswith("__main__.") for path in paths)
 
     def _loop(self) -> None:
         while True:
@@ -301,7 +313,7 @@ class Run:
         nursery.submit(self.working[node_id].token, job)
 
     def _receive(self, timeout: float) -> None:
-        by_connection = {n.connection: n for n in self.nurseries.values()}
+        by_connection = {n.connection: n for n in self.nurseries.all()}
         for source in wait(list(by_connection), timeout):
             nursery = by_connection[source]  # type: ignore[index]
             try:
@@ -316,9 +328,7 @@ class Run:
                         self._handle(node_id, report)
 
     def _nursery_died(self, nursery: Nursery) -> None:
-        for preload, known in list(self.nurseries.items()):
-            if known is nursery:
-                self.nurseries.pop(preload).close()
+        self.nurseries.drop(nursery)
         for node_id, held in list(self.working.items()):
             if held.nursery is nursery:
                 self._handle(node_id, Failed("the process that starts its workers was killed"))

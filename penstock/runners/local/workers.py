@@ -17,6 +17,7 @@ import signal
 import sys
 import time
 import traceback
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
@@ -102,12 +103,11 @@ class Nursery:
     """The caller's side of a nursery process.
 
     `fork` makes it of the caller's own process, which must not have begun anything else yet: what
-    that has imported need not be imported again.
+    that has imported need not be imported again, and what an interactive session defines is there.
     """
 
     def __init__(self, preload: Sequence[str], log_path: str, *, fork: bool = False) -> None:
-        anew = _main_is_importable() and not fork
-        context = multiprocessing.get_context("spawn" if anew else "fork")
+        context = multiprocessing.get_context("fork" if fork else "spawn")
         self.connection, far_end = context.Pipe()
         self._process = context.Process(  # type: ignore[attr-defined]  # both contexts have it
             target=_nursery_main,
@@ -148,7 +148,47 @@ class Nursery:
         self._process.join()
 
 
-def _main_is_importable() -> bool:
+class Nurseries:
+    """The nurseries of a run: by the modules that they import ahead, each started when asked for.
+
+    `lasting` ones serve several runs: there is one beside that without modules, and it imports what
+    later jobs need in addition. `close` ends them.
+    """
+
+    def __init__(self, *, lasting: bool = False) -> None:
+        self.lasting = lasting
+        self._started: dict[tuple[str, ...], Nursery] = {}
+        # Those of a session that is never closed end with it, before anybody waits for them.
+        weakref.finalize(self, _close_all, self._started)
+
+    def get(self, preload: tuple[str, ...], log_path: str, *, fork: bool = False) -> Nursery:
+        """Return the nursery for jobs that need some of these modules."""
+        key = preload[:1] and ("all",) if self.lasting else preload
+        if key not in self._started:
+            self._started[key] = Nursery(preload, log_path, fork=fork)
+        return self._started[key]
+
+    def all(self) -> list[Nursery]:
+        """Return those that are there."""
+        return list(self._started.values())
+
+    def drop(self, nursery: Nursery) -> None:
+        """End one; the next job starts another."""
+        for key, known in list(self._started.items()):
+            if known is nursery:
+                self._started.pop(key).close()
+
+    def close(self) -> None:
+        """End all."""
+        _close_all(self._started)
+
+
+def _close_all(started: dict[tuple[str, ...], Nursery]) -> None:
+    while started:
+        started.popitem()[1].close()
+
+
+def main_is_importable() -> bool:
     """Whether a new process finds what `__main__` defines; not so in an interactive session."""
     main = sys.modules.get("__main__")
     return getattr(main, "__spec__", None) is not None or os.path.exists(
@@ -165,7 +205,7 @@ def _nursery_main(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     _redirect_output(log_path)
     unpickling.guard()
-    to_import = list(preload)
+    to_import, known = list(preload), set(preload)
     queue: list[tuple[str, Job]] = []
     workers: dict[Connection, _Worker] = {}
     while True:
@@ -180,6 +220,9 @@ def _nursery_main(
                 return
             if order == "start":
                 queue.append((token, content))
+                asked_for = [module for module in content.needs if module not in known]
+                to_import += asked_for
+                known.update(asked_for)
             else:
                 queue[:] = [waiting for waiting in queue if waiting[0] != token]
                 for worker in workers.values():

@@ -1,0 +1,354 @@
+"""A session: a pipeline that comes into being, node by node."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from penstock import _tfx, ir
+from penstock.authoring.values import SCALARS, PipelineParameter
+from penstock.config import Config, Profile, find_config, read_config
+from penstock.containment import is_name
+from penstock.errors import ParameterError, PipelineError, RunError, WiringError, suggestion
+from penstock.metadata.runs import find_run
+from penstock.metadata.store import connect, connection_config
+from penstock.notebook import nodes
+from penstock.notebook.cells import current_cell
+from penstock.notebook.code import CellModules
+from penstock.notebook.nodes import Definition, Ran
+from penstock.runners.local import LocalRunner
+from penstock.runners.local.display import Display, Silent
+from penstock.runners.local.result import NodeResult
+from penstock.runners.local.workers import Nurseries
+
+
+class NodeFailed(RunError):
+    """A node of a session failed; `result` is what became of it."""
+
+    def __init__(self, result: NodeResult) -> None:
+        log = f"Its log is {_shown_path(result.log_path)}." if result.log_path else None
+        super().__init__(f"{result.node_id} {result.state.value}: {result.error}", hint=log)
+        self.result = result
+
+
+class Session:
+    """Runs components one at a time, as the local runner runs them in a pipeline.
+
+    `name` is the pipeline's. Where things are kept says the project's penstock.toml, by its
+    default profile or by that named `profile`; without one it is `.penstock` in this folder.
+    Components that cells define are written to `{name}_components.py` in this folder, where worker
+    processes and the exported pipeline find them.
+    """
+
+    def __init__(
+        self, name: str, *, profile: str | None = None, display: Display | None = None
+    ) -> None:
+        if not is_name(name):
+            raise PipelineError(
+                f"a session's name becomes that of a pipeline and of its folder, so it cannot be "
+                f"{name!r}",
+                hint="Use letters, digits, dashes and underscores.",
+            )
+        self.name = name
+        self.parameters: dict[str, PipelineParameter] = {}
+        self._config = _project()
+        self._profile = self._config.profile(profile)
+        self._display = display
+        self._ran: dict[str, Ran] = {}
+        self._objects: dict[int, tuple[Any, Ran]] = {}
+        self._nurseries = Nurseries(lasting=True)
+        self._surroundings: object = None
+        self._modules = CellModules(
+            Path.cwd(), name, f"{name.replace('-', '_')}_components", {}, {}
+        )
+        if str(Path.cwd()) not in sys.path:
+            sys.path.insert(0, str(Path.cwd()))
+
+    @classmethod
+    def restore(
+        cls, name: str, *, profile: str | None = None, display: Display | None = None
+    ) -> Session:
+        """Return a session as it was: by its name, or as it was after a run, by that run's.
+
+        Raises:
+          RunError: the store knows no such session or run.
+        """
+        config = _project()
+        address = config.profile(profile).metadata_address()
+        with connect(connection_config(address), create=False) as metadata:
+            known = nodes.sessions(metadata.store)
+            through = None
+            if name not in known.values():
+                through, name = _run_of_a_session(metadata.store, name, known)
+            found = nodes.recorded(metadata.store, name, through)
+        session = cls(name, profile=profile, display=display)
+        for ran in found:
+            session._ran[ran.node_id] = ran
+        for ran in session._ran.values():
+            module, _, name_of_type = ran.definition.node.node_info.type.name.rpartition(".")
+            if module == session._modules.components:
+                session._modules.used[name_of_type] = None
+            for parameter in ir.run_parameters(ran.definition.pipeline).values():
+                session.parameter(parameter.name, parameter.default)
+        return session
+
+    def parameter(self, name: str, default: str | int | float | bool) -> PipelineParameter:
+        """Make a parameter of the pipeline, or give it another value, and return it.
+
+        It is passed on to components as it is; nodes of the session run with `default`.
+        """
+        if not name.isidentifier() or type(default) not in SCALARS:
+            raise ParameterError(
+                f"a parameter has a name and a str, int, float or bool, got {name!r} and "
+                f"{default!r} ({type(default).__name__})"
+            )
+        self.parameters[name] = PipelineParameter(name, type(default), default)
+        return self.parameters[name]
+
+    def module(self, file: str, *functions: Callable[..., Any]) -> str:
+        """Write functions of cells to a module file, with all that they use, and return its name.
+
+        For components that take one: `Trainer(..., module_file=session.module("model.py", run_fn))`.
+
+        Raises:
+          UserCodeError: something that they use cannot stand in a module.
+        """
+        return self._modules.write_functions(file, functions)
+
+    def run(self, node: Any, *, cache: bool = True) -> NodeRun:
+        """Run a node on what the nodes before it have made, and return what it has made.
+
+        `cache=False` runs it whatever earlier runs have made.
+
+        Raises:
+          NodeFailed: it failed.
+          WiringError: a node that it takes something from has not run.
+        """
+        if not isinstance(node, _tfx.BaseNode):
+            raise WiringError(
+                f"expected a node to run, got {node!r} ({type(node).__name__})",
+                component=type(node).__name__,
+                hint="Write session.run(CsvExampleGen(input_base=...)).",
+            )
+        if type(node).__module__ == "__main__":
+            self._modules.write_component(type(node))
+        definition = nodes.define(
+            node,
+            pipeline_name=self.name,
+            pipeline_root=self._profile.root_of(self.name),
+            beam_args=self._profile.beam_args,
+            homes=self._modules.homes(),
+            cell=current_cell(),
+        )
+        artifacts = self._artifacts_for(node, definition)
+        result, run_id, seconds = self._run(definition, artifacts, cache)
+        inputs = {
+            key: [a.id for s in sources for a in artifacts.get((s.node_id, s.key), [])]
+            for key, sources in definition.sources().items()
+        }
+        ran = Ran(definition, run_id, result.execution_id, result.outputs, inputs)
+        with connect(self._connection()) as metadata:
+            nodes.record(metadata.store, self.name, ran)
+        self._ran[ran.node_id] = ran
+        self._objects[id(node)] = (node, ran)
+        return NodeRun(self, ran, node.outputs, result)
+
+    def __getitem__(self, node_id: str) -> NodeRun:
+        """Return a node that has run, by its name, also one of a restored session."""
+        if node_id not in self._ran:
+            raise RunError(
+                f"{node_id!r} has not run in session {self.name}",
+                hint=suggestion(node_id, self._ran, noun="node"),
+            )
+        ran = self._ran[node_id]
+        for node, known in self._objects.values():
+            if known is ran:
+                return NodeRun(self, ran, node.outputs)
+        stub = _Restored(ran)
+        self._objects[id(stub)] = (stub, ran)
+        return NodeRun(self, ran, stub.outputs)
+
+    def __iter__(self) -> Any:
+        return iter([self[node_id] for node_id in self._ran])
+
+    def forget(self, node_id: str) -> None:
+        """Leave a node out of the session, so that it is not exported."""
+        if self[node_id].node_id:
+            del self._ran[node_id]
+
+    def stale(self) -> dict[str, list[str]]:
+        """Return the nodes that ran before what they take was made anew, and what that is."""
+        found: dict[str, list[str]] = {}
+        for node_id, ran in self._ran.items():
+            for key, sources in ran.definition.sources().items():
+                of_session = [s for s in sources if s.of_this_run and s.node_id in self._ran]
+                now = [
+                    a.id for s in of_session for a in self._ran[s.node_id].outputs.get(s.key, [])
+                ]
+                if of_session and now != list(ran.inputs.get(key, [])):
+                    found.setdefault(node_id, []).extend(s.node_id for s in of_session)
+        return {node_id: sorted(set(names)) for node_id, names in found.items()}
+
+    def export(self, file: str) -> Any:
+        """Write the session as a pipeline file, which makes the same with the same cache.
+
+        Raises:
+          ExportError: something cannot be written as code, named by cell and reason.
+        """
+        from penstock.notebook.export import export
+
+        return export(self, list(self._ran.values()), Path(file), self._modules)
+
+    def close(self) -> None:
+        """End the worker processes that the session keeps ready."""
+        self._nurseries.close()
+
+    def _artifacts_for(
+        self, node: Any, definition: Definition
+    ) -> dict[tuple[str, str], list[Any]]:
+        wired = _wired(node)
+        found: dict[tuple[str, str], list[Any]] = {}
+        for key, sources in definition.sources().items():
+            for source in sources:
+                if not source.of_this_run:
+                    continue
+                ran = self._ran_as(wired.get(source.node_id), source.node_id)
+                if ran is None:
+                    again = source.node_id in self._ran
+                    state = "was defined again and has not run since" if again else "has not run"
+                    raise WiringError(
+                        f"{definition.node_id}.{key.lstrip('_')} takes {source.key} of "
+                        f"{source.node_id}, which {state} in this session",
+                        component=definition.node_id,
+                        argument=key,
+                        hint=f"Run it first: session.run({source.node_id[:1].lower()}...).",
+                    )
+                found[source.node_id, source.key] = ran.outputs.get(source.key, [])
+        return found
+
+    def _ran_as(self, producer: Any, node_id: str) -> Ran | None:
+        if producer is None:
+            return self._ran.get(node_id)
+        _, ran = self._objects.get(id(producer), (None, None))
+        return ran
+
+    def _run(
+        self, definition: Definition, artifacts: Mapping[tuple[str, str], list[Any]], cache: bool
+    ) -> tuple[NodeResult, str, float]:
+        self._renew_workers()
+        runner = LocalRunner(
+            metadata=self._profile.metadata_address(),
+            parallelism=self._profile.parallelism,
+            display=self._display or Silent(),
+            openlineage=None,
+            nurseries=self._nurseries,
+        )
+        pipeline = nodes.with_inputs(definition, artifacts)
+        known = ir.run_parameters(pipeline)
+        values = {n: p.default for n, p in self.parameters.items() if n in known}
+        done = runner.run(pipeline, parameters=values, cache=cache, raise_on_failure=False)
+        result = done.nodes[definition.node_id]
+        if not result.state.successful:
+            raise NodeFailed(result)
+        return result, done.run_id, done.seconds
+
+    def _renew_workers(self) -> None:
+        """Start processes anew where this one has changed what they inherited from it."""
+        surroundings = (dict(os.environ), os.getcwd(), list(sys.path))
+        if surroundings != self._surroundings:
+            self._nurseries.close()
+            self._surroundings = surroundings
+
+    def _connection(self) -> Any:
+        return connection_config(self._profile.metadata_address())
+
+
+@dataclass(frozen=True)
+class NodeRun:
+    """A node of a session that has run.
+
+    `outputs` are what other nodes take, `artifacts` what it has made, both by key.
+    """
+
+    session: Session
+    ran: Ran
+    outputs: Mapping[str, Any]
+    result: NodeResult | None = None
+
+    @property
+    def node_id(self) -> str:
+        """The node's name."""
+        return self.ran.node_id
+
+    @property
+    def artifacts(self) -> Mapping[str, list[Any]]:
+        """The artifacts that the node has made, by key."""
+        return self.ran.outputs
+
+    def __repr__(self) -> str:
+        return f"{self.node_id}"
+
+
+class _Restored(_tfx.BaseNode):  # type: ignore[misc]
+    """Stands for a node of an earlier session where others are wired to its outputs."""
+
+    def __init__(self, ran: Ran) -> None:
+        super().__init__()
+        self.with_id(ran.node_id)
+        self._outputs = {
+            key: _tfx.channel.OutputChannel(type(found[0]), self, key)
+            for key, found in ran.outputs.items()
+            if found
+        }
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        return {}
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        return self._outputs
+
+    @property
+    def exec_properties(self) -> dict[str, Any]:
+        return {}
+
+
+def _project() -> Config:
+    return read_config(find_config())
+
+
+def _run_of_a_session(store: Any, name: str, known: Mapping[str, str]) -> tuple[str, str]:
+    try:
+        run_id = find_run(store, name).run_id
+    except RunError:
+        run_id = name
+    if run_id not in known:
+        raise RunError(
+            f"there is no session {name!r}, nor a run of that name in one",
+            hint=suggestion(name, set(known.values()), noun="session"),
+        )
+    return run_id, known[run_id]
+
+
+def _wired(node: Any) -> dict[str, Any]:
+    """Return the objects, by name, whose outputs a node was given."""
+    channels = list(node.inputs.values())
+    found: dict[str, Any] = {}
+    while channels:
+        channel = channels.pop()
+        channels += list(getattr(channel, "channels", ()))
+        producer = getattr(channel, "producer_component", None)
+        if producer is not None:
+            found[producer.id] = producer
+    return found
+
+
+def _shown_path(path: str) -> str:
+    shown = os.path.relpath(path)
+    return path if shown.startswith("..") else shown
