@@ -20,6 +20,7 @@ def CsvExampleGen(
     range_config: RangeConfig | None = None,
     csv: CsvOptions = CsvOptions(),
     output_data_format: PayloadFormat = PayloadFormat.FORMAT_TF_EXAMPLE,
+    sample_rate: float | None = None,
     span: Resolved[int] = 0,
     version: Resolved[int] | None = None,
     input_fingerprint: Resolved[str] = "",
@@ -38,7 +39,9 @@ def CsvExampleGen(
       ParameterError: configurations do not fit each other.
       DataError: files are missing or are not CSV; the error names file, line and column.
     """
-    to = ingestion.destination(examples.uri, input_config, output_config, output_data_format)
+    to = ingestion.destination(
+        examples.uri, input_config, output_config, output_data_format, sample_rate
+    )
     found = ingestion.input_of(
         input_base, input_config, range_config, span, version, context.temporary_directory
     )

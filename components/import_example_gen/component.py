@@ -18,6 +18,7 @@ def ImportExampleGen(
     output_config: OutputConfig | None = None,
     range_config: RangeConfig | None = None,
     output_data_format: PayloadFormat = PayloadFormat.FORMAT_TF_EXAMPLE,
+    sample_rate: float | None = None,
     span: Resolved[int] = 0,
     version: Resolved[int] | None = None,
     input_fingerprint: Resolved[str] = "",
@@ -33,7 +34,9 @@ def ImportExampleGen(
       ParameterError: configurations do not fit each other.
       DataError: files are missing or corrupt, or a record is not what `output_data_format` says.
     """
-    to = ingestion.destination(examples.uri, input_config, output_config, output_data_format)
+    to = ingestion.destination(
+        examples.uri, input_config, output_config, output_data_format, sample_rate
+    )
     found = ingestion.input_of(
         input_base, input_config, range_config, span, version, context.temporary_directory
     )

@@ -10,7 +10,7 @@ import apache_beam as beam_sdk
 
 from penstock.beam import BeamOptions
 from penstock.data import examples, payload, records, splits
-from penstock.data.ingestion import Destination, keys_of
+from penstock.data.ingestion import Destination, keys_of, sampled
 from penstock.data.payload import PayloadFormat
 from penstock.data.spans import ResolvedInput
 from penstock.errors import ParameterError
@@ -48,7 +48,8 @@ def _read_file(path: str, input_split: str, to: Destination) -> Iterator[tuple[i
     position = to.split_names.index(input_split) if not to.buckets else 0
     for record in records.read_serialized(path):
         canonical, key = payload.canonical_and_key(record, to.payload_format, to.key_feature)
-        yield (splits.split_index(key, to.buckets) if to.buckets else position), canonical
+        if to.takes(key):
+            yield (splits.split_index(key, to.buckets) if to.buckets else position), canonical
 
 
 def split_rows(
@@ -56,13 +57,14 @@ def split_rows(
 ) -> Iterator[tuple[int, bytes]]:
     """Return the rows of a record batch as tf.Examples, each with the position of its split."""
     serialized = examples.encode(batch, null_as_empty=null_as_empty)
+    keys = keys_of(batch, serialized, to, null_as_empty)
+    taken, keys = sampled(serialized, keys, to)
     if not to.buckets:
         position = to.split_names.index(input_split)
-        return ((position, record) for record in serialized)
-    keys = keys_of(batch, serialized, to, null_as_empty)
+        return ((position, record) for record in taken)
     return (
         (splits.split_index(key, to.buckets), record)
-        for key, record in zip(keys, serialized, strict=True)
+        for key, record in zip(keys, taken, strict=True)
     )
 
 

@@ -19,6 +19,7 @@ def ParquetExampleGen(
     range_config: RangeConfig | None = None,
     columns: list[str] | None = None,
     output_data_format: PayloadFormat = PayloadFormat.FORMAT_TF_EXAMPLE,
+    sample_rate: float | None = None,
     span: Resolved[int] = 0,
     version: Resolved[int] | None = None,
     input_fingerprint: Resolved[str] = "",
@@ -36,7 +37,9 @@ def ParquetExampleGen(
       ParameterError: configurations do not fit each other.
       DataError: files are missing, are not Parquet, or have different schemas.
     """
-    to = ingestion.destination(examples.uri, input_config, output_config, output_data_format)
+    to = ingestion.destination(
+        examples.uri, input_config, output_config, output_data_format, sample_rate
+    )
     found = ingestion.input_of(
         input_base, input_config, range_config, span, version, context.temporary_directory
     )

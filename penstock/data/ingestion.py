@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Any
 
 import pyarrow as pa
@@ -28,6 +30,7 @@ class Destination:
     """Where records go: the folder of the artifact, its splits, and the format of the payload.
 
     `buckets` are cumulated; without them every input split is an output split of its own.
+    `sample_rate` is the share of records to write.
     """
 
     uri: str
@@ -35,6 +38,15 @@ class Destination:
     buckets: tuple[int, ...]
     partition_feature_name: str | None
     payload_format: PayloadFormat = PayloadFormat.FORMAT_TF_EXAMPLE
+    sample_rate: float = 1.0
+
+    def takes(self, key: bytes) -> bool:
+        """Whether a record is in the sample: its key decides, so it is the same one every time."""
+        if self.sample_rate >= 1:
+            return True
+        # Not the digest that decides on the split: every split is to have its share.
+        drawn = int.from_bytes(hashlib.sha256(b"sample\0" + key).digest()[:8], "big")
+        return drawn < self.sample_rate * 2**64
 
     @property
     def key_feature(self) -> str | None:
@@ -56,12 +68,18 @@ def destination(
     input_config: InputConfig,
     output_config: OutputConfig | None,
     payload_format: PayloadFormat = PayloadFormat.FORMAT_TF_EXAMPLE,
+    sample_rate: float | None = None,
 ) -> Destination:
-    """Return where records go.
+    """Return where records go, and which share of them.
 
     Raises:
-      ParameterError: see `splits.output_split_names`.
+      ParameterError: see `splits.output_split_names`; or the share is not above 0 and at most 1.
     """
+    if sample_rate is not None and not 0.0 < sample_rate <= 1.0:
+        raise ParameterError(
+            f"expected a sample_rate above 0 and at most 1, got {sample_rate}",
+            hint="A rate of 0.1 takes about a tenth of the records, the same ones every time.",
+        )
     output = splits.output_config_or_default(input_config, output_config)
     names = splits.output_split_names(input_config, output)
     return Destination(
@@ -70,6 +88,7 @@ def destination(
         tuple(splits.cumulated_buckets(output.split_config)),
         output.split_config.partition_feature_name or None,
         payload_format,
+        1.0 if sample_rate is None else sample_rate,
     )
 
 
@@ -88,7 +107,12 @@ def resolve_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
     The splits are checked here too, before anything runs.
     """
     input_config = parameters.get("input_config") or InputConfig()
-    destination("", input_config, parameters.get("output_config"))
+    destination(
+        "",
+        input_config,
+        parameters.get("output_config"),
+        sample_rate=parameters.get("sample_rate"),
+    )
     found = spans.resolve_input(
         parameters["input_base"], input_config, parameters.get("range_config")
     )
@@ -180,19 +204,22 @@ class SplitsWriter(ClosesOnExit):
     ) -> None:
         """Write the rows of a record batch, as the destination's payload format."""
         if self.to.payload_format is PayloadFormat.FORMAT_PARQUET:
+            taken = 0
             for split, rows in self._rows_by_split(batch, input_split, null_as_empty):
                 self._parquet_writer(split, batch.schema).write(rows)
+                taken += rows.num_rows
+            self._count(taken)
         else:
             serialized = examples.encode(batch, null_as_empty=null_as_empty)
-            keys = keys_of(batch, serialized, self.to, null_as_empty)
-            for split, part in self._parts(serialized, keys, input_split):
-                self._files[split].write_many(part)
-        self._count(batch.num_rows)
+            self.write_records(
+                serialized, keys_of(batch, serialized, self.to, null_as_empty), input_split
+            )
 
     def write_records(
         self, serialized: Sequence[bytes], keys: Sequence[bytes], input_split: str
     ) -> None:
         """Write serialized records that have these keys."""
+        serialized, keys = sampled(serialized, keys, self.to)
         for split, part in self._parts(serialized, keys, input_split):
             self._files[split].write_many(part)
         self._count(len(serialized))
@@ -212,9 +239,9 @@ class SplitsWriter(ClosesOnExit):
     def _rows_by_split(
         self, batch: pa.RecordBatch, input_split: str, null_as_empty: bool
     ) -> list[tuple[str, pa.RecordBatch]]:
-        if not self.to.buckets:
+        if not self.to.buckets and self.to.sample_rate >= 1:
             return [(input_split, batch)]
-        return rows_by_split(batch, self.to, null_as_empty)
+        return rows_by_split(batch, input_split, self.to, null_as_empty)
 
     def _parquet_writer(self, split: str, schema: pa.Schema) -> Any:
         if split not in self._files:
@@ -251,15 +278,28 @@ def keys_of(
     return examples.encode_feature(batch, name, null_as_empty=null_as_empty)
 
 
+def sampled(
+    items: Sequence[Any], keys: Sequence[bytes], to: Destination
+) -> tuple[Sequence[Any], Sequence[bytes]]:
+    """Return the items that are in the destination's sample, and their keys."""
+    if to.sample_rate >= 1:
+        return items, keys
+    taken = [to.takes(key) for key in keys]
+    return list(compress(items, taken)), list(compress(keys, taken))
+
+
 def rows_by_split(
-    batch: pa.RecordBatch, to: Destination, null_as_empty: bool
+    batch: pa.RecordBatch, input_split: str, to: Destination, null_as_empty: bool
 ) -> list[tuple[str, pa.RecordBatch]]:
     """Distribute the rows of a batch as their tf.Examples would be."""
     keys = keys_of(batch, examples.encode(batch, null_as_empty=null_as_empty), to, null_as_empty)
-    parts = splits.partition(range(batch.num_rows), keys, to.buckets)
+    taken, keys = sampled(range(batch.num_rows), keys, to)
+    named = [(input_split, taken)]
+    if to.buckets:
+        named = list(zip(to.split_names, splits.partition(taken, keys, to.buckets), strict=True))
     table = pa.Table.from_batches([batch])
     rows = []
-    for split, part in zip(to.split_names, parts, strict=True):
+    for split, part in named:
         taken = table.take(pa.array(part, pa.int64())).combine_chunks().to_batches()
         rows += [(split, one) for one in taken]
     return rows
