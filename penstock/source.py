@@ -195,7 +195,7 @@ def _reached_from(tree: ast.Module, entry: str, path: Path) -> ast.Module:
 
 
 def _needed_parts(statement: ast.stmt, reached: Collection[str]) -> list[ast.stmt]:
-    """Return a statement; an import as one for each name that is needed, so that others may come."""
+    """Return a statement; an import as one for each name that is needed: others may come."""
     if not isinstance(statement, (ast.Import, ast.ImportFrom)):
         return [statement]
     needed = [
