@@ -21,6 +21,7 @@ Every error is one paragraph: what was expected and what came, where, and what t
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable
 
 
@@ -44,6 +45,14 @@ class PenstockError(Exception):
         text = f"{self.message} ({where})" if where else self.message
         text = text if text.endswith((".", "?", "!", ":", "\n")) else f"{text}."
         return f"{text} {self.hint}" if self.hint else text
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what notebooks show in place of a traceback through code that is not theirs."""
+        lines = [f"{type(self).__name__}: {self}"]
+        for frame in traceback.extract_tb(self.__traceback__):
+            if "ipykernel_" in frame.filename or frame.filename.startswith("<ipython-input"):
+                lines.append(f"  in this cell, line {frame.lineno}: {frame.line}")
+        return lines
 
     def __reduce__(self) -> tuple[object, ...]:
         # Errors cross process borders; keyword-only arguments need the state, not the call.
