@@ -5,7 +5,7 @@ SETUP := .venv/.setup-done
 TEST_PROCESSES := 2
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: setup demo test services lint docs bench format clean
+.PHONY: setup demo test services lint docs bench notebooks format clean
 
 setup: $(SETUP)
 
@@ -39,6 +39,9 @@ docs: $(SETUP)  ## build the documentation into docs/_build; warnings are errors
 
 bench: $(SETUP)  ## measure beside TFX, for an hour or so; writes docs/benchmarks.md
 	.venv/bin/python -W ignore build/benchmarks/bench.py $(BENCH)
+
+notebooks: $(SETUP)  ## execute the notebooks and keep their outputs
+	.venv/bin/python -W ignore build/notebooks.py
 
 format: $(SETUP)  ## rewrite the sources in the project's style
 	.venv/bin/ruff check --fix .

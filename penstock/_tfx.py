@@ -60,7 +60,9 @@ with _without_heavy_modules():
     from tfx.dsl.components.base.executor_spec import BeamExecutorSpec, ExecutorClassSpec
     from tfx.dsl.components.common.importer import Importer, generate_output_dict
     from tfx.dsl.components.common.resolver import Resolver, ResolverStrategy
+    from tfx.dsl.context_managers.dsl_context_registry import get as node_registry
     from tfx.dsl.context_managers.dsl_context_registry import new_registry as new_node_registry
+    from tfx.dsl.experimental.conditionals.conditional import get_predicates
     from tfx.dsl.experimental.node_execution_options.utils import NodeExecutionOptions
     from tfx.dsl.input_resolution.strategies.latest_artifact_strategy import (
         LatestArtifactStrategy,
@@ -249,6 +251,7 @@ __all__ = [
     "execution_publish_utils",
     "execution_result_pb2",
     "generate_output_dict",
+    "get_predicates",
     "import_class_by_path",
     "inputs_utils",
     "metadata",
@@ -256,6 +259,7 @@ __all__ = [
     "metadata_store_service_pb2",
     "ml_metadata",
     "new_node_registry",
+    "node_registry",
     "outputs_utils",
     "pipeline_pb2",
     "placeholder_pb2",

@@ -8,7 +8,7 @@ from penstock import _tfx
 from penstock.errors import ParameterError, suggestion
 from penstock.pods import PodOptions
 
-_TRIGGERS = {
+TRIGGERS = {
     "succeeded": "ALL_UPSTREAM_NODES_SUCCEEDED",
     "completed": "ALL_UPSTREAM_NODES_COMPLETED",
     "lazily_succeeded": "LAZILY_ALL_UPSTREAM_NODES_SUCCEEDED",
@@ -40,10 +40,10 @@ def with_options(
     Raises:
       ParameterError: a value is not possible.
     """
-    if start not in _TRIGGERS:
+    if start not in TRIGGERS:
         raise ParameterError(
             f"{node.id}.with_options: start {start!r} is not known",
-            hint=suggestion(start, _TRIGGERS),
+            hint=suggestion(start, TRIGGERS),
         )
     for name, value in (("retries", retries), ("timeout_seconds", timeout_seconds)):
         if type(value) is not int or value < 0:
@@ -52,7 +52,7 @@ def with_options(
             )
     node.node_execution_options = _tfx.NodeExecutionOptions(
         trigger_strategy=_tfx.pipeline_pb2.NodeExecutionOptions.TriggerStrategy.Value(
-            _TRIGGERS[start]
+            TRIGGERS[start]
         ),
         success_optional=optional,
         max_execution_retries=retries,

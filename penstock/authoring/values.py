@@ -22,7 +22,7 @@ SCALARS = (str, int, float, bool)
 # JSON text refers to a pipeline parameter by an object with this single key.
 PARAMETER_KEY = "$parameter"
 
-_UNION_TYPES = (typing.Union, types.UnionType)
+UNION_TYPES = (typing.Union, types.UnionType)
 
 
 class PipelineParameter(_tfx.RuntimeParameter):
@@ -59,7 +59,7 @@ def describe(annotation: Any) -> str:
     """Return an annotation as its author would write it."""
     if annotation is None or annotation is type(None):
         return "None"
-    if typing.get_origin(annotation) in _UNION_TYPES:
+    if typing.get_origin(annotation) in UNION_TYPES:
         return " | ".join(describe(option) for option in typing.get_args(annotation))
     if typing.get_origin(annotation) is not None:
         inner = ", ".join(
@@ -71,7 +71,7 @@ def describe(annotation: Any) -> str:
 
 def is_optional(annotation: Any) -> bool:
     """Whether an annotation admits None."""
-    return typing.get_origin(annotation) in _UNION_TYPES and type(None) in typing.get_args(
+    return typing.get_origin(annotation) in UNION_TYPES and type(None) in typing.get_args(
         annotation
     )
 
@@ -94,7 +94,7 @@ def is_supported(annotation: Any) -> bool:
     if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
         return all(is_supported(hint) for hint in typing.get_type_hints(annotation).values())
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin in _UNION_TYPES:
+    if origin in UNION_TYPES:
         return all(is_supported(option) for option in args)
     if origin is list:
         return is_supported(args[0])
@@ -175,7 +175,7 @@ def _mismatch(value: Any, annotation: Any, where: str) -> ParameterError:
 
 def _check_parameter(parameter: PipelineParameter, annotation: Any, where: str) -> Any:
     options = [without_none(annotation)]
-    if typing.get_origin(options[0]) in _UNION_TYPES:
+    if typing.get_origin(options[0]) in UNION_TYPES:
         options = list(typing.get_args(options[0]))
     fits = parameter.type in options or Any in options
     fits = fits or (parameter.type is int and float in options)
@@ -241,7 +241,7 @@ def _convert_container(value: Any, annotation: Any, where: str) -> Any:
         if value in args:
             return value
         raise ParameterError(f"{where}: expected one of {args!r}, got {value!r}")
-    if origin in _UNION_TYPES:
+    if origin in UNION_TYPES:
         for option in args:
             try:
                 return convert(value, option, where)

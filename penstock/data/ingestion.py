@@ -293,10 +293,11 @@ def rows_by_split(
 ) -> list[tuple[str, pa.RecordBatch]]:
     """Distribute the rows of a batch as their tf.Examples would be."""
     keys = keys_of(batch, examples.encode(batch, null_as_empty=null_as_empty), to, null_as_empty)
-    taken, keys = sampled(range(batch.num_rows), keys, to)
+    taken, of_taken = sampled(range(batch.num_rows), keys, to)
     named = [(input_split, taken)]
     if to.buckets:
-        named = list(zip(to.split_names, splits.partition(taken, keys, to.buckets), strict=True))
+        parts = splits.partition(taken, of_taken, to.buckets)
+        named = list(zip(to.split_names, parts, strict=True))
     table = pa.Table.from_batches([batch])
     rows = []
     for split, part in named:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 import builtins
-import sys
 import symtable
+import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,7 +51,7 @@ class Extract:
         """Return the text of the module."""
         parts = [f'"""{docstring}"""', "from __future__ import annotations"]
         future = "from __future__ "
-        for group in _grouped([line for line in self.imports if not line.startswith(future)]):
+        for group in grouped([line for line in self.imports if not line.startswith(future)]):
             parts.append("\n".join(group))
         text = "\n\n".join(parts)
         previous: ast.stmt | None = None
@@ -98,7 +98,9 @@ class Cells:
             made = self._made(name)
             if made is None:
                 if name in self.namespace and not hasattr(builtins, name):
-                    refused.append(f"{_used(name, users)} is made by no cell: import it, or define it")
+                    refused.append(
+                        f"{_used(name, users)} is made by no cell: import it, or define it"
+                    )
                 continue
             if reason := self._reason_against(name, made[0]):
                 refused.append(f"cell [{made[0].cell}]: {_used(name, users)} {reason}")
@@ -147,13 +149,13 @@ def notebook_cells(before: str = "") -> Cells:
 
     `before` is code that counts as if it stood before them.
     """
-    shell = _shell()
+    found = shell()
     first = [Cell(0, before)] if before else []
-    if shell is not None:
+    if found is not None:
         # Magic commands are Python here, as they were executed.
-        executed = shell.user_ns.get("In") or []
+        executed = found.user_ns.get("In") or []
         cells = [Cell(number, source) for number, source in enumerate(executed) if source.strip()]
-        return Cells(first + cells, shell.user_ns)
+        return Cells(first + cells, found.user_ns)
     main = sys.modules["__main__"]
     path = getattr(main, "__file__", None)
     cells = []
@@ -164,12 +166,12 @@ def notebook_cells(before: str = "") -> Cells:
 
 def current_cell() -> int | None:
     """Return the number of the cell that runs now, None outside of notebooks."""
-    shell = _shell()
-    return None if shell is None else len(shell.user_ns.get("In") or [0]) - 1
+    found = shell()
+    return None if found is None else len(found.user_ns.get("In") or [0]) - 1
 
 
-def _shell() -> Any | None:
-    """Return IPython's shell, without loading IPython where it is not."""
+def shell() -> Any | None:
+    """Return IPython's shell, None where it is not at work; IPython is not loaded for that."""
     ipython = sys.modules.get("IPython")
     return ipython.get_ipython() if ipython is not None else None
 
@@ -194,7 +196,7 @@ def _statements(cell: Cell) -> Iterator[Statement]:
         while first > 1 and lines[first - 2].startswith("#"):
             first -= 1  # what is said about it stands above it
         text = "\n".join(lines[first - 1 : node.end_lineno])
-        eager, lazy = _globals_used("\n".join(lines[node.lineno - 1 : node.end_lineno]), node)
+        eager, lazy = _globals_used(node)
         yield Statement(
             cell.number, node, text, frozenset(_bound(node)), _changed(node), eager, lazy
         )
@@ -227,9 +229,12 @@ def _changed(node: ast.stmt) -> frozenset[str]:
             inner.ctx, (ast.Store, ast.Del)
         ):
             names |= _root(inner)
-        elif isinstance(inner, ast.Expr) and isinstance(inner.value, ast.Call):
-            if isinstance(inner.value.func, ast.Attribute):
-                names |= _root(inner.value.func)
+        elif (
+            isinstance(inner, ast.Expr)
+            and isinstance(inner.value, ast.Call)
+            and isinstance(inner.value.func, ast.Attribute)
+        ):
+            names |= _root(inner.value.func)
     return frozenset(names)
 
 
@@ -249,7 +254,7 @@ def _root(expression: ast.expr) -> set[str]:
     return {expression.id} if isinstance(expression, ast.Name) else set()
 
 
-def _globals_used(text: str, node: ast.stmt) -> tuple[frozenset[str], frozenset[str]]:
+def _globals_used(node: ast.stmt) -> tuple[frozenset[str], frozenset[str]]:
     """Return the module's names that a statement needs at once, and when its functions run."""
     code = ast.unparse(node)
     try:
@@ -257,7 +262,8 @@ def _globals_used(text: str, node: ast.stmt) -> tuple[frozenset[str], frozenset[
     except SyntaxError:  # an await of its own
         used = frozenset(n.id for n in ast.walk(node) if isinstance(n, ast.Name))
         return used, frozenset()
-    eager, lazy = set(), set()
+    eager: set[str] = set()
+    lazy: set[str] = set()
     waiting = [(table, True)]
     while waiting:
         scope, at_once = waiting.pop()
@@ -326,7 +332,7 @@ def _runnable(statements: list[Statement]) -> Iterator[Statement]:
         yield from visit(statement)
 
 
-def _grouped(lines: Collection[str]) -> list[list[str]]:
+def grouped(lines: Collection[str]) -> list[list[str]]:
     """Return imports as they are usually sorted: the standard library's, then others; merged."""
     merged: dict[str, set[str]] = {}
     plain: list[str] = []

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.errors import PenstockError, UserCodeError
-from penstock.notebook.cells import Cells, notebook_cells
+from penstock.notebook.cells import notebook_cells
 
 _SIGN = "From the cells of the notebook session"
 
@@ -36,16 +36,15 @@ class CellModules:
         """Return the module that stands for the notebook's own."""
         return {"__main__": self.components}
 
-    def write_component(self, kind: type) -> None:
+    def write_component(self, name: str) -> None:
         """Write the module of components, with one more; it is imported anew."""
-        name = kind.__name__
-        if vars(sys.modules["__main__"]).get(name) is not kind:
-            raise UserCodeError(
-                f"The component {name} has no name of its own in the notebook",
-                hint="Define it with @component in a cell, outside of functions.",
-            )
         # Before the kernel was restarted there were cells of which nothing but this file is left.
         cells = notebook_cells(before=self._text(f"{self.components}.py"))
+        if cells.cell_of(name) is None:
+            raise UserCodeError(
+                f"The component {name} is defined by no cell",
+                hint="Define it with @component in a cell, outside of functions.",
+            )
         self.used[name] = None
         extract = cells.extract(*(n for n in self.used if cells.cell_of(n) is not None))
         self._write(f"{self.components}.py", extract.source(self._docstring("Components.")))
@@ -62,12 +61,21 @@ class CellModules:
             )
         extract = notebook_cells().extract(*names)
         self.files[file] = names
-        self._write(file, extract.source(self._docstring(f"Defines {', '.join(names)}.")))
+        self._write(file, extract.source(self._of_functions(names)))
         return file
 
     def _text(self, file: str) -> str:
         path = self.folder / file
         return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def rewrite(self) -> None:
+        """Write the module files anew whose functions cells have changed."""
+        cells = notebook_cells()
+        for file, names in self.files.items():
+            self._write(file, cells.extract(*names).source(self._of_functions(names)))
+
+    def _of_functions(self, names: tuple[str, ...]) -> str:
+        return self._docstring(f"Defines {', '.join(names)}.")
 
     def _docstring(self, what: str) -> str:
         return f"{what}\n\n{_SIGN} {self.session}.\n"

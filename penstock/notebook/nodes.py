@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock import _tfx, ir
+from penstock.errors import PipelineError
 from penstock.metadata.reading import RUN_CONTEXT
 from penstock.metadata.store import execution_outputs
 
@@ -56,7 +57,9 @@ class Definition:
             return [s for inner in spec.mixed_inputs.input_keys for s in self._sources(inner)]
         found = []
         for channel in spec.channels:
-            contexts = {q.type.name: q.name.field_value.string_value for q in channel.context_queries}
+            contexts = {
+                q.type.name: q.name.field_value.string_value for q in channel.context_queries
+            }
             node_id = contexts.get("node", "").removeprefix(f"{contexts.get('pipeline')}.")
             if node_id:
                 found.append(Source(node_id, channel.output_key, RUN_CONTEXT in contexts))
@@ -96,7 +99,15 @@ def define(
     """Compile a component, importer or resolver on its own.
 
     `homes` has for a module the one that stands for it in worker processes and in the export.
+
+    Raises:
+      PipelineError: the node runs under a condition.
     """
+    if _tfx.get_predicates(node, _tfx.node_registry()):
+        raise PipelineError(
+            f"{node.id} runs under a condition, and in a session a node runs when it is told to",
+            hint="Make it outside of the condition; write that into the exported pipeline.",
+        )
     upstream = sorted(other.id for other in node.upstream_nodes)
     with _alone(node), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -169,6 +180,23 @@ def with_inputs(definition: Definition, artifacts: Mapping[tuple[str, str], list
             found = artifacts.get((source.node_id, source.key), [])
             spec.static_inputs.artifact_ids.extend(artifact.id for artifact in found)
     return pipeline
+
+
+def in_order(definitions: Mapping[str, Definition]) -> Iterator[Definition]:
+    """Yield definitions, each after those whose outputs it names."""
+    done: set[str] = set()
+
+    def visit(node_id: str) -> Iterator[Definition]:
+        if node_id in done or node_id not in definitions:
+            return
+        done.add(node_id)
+        for sources in definitions[node_id].sources().values():
+            for source in sources:
+                yield from visit(source.node_id)
+        yield definitions[node_id]
+
+    for node_id in definitions:
+        yield from visit(node_id)
 
 
 def record(store: Any, session: str, ran: Ran) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -12,17 +11,21 @@ from typing import Any
 
 from penstock import _tfx, ir
 from penstock.authoring.values import SCALARS, PipelineParameter
-from penstock.config import Config, Profile, find_config, read_config
+from penstock.config import Config, find_config, read_config
 from penstock.containment import is_name
 from penstock.errors import ParameterError, PipelineError, RunError, WiringError, suggestion
+from penstock.execution.schedule import State
 from penstock.metadata.runs import find_run
 from penstock.metadata.store import connect, connection_config
 from penstock.notebook import nodes
+from penstock.notebook.blocks import Block, Line, Table, to_html, to_text
 from penstock.notebook.cells import current_cell
 from penstock.notebook.code import CellModules
-from penstock.notebook.nodes import Definition, Ran
+from penstock.notebook.nodes import Definition, Ran, in_order
+from penstock.notebook.outputs import blocks_of
+from penstock.notebook.progress import progress
 from penstock.runners.local import LocalRunner
-from penstock.runners.local.display import Display, Silent
+from penstock.runners.local.display import Display
 from penstock.runners.local.result import NodeResult
 from penstock.runners.local.workers import Nurseries
 
@@ -31,8 +34,10 @@ class NodeFailed(RunError):
     """A node of a session failed; `result` is what became of it."""
 
     def __init__(self, result: NodeResult) -> None:
-        log = f"Its log is {_shown_path(result.log_path)}." if result.log_path else None
-        super().__init__(f"{result.node_id} {result.state.value}: {result.error}", hint=log)
+        # Paths of this folder, as the author of the notebook knows them.
+        error = result.error.replace(os.getcwd() + os.sep, "")
+        log = f"\nIts log is {shown_path(result.log_path)}." if result.log_path else None
+        super().__init__(f"{result.node_id} {result.state.value}: {error}", hint=log)
         self.result = result
 
 
@@ -113,7 +118,7 @@ class Session:
     def module(self, file: str, *functions: Callable[..., Any]) -> str:
         """Write functions of cells to a module file, with all that they use, and return its name.
 
-        For components that take one: `Trainer(..., module_file=session.module("model.py", run_fn))`.
+        For components that take one: `Trainer(module_file=session.module("model.py", run_fn))`.
 
         Raises:
           UserCodeError: something that they use cannot stand in a module.
@@ -136,7 +141,7 @@ class Session:
                 hint="Write session.run(CsvExampleGen(input_base=...)).",
             )
         if type(node).__module__ == "__main__":
-            self._modules.write_component(type(node))
+            self._modules.write_component(type(node).__name__)
         definition = nodes.define(
             node,
             pipeline_name=self.name,
@@ -145,18 +150,60 @@ class Session:
             homes=self._modules.homes(),
             cell=current_cell(),
         )
-        artifacts = self._artifacts_for(node, definition)
-        result, run_id, seconds = self._run(definition, artifacts, cache)
-        inputs = {
-            key: [a.id for s in sources for a in artifacts.get((s.node_id, s.key), [])]
-            for key, sources in definition.sources().items()
-        }
-        ran = Ran(definition, run_id, result.execution_id, result.outputs, inputs)
-        with connect(self._connection()) as metadata:
-            nodes.record(metadata.store, self.name, ran)
-        self._ran[ran.node_id] = ran
+        ran, result = self._run(definition, self._artifacts_for(node, definition), cache)
         self._objects[id(node)] = (node, ran)
         return NodeRun(self, ran, node.outputs, result)
+
+    def update(self) -> Updated:
+        """Run all nodes again in their order, with the parameters and the code as they are now.
+
+        What has not changed comes from the cache. Return the nodes with what became of them.
+
+        Raises:
+          NodeFailed: one failed; those after it have not run.
+        """
+        found = []
+        self._modules.rewrite()
+        for definition in in_order({n: r.definition for n, r in self._ran.items()}):
+            module, _, name = definition.node.node_info.type.name.rpartition(".")
+            if module == self._modules.components:
+                self._modules.write_component(name)
+            objects = [k for k, (_, r) in self._objects.items() if r.definition is definition]
+            artifacts = {
+                (s.node_id, s.key): self._ran[s.node_id].outputs.get(s.key, [])
+                for sources in definition.sources().values()
+                for s in sources
+                if s.of_this_run and s.node_id in self._ran
+            }
+            ran, result = self._run(definition, artifacts, cache=True)
+            for key in objects:
+                self._objects[key] = (self._objects[key][0], ran)
+            found.append(result)
+        return Updated(tuple(found))
+
+    def __repr__(self) -> str:
+        return to_text(self._blocks())
+
+    def _repr_html_(self) -> str:
+        return to_html(self._blocks())
+
+    def _blocks(self) -> list[Block]:
+        stale = self.stale()
+        rows = tuple(
+            (
+                node_id,
+                ", ".join(sorted(ran.definition.producers())),
+                f"before {', '.join(stale[node_id])} was made anew" if node_id in stale else "",
+                f"[{ran.definition.cell}]" if ran.definition.cell else "",
+            )
+            for node_id, ran in self._ran.items()
+        )
+        blocks: list[Block] = [Line(f"Session {self.name}")]
+        if self.parameters:
+            given = (f"{p.name} = {p.default!r}" for p in self.parameters.values())
+            blocks.append(Line(", ".join(given), "quiet"))
+        columns = ("node", "takes from", "ran", "cell")
+        return [*blocks, Table(columns, rows)] if rows else [*blocks, Line("Nothing has run yet.")]
 
     def __getitem__(self, node_id: str) -> NodeRun:
         """Return a node that has run, by its name, also one of a restored session."""
@@ -208,9 +255,7 @@ class Session:
         """End the worker processes that the session keeps ready."""
         self._nurseries.close()
 
-    def _artifacts_for(
-        self, node: Any, definition: Definition
-    ) -> dict[tuple[str, str], list[Any]]:
+    def _artifacts_for(self, node: Any, definition: Definition) -> dict[tuple[str, str], list[Any]]:
         wired = _wired(node)
         found: dict[tuple[str, str], list[Any]] = {}
         for key, sources in definition.sources().items():
@@ -239,12 +284,12 @@ class Session:
 
     def _run(
         self, definition: Definition, artifacts: Mapping[tuple[str, str], list[Any]], cache: bool
-    ) -> tuple[NodeResult, str, float]:
+    ) -> tuple[Ran, NodeResult]:
         self._renew_workers()
         runner = LocalRunner(
             metadata=self._profile.metadata_address(),
             parallelism=self._profile.parallelism,
-            display=self._display or Silent(),
+            display=self._display or progress(),
             openlineage=None,
             nurseries=self._nurseries,
         )
@@ -255,7 +300,15 @@ class Session:
         result = done.nodes[definition.node_id]
         if not result.state.successful:
             raise NodeFailed(result)
-        return result, done.run_id, done.seconds
+        inputs = {
+            key: [a.id for s in sources for a in artifacts.get((s.node_id, s.key), [])]
+            for key, sources in definition.sources().items()
+        }
+        ran = Ran(definition, done.run_id, result.execution_id, result.outputs, inputs)
+        with connect(self._connection()) as metadata:
+            nodes.record(metadata.store, self.name, ran)
+        self._ran[ran.node_id] = ran
+        return ran, result
 
     def _renew_workers(self) -> None:
         """Start processes anew where this one has changed what they inherited from it."""
@@ -291,10 +344,41 @@ class NodeRun:
         return self.ran.outputs
 
     def __repr__(self) -> str:
-        return f"{self.node_id}"
+        return to_text(self._blocks())
+
+    def _repr_html_(self) -> str:
+        return to_html(self._blocks())
+
+    def _blocks(self) -> list[Block]:
+        with connect(self.session._connection()) as metadata:
+            return [Line(self._told()), *blocks_of(self.artifacts, metadata.store)]
+
+    def _told(self) -> str:
+        if self.result is None:
+            return f"{self.node_id}, from run {self.ran.run_id}"
+        seconds = self.result.seconds
+        took = f" in {seconds:.1f} s" if seconds and self.result.state is State.DONE else ""
+        return f"{self.node_id} {self.result.state.value}{took}"
 
 
-class _Restored(_tfx.BaseNode):  # type: ignore[misc]
+@dataclass(frozen=True)
+class Updated:
+    """What became of the nodes that ran again."""
+
+    results: tuple[NodeResult, ...]
+
+    def __repr__(self) -> str:
+        return to_text(self._blocks())
+
+    def _repr_html_(self) -> str:
+        return to_html(self._blocks())
+
+    def _blocks(self) -> list[Block]:
+        rows = tuple((result.node_id, result.state.value) for result in self.results)
+        return [Table(("node", "state"), rows)]
+
+
+class _Restored(_tfx.BaseNode):
     """Stands for a node of an earlier session where others are wired to its outputs."""
 
     def __init__(self, ran: Ran) -> None:
@@ -349,6 +433,7 @@ def _wired(node: Any) -> dict[str, Any]:
     return found
 
 
-def _shown_path(path: str) -> str:
+def shown_path(path: str) -> str:
+    """Return a path as seen from this folder, if it is below it."""
     shown = os.path.relpath(path)
     return path if shown.startswith("..") else shown

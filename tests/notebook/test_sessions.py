@@ -1,0 +1,220 @@
+"""A session in IPython: running, changing, restoring, exporting."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+IMPORTS = """
+from penstock import Input, Output, component
+from penstock.artifacts import Model
+from penstock.notebook import Session
+session = Session("birds")
+"""
+MAKE = """
+FACTOR = 2
+@component
+def Make(model: Output[Model], count: int = 2) -> int:
+    # what is printed is the node's log
+    print("making")
+    return count * FACTOR
+make = session.run(Make(count=session.parameter("count", 3)))
+make
+"""
+USE = """
+@component
+def Use(model: Input[Model], number: int) -> str:
+    return f"{number} of {model.type_name}"
+use = session.run(Use(model=make.outputs["model"], number=make.outputs["output"]))
+use
+"""
+BREAK = """
+def helper(number):
+    return 1 // number
+@component
+def Break(number: int) -> int:
+    return helper(number)
+session.run(Break(number=0))
+"""
+EXPORT = 'exported = session.export("birds.py")\nexported'
+
+
+def states(folder, *arguments):
+    """Run a pipeline file by the command line; return the nodes' states."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "penstock", "run", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(line.split()[:2] for line in done.stderr.splitlines()[1:] if line.strip())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("session")
+
+
+@pytest.fixture(scope="module")
+def first(folder, run_cells):
+    """A notebook that is run from its top to its end; its later cells change earlier ones."""
+    again = USE.replace("of", "kinds of")
+    cells = [IMPORTS, MAKE, MAKE, USE, BREAK, "session", again, MAKE.replace("R = 2", "R = 5")]
+    names = ("imports", "make", "again", "use", "broken", "session", "changed", "made anew")
+    told = run_cells(folder, *cells, "session", EXPORT, "session.update()", EXPORT)
+    names = (*names, "stale", "stale export", "update", "export")
+    return dict(zip(names, told, strict=True))
+
+
+def test_a_cell_s_component_runs_with_the_session_s_parameters(first):
+    assert first["make"].shown.startswith("Make done in ")
+    assert "output: Integer\n  6" in first["make"].shown
+
+
+def test_the_same_cell_again_comes_from_the_cache(first):
+    assert first["again"].shown.startswith("Make cached")
+
+
+def test_a_node_takes_what_another_has_made(first):
+    assert "'6 of Model'" in first["use"].shown
+
+
+def test_outputs_are_drawn_as_html_too(first):
+    assert "<h4>output: String</h4>" in first["use"].html
+    assert "http" not in first["use"].html
+
+
+def test_a_failure_is_told_by_the_user_s_own_lines(first):
+    told = first["broken"].printed
+    assert "NodeFailed: Break failed: ZeroDivisionError" in told
+    assert "return 1 // number" in told
+    assert "session.run(Break(number=0))" in told
+    for ours in ("session.py", "runner.py", "workers.py"):
+        assert ours not in told
+
+
+def test_what_failed_is_no_part_of_the_session(first):
+    assert "Make" in first["session"].shown
+    assert "Break" not in first["session"].shown
+
+
+def test_a_changed_component_runs_again(first):
+    assert first["changed"].shown.startswith("Use done")
+    assert "kinds of" in first["changed"].shown
+
+
+def test_a_changed_value_that_a_component_uses_counts(first):
+    assert "output: Integer\n  15" in first["made anew"].shown
+
+
+def test_the_session_tells_what_ran_before_its_inputs_were_made_anew(first):
+    assert "before Make was made anew" in first["stale"].shown
+    assert "Use ran before what they take was made anew" in first["stale export"].shown
+
+
+def test_an_update_runs_only_what_has_changed(first):
+    assert first["update"].shown.split() == ["node", "state", "Make", "cached", "Use", "done"]
+
+
+@pytest.fixture(scope="module")
+def exported(folder, first):
+    return states(folder, "birds.py:birds")
+
+
+def test_the_exported_pipeline_has_the_same_fingerprints(exported):
+    assert exported == {"Make": "cached", "Use": "cached"}
+
+
+def test_the_exported_file_is_what_a_person_would_write(folder, first):
+    assert (
+        (folder / "birds.py").read_text()
+        == '''"""The pipeline birds, from a notebook."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from birds_components import Make, Use
+from penstock import pipeline
+
+
+@pipeline(name="birds")
+def birds(count: int = 3) -> list[Any]:
+    """The nodes of the notebook session birds."""
+    make = Make(count=count)
+    use = Use(model=make.outputs["model"], number=make.outputs["output"])
+    return [use]
+'''
+    )
+
+
+def test_its_module_has_what_the_components_use(folder, first):
+    module = (folder / "birds_components.py").read_text()
+    assert "from penstock import Input, Output, component\n" in module
+    assert "FACTOR = 5\n" in module
+    assert "Session" not in module
+
+
+@pytest.fixture(scope="module")
+def restored(folder, exported, run_cells):
+    """Another kernel, in which nothing but the session is known."""
+    start = 'from penstock.notebook import Session\nsession = Session.restore("birds")\nsession'
+    imports = "from penstock import Input, component\nfrom penstock.artifacts import Model\n"
+    use = USE.replace("make.outputs", 'session["Make"].outputs').replace(" of ", " kinds of ")
+    missing = 'Session.restore("bird")'
+    told = run_cells(folder, start, imports + use, 'session["Make"]', EXPORT, missing)
+    names = ("session", "use", "make", "export", "missing")
+    return dict(zip(names, told, strict=True))
+
+
+def test_a_session_is_restored_by_its_name(restored):
+    assert "count = 3" in restored["session"].shown
+    assert "Make" in restored["session"].shown
+
+
+def test_a_restored_session_goes_on_from_the_cache(restored):
+    assert restored["use"].shown.startswith("Use cached")
+
+
+def test_a_restored_node_shows_what_it_made(restored):
+    assert "output: Integer\n  15" in restored["make"].shown
+
+
+def test_a_restored_session_exports_the_same(folder, restored):
+    assert "wrote birds.py" in restored["export"].shown
+    assert states(folder, "birds.py:birds") == {"Make": "cached", "Use": "cached"}
+
+
+def test_a_session_that_is_not_known_is_answered_with_the_nearest(restored):
+    assert "there is no session 'bird', nor a run of that name" in restored["missing"].printed
+    assert "Did you mean 'birds'?" in restored["missing"].printed
+
+
+def test_a_session_is_restored_as_it_was_after_a_run(folder, restored, run_cells):
+    runs = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "penstock", "runs", "--json"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    import json
+
+    first_run = json.loads(runs.stdout)[-1]["run_id"]
+    code = f'from penstock.notebook import Session\nSession.restore("{first_run}")["Make"]'
+    assert "output: Integer\n  6" in run_cells(folder, code)[0].shown
+
+
+def test_what_has_not_run_is_told(run_cells, tmp_path):
+    wire = USE.replace("make.outputs", "made.outputs")
+    cells = [IMPORTS, MAKE.partition("make = ")[0] + "made = Make()", wire]
+    assert "takes model of Make, which has not run" in run_cells(tmp_path, *cells)[-1].printed
+
+
+def test_a_node_is_asked_for(run_cells, tmp_path):
+    told = run_cells(tmp_path, IMPORTS, "session.run(3)")[-1].printed
+    assert told.startswith("WiringError: expected a node to run, got 3 (int)")
