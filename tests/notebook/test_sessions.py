@@ -63,11 +63,25 @@ def folder(tmp_path_factory):
 def first(folder, run_cells):
     """A notebook that is run from its top to its end; its later cells change earlier ones."""
     again = USE.replace("of", "kinds of")
-    cells = [IMPORTS, MAKE, MAKE, USE, BREAK, "session", again, MAKE.replace("R = 2", "R = 5")]
-    names = ("imports", "make", "again", "use", "broken", "session", "changed", "made anew")
-    told = run_cells(folder, *cells, "session", EXPORT, "session.update()", EXPORT)
-    names = (*names, "stale", "stale export", "update", "export")
-    return dict(zip(names, told, strict=True))
+    cells = {
+        "imports": IMPORTS,
+        "no node": "session.run(3)",
+        "not run": USE.replace("make.outputs", "Make().outputs"),
+        "make": MAKE,
+        "run": "make.ran.run_id",
+        "again": MAKE,
+        "use": USE,
+        "broken": BREAK,
+        "session": "session",
+        "changed": again,
+        "made anew": MAKE.replace("R = 2", "R = 5"),
+        "stale": "session",
+        "stale export": EXPORT,
+        "update": "session.update()",
+        "export": EXPORT,
+    }
+    cells["not run"] = MAKE.partition("make = ")[0] + cells["not run"]
+    return dict(zip(cells, run_cells(folder, *cells.values()), strict=True))
 
 
 def test_a_cell_s_component_runs_with_the_session_s_parameters(first):
@@ -160,15 +174,20 @@ def test_its_module_has_what_the_components_use(folder, first):
 
 
 @pytest.fixture(scope="module")
-def restored(folder, exported, run_cells):
+def restored(folder, first, exported, run_cells):
     """Another kernel, in which nothing but the session is known."""
     start = 'from penstock.notebook import Session\nsession = Session.restore("birds")\nsession'
     imports = "from penstock import Input, component\nfrom penstock.artifacts import Model\n"
     use = USE.replace("make.outputs", 'session["Make"].outputs').replace(" of ", " kinds of ")
-    missing = 'Session.restore("bird")'
-    told = run_cells(folder, start, imports + use, 'session["Make"]', EXPORT, missing)
-    names = ("session", "use", "make", "export", "missing")
-    return dict(zip(names, told, strict=True))
+    cells = {
+        "session": start,
+        "use": imports + use,
+        "make": 'session["Make"]',
+        "export": EXPORT,
+        "missing": 'Session.restore("bird")',
+        "earlier": f'Session.restore({first["run"].shown})["Make"]',
+    }
+    return dict(zip(cells, run_cells(folder, *cells.values()), strict=True))
 
 
 def test_a_session_is_restored_by_its_name(restored):
@@ -194,27 +213,13 @@ def test_a_session_that_is_not_known_is_answered_with_the_nearest(restored):
     assert "Did you mean 'birds'?" in restored["missing"].printed
 
 
-def test_a_session_is_restored_as_it_was_after_a_run(folder, restored, run_cells):
-    runs = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "penstock", "runs", "--json"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    import json
-
-    first_run = json.loads(runs.stdout)[-1]["run_id"]
-    code = f'from penstock.notebook import Session\nSession.restore("{first_run}")["Make"]'
-    assert "output: Integer\n  6" in run_cells(folder, code)[0].shown
+def test_a_session_is_restored_as_it_was_after_a_run(restored):
+    assert "output: Integer\n  6" in restored["earlier"].shown
 
 
-def test_what_has_not_run_is_told(run_cells, tmp_path):
-    wire = USE.replace("make.outputs", "made.outputs")
-    cells = [IMPORTS, MAKE.partition("make = ")[0] + "made = Make()", wire]
-    assert "takes model of Make, which has not run" in run_cells(tmp_path, *cells)[-1].printed
+def test_what_has_not_run_is_told(first):
+    assert "takes model of Make, which has not run" in first["not run"].printed
 
 
-def test_a_node_is_asked_for(run_cells, tmp_path):
-    told = run_cells(tmp_path, IMPORTS, "session.run(3)")[-1].printed
-    assert told.startswith("WiringError: expected a node to run, got 3 (int)")
+def test_a_node_is_asked_for(first):
+    assert first["no node"].printed.startswith("WiringError: expected a node to run, got 3 (int)")
