@@ -347,7 +347,8 @@ class NodeRun:
         return to_text(self._blocks())
 
     def _repr_html_(self) -> str:
-        return to_html(self._blocks())
+        # What became of it stands below its cell already, in the line that showed it running.
+        return to_html(self._blocks()[0 if self.result is None else 1 :])
 
     def _blocks(self) -> list[Block]:
         with connect(self.session._connection()) as metadata:
