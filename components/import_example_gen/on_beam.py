@@ -58,13 +58,13 @@ def split_rows(
     """Return the rows of a record batch as tf.Examples, each with the position of its split."""
     serialized = examples.encode(batch, null_as_empty=null_as_empty)
     keys = keys_of(batch, serialized, to, null_as_empty)
-    taken, keys = sampled(serialized, keys, to)
+    taken, of_taken = sampled(serialized, keys, to)
     if not to.buckets:
         position = to.split_names.index(input_split)
         return ((position, record) for record in taken)
     return (
         (splits.split_index(key, to.buckets), record)
-        for key, record in zip(keys, taken, strict=True)
+        for key, record in zip(of_taken, taken, strict=True)
     )
 
 
