@@ -182,12 +182,7 @@ def _used(name: str, users: dict[str, str]) -> str:
 
 def _statements(cell: Cell) -> Iterator[Statement]:
     try:
-        tree = compile(
-            cell.source,
-            f"cell [{cell.number}]",
-            "exec",
-            ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT,
-        )
+        tree = ast.parse(cell.source)
     except (SyntaxError, ValueError):
         return  # it has not run either
     lines = cell.source.splitlines()

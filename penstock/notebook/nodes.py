@@ -10,12 +10,13 @@ import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from penstock import _tfx, ir
 from penstock.errors import PipelineError
 from penstock.metadata.reading import RUN_CONTEXT
+from penstock.metadata.requests import read_parameters
 from penstock.metadata.store import execution_outputs
 
 _SESSION, _NODE, _CELL = "notebook_session", "notebook_node", "notebook_cell"
@@ -73,13 +74,17 @@ class Definition:
 
 @dataclass(frozen=True)
 class Ran:
-    """A node that has run: its definition, and the artifacts that it took and made, by key."""
+    """A node that has run: its definition, and the artifacts that it took and made, by key.
+
+    `parameters` are those of the pipeline that it had.
+    """
 
     definition: Definition
     run_id: str
     execution_id: int | None
     outputs: Mapping[str, list[Any]]
     inputs: Mapping[str, list[int]]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def node_id(self) -> str:
@@ -232,7 +237,14 @@ def _read(store: Any, context: Any) -> Ran:
     cell = context.custom_properties[_CELL].int_value or None
     execution_id = kept["execution"]
     outputs = execution_outputs(store, execution_id) if execution_id else {}
-    return Ran(Definition(pipeline, cell), context.name, execution_id, outputs, kept["inputs"])
+    return Ran(
+        Definition(pipeline, cell),
+        context.name,
+        execution_id,
+        outputs,
+        kept["inputs"],
+        read_parameters(context),
+    )
 
 
 def sessions(store: Any) -> dict[str, str]:

@@ -99,7 +99,8 @@ class Session:
             if module == session._modules.components:
                 session._modules.used[name_of_type] = None
             for parameter in ir.run_parameters(ran.definition.pipeline).values():
-                session.parameter(parameter.name, parameter.default)
+                value = ran.parameters.get(parameter.name, parameter.default)
+                session.parameter(parameter.name, value)
         return session
 
     def parameter(self, name: str, default: str | int | float | bool) -> PipelineParameter:
@@ -304,7 +305,7 @@ class Session:
             key: [a.id for s in sources for a in artifacts.get((s.node_id, s.key), [])]
             for key, sources in definition.sources().items()
         }
-        ran = Ran(definition, done.run_id, result.execution_id, result.outputs, inputs)
+        ran = Ran(definition, done.run_id, result.execution_id, result.outputs, inputs, values)
         with connect(self._connection()) as metadata:
             nodes.record(metadata.store, self.name, ran)
         self._ran[ran.node_id] = ran

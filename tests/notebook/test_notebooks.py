@@ -45,6 +45,16 @@ def test_its_outputs_name_no_folder_of_a_machine(path):
     assert str(ROOT) not in text
 
 
+def test_penguins_come_to_a_pipeline_that_is_cached_as_a_whole(executed):
+    lines = shown(executed["penguins"]).splitlines()
+    states = dict(line.split()[:2] for line in lines if line.endswith(" cached"))
+    assert {"CsvExampleGen", "SpeciesShares", "Transform", "Trainer", "Evaluator"} <= set(states)
+
+
+def test_penguins_are_told_apart(executed):
+    assert "sparse_categorical_accuracy" in shown(executed["penguins"])
+
+
 def test_the_bad_month_is_noticed_mended_and_learned_from(executed):
     cells = [c for c in executed["bad_month"].cells if c.cell_type == "code"]
     found = [shown(nbformat.from_dict({"cells": [cell]})) for cell in cells]
