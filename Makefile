@@ -20,7 +20,7 @@ demo: $(SETUP)  ## run the flights pipeline end to end
 	$(PENSTOCK) run flights
 
 test: $(SETUP)  ## run the whole test suite
-	.venv/bin/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadgroup
+	.venv/bin/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 services:  ## install the database servers and the browser that tests start (Debian)
 	@command -v mariadbd chromium >/dev/null && \

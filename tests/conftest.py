@@ -18,16 +18,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     sys.modules["__main__"].__file__ = str(Path(pytest.__file__).with_name("__main__.py"))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together, for tests in several processes, those that share what takes long to make."""
-    taxi_files = {
-        item.path for item in items if "taxi_transform" in getattr(item, "fixturenames", ())
-    }
-    for item in items:
-        group = "taxi" if item.path in taxi_files else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture
 def run_pipeline(tmp_path: Path) -> Callable[..., Any]:
     """Run a pipeline in a folder of the test's own, silently; failures come back as results."""
