@@ -283,8 +283,9 @@ def _await(pod: Pod, nursery: Nursery, token: str) -> Report:
             reports = nursery.receive()
         except (EOFError, OSError):
             return Failed("the process that starts its worker was killed")
-        for _, report in reports:
-            if isinstance(report, (Succeeded, Failed)):
+        for about, report in reports:
+            # The end of the process that has worked before is told too.
+            if about == token and isinstance(report, (Succeeded, Failed)):
                 return report
 
 
