@@ -9,7 +9,8 @@ import pytest
 
 from penstock import artifacts
 from penstock.beam import BeamOptions
-from penstock.components.evaluator import executor, results
+from penstock.components.evaluator import executor
+from penstock.data import evaluation as results
 from penstock.errors import DataError, ParameterError
 
 SPEC = {
