@@ -97,12 +97,12 @@ def complete_config(
 
     Without a baseline its model spec and all change thresholds are taken out.
     """
-    import tensorflow_model_analysis as tfma
     from google.protobuf import json_format
+    from tensorflow_model_analysis.proto import config_pb2
     from tensorflow_model_analysis.utils import config_util
 
     try:
-        config = json_format.ParseDict(dict(eval_config), tfma.EvalConfig())
+        config = json_format.ParseDict(dict(eval_config), config_pb2.EvalConfig())
     except json_format.ParseError as error:
         raise ParameterError(
             f"eval_config should be a tfma.EvalConfig: {error}",
