@@ -5,7 +5,9 @@ SETUP := .venv/.setup-done
 TEST_PROCESSES := 2
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: setup demo test services lint docs bench notebooks format clean
+DOCKER_TESTS := tests/kubeflow_docker
+
+.PHONY: setup demo test test-kubeflow services lint docs bench notebooks format clean
 
 setup: $(SETUP)
 
@@ -13,7 +15,7 @@ setup: $(SETUP)
 	python3 -m venv .uv && .uv/bin/pip install --quiet uv
 
 $(SETUP): pyproject.toml setup.py setup.cfg uv.lock | $(filter .uv/bin/uv,$(UV))
-	$(UV) sync --frozen --all-extras --all-groups
+	$(UV) sync --frozen --all-extras --all-groups --no-group image
 	touch $@
 
 demo: $(SETUP)  ## run the flights pipeline end to end
@@ -21,6 +23,14 @@ demo: $(SETUP)  ## run the flights pipeline end to end
 
 test: $(SETUP)  ## run the whole test suite
 	.venv/bin/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
+
+test-kubeflow: $(SETUP)  ## build the image and run penguins in containers, with a Docker engine of its own if none runs
+	@{ command -v docker && command -v debootstrap && command -v docker-registry; } >/dev/null && \
+	{ docker info || command -v dockerd; } >/dev/null 2>&1 || \
+	{ $(SUDO) apt-get update && \
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
+		docker.io debootstrap docker-registry iptables; }
+	.venv/bin/python -m pytest $(DOCKER_TESTS)
 
 services:  ## install the database servers and the browser that tests start (Debian)
 	@command -v mariadbd chromium >/dev/null && \
@@ -48,4 +58,4 @@ format: $(SETUP)  ## rewrite the sources in the project's style
 	.venv/bin/ruff format .
 
 clean:  ## remove what was installed and what runs have made
-	rm -rf .venv .uv .penstock serving
+	rm -rf .venv .uv .docker .penstock serving

@@ -10,6 +10,7 @@
     ├── UserCodeError         a module file is missing, does not import, or does not do its work
     ├── StorageError          a disk is full, read-only or not permitted
     ├── StoreError            the ML Metadata store cannot be used
+    ├── ImageError            a container image cannot be built or pushed
     ├── LineageError          an artifact or a folder is none that the store knows
     ├── ServiceError          a Kubeflow Pipelines server is not reached, or refuses a request
     │   └── UnansweredError   nobody can say whether a request has taken effect
@@ -176,6 +177,10 @@ class StorageError(PenstockError):
 
 class StoreError(PenstockError):
     """The ML Metadata store cannot be used."""
+
+
+class ImageError(PenstockError):
+    """A container image cannot be built or pushed."""
 
 
 class LineageError(PenstockError):

@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, str] = {
     "doctor": "penstock.cli.doctor:doctor",
     "completion": "penstock.cli.completion:completion",
     "compile": "penstock.cli.pipelines:compile_command",
+    "build": "penstock.cli.build:build",
 }
 
 
