@@ -33,7 +33,7 @@ test-kubeflow: $(SETUP)  ## build the image and run penguins in containers, with
 	.venv/bin/python -m pytest $(DOCKER_TESTS)
 
 services:  ## install the database servers and the browser that tests start (Debian)
-	@command -v mariadbd chromium >/dev/null && \
+	@command -v mariadbd >/dev/null && command -v chromium >/dev/null && \
 	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || \
 	{ $(SUDO) apt-get update && \
 	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
