@@ -70,15 +70,18 @@ class Report:
         return sum(len(statistics.findings.anomalies) for statistics in self.statistics)
 
 
-def write_report(store: Any, run_id: str, path: str) -> None:
+def write_report(
+    store: Any, run_id: str, path: str, *, copied_to: Callable[[str], str | None] | None = None
+) -> None:
     """Write the report of a run into a file; `run_id` is as `find_run` takes it.
 
+    `copied_to` says where the files at a URI can be read, if that is not where the URI says.
     Artifacts whose files are gone are told as missing.
 
     Raises:
       RunError: there is no such run.
     """
-    page = render(build(store, run_id))
+    page = render(build(store, run_id, copied_to))
     with open(path, "w", encoding="utf-8") as file:
         file.write(page)
 
@@ -90,12 +93,15 @@ def report_path(store: Any, run_id: str) -> str:
     return os.path.join(log_folder(root, run_id), FILE_NAME) if root else ""
 
 
-def build(store: Any, run_id: str) -> Report:
+def build(store: Any, run_id: str, copied_to: Callable[[str], str | None] | None = None) -> Report:
     """Collect what a report shows, from the store and from the artifacts' files."""
     contents = read_run(store, run_id)
     with tempfile.TemporaryDirectory() as folder:
 
         def local(artifact: ArtifactRecord) -> ArtifactRecord:
+            path = copied_to(artifact.uri) if copied_to else None
+            if path is not None:
+                return replace(artifact, uri=path)
             return _local_copy(artifact, os.path.join(folder, str(artifact.artifact_id)))
 
         evaluations = tuple(

@@ -308,7 +308,7 @@ def _tell(pod: Pod, outcome: nodes.Finished | nodes.Skipped) -> None:
     else:
         made, state = outcome.outputs, "cached" if outcome.cached else "done"
     told = outputs.reported(pod.task.outputs, pod.given, made, reason)
-    told |= shown.reported(pod.task, pod.given, pod.metadata.store, made, state)
+    told |= shown.reported(pod.task, pod.given, pod.metadata.store, pod.run_id, made, state)
     launcher.write_output(pod.given.output_file, told)
     print(f"{pod.node_id}  {state}", file=sys.stderr, flush=True)
 

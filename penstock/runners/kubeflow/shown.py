@@ -8,6 +8,8 @@ from __future__ import annotations
 import html
 import json
 import math
+import os
+import tempfile
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,10 +19,11 @@ from penstock.errors import DataError
 from penstock.execution.contents import visible_properties
 from penstock.metadata.evaluations import metrics_of
 from penstock.metadata.reading import to_records
+from penstock.runners.kubeflow.inputs import Copies
 from penstock.runners.kubeflow.launcher import ExecutorInput
 from penstock.runners.kubeflow.task import CLASSIFICATION, METRICS, REPORT, PodTask
 
-_EVALUATION = "ModelEvaluation"
+_EVALUATION, _PUSHED = "ModelEvaluation", "PushedModel"
 _MOST_POINTS = 200
 
 _PAGE = """<!doctype html>
@@ -42,9 +45,18 @@ h1 {{ font-size: 1.4em }} h2 {{ font-size: 1.1em }}
 
 
 def reported(
-    task: PodTask, given: ExecutorInput, store: Any, made: Mapping[str, list[Any]], state: str
+    task: PodTask,
+    given: ExecutorInput,
+    store: Any,
+    run_id: str,
+    made: Mapping[str, list[Any]],
+    state: str,
 ) -> dict[str, tuple[str, Mapping[str, Any]]]:
-    """Make what the UI shows; return URI and metadata of each for the launcher."""
+    """Make what the UI shows; return URI and metadata of each for the launcher.
+
+    A node that evaluates or pushes a model shows the report of the run so far, others their own
+    page.
+    """
     wanted = {name: given.outputs[name] for name in task.shown if name in given.outputs}
     if not wanted:
         return {}
@@ -59,12 +71,37 @@ def reported(
         files[CLASSIFICATION] = json.dumps(metadata[CLASSIFICATION])
     if REPORT in wanted:
         files[REPORT], metadata[REPORT] = page(task.node, state, made, metrics), {}
+        if _decides(made):
+            try:
+                files[REPORT] = _report_of_run(given, store, run_id)
+            except Exception as error:  # the node has done its work all the same
+                state = f"{state}. The report of the run cannot be made: {error}"
+                files[REPORT] = page(task.node, state, made, metrics)
     told: dict[str, tuple[str, Mapping[str, Any]]] = {}
     for name, launched in wanted.items():
         with open(launched.path, "w", encoding="utf-8") as file:
             file.write(files[name])
         told[name] = (launched.uri, metadata[name])
     return told
+
+
+def _decides(made: Mapping[str, list[Any]]) -> bool:
+    """Whether a node has made what tells how the run came out."""
+    types = {artifact.type_name for artifacts in made.values() for artifact in artifacts}
+    return bool(types & {_EVALUATION, _PUSHED})
+
+
+def _report_of_run(given: ExecutorInput, store: Any, run_id: str) -> str:
+    """Return the report of a run so far."""
+    from penstock.report import write_report
+
+    known = [a for launched in given.inputs.values() for a in launched] + [*given.outputs.values()]
+    copies = Copies({artifact.uri: artifact.path for artifact in known})
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "report.html")
+        write_report(store, run_id, path, copied_to=copies.path)
+        with open(path, encoding="utf-8") as file:
+            return file.read()
 
 
 def _metrics(store: Any, made: Mapping[str, list[Any]]) -> dict[str, float]:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import crash_components as crashing
+import pytest
+
 from penstock.artifacts import Model
 from penstock.data.evaluation import ConfusionMatrix
+from penstock.metadata.store import connect, connection_config
 from penstock.runners.kubeflow import outputs, shown
+from penstock.runners.kubeflow.launcher import ExecutorInput, LaunchedArtifact
+from penstock.runners.kubeflow.task import REPORT, PodTask
 
 
 def test_an_roc_curve_has_a_point_for_each_threshold_the_highest_first():
@@ -39,3 +45,35 @@ def test_empty_folders_keep_a_file_without_content(tmp_path):
         str(p.relative_to(tmp_path)): p.stat().st_size for p in tmp_path.rglob("*") if p.is_file()
     }
     assert files == {f"Split-train/{outputs.KEPT_FOLDER}": 0, "Split-eval/data": 1}
+
+
+@pytest.fixture(scope="module")
+def shown_by_pusher(tmp_path_factory):
+    """Returns the page that a Pusher shows, as a node of a run of a certain name."""
+    folder = tmp_path_factory.mktemp("pushed")
+    parameters = {"serving": str(folder / "serving")}
+    result = crashing.runner_in(folder).run(crashing.pushing, parameters=parameters)
+
+    def show(run_id: str = result.run_id) -> str:
+        task = PodTask("Pusher", {}, store="", project_folder="", shown=(REPORT,))
+        launched = LaunchedArtifact("minio://bucket/report", str(folder / "page.html"))
+        given = ExecutorInput({}, {}, {REPORT: launched}, {}, "")
+        with connect(connection_config(str(folder / "metadata.sqlite"))) as metadata:
+            made = result.nodes["Pusher"].outputs
+            told = shown.reported(task, given, metadata.store, run_id, made, "done")
+        assert told == {REPORT: ("minio://bucket/report", {})}
+        return (folder / "page.html").read_text()
+
+    return show
+
+
+def test_a_node_that_pushes_shows_the_report_of_the_whole_run(shown_by_pusher):
+    page = shown_by_pusher()
+    assert "Reads" in page
+    assert "Trains" in page
+
+
+def test_a_report_that_cannot_be_made_fails_no_node(shown_by_pusher):
+    page = shown_by_pusher("another-run")
+    assert "done. The report of the run cannot be made: there is no run" in page
+    assert "PushedModel" in page
