@@ -11,13 +11,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from penstock.config import Config, Profile
 from penstock.errors import PenstockError
+from penstock.kubeflow import KubeflowOptions
 
 # Nothing waits longer for an answer: all of it is said within three seconds.
 _PATIENCE_SECONDS = 1.5
@@ -257,18 +258,22 @@ def _conflicts(root: str) -> Iterator[str]:
 
     from packaging.requirements import Requirement
 
+    @cache
+    def said(name: str) -> Any:  # reading what a package says of itself is what takes time
+        return metadata.distribution(name).metadata
+
     waiting, seen = [root], set()
     while waiting:
         name = waiting.pop()
         if name in seen:
             continue
         seen.add(name)
-        for text in metadata.requires(name) or ():
+        for text in said(name).get_all("Requires-Dist") or ():
             needed = Requirement(text)
             if needed.marker and not needed.marker.evaluate({"extra": ""}):
                 continue
             try:
-                version = metadata.version(needed.name)
+                version = said(needed.name)["Version"]
             except metadata.PackageNotFoundError:
                 yield f"{name} needs {needed.name}, which is not installed"
                 continue
@@ -282,7 +287,7 @@ def _reach(host: str, port: int) -> None:
         pass
 
 
-def _health(options: object) -> int:
+def _health(options: KubeflowOptions) -> int:
     """Return the status with which Kubeflow Pipelines answer a question about their health."""
     import ssl
     from urllib.error import HTTPError
@@ -291,8 +296,8 @@ def _health(options: object) -> int:
     from penstock import secrets
 
     host, token, cookies, authority = (
-        secrets.resolve(getattr(options, name, ""))
-        for name in ("host", "token", "cookies", "ca_certificate")
+        secrets.resolve(text)
+        for text in (options.host, options.token, options.cookies, options.ca_certificate)
     )
     request = Request(f"{host.rstrip('/')}/apis/v2beta1/healthz")
     if request.type not in ("http", "https"):
@@ -301,7 +306,7 @@ def _health(options: object) -> int:
         request.add_header("Authorization", f"Bearer {token}")
     if cookies:
         request.add_header("Cookie", cookies)
-    trusted = ssl.create_default_context(cafile=authority or None)
+    trusted = ssl.create_default_context(cafile=os.path.expanduser(authority) or None)
     try:
         with urlopen(request, timeout=_PATIENCE_SECONDS, context=trusted) as answer:
             return int(answer.status)

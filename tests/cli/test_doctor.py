@@ -4,6 +4,7 @@ import json
 import resource
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib import metadata
 
 import pytest
 from click.testing import CliRunner
@@ -135,3 +136,13 @@ def test_without_a_project_a_new_one_is_offered():
 def test_an_unknown_profile_is_a_wrong_request(project):
     done = CliRunner().invoke(penstock, ["doctor", "--profile", "awy"], standalone_mode=False)
     assert str(done.exception).endswith("Did you mean 'away'?")
+
+
+def test_what_a_package_says_of_itself_is_read_once(monkeypatch):
+    read = []
+    distribution = metadata.distribution
+    monkeypatch.setattr(
+        metadata, "distribution", lambda name: read.append(name) or distribution(name)
+    )
+    assert list(examination._conflicts("penstock")) == []
+    assert len(read) == len(set(read))
