@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem, get_completion_class
@@ -43,14 +45,24 @@ def _profiles(context: click.Context) -> Iterable[str]:
     return sorted(_config(context).profiles)
 
 
-def _runs(context: click.Context) -> Iterable[str]:
-    from penstock.metadata.runs import list_runs
+def _store(context: click.Context) -> AbstractContextManager[Any]:
     from penstock.metadata.store import connect, connection_config
 
     profile = _config(context).profile(context.params.get("profile_name"))
-    address = connection_config(profile.metadata_address())
-    with connect(address, create=False, wait_seconds=1) as metadata:
+    return connect(connection_config(profile.metadata_address()), create=False, wait_seconds=1)
+
+
+def _runs(context: click.Context) -> Iterable[str]:
+    from penstock.metadata.runs import list_runs
+
+    with _store(context) as metadata:
         return ["latest", *(run.run_id for run in list_runs(metadata.store, most=_MOST_RUNS))]
+
+
+def _runs_of_profile(context: click.Context) -> Iterable[str]:
+    # A shell does not wait for a server; the newest of its runs has a name all the same.
+    profile = _config(context).profile(context.params.get("profile_name"))
+    return ["latest"] if profile.kubeflow is not None else _runs(context)
 
 
 def _nodes(context: click.Context) -> Iterable[str]:
@@ -62,10 +74,20 @@ def _nodes(context: click.Context) -> Iterable[str]:
     return ir.node_ids(ir.compile_pipeline(definition, pipeline_root="."))
 
 
+def _nodes_of_run(context: click.Context) -> Iterable[str]:
+    from penstock.metadata.runs import find_run
+
+    with _store(context) as metadata:
+        run = find_run(metadata.store, context.params["run_id"])
+        return [node.node_id for node in run.nodes]
+
+
 PIPELINE = Named("pipeline", _pipelines)
 PROFILE = Named("profile", _profiles)
 RUN = Named("run", _runs)
+RUN_OF_PROFILE = Named("run", _runs_of_profile)
 NODE = Named("node", _nodes)
+NODE_OF_RUN = Named("node", _nodes_of_run)
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,8 @@ from typing import Any
 
 import click
 
-from penstock.cli.options import open_store, profile_option, project_config
+from penstock.cli.completion import NODE_OF_RUN, RUN_OF_PROFILE
+from penstock.cli.options import json_option, open_store, profile_option, project_config
 from penstock.errors import RunError, suggestion
 
 _BLOCK = 1 << 16
@@ -18,13 +20,19 @@ _LOOK = 0.5
 
 
 @click.command()
-@click.argument("run_id", metavar="RUN")
-@click.argument("node", required=False)
+@click.argument("run_id", metavar="RUN", type=RUN_OF_PROFILE)
+@click.argument("node", metavar="[NODE]", required=False, type=NODE_OF_RUN)
 @profile_option
 @click.option("-f", "--follow", is_flag=True, help="Go on as long as the node prints.")
+@json_option
 @click.pass_context
 def logs(
-    context: click.Context, run_id: str, node: str | None, profile_name: str | None, follow: bool
+    context: click.Context,
+    run_id: str,
+    node: str | None,
+    profile_name: str | None,
+    follow: bool,
+    as_json: bool,
 ) -> None:
     """Show what NODE of a RUN has printed, or which of its nodes have; `latest` is the newest.
 
@@ -35,16 +43,18 @@ def logs(
       penstock logs latest Trainer
       penstock logs latest Trainer --follow --profile kubeflow
     """
+    if as_json and node is not None:
+        raise click.UsageError("--json is for the list of logs; a log is text as it is.", context)
     profile = project_config(context).profile(profile_name)
     if profile.kubeflow is not None:
-        _show_from_server(context, run_id, node, profile_name, follow)
+        _show_from_server(context, run_id, node, profile_name, follow, as_json)
         return
     with open_store(context, profile_name) as metadata:
         from penstock.metadata.runs import find_run
 
         record = find_run(metadata.store, run_id)
         if node is None:
-            _list(profile.root_of(record.pipeline_name), record)
+            _list(profile.root_of(record.pipeline_name), record, as_json)
             return
         path = _log_file(profile.root_of(record.pipeline_name), record, node)
         if not follow:
@@ -59,7 +69,12 @@ def logs(
 
 
 def _show_from_server(
-    context: click.Context, run_id: str, node: str | None, profile_name: str | None, follow: bool
+    context: click.Context,
+    run_id: str,
+    node: str | None,
+    profile_name: str | None,
+    follow: bool,
+    as_json: bool,
 ) -> None:
     from penstock.cli import service as server
     from penstock.runners.kubeflow import logs as of_server
@@ -68,7 +83,11 @@ def _show_from_server(
     _, options = server.cluster_profile(context, profile_name)
     service = server.connect(options)
     if node is None:
-        server.print_nodes(operations.read_status(service, run_id))
+        found = operations.read_status(service, run_id)
+        if as_json:
+            click.echo(json.dumps(server.as_json(found), indent=2))
+        else:
+            server.print_nodes(found)
     elif follow:
         for text in of_server.follow(service, run_id, node):
             click.echo(text, nl=False)
@@ -83,12 +102,23 @@ def _folder(root: str, record: Any) -> Path:
     return Path(root) / ".runs" / containment.name(record.run_id, "a run's name")
 
 
-def _list(root: str, record: Any) -> None:
-    folder = _folder(root, record)
-    for node in record.nodes:
-        file = folder / f"{node.node_id}.log"
-        size = f"{file.stat().st_size:,} bytes" if file.exists() else "no log"
-        click.echo(f"{node.node_id}  {node.state}  {size}")
+def _list(root: str, record: Any, as_json: bool) -> None:
+    files = [(node, _folder(root, record) / f"{node.node_id}.log") for node in record.nodes]
+    if as_json:
+        listed = [
+            {
+                "node_id": node.node_id,
+                "state": node.state,
+                "log": str(file.absolute()) if file.exists() else None,
+            }
+            for node, file in files
+        ]
+        click.echo(json.dumps(listed, indent=2))
+        return
+    width = max((len(node.node_id) for node, _ in files), default=0)
+    for node, file in files:
+        size = f"{file.stat().st_size:>12,} bytes" if file.exists() else f"{'no log':>18}"
+        click.echo(f"{node.node_id:<{width}}  {node.state:<9}  {size}")
 
 
 def _log_file(root: str, record: Any, node: str) -> Path:

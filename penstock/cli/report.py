@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import click
 
-from penstock.cli.options import open_store, profile_option
+from penstock.cli.completion import RUN
+from penstock.cli.options import json_option, open_store, profile_option
 from penstock.errors import StorageError
 
 
 @click.command()
-@click.argument("run_id", metavar="[RUN]", default="latest")
+@click.argument("run_id", metavar="[RUN]", default="latest", type=RUN)
 @click.option(
     "-o",
     "--output",
@@ -21,6 +23,7 @@ from penstock.errors import StorageError
 )
 @click.option("--open", "opens", is_flag=True, help="Show it in the browser.")
 @profile_option
+@json_option
 @click.pass_context
 def report(
     context: click.Context,
@@ -28,6 +31,7 @@ def report(
     output: Path | None,
     opens: bool,
     profile_name: str | None,
+    as_json: bool,
 ) -> None:
     """Write the report of a RUN, one HTML file; by default of the newest.
 
@@ -58,6 +62,9 @@ def report(
                 path=path,
                 hint="Name another file: penstock report RUN -o FILE.",
             ) from error
-    click.echo(short(path))
+    if as_json:
+        click.echo(json.dumps({"run_id": run.run_id, "path": os.path.abspath(path)}, indent=2))
+    else:
+        click.echo(short(path))
     if opens:
         click.launch(Path(path).absolute().as_uri())

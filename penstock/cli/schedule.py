@@ -125,15 +125,22 @@ def _manage(
 
     if enable:
         schedules.enable(service, enable)
-        click.echo(f"enabled    {enable}")
+        _print_change("enabled", enable, as_json)
     elif disable:
         schedules.disable(service, disable)
-        click.echo(f"disabled   {disable}")
+        _print_change("disabled", disable, as_json)
     elif delete:
         _print_left(schedules.delete(service, delete))
-        click.echo(f"removed    {delete}")
+        _print_change("removed", delete, as_json)
     else:
         _print_list(schedules.find_all(service), as_json)
+
+
+def _print_change(change: str, name: str, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"schedule": name, "change": change}, indent=2))
+    else:
+        click.echo(f"{change:<10} {name}")
 
 
 def parse_timing(line: str | None, every: str | None, start: str | None, end: str | None) -> Timing:

@@ -6,11 +6,12 @@ import json
 
 import click
 
+from penstock.cli.completion import RUN_OF_PROFILE
 from penstock.cli.options import RUN_FAILED, json_option, profile_option
 
 
 @click.command()
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", type=RUN_OF_PROFILE)
 @profile_option
 @click.option("--watch", is_flag=True, help="Show changes until the run is over.")
 @json_option
@@ -47,7 +48,7 @@ def status(
 
 
 @click.command()
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", type=RUN_OF_PROFILE)
 @profile_option
 @json_option
 @click.pass_context

@@ -20,6 +20,7 @@ def project(tmp_path_factory):
     (folder / "penstock.toml").write_text(
         '[pipelines]\ntraining = "mine.py:training"\ntriage = "mine.py:training"\n'
         "[profiles.nightly]\n"
+        '[profiles.cluster.kubeflow]\nhost = "http://kubeflow.example"\nimage = "registry/image"\n'
     )
     return folder
 
@@ -55,6 +56,9 @@ def offered(folder: Path, line: str) -> list[str]:
         ("penstock run training --profile ni", ["nightly"]),
         ("penstock run training --from T", ["TrainModel"]),
         ("penstock show ", []),
+        ("penstock status l", []),
+        ("penstock status --profile cluster ", ["latest"]),
+        ("penstock logs --profile cluster ", ["latest"]),
         ("penstock run no-such-pipeline --from T", []),
     ],
 )
@@ -64,9 +68,11 @@ def test_a_shell_is_offered_the_names_that_there_are(project, line, names):
 
 def test_a_shell_is_offered_the_runs_of_the_store(project):
     assert penstock(project, "run", "training").returncode == 0
-    names = offered(project, "penstock show ")
-    assert names[0] == "latest"
-    assert len(names) == 2
+    for command in ("show", "report", "logs"):
+        names = offered(project, f"penstock {command} ")
+        assert names[0] == "latest"
+        assert len(names) == 2
+    assert "TrainModel" in offered(project, "penstock logs latest ")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
