@@ -46,8 +46,12 @@ def print_result(result: RunResult, resume: str) -> None:
         click.echo(f"  report     {short(result.report)}")
     elif result.report_error:
         click.secho(f"  report     none: {result.report_error}", fg="yellow")
-    again = f"penstock show {result.run_id}" if result.succeeded else resume
-    click.echo(f"  next       {again}")
+    if result.succeeded:
+        click.echo(f"  next       penstock show {result.run_id}")
+    elif result.state is State.FAILED:
+        click.echo(f"  next       mend that, and go on: {resume}")
+    else:
+        click.echo(f"  next       {resume}")
 
 
 def _print_lost_events(delivery: EventDelivery | None) -> None:
@@ -227,10 +231,16 @@ def _print_failure(node: NodeResult) -> None:
     click.echo(err=True)
     click.secho(f"{node.node_id} failed: ", fg="red", bold=True, nl=False, err=True)
     click.echo(node.error, err=True)
-    if node.log_path:
-        click.secho(f"the end of {short(node.log_path)}:", dim=True, err=True)
-        for line in log_tail(node.log_path).splitlines():
-            click.echo(f"  {line}", err=True)
+    if not node.log_path:
+        return
+    # The log ends with the error, which has been said.
+    before = log_tail(node.log_path).rstrip().removesuffix(f"error: {node.error}").rstrip()
+    if not before:
+        click.secho(f"its log: {short(node.log_path)}", dim=True, err=True)
+        return
+    click.secho(f"the end of {short(node.log_path)}:", dim=True, err=True)
+    for line in before.splitlines():
+        click.echo(f"  {line}", err=True)
 
 
 def _print_state(text: str, state: str | None = None) -> None:

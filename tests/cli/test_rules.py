@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -89,6 +90,14 @@ def test_a_run_that_failed_tells_a_program_why_and_exits_with_1(failed):
     assert "no such luck" in node["error"]
 
 
+def test_a_failure_is_said_once_after_the_progress_and_with_what_goes_on(project, tmp_path):
+    shutil.copytree(project, tmp_path, dirs_exist_ok=True)  # whose runs others count
+    done = penstock(tmp_path, "run", "failing")
+    _, _, after = done.stderr.partition("Fails failed: ")
+    assert after.count("no such luck") == 1
+    assert "mend that, and go on: penstock resume " in done.stdout
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -99,6 +108,8 @@ def test_a_run_that_failed_tells_a_program_why_and_exits_with_1(failed):
         ("compare", "latest", "latest"),
         ("lineage", "latest~1/TrainModel/model"),
         ("gc",),
+        ("logs", "latest"),
+        ("report", "latest"),
         ("doctor",),
     ],
     ids=lambda arguments: arguments[0],
