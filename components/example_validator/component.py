@@ -83,7 +83,8 @@ def anomalies_found(described: dict[str, list[Anomaly]], schema_uri: str) -> Ano
         f"{table_of(described)}",
         anomalies=described,
         hint="If the data is wrong, fix it where it comes from and run again. If the data is "
-        f"right, edit the schema ({schema_uri}), keep it with your code, and bring it in with "
+        f"right, edit the file that ImportSchemaGen reads; without one, keep a copy of the schema "
+        f"({schema_uri}) with your code, edit it, and bring it in with "
         "ImportSchemaGen(schema_file=...).",
     )
 

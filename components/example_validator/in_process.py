@@ -19,7 +19,9 @@ from penstock.data.statistics import read_statistics
 from penstock.errors import DataError, ParameterError, suggestion
 
 if TYPE_CHECKING:
-    from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
+    from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
+
+_MOST_VALUES = 3
 
 
 def validate_splits(
@@ -59,6 +61,7 @@ def validate_splits(
             previous_statistics=read_statistics(previous[split]) if split in previous else None,
             serving_statistics=read_statistics(serving[split]) if split in serving else None,
         )
+        _name_what_is_no_number(found[split], read_statistics(directory))
         write_anomalies(found[split], split_directory(anomalies_uri, split))
     return found
 
@@ -74,6 +77,37 @@ def report(found: Mapping[str, anomalies_pb2.Anomalies]) -> dict[str, list[Anoma
     else:
         print(f"No anomalies in {', '.join(found)}.")
     return described
+
+
+def _name_what_is_no_number(
+    anomalies: anomalies_pb2.Anomalies, statistics: statistics_pb2.DatasetFeatureStatisticsList
+) -> None:
+    """Say which values have made texts of a column of numbers, as far as statistics hold them."""
+    from tensorflow_metadata.proto.v0 import anomalies_pb2
+
+    wanted = anomalies_pb2.AnomalyInfo.UNEXPECTED_DATA_TYPE
+    features = {".".join(f.path.step) or f.name: f for f in statistics.datasets[0].features}
+    for name, info in anomalies.anomaly_info.items():
+        feature = features.get(".".join(info.path.step) or name)
+        for reason in info.reason:
+            if feature is None or reason.type != wanted or "got STRING" not in reason.description:
+                continue
+            buckets = feature.string_stats.rank_histogram.buckets
+            found = [b.label for b in buckets if not _is_number(b.label)]
+            if not found or len(found) == len(buckets):
+                continue
+            more = f" and {len(found) - _MOST_VALUES} more" if len(found) > _MOST_VALUES else ""
+            named = ", ".join(map(repr, found[:_MOST_VALUES]))
+            reason.description += f"; no number is {named}{more}"
+            info.description = reason.description if len(info.reason) == 1 else info.description
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_environment(schema: schema_pb2.Schema, environment: str | None) -> None:

@@ -13,6 +13,7 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_p
 from penstock.artifacts import ExampleAnomalies, ExampleStatistics, Schema
 from penstock.components.example_validator.comparators import with_thresholds
 from penstock.components.example_validator.component import ExampleValidator
+from penstock.components.example_validator.in_process import validate_splits
 from penstock.components.schema_gen.schema_file import write_schema
 from penstock.data.anomalies import (
     AnomaliesError,
@@ -246,6 +247,16 @@ def test_the_artifact_has_tfxs_properties(artifacts) -> None:
     assert anomalies.span == 3
 
 
+def test_what_makes_texts_of_numbers_is_named(tmp_path) -> None:
+    write_statistics(statistics_of(["1", "2", "large", "2"], [1.0] * 4), str(tmp_path / "s"))
+    schema = schema_pb2.Schema()
+    schema.feature.add(name="company", type=schema_pb2.INT)
+    schema.feature.add(name="fare", type=schema_pb2.FLOAT)
+    found = validate_splits({"train": str(tmp_path / "s")}, schema, str(tmp_path / "anomalies"))
+    [anomaly] = describe_anomalies(found["train"])
+    assert anomaly.long == "Expected data of type: INT but got STRING; no number is 'large'"
+
+
 def test_an_excluded_split_is_not_validated(artifacts) -> None:
     ExampleValidator.function(**artifacts, exclude_splits=["eval"], fail_on_anomalies=True)
     assert json.loads(artifacts["anomalies"].split_names) == ["train"]
@@ -264,7 +275,8 @@ def test_anomalies_can_stop_a_run(artifacts) -> None:
     assert "found 1 anomaly in eval" in text
     assert "eval   company  ERROR     Unexpected string values" in text
     assert "\n\nIf the data is wrong" in text
-    assert f"edit the schema ({artifacts['schema'].uri})" in text
+    assert "edit the file that ImportSchemaGen reads" in text
+    assert f"keep a copy of the schema ({artifacts['schema'].uri})" in text
     assert [anomaly.feature for anomaly in caught.value.anomalies["eval"]] == ["company"]
 
 
