@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from penstock.context import NodeContext
+from penstock.errors import suggestion
 from penstock.user_code import error_of
 
 if TYPE_CHECKING:
@@ -107,13 +108,18 @@ class Job:
         """The tensors that preprocessing_fn uses, found by tracing it."""
         from tensorflow_transform import inspect_preprocessing_fn as inspection
 
-        arguments = (self.preprocessing_fn, self.type_specs(), self.force_tf_compat_v1)
+        specs = self.type_specs()
+        arguments = (self.preprocessing_fn, specs, self.force_tf_compat_v1)
         try:
             analyzed = inspection.get_analyze_input_columns(*arguments)
             transformed = inspection.get_transform_input_columns(*arguments)
         except Exception as error:
             function = getattr(self.preprocessing_fn, "func", self.preprocessing_fn)
-            raise error_of(function, error) from error
+            told = error_of(function, error)
+            if isinstance(error, KeyError) and error.args and error.args[0] not in specs:
+                known = suggestion(str(error.args[0]), specs, noun="column")
+                told.hint = f"The inputs have no column {error.args[0]!r}. {known} {told.hint}"
+            raise told from error
         return Columns(sorted(analyzed), sorted(transformed))
 
 

@@ -242,12 +242,13 @@ def test_the_stats_options_of_the_user_are_kept(run_taxi_transform, module):
 
 
 def test_an_error_in_the_function_shows_its_line(run_taxi_transform, module):
-    path = module("def preprocessing_fn(inputs):\n    return {'x': inputs['no_such']}\n")
+    path = module("def preprocessing_fn(inputs):\n    return {'x': inputs['trip_mile']}\n")
     with pytest.raises(
-        UserCodeError, match="preprocessing_fn failed: KeyError: 'no_such'"
+        UserCodeError, match="preprocessing_fn failed: KeyError: 'trip_mile'"
     ) as caught:
         run_taxi_transform(module_file=path)
     assert f"{path}:2" in str(caught.value)
+    assert "The inputs have no column 'trip_mile'. Did you mean 'trip_miles'?" in str(caught.value)
 
 
 def test_an_operation_that_fails_on_data_is_the_users(run_taxi_transform, module):
