@@ -397,7 +397,7 @@ def test_what_is_read_is_read_again_when_the_connection_was_cut(server):
 
 
 def test_an_idle_connection_that_was_cut_is_made_again_before_a_change(server, monkeypatch):
-    monkeypatch.setattr(client, "_IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(client.Store, "_idle_seconds", 0.0)
     with connect(connection_config(server.address("cut"))) as metadata:
         artifact = ml_metadata.proto.Artifact(type_id=put_type(metadata.store))
         cut_connections(server, "cut")
@@ -405,7 +405,7 @@ def test_an_idle_connection_that_was_cut_is_made_again_before_a_change(server, m
 
 
 def test_a_connection_that_is_cut_in_a_change_is_named_with_how_to_go_on(server, monkeypatch):
-    monkeypatch.setattr(client, "_IDLE_SECONDS", 60.0)
+    monkeypatch.setattr(client.Store, "_idle_seconds", 60.0)
 
     def change(store):
         artifact = ml_metadata.proto.Artifact(type_id=put_type(store))

@@ -177,7 +177,7 @@ def test_thousands_of_features_are_folded_and_found_by_their_names(show):
     page = show("large").page
     assert page.locator(".features > li:visible").count() == 24
     page.get_by_label("Find a feature").fill("number_2718")
-    assert page.locator(".features > li:visible h4").all_inner_texts() == ["number_2718"]
+    assert page.locator(".features > li:visible h4").all_text_contents() == ["number_2718"]
     assert page.get_by_text("1 of 3001").count() == 1
 
 
