@@ -12,7 +12,12 @@ from penstock.errors import ConfigError
 
 
 @click.command()
-@click.option("--port", default=0, help="The port; by default any that is free.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="The port; by default any that is free.",
+)
 @click.option("--open", "opens", is_flag=True, help="Show it in the browser.")
 @profile_option
 @click.pass_context

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +11,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from penstock.errors import ConfigError
 from penstock.ui.access import Access
 from penstock.ui.pages import Pages
 
@@ -43,15 +46,22 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 asked,
-                host=ADDRESS,
-                port=port,
                 log_level="warning",
                 access_log=False,
                 server_header=False,
             )
         )
+        self._port = port
         self._token = asked.token
         self._announce = announce
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until it is told to end.
+
+        Raises:
+          ConfigError: the port cannot be used.
+        """
+        super().run(sockets or [_listening(self._port)])
 
     async def startup(self, sockets: Any = None) -> None:
         """Start, and tell the address."""
@@ -60,3 +70,13 @@ class Server(uvicorn.Server):
             [listening, *_] = self.servers[0].sockets
             port = listening.getsockname()[1]
             self._announce(f"http://{ADDRESS}:{port}/?token={self._token}")
+
+
+def _listening(port: int) -> socket.socket:
+    try:
+        return socket.create_server((ADDRESS, port))
+    except OSError as error:
+        raise ConfigError(
+            f"port {port} of this machine cannot be used: {os.strerror(error.errno or 0)}",
+            hint="Give another --port, or none: then it is any that is free.",
+        ) from error

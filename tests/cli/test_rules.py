@@ -164,6 +164,8 @@ def test_a_reader_that_has_seen_enough_is_no_error(project, failed):
         ),
         (("show", "latest~9"), "error: there is no run latest~9: the store has 2. "),
         (("plan", "training", "--from", "TrainModl"), "has no node 'TrainModl'"),
+        (("ui", "--port", "70000"), "error: Invalid value for '--port': 70000 is not in the range"),
+        (("logs", "latest", "Fails", "--json"), "error: --json is for the list of logs; "),
     ],
 )
 def test_a_wrong_request_is_one_paragraph_and_exits_with_2(project, failed, arguments, text):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import urllib.error
 import urllib.request
 from urllib.parse import urlsplit
@@ -9,6 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from penstock.errors import ConfigError
+from penstock.ui.access import Access
+from penstock.ui.app import Server
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -70,3 +73,10 @@ def test_the_command_names_the_extra_that_it_needs(monkeypatch):
     found = CliRunner().invoke(penstock, ["ui"]).exception
     assert isinstance(found, ConfigError)
     assert "pip install 'penstock[ui]'" in str(found)
+
+
+def test_a_port_that_somebody_has_is_said_with_what_to_do():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"port {port} of this machine cannot be used: Addr"):
+            Server(Access(None, "token"), port, print).run()
