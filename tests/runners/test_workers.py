@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import pickle
+import signal
 
 import pytest
 
@@ -59,6 +61,14 @@ def test_a_job_that_needs_none_of_the_modules_does_not_wait_for_the_rest(
     made.submit("node", job(tmp_path, "json.tool"))
     (tmp_path / "there").touch()
     assert reports(made)[0] == Started()
+
+
+def test_an_interrupt_ends_no_nursery_that_is_still_starting(nursery, tmp_path):
+    made = nursery()
+    os.kill(made._process.pid, signal.SIGINT)
+    made.submit("node", job(tmp_path))
+    assert reports(made, 1) == [Started()]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_a_nursery_says_when_it_has_died(tmp_path):

@@ -18,8 +18,9 @@ import sys
 import time
 import traceback
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -114,7 +115,8 @@ class Nursery:
             args=(far_end, tuple(preload), log_path, os.getpid()),
             daemon=False,
         )
-        self._process.start()
+        with _interrupts_held():
+            self._process.start()
         far_end.close()
 
     def submit(self, token: str, job: Job) -> None:
@@ -196,10 +198,25 @@ def main_is_importable() -> bool:
     )
 
 
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold back Ctrl-C from a process that is started here until it ignores it by itself.
+
+    Else it would end, with a traceback, a process that is still importing.
+    """
+    resource_tracker.ensure_running()  # its start, where it must be, lets them through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _nursery_main(
     connection: Connection, preload: Sequence[str], log_path: str, parent: int
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     # Its workers die with it, and it with the run: also when that is killed.
     _die_with(parent)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
