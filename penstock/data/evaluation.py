@@ -242,6 +242,8 @@ def _files(evaluation_uri: str, what: str) -> Sequence[str]:
 
 def proto(name: str) -> Any:
     """Import a module of TFMA's protos, as "config_pb2"."""
+    # What TFMA's messages are made of; those of TFMA 0.52 do not import it themselves.
+    importlib.import_module("google.protobuf.wrappers_pb2")
     with _without_library():
         return importlib.import_module(f"{_PROTOS}.{name}")
 
