@@ -43,6 +43,19 @@ def source(tmp_path) -> str:
     return str(tmp_path / "model")
 
 
+@pytest.fixture
+def waiting(monkeypatch) -> threading.Event:
+    """Set when a push says that it waits for another one."""
+    said = threading.Event()
+
+    def tell(text: str, **options: object) -> None:
+        if text.startswith("Waiting for another push"):
+            said.set()
+
+    monkeypatch.setattr(local_versions, "print", tell, raising=False)
+    return said
+
+
 def contents(directory) -> dict[str, str]:
     root = Path(directory)
     return {str(p.relative_to(root)): p.read_text() for p in root.rglob("*") if p.is_file()}
@@ -91,7 +104,7 @@ def test_a_push_that_is_killed_at_any_step_leaves_whole_versions_and_does_not_bl
     assert told["seen"] == ["[1, 2, 3]", "[1, 2]", "[2, 3]"]
 
 
-def test_a_base_directory_and_a_link_to_it_have_one_lock(tmp_path, source, capsys):
+def test_a_base_directory_and_a_link_to_it_have_one_lock(tmp_path, source, waiting):
     real = tmp_path / "real"
     local_versions.push(source, str(real), version_names="sequential")
     (tmp_path / "link").symlink_to(real)
@@ -103,15 +116,14 @@ def test_a_base_directory_and_a_link_to_it_have_one_lock(tmp_path, source, capsy
             kwargs={"version_names": "sequential"},
         )
         pushing.start()
-        while "Waiting for another push" not in capsys.readouterr().out:
-            assert pushing.is_alive()
+        assert waiting.wait(timeout=60)
         assert not (real / "2").exists()
     pushing.join()
     assert contents(real / "2") == FILES
 
 
 def test_a_lock_file_that_is_removed_while_a_push_waits_for_it_is_made_anew(
-    tmp_path, source, capsys
+    tmp_path, source, waiting
 ):
     base = tmp_path / "base"
     base.mkdir()
@@ -124,8 +136,7 @@ def test_a_lock_file_that_is_removed_while_a_push_waits_for_it_is_made_anew(
             kwargs={"version_names": "sequential"},
         )
         pushing.start()
-        while "Waiting for another push" not in capsys.readouterr().out:
-            assert pushing.is_alive()
+        assert waiting.wait(timeout=60)
         path.unlink()
     pushing.join()
     assert path.exists()
