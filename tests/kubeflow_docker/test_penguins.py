@@ -21,7 +21,8 @@ import pytest
 from kubeflow_backend import BUCKET, s3_service
 from store_shapes import shape_of_run
 
-from penstock.metadata.runs import list_runs
+from penstock.metadata.reading import DIGEST_PROPERTY
+from penstock.metadata.runs import CODE_PROPERTY, list_runs
 from penstock.metadata.store import connect, connection_config
 
 PUSHED = f"s3://{BUCKET}/served"
@@ -186,3 +187,35 @@ def test_a_run_in_containers_leaves_what_a_local_run_leaves(
     assert sorted(kubeflow) == sorted(local)
     for node in local:
         assert kubeflow[node] == local[node], node
+
+
+def test_both_ran_the_same_code(project, shared, in_containers, in_one_container):
+    kubeflow, local = shape(project.store), shape(str(shared / "local.sqlite"))
+    digests = {
+        node: [made["properties"].get(CODE_PROPERTY) for made in executions]
+        for node, executions in local.items()
+    }
+    assert digests["Trainer"][0]
+    assert digests == {
+        node: [made["properties"].get(CODE_PROPERTY) for made in executions]
+        for node, executions in kubeflow.items()
+    }
+
+
+# Where nothing is learned from chance: the model, and what is said of it, differ by run.
+@pytest.mark.parametrize("node", ["CsvExampleGen", "ImportSchemaGen", "Transform"])
+def test_what_both_made_has_the_same_contents(
+    project, shared, in_containers, in_one_container, node
+):
+    def digests(address: str) -> list[dict[str, list[str]]]:
+        return [
+            {
+                key: [artifact["properties"][DIGEST_PROPERTY] for artifact in artifacts]
+                for key, artifacts in made["outputs"].items()
+                if {artifact["type"] for artifact in artifacts} <= {"Examples", "Schema"}
+            }
+            for made in shape(address)[node]
+        ]
+
+    assert any(digests(project.store))
+    assert digests(project.store) == digests(str(shared / "local.sqlite"))
