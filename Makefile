@@ -30,7 +30,7 @@ test-kubeflow: $(SETUP)  ## build the image and run penguins in containers, with
 	{ $(SUDO) apt-get update && \
 	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
 		docker.io debootstrap docker-registry iptables; }
-	.venv/bin/python -m pytest $(DOCKER_TESTS)
+	.venv/bin/python -m pytest --timeout 0 $(DOCKER_TESTS)
 
 services:  ## install the database servers and the browser that tests start (Debian)
 	@command -v mariadbd >/dev/null && command -v chromium >/dev/null && \
