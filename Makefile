@@ -7,6 +7,9 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 DOCKER_TESTS := tests/kubeflow_docker
 
+# Without kept bytecode, each process that imports TensorFlow compiles it anew, which takes longer.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo test test-kubeflow services lint docs bench notebooks format clean
 
 setup: $(SETUP)

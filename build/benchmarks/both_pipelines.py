@@ -75,12 +75,15 @@ def for_tfx(data: str, root: str, store: str) -> Any:
     schema_gen = library.SchemaGen(statistics=statistics)
     schema = schema_gen.outputs["schema"]
     validator = library.ExampleValidator(statistics=statistics, schema=schema)
-    transform = library.Transform(examples=examples, schema=schema, module_file=USER_CODE)
+    # Named by import path: given as files, TFX builds and installs wheels of them with pip.
+    transform = library.Transform(
+        examples=examples, schema=schema, preprocessing_fn="user_code.preprocessing_fn"
+    )
     trainer = library.Trainer(
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
         schema=schema,
-        module_file=USER_CODE,
+        run_fn="user_code.run_fn",
         train_args=tfx.proto.TrainArgs(num_steps=TRAIN_STEPS),
         eval_args=tfx.proto.EvalArgs(),
     )

@@ -26,7 +26,8 @@ class EvalArgs:
 
 
 @component(
-    preload=("tfx.components.trainer.fn_args_utils", "tensorflow_transform"), system_type="train"
+    preload=("tensorflow", "tensorflow_transform", "tfx.components.trainer.fn_args_utils"),
+    system_type="train",
 )
 def Trainer(
     examples: Input[list[Examples]],

@@ -83,3 +83,13 @@ def test_a_nursery_says_when_it_has_died(tmp_path):
 
 def test_a_job_can_cross_process_borders():
     assert pickle.loads(pickle.dumps(Job("executor", b"x", SPEC, "/log"))).spec == SPEC
+
+
+def test_keras_is_the_one_that_tfxs_processes_have(nursery, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    module = tmp_path / "asks_for_keras.py"
+    module.write_text("import tensorflow\nprint('Keras of', tensorflow.keras.Model.__module__)\n")
+    made = nursery("tensorflow", "tensorflow_transform", "asks_for_keras")
+    made.submit("node", job(tmp_path, "asks_for_keras"))
+    assert reports(made, 1) == [Started()]
+    assert "Keras of keras.src.models.model" in (tmp_path / "workers.log").read_text()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import importlib
 import multiprocessing
 import os
@@ -272,12 +273,25 @@ def _import(module: str) -> None:
         importlib.import_module(module)
     except ImportError:
         traceback.print_exc()  # the node that needs it will say so to the user
+    if module == "tensorflow":
+        _settle_keras()
     _restore_tfx_files()
 
 
 def _redirect_output(log_path: str) -> None:
     os.makedirs(os.path.dirname(log_path), exist_ok=True)
     _write_to(os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666))
+
+
+def _settle_keras() -> None:
+    """Have `tf.keras` be the Keras that it is in every process of TFX.
+
+    It is decided when first asked for, and tensorflow_transform, where it comes first, decides on
+    Keras 2. TFX always has TFMA ask before.
+    """
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is not None:
+        _ = tensorflow.keras.__name__
 
 
 def _restore_tfx_files() -> None:
@@ -292,6 +306,9 @@ def _fork(token: str, job: Job, inherited: Sequence[Connection]) -> tuple[Connec
     relayed = relay.start(job.log_path, redaction) if redaction else None
     nursery = os.getpid()
     reports, far_end = multiprocessing.Pipe(duplex=False)
+    # What has been imported lives on: a worker that looked for garbage there would find none, and
+    # copy every page.
+    gc.freeze()
     process_id = os.fork()
     if process_id:
         far_end.close()
