@@ -31,6 +31,7 @@ def test_defining_and_compiling_a_pipeline_loads_no_data_library(name):
         f"penstock.compile_pipeline({name}, pipeline_root='/tmp/nowhere')"
     )
     assert not loaded & {"tensorflow", "apache_beam", "kfp", "pandas", "tensorflow_transform"}
+    assert not loaded & {"numpy", "pyarrow"}
 
 
 def test_tensorflow_can_be_imported_after_tfx_was_loaded_without_it():

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rides import LABEL
-
 USER_CODE = str(Path(__file__).with_name("user_code.py"))
+LABEL = "generous"
 TRAIN_STEPS = 200
 SLICES = ("payment_type", "trip_start_hour")
 NODES = (

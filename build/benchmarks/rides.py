@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.csv
 
 SEED = 20131101
-LABEL = "generous"
 
 _PAYMENTS = ("Cash", "Credit Card", "No Charge", "Dispute", "Prcard", "Unknown", "Mobile", "Pcard")
 _COMPANIES = tuple(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from penstock import BeamOptions, NodeContext, Output, Resolved, component
 from penstock.artifacts import Examples
 from penstock.data import ingestion
-from penstock.data.csv import CsvOptions
+from penstock.data.csv_options import CsvOptions
 from penstock.data.payload import PayloadFormat
 from penstock.data.spans import RangeConfig
 from penstock.data.splits import InputConfig, OutputConfig

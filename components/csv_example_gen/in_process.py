@@ -7,8 +7,9 @@ from typing import Any
 
 from penstock.data import csv
 from penstock.data.csv import CsvColumns, CsvOptions
-from penstock.data.ingestion import Destination, SplitsWriter, check_payload
+from penstock.data.ingestion import Destination, check_payload
 from penstock.data.spans import ResolvedInput
+from penstock.data.writing import SplitsWriter
 
 
 def generate_examples(

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from penstock.data import parquet, payload, records
-from penstock.data.ingestion import Destination, SplitsWriter
+from penstock.data.ingestion import Destination
 from penstock.data.payload import PayloadFormat
 from penstock.data.spans import ResolvedInput
+from penstock.data.writing import SplitsWriter
 from penstock.errors import DataError
 
 

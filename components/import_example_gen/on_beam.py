@@ -9,10 +9,11 @@ from typing import Any
 import apache_beam as beam_sdk
 
 from penstock.beam import BeamOptions
-from penstock.data import examples, payload, records, splits
-from penstock.data.ingestion import Destination, keys_of, sampled
+from penstock.data import data_files, examples, payload, records, splits
+from penstock.data.ingestion import Destination
 from penstock.data.payload import PayloadFormat
 from penstock.data.spans import ResolvedInput
+from penstock.data.writing import keys_of, sampled
 from penstock.errors import ParameterError
 
 
@@ -81,7 +82,7 @@ class WriteSplits(beam_sdk.PTransform):
             lambda pair, _: pair[0], len(self.to.split_names)
         )
         for name, part in zip(self.to.split_names, parts, strict=True):
-            prefix = os.path.join(splits.split_directory(self.to.uri, name), records.PREFIX)
+            prefix = os.path.join(splits.split_directory(self.to.uri, name), data_files.PREFIX)
             (
                 part
                 | f"Records[{name}]" >> beam_sdk.Values()

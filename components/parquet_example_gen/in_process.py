@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from penstock.data import parquet
-from penstock.data.ingestion import Destination, SplitsWriter, check_payload
+from penstock.data.ingestion import Destination, check_payload
 from penstock.data.spans import ResolvedInput
+from penstock.data.writing import SplitsWriter
 
 
 def generate_examples(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import codecs
 import csv as python_csv
-import enum
 import gzip
 import io
 import itertools
@@ -23,8 +22,8 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import IO, Any, Literal, TypeVar
+from dataclasses import dataclass
+from typing import IO, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +31,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
 from penstock.data.buffers import to_numpy
+from penstock.data.csv_options import TYPE_NAMES, ColumnType, CsvOptions
 from penstock.errors import DataError, ParameterError, suggestion
 
 K = TypeVar("K")
@@ -49,72 +49,12 @@ _LONGEST_CELL = 1 << 30
 _LONGEST_ROW = 1 << 30
 
 
-class ColumnType(enum.IntEnum):
-    """The type of a column; a column of cells of several types has the greatest of them."""
-
-    EMPTY = 0
-    INT = 1
-    FLOAT = 2
-    BYTES = 3
-
-
-_TYPE_NAMES = {
-    "int": ColumnType.INT,
-    "float": ColumnType.FLOAT,
-    "bytes": ColumnType.BYTES,
-    "string": ColumnType.BYTES,
-}
 ARROW_TYPES = {
     ColumnType.EMPTY: pa.null(),
     ColumnType.INT: pa.int64(),
     ColumnType.FLOAT: pa.float32(),
     ColumnType.BYTES: pa.large_binary(),
 }
-
-
-@dataclass(frozen=True)
-class CsvOptions:
-    """How CSV files are written.
-
-    `null_values` are the cells that mean no value; the empty cell always does. `column_types`
-    fixes the types of columns, as int, float, bytes or string; the others are inferred.
-    `missing_cells` says what a cell without a value becomes: "empty", as in TFX, is a feature with
-    an empty list; "absent" is a feature without a value, which statistics count as missing.
-    """
-
-    delimiter: str = ","
-    quote_char: str = '"'
-    null_values: tuple[str, ...] = ()
-    column_types: dict[str, str] = field(default_factory=dict)
-    encoding: str = "utf-8"
-    missing_cells: Literal["empty", "absent"] = "empty"
-    block_size: int = 1 << 20
-
-    def __post_init__(self) -> None:
-        if len(self.delimiter) != 1 or len(self.quote_char) != 1:
-            raise ParameterError(
-                "CsvOptions: delimiter and quote_char are single characters, got "
-                f"{self.delimiter!r} and {self.quote_char!r}"
-            )
-        given = self.delimiter + self.quote_char
-        if self.delimiter == self.quote_char or not given.isascii() or set(given) & set("\r\n\0"):
-            raise ParameterError(
-                "CsvOptions: delimiter and quote_char are two different ASCII characters, and no "
-                f"line breaks, got {self.delimiter!r} and {self.quote_char!r}"
-            )
-        try:
-            codecs.lookup(self.encoding)
-        except LookupError:
-            raise ParameterError(
-                f"CsvOptions.encoding: Python knows no encoding {self.encoding!r}",
-                hint="utf-8, latin-1, cp1252 and utf-16 are usual ones.",
-            ) from None
-        for column, name in self.column_types.items():
-            if name not in _TYPE_NAMES:
-                raise ParameterError(
-                    f"CsvOptions.column_types: the type of {column!r} cannot be {name!r}",
-                    hint=suggestion(name, _TYPE_NAMES, noun="type"),
-                )
 
 
 @dataclass(frozen=True)
@@ -221,7 +161,7 @@ def fixed_types(names: Sequence[str], options: CsvOptions) -> dict[str, ColumnTy
                 f"CsvOptions.column_types: the data have no column {column!r}",
                 hint=suggestion(column, names, noun="column"),
             )
-    return {column: _TYPE_NAMES[name] for column, name in options.column_types.items()}
+    return {column: TYPE_NAMES[name] for column, name in options.column_types.items()}
 
 
 def common_header(paths: Sequence[str], options: CsvOptions) -> tuple[str, ...]:

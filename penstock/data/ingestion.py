@@ -5,16 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import compress
 from typing import Any
 
-import pyarrow as pa
-
-from penstock.data import examples, fingerprint, parquet, payload, records, remote, spans, splits
-from penstock.data.closing import ClosesOnExit
+from penstock.data import data_files, fingerprint, payload, remote, spans, splits
 from penstock.data.payload import PayloadFormat
 from penstock.data.spans import RangeConfig, ResolvedInput
 from penstock.data.splits import InputConfig, OutputConfig
@@ -58,9 +52,9 @@ class Destination:
         directory = splits.split_directory(self.uri, split)
         if self.payload_format is PayloadFormat.FORMAT_PARQUET:
             return os.path.join(
-                directory, records.shard_name(records.PARQUET_PREFIX, 0, 1, ".parquet")
+                directory, data_files.shard_name(data_files.PARQUET_PREFIX, 0, 1, ".parquet")
             )
-        return os.path.join(directory, records.shard_name(records.PREFIX, 0, 1))
+        return os.path.join(directory, data_files.shard_name(data_files.PREFIX, 0, 1))
 
 
 def destination(
@@ -178,129 +172,3 @@ def _fetched(found: ResolvedInput, input_base: str, folder: str) -> ResolvedInpu
             for split in found.splits
         ),
     )
-
-
-class SplitsWriter(ClosesOnExit):
-    """Writes records to the splits that they belong to, one file a split, in their order.
-
-    `progress` is told the running total of rows.
-    """
-
-    def __init__(self, to: Destination, progress: Callable[..., None] = lambda **_: None) -> None:
-        self.to = to
-        self.rows = 0
-        self._progress = progress
-        self._stack = ExitStack()
-        self._files: dict[str, Any] = {}
-        self._schema = pa.schema([])
-        for split in to.split_names:
-            os.makedirs(splits.split_directory(to.uri, split), exist_ok=True)
-            if to.payload_format is not PayloadFormat.FORMAT_PARQUET:
-                writer = records.TFRecordWriter(to.file(split))
-                self._files[split] = self._stack.enter_context(writer)
-
-    def write_batch(
-        self, batch: pa.RecordBatch, input_split: str, *, null_as_empty: bool = False
-    ) -> None:
-        """Write the rows of a record batch, as the destination's payload format."""
-        if self.to.payload_format is PayloadFormat.FORMAT_PARQUET:
-            taken = 0
-            for split, rows in self._rows_by_split(batch, input_split, null_as_empty):
-                self._parquet_writer(split, batch.schema).write(rows)
-                taken += rows.num_rows
-            self._count(taken)
-        else:
-            serialized = examples.encode(batch, null_as_empty=null_as_empty)
-            self.write_records(
-                serialized, keys_of(batch, serialized, self.to, null_as_empty), input_split
-            )
-
-    def write_records(
-        self, serialized: Sequence[bytes], keys: Sequence[bytes], input_split: str
-    ) -> None:
-        """Write serialized records that have these keys."""
-        serialized, keys = sampled(serialized, keys, self.to)
-        for split, part in self._parts(serialized, keys, input_split):
-            self._files[split].write_many(part)
-        self._count(len(serialized))
-
-    def _count(self, rows: int) -> None:
-        self.rows += rows
-        self._progress(rows=self.rows)
-
-    def _parts(
-        self, items: Sequence[Any], keys: Sequence[bytes], input_split: str
-    ) -> list[tuple[str, Sequence[Any]]]:
-        if not self.to.buckets:
-            return [(input_split, items)]
-        parts = splits.partition(items, keys, self.to.buckets)
-        return list(zip(self.to.split_names, parts, strict=True))
-
-    def _rows_by_split(
-        self, batch: pa.RecordBatch, input_split: str, null_as_empty: bool
-    ) -> list[tuple[str, pa.RecordBatch]]:
-        if not self.to.buckets and self.to.sample_rate >= 1:
-            return [(input_split, batch)]
-        return rows_by_split(batch, input_split, self.to, null_as_empty)
-
-    def _parquet_writer(self, split: str, schema: pa.Schema) -> Any:
-        if split not in self._files:
-            self._schema = schema
-            writer = parquet.ParquetWriter(self.to.file(split), schema)
-            self._files[split] = self._stack.enter_context(writer)
-        return self._files[split]
-
-    def close(self) -> None:
-        """Close the files of all splits; a split without rows has a file without rows."""
-        self._stack.close()
-        if self.to.payload_format is PayloadFormat.FORMAT_PARQUET:
-            for split in self.to.split_names:
-                if split not in self._files:
-                    parquet.ParquetWriter(self.to.file(split), self._schema).close()
-
-
-def keys_of(
-    batch: pa.RecordBatch, serialized: list[bytes], to: Destination, null_as_empty: bool
-) -> list[bytes]:
-    """Return the keys of the rows of a batch, `serialized` being its tf.Examples."""
-    name = to.key_feature
-    if not name:
-        return serialized
-    index = batch.schema.get_field_index(name)
-    if index < 0:
-        raise payload.no_partition_feature(name)
-    array = batch.column(index)
-    lists = examples.to_feature_lists(pa.RecordBatch.from_arrays([array], [name])).column(0)
-    if (lists.null_count and not null_as_empty) or pa.types.is_null(lists.type):
-        payload.check_partition_kind(name, None)
-    if pa.types.is_float32(lists.type.value_type):
-        payload.check_partition_kind(name, "float_list")
-    return examples.encode_feature(batch, name, null_as_empty=null_as_empty)
-
-
-def sampled(
-    items: Sequence[Any], keys: Sequence[bytes], to: Destination
-) -> tuple[Sequence[Any], Sequence[bytes]]:
-    """Return the items that are in the destination's sample, and their keys."""
-    if to.sample_rate >= 1:
-        return items, keys
-    taken = [to.takes(key) for key in keys]
-    return list(compress(items, taken)), list(compress(keys, taken))
-
-
-def rows_by_split(
-    batch: pa.RecordBatch, input_split: str, to: Destination, null_as_empty: bool
-) -> list[tuple[str, pa.RecordBatch]]:
-    """Distribute the rows of a batch as their tf.Examples would be."""
-    keys = keys_of(batch, examples.encode(batch, null_as_empty=null_as_empty), to, null_as_empty)
-    taken, of_taken = sampled(range(batch.num_rows), keys, to)
-    named = [(input_split, taken)]
-    if to.buckets:
-        parts = splits.partition(taken, of_taken, to.buckets)
-        named = list(zip(to.split_names, parts, strict=True))
-    table = pa.Table.from_batches([batch])
-    rows = []
-    for split, part in named:
-        taken = table.take(pa.array(part, pa.int64())).combine_chunks().to_batches()
-        rows += [(split, one) for one in taken]
-    return rows

@@ -20,10 +20,13 @@ import pyarrow as pa
 
 from penstock.data import decoding
 from penstock.data.closing import ClosesOnExit
+from penstock.data.data_files import (
+    is_parquet,
+    record_files,  # noqa: F401  # readers begin with it
+    shard_name,
+)
 from penstock.errors import DataError
 
-PREFIX = "data_tfrecord"
-PARQUET_PREFIX = "data_parquet"
 DEFAULT_BATCH_ROWS = 10_000
 
 _READ_BYTES = 1 << 20
@@ -123,11 +126,6 @@ class TFRecordWriter(ClosesOnExit):
         self._file.write(self._deflate.compress(framed) if self._deflate else framed)
 
 
-def shard_name(prefix: str, shard: int, shards: int, suffix: str = ".gz") -> str:
-    """Return the name of a shard as TFX and Beam write it: `prefix-00000-of-00001.gz`."""
-    return f"{prefix}-{shard:05d}-of-{shards:05d}{suffix}"
-
-
 def write_serialized(
     directory: str, prefix: str, records: Iterable[bytes], shards: int = 1, suffix: str = ".gz"
 ) -> list[str]:
@@ -142,29 +140,6 @@ def write_serialized(
         for index, record in enumerate(records):
             writers[index % shards].write(record)
     return paths
-
-
-def record_files(directory: str) -> list[str]:
-    """Return the data files of a split's folder, sorted; hidden and temporary files are not data.
-
-    Raises:
-      DataError: there is no such folder, or it holds no data files.
-    """
-    if not os.path.isdir(directory):
-        raise DataError("expected a folder of records, found none", path=directory)
-    files = sorted(
-        entry.path
-        for entry in os.scandir(directory)
-        if entry.is_file() and not entry.name.startswith((".", "_"))
-    )
-    if not files:
-        raise DataError("expected records, found an empty folder", path=directory)
-    return files
-
-
-def is_parquet(path: str) -> bool:
-    """Whether a file is Parquet, by its name."""
-    return path.endswith(".parquet")
 
 
 def read_serialized(paths: str | Iterable[str]) -> Iterator[bytes]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from penstock import containment
-from penstock.data import records
+from penstock.data import data_files
 from penstock.errors import DataError, ParameterError, suggestion
 
 T = TypeVar("T")
@@ -108,7 +108,7 @@ def split_files(artifact: Any, split: str) -> list[str]:
         )
     patterns = artifact.get_string_custom_property(CUSTOM_SPLIT_PATTERN)
     if not patterns:
-        return records.record_files(split_directory(artifact.uri, split))
+        return data_files.record_files(split_directory(artifact.uri, split))
     pattern = json.loads(patterns).get(split)
     what = f"{CUSTOM_SPLIT_PATTERN} of split {split!r}"
     files = sorted(glob.glob(containment.below(artifact.uri, pattern, what))) if pattern else []

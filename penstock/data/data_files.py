@@ -1,0 +1,38 @@
+"""The data files of a split's folder, by TFX's names; nothing here reads their contents."""
+
+from __future__ import annotations
+
+import os
+
+from penstock.errors import DataError
+
+PREFIX = "data_tfrecord"
+PARQUET_PREFIX = "data_parquet"
+
+
+def shard_name(prefix: str, shard: int, shards: int, suffix: str = ".gz") -> str:
+    """Return the name of a shard as TFX and Beam write it: `prefix-00000-of-00001.gz`."""
+    return f"{prefix}-{shard:05d}-of-{shards:05d}{suffix}"
+
+
+def record_files(directory: str) -> list[str]:
+    """Return the data files of a split's folder, sorted; hidden and temporary files are not data.
+
+    Raises:
+      DataError: there is no such folder, or it holds no data files.
+    """
+    if not os.path.isdir(directory):
+        raise DataError("expected a folder of records, found none", path=directory)
+    files = sorted(
+        entry.path
+        for entry in os.scandir(directory)
+        if entry.is_file() and not entry.name.startswith((".", "_"))
+    )
+    if not files:
+        raise DataError("expected records, found an empty folder", path=directory)
+    return files
+
+
+def is_parquet(path: str) -> bool:
+    """Whether a file is Parquet, by its name."""
+    return path.endswith(".parquet")
