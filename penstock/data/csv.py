@@ -27,7 +27,6 @@ from typing import IO, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
 from penstock.data.buffers import to_numpy
@@ -266,7 +265,16 @@ def _integers(cells: pa.Array) -> pa.Array | None:
     except pa.ArrowInvalid:
         return None
     # Arrow reads 0x10 as 16, Python does not.
-    return None if pc.any(pc.match_substring_regex(cells, "[xX]")).as_py() else numbers
+    return None if _has_x(cells) else numbers
+
+
+def _has_x(cells: pa.Array) -> bool:
+    _, offsets, data = cells.buffers()
+    if data is None or not len(cells):
+        return False
+    bounds = np.frombuffer(offsets, np.int32)[[cells.offset, cells.offset + len(cells)]]
+    text = memoryview(data)[int(bounds[0]) : int(bounds[1])].tobytes()
+    return b"x" in text or b"X" in text
 
 
 def _numbers(cells: pa.Array) -> pa.Array | None:
