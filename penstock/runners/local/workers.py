@@ -8,7 +8,6 @@ has what the pipeline's nodes will import. Neither ever opens the metadata store
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import importlib
 import multiprocessing
@@ -26,11 +25,11 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from penstock import unpickling
+from penstock.data.processes import die_with, how_it_ended
 from penstock.execution.steps import OnStep, Step, ignore
 from penstock.runners.local import failures, relay
 from penstock.secrets import Redaction, redaction_for
 
-_PR_SET_PDEATHSIG = 1
 _CRASHES = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL")
 
 
@@ -219,7 +218,7 @@ def _nursery_main(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     # Its workers die with it, and it with the run: also when that is killed.
-    _die_with(parent)
+    die_with(parent)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     _redirect_output(log_path)
     unpickling.guard()
@@ -318,7 +317,7 @@ def _fork(token: str, job: Job, inherited: Sequence[Connection]) -> tuple[Connec
     # The worker's own process group, so that a signal reaches what it starts, and the terminal's
     # Ctrl-C does not; it dies with its nursery.
     os.setpgid(0, 0)
-    _die_with(nursery)
+    die_with(nursery)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     status = 1
     try:
@@ -340,13 +339,6 @@ def _fork(token: str, job: Job, inherited: Sequence[Connection]) -> tuple[Connec
     finally:
         _flush()
         os._exit(status)
-
-
-def _die_with(parent: int) -> None:
-    """Have this process killed when its parent ends; also if it has ended already."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def _redaction(job: Job) -> Redaction:
@@ -442,14 +434,11 @@ def _forward(
 
 
 def _how_it_ended(status: int) -> tuple[str, str, bool]:
-    code = os.waitstatus_to_exitcode(status)
-    if code >= 0:
-        return (f"its process ended with exit code {code}" if code else ""), "", False
-    name = signal.Signals(-code).name
-    message = f"its process was killed by {name}"
-    if name == "SIGKILL":
-        message += " (was there enough memory?)"
-    crashed = name in _CRASHES
+    if status == 0:
+        return "", "", False
+    ended, killed_by = how_it_ended(status)
+    message = f"its process {ended}"
+    crashed = killed_by in _CRASHES
     if crashed:
         message += ": a native library crashed, as they do at damaged data or without memory"
     return message, "", crashed

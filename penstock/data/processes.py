@@ -1,0 +1,220 @@
+"""Work in several processes at once: its parts are done in forks of this process.
+
+What this process has imported and read, its forks have too, so a part and the function for it need
+not be sent; what comes of a part is, by pickle.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import multiprocessing
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any, TypeVar
+
+from penstock.errors import PenstockError
+
+_PR_SET_PDEATHSIG = 1
+
+# Results that wait for those of parts before them: that many for each process.
+_AHEAD = 2
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class _Returned:
+    result: Any
+
+
+@dataclass(frozen=True)
+class _Raised:
+    """Its exception comes after it, alone: it may be one that cannot be sent, or not be read."""
+
+    message: str
+    details: str
+
+
+class _ChildTracebackError(Exception):
+    """Where an exception was raised in another process; shown as its cause."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+
+
+@dataclass
+class _Child:
+    """This process's side of a fork; `part` is the one that it is at."""
+
+    process_id: int
+    connection: Connection
+    part: int | None = None
+
+
+def available_processes() -> int:
+    """Return how many processes can work at once; 1 where this one should do all itself.
+
+    A fork has only the thread that forked. Locks that another one held stay locked in it, and
+    native thread pools, such as TensorFlow's, wait for threads that are not there. So a process
+    is forked only while it has one thread, native ones counted, as workers of a run have: not a
+    notebook, and none where that cannot be seen.
+    """
+    try:
+        threads = len(os.listdir("/proc/self/task"))
+        return len(os.sched_getaffinity(0)) if threads == 1 else 1
+    except (OSError, AttributeError):  # not on Linux
+        return 1
+
+
+def in_processes(
+    work: Callable[[Part, Advance], Result],
+    parts: Sequence[Part],
+    *,
+    named: Callable[[Part], str] = str,
+    advance: Advance = lambda _: None,
+) -> Iterator[Result]:
+    """Yield what `work` returns for each part, in the order of the parts.
+
+    The parts are begun in their order, one in each of `available_processes()`; if that is one,
+    in this process. All processes are forked before the first result, so what is done with
+    results may start threads. `work` gets a function to say by how much it has advanced, which
+    calls `advance` in this process. `named` says of a part what a process did that died at it.
+
+    Raises:
+      PenstockError: a process died.
+      Exception: what `work` raised; that of the first part that failed.
+    """
+    count = min(len(parts), available_processes())
+    if count < 2:
+        for part in parts:
+            yield work(part, advance)
+        return
+    children: list[_Child] = []
+    outcomes: dict[int, Any] = {}
+    begun, failed = 0, False
+    try:
+        for _ in range(count):
+            children.append(_fork(work, parts, children))
+        for index in range(len(parts)):
+            while index not in outcomes:
+                for child in children:
+                    last = len(parts) if not failed else 0
+                    if child.part is None and begun < min(last, index + _AHEAD * count):
+                        child.part, begun = begun, begun + 1
+                        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                            child.connection.send(child.part)  # its death is seen below
+                at_work = {child.connection: child for child in children if child.part is not None}
+                for connection in wait(list(at_work)):
+                    child = at_work[connection]  # type: ignore[index]
+                    outcome = _receive(child, lambda index: named(parts[index]))
+                    if isinstance(outcome, int):
+                        advance(outcome)
+                        continue
+                    failed = failed or isinstance(outcome, BaseException)
+                    outcomes[child.part] = outcome  # type: ignore[index]  # it is at work
+                    child.part = None
+            outcome = outcomes.pop(index)
+            if isinstance(outcome, BaseException):
+                raise outcome
+            yield outcome.result
+    finally:
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child.process_id, signal.SIGKILL)
+            child.connection.close()
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(child.process_id, 0)
+
+
+def die_with(parent: int) -> None:
+    """Have this process killed when its parent ends; also if it has ended already."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def how_it_ended(status: int) -> tuple[str, str | None]:
+    """Return how a process ended that was waited for, and the signal that killed it, by name."""
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return f"ended with exit code {code}", None
+    name = signal.Signals(-code).name
+    message = f"was killed by {name}"
+    if name == "SIGKILL":
+        message += " (was there enough memory?)"
+    return message, name
+
+
+def _fork(work: Callable[..., Any], parts: Sequence[Any], children: Sequence[_Child]) -> _Child:
+    parent = os.getpid()
+    connection, far_end = multiprocessing.Pipe()
+    _flush()  # else both would write what waits
+    process_id = os.fork()
+    if process_id:
+        far_end.close()
+        return _Child(process_id, connection)
+    try:
+        die_with(parent)
+        # What has been imported lives on: a fork that looked for garbage there would find none,
+        # and copy every page.
+        gc.freeze()
+        for other in (connection, *(child.connection for child in children)):
+            other.close()
+        while True:
+            _do(work, parts[far_end.recv()], far_end)
+            _flush()
+    except BaseException:
+        # The parent has taken it for dead, or is at its own end: nobody is there to be told.
+        pass
+    finally:
+        os._exit(1)
+
+
+def _do(work: Callable[..., Any], part: Any, to: Connection) -> None:
+    try:
+        to.send(_Returned(work(part, to.send)))
+    except BaseException as error:
+        to.send(_Raised(f"{type(error).__name__}: {error}", traceback.format_exc()))
+        try:
+            to.send(error)
+        except Exception:  # what exceptions hold cannot always be pickled
+            to.send(None)
+
+
+def _receive(child: _Child, named: Callable[[Any], str]) -> Any:
+    """Return by how much a child has advanced, what its work returned, or an exception."""
+    try:
+        outcome = child.connection.recv()
+        return _raised(child, outcome) if isinstance(outcome, _Raised) else outcome
+    except (EOFError, ConnectionResetError):
+        _, status = os.waitpid(child.process_id, 0)
+        ended, _ = how_it_ended(status)
+        return PenstockError(f"the process that should {named(child.part)} {ended}")
+
+
+def _raised(child: _Child, raised: _Raised) -> BaseException:
+    try:
+        error = child.connection.recv()
+    except (EOFError, ConnectionResetError):
+        raise
+    except Exception:  # not all exceptions that can be pickled can be made again
+        error = None
+    if not isinstance(error, BaseException):
+        error = PenstockError(raised.message)
+    error.__cause__ = _ChildTracebackError(raised.details)
+    return error
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
