@@ -1,15 +1,17 @@
-"""CSV files to splits of examples, in this process."""
+"""CSV files to splits of examples, in one process or several."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from penstock.data import csv
 from penstock.data.csv import CsvColumns, CsvOptions
 from penstock.data.ingestion import Destination, check_payload
+from penstock.data.processes import available_processes, in_processes
 from penstock.data.spans import ResolvedInput
-from penstock.data.writing import SplitsWriter
+from penstock.data.writing import Block, SplitsWriter, shard_count, write_blocks
 
 
 def generate_examples(
@@ -21,17 +23,44 @@ def generate_examples(
 ) -> None:
     """Read the files of every input split, and write their rows to the splits they belong to."""
     check_payload("CsvExampleGen", to)
-    columns = csv.align_types(
-        {split.name: csv.infer_columns(split.files, options, print) for split in found.splits}
+    shards = shard_count(found.files, csv.block_count(found.files, options))
+    columns = _columns(found, options, min(shards, available_processes()))
+    write_blocks(to, partial(_blocks, found, columns, options), shards, progress)
+
+
+def _columns(found: ResolvedInput, options: CsvOptions, processes: int) -> dict[str, CsvColumns]:
+    """Infer the columns of every input split; each process looks at some of them."""
+    parts = [(number, processes) for number in range(processes)]
+    inferred = in_processes(
+        partial(_infer, found, options), parts, named=lambda _: "infer the types of columns"
     )
-    with SplitsWriter(to, progress) as writer:
-        for split in found.splits:
-            for path in split.files:
-                _write_file(writer, path, split.name, columns[split.name], options)
+    known: dict[str, list[CsvColumns]] = {split.name: [] for split in found.splits}
+    for of_some, notices in inferred:
+        for split, columns in of_some.items():
+            known[split].append(columns)
+        for notice in notices:
+            print(notice)
+    return csv.align_types({split: csv.join_types(parts) for split, parts in known.items()})
 
 
-def _write_file(
-    writer: SplitsWriter, path: str, split: str, columns: CsvColumns, options: CsvOptions
-) -> None:
-    for batch in csv.read_file(path, columns, options):
-        writer.write_batch(batch, split, null_as_empty=options.missing_cells == "empty")
+def _infer(
+    found: ResolvedInput, options: CsvOptions, part: tuple[int, int], _: Callable[[int], None]
+) -> tuple[dict[str, CsvColumns], list[str]]:
+    notices: list[str] = []
+    return {
+        split.name: csv.infer_columns(split.files, options, notices.append, part)
+        for split in found.splits
+    }, notices
+
+
+def _blocks(
+    found: ResolvedInput, columns: Mapping[str, CsvColumns], options: CsvOptions
+) -> Iterator[Block]:
+    for split in found.splits:
+        for path in split.files:
+            for block in csv.read_blocks(path, columns[split.name], options):
+                yield partial(_write, block, split.name, options)
+
+
+def _write(block: csv.Block, split: str, options: CsvOptions, writer: SplitsWriter) -> None:
+    writer.write_batch(block(), split, null_as_empty=options.missing_cells == "empty")

@@ -1,15 +1,17 @@
-"""Records to splits of records, in this process."""
+"""Records to splits of records, in one process or several."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
-from penstock.data import parquet, payload, records
+from penstock.components.parquet_example_gen.in_process import write_parquet
+from penstock.data import payload, records
 from penstock.data.ingestion import Destination
 from penstock.data.payload import PayloadFormat
 from penstock.data.spans import ResolvedInput
-from penstock.data.writing import SplitsWriter
+from penstock.data.writing import Block, SplitsWriter, shard_count, write_blocks
 from penstock.errors import DataError
 
 
@@ -20,17 +22,20 @@ def generate_examples(
     beam: Any = None,  # noqa: ARG001  # the engine on Beam needs it
 ) -> None:
     """Read the records of every input split, and write them to the splits they belong to."""
-    with SplitsWriter(to, progress) as writer:
-        for split in found.splits:
-            if to.payload_format is PayloadFormat.FORMAT_PARQUET:
-                for batch in parquet.read_parquet(split.files, notice=_say):
-                    writer.write_batch(batch, split.name)
-                continue
-            for path in split.files:
-                _write_file(writer, path, split.name, to)
+    if to.payload_format is PayloadFormat.FORMAT_PARQUET:
+        write_parquet(found, to, None, progress)
+        return
+    shards = shard_count(found.files, len(found.files))
+    write_blocks(to, partial(_blocks, found, to), shards, progress)
 
 
-def _write_file(writer: SplitsWriter, path: str, split: str, to: Destination) -> None:
+def _blocks(found: ResolvedInput, to: Destination) -> Iterator[Block]:
+    for split in found.splits:
+        for path in split.files:
+            yield partial(_write_file, path, split.name, to)
+
+
+def _write_file(path: str, split: str, to: Destination, writer: SplitsWriter) -> None:
     first = 0
     for batch in records.read_serialized_batches(path):
         checked, keys = [], []
@@ -46,8 +51,3 @@ def _write_file(writer: SplitsWriter, path: str, split: str, to: Destination) ->
             keys.append(key)
         first += len(batch)
         writer.write_records(checked, keys, split)
-
-
-def _say(text: str) -> None:
-    # Unbuffered: it is what the log has last if Arrow crashes.
-    print(text, flush=True)

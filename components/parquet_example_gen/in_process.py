@@ -1,14 +1,15 @@
-"""Parquet files to splits of examples, in this process."""
+"""Parquet files to splits of examples, in one process or several."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from penstock.data import parquet
 from penstock.data.ingestion import Destination, check_payload
 from penstock.data.spans import ResolvedInput
-from penstock.data.writing import SplitsWriter
+from penstock.data.writing import Block, SplitsWriter, shard_count, write_blocks
 
 
 def generate_examples(
@@ -20,10 +21,36 @@ def generate_examples(
 ) -> None:
     """Read the files of every input split, and write their rows to the splits they belong to."""
     check_payload("ParquetExampleGen", to)
-    with SplitsWriter(to, progress) as writer:
-        for split in found.splits:
-            for batch in parquet.read_parquet(split.files, columns=columns, notice=_say):
-                writer.write_batch(batch, split.name)
+    write_parquet(found, to, columns, progress)
+
+
+def write_parquet(
+    found: ResolvedInput,
+    to: Destination,
+    columns: Sequence[str] | None,
+    progress: Callable[..., None],
+) -> None:
+    """Write the rows of Parquet files to the splits that they belong to."""
+    for split in found.splits:
+        parquet.common_schema(split.files, _say)
+    shards = shard_count(found.files, sum(map(parquet.row_group_count, found.files)))
+    write_blocks(to, partial(_blocks, found, columns), shards, progress)
+
+
+def _blocks(found: ResolvedInput, columns: Sequence[str] | None) -> Iterator[Block]:
+    for split in found.splits:
+        for path in split.files:
+            for row_group in range(parquet.row_group_count(path)):
+                yield partial(_write, path, row_group, columns, split.name)
+
+
+def _write(
+    path: str, row_group: int, columns: Sequence[str] | None, split: str, writer: SplitsWriter
+) -> None:
+    if not row_group:
+        _say(f"Reading {path}")
+    for batch in parquet.read_file(path, columns=columns, row_groups=[row_group]):
+        writer.write_batch(batch, split)
 
 
 def _say(text: str) -> None:

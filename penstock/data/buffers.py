@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+# Numbers that are further apart are sorted.
+_TABLE_ROWS = 1 << 20
+
 
 def to_numpy(array: pa.Array) -> Any:
     """Return a number or boolean array without nulls as NumPy; numbers are not copied."""
@@ -40,3 +43,19 @@ def validity_buffer(present: Any) -> pa.Buffer:
 
 def _numpy_name(kind: pa.DataType) -> str:
     return {"float": "float32", "double": "float64"}.get(str(kind), str(kind))
+
+
+def distinct(numbers: np.ndarray[Any, Any]) -> tuple[Any, Any]:
+    """Return the different numbers, sorted, and for each number its place among them.
+
+    They are integers, none of them negative.
+    """
+    if not len(numbers):
+        return numbers, np.empty(0, np.int64)
+    if int(numbers.max()) >= _TABLE_ROWS:
+        known, places = np.unique(numbers, return_inverse=True)
+        return known, places.reshape(-1)
+    # A table takes a fraction of the time of sorting.
+    seen = np.zeros(int(numbers.max()) + 1, bool)
+    seen[numbers] = True
+    return np.flatnonzero(seen), (np.cumsum(seen) - 1)[numbers]

@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, Any, TypeVar
 
 import numpy as np
@@ -100,11 +101,13 @@ def infer_columns(
     paths: Sequence[str],
     options: CsvOptions = CsvOptions(),
     notice: Callable[[str], None] = lambda _: None,
+    part: tuple[int, int] = (0, 1),
 ) -> CsvColumns:
     """Read all files once to learn their columns and types.
 
     Files may be gzip (`.gz`) or zip (`.zip`) archives of CSV files. `notice` is told of every
-    column that begins with numbers and is text because of a later cell.
+    column that begins with numbers and is text because of a later cell. Of several parts, by
+    number and count, each infers some columns; the others are EMPTY (see `join_types`).
 
     Raises:
       DataError: a file is empty, headers differ, a row has too many or too few cells, or text is
@@ -113,7 +116,8 @@ def infer_columns(
     names = common_header(paths, options)
     fixed = fixed_types(names, options)
     types = [fixed.get(name, ColumnType.EMPTY) for name in names]
-    open_columns = [index for index, name in enumerate(names) if name not in fixed]
+    number, parts = part
+    open_columns = [index for index, name in enumerate(names) if name not in fixed][number::parts]
     for path in paths:
         for batch, place in _text_batches(path, names, options):
             for index in open_columns:
@@ -124,6 +128,12 @@ def infer_columns(
                     if changed is not None:
                         notice(_type_change(names[index], cells, changed, place, options))
     return CsvColumns(names, tuple(types))
+
+
+def join_types(parts: Sequence[CsvColumns]) -> CsvColumns:
+    """Return the columns of which each part has inferred some."""
+    kinds = zip(*(part.types for part in parts), strict=True)
+    return CsvColumns(parts[0].names, tuple(map(max, kinds)))
 
 
 def align_types(by_split: Mapping[K, CsvColumns]) -> dict[K, CsvColumns]:
@@ -144,12 +154,33 @@ def read_file(path: str, columns: CsvColumns, options: CsvOptions) -> Iterator[p
     Raises:
       DataError: as in `infer_columns`, or a cell is not of the type of its column.
     """
+    for block in read_blocks(path, columns, options):
+        yield block()
+
+
+# Gives some rows of a file, of the types of their columns, converted when it is called.
+Block = Callable[[], pa.RecordBatch]
+
+
+def read_blocks(path: str, columns: CsvColumns, options: CsvOptions) -> Iterator[Block]:
+    """Read one file as `read_file` does, but leave the conversion of a batch to who wants it."""
     for batch, place in _text_batches(path, columns.names, options):
-        arrays = [
-            _converted(batch.column(index), kind, columns.names[index], place, options)
-            for index, kind in enumerate(columns.types)
-        ]
-        yield pa.RecordBatch.from_arrays(arrays, schema=columns.schema)
+        yield partial(_typed, batch, place, columns, options)
+
+
+def block_count(paths: Sequence[str], options: CsvOptions) -> int:
+    """Return how many blocks files have at least, judged by their sizes."""
+    return 1 + sum(map(os.path.getsize, paths)) // max(options.block_size, 1)
+
+
+def _typed(
+    batch: pa.RecordBatch, place: _Place, columns: CsvColumns, options: CsvOptions
+) -> pa.RecordBatch:
+    arrays = [
+        _converted(batch.column(index), kind, columns.names[index], place, options)
+        for index, kind in enumerate(columns.types)
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=columns.schema)
 
 
 def fixed_types(names: Sequence[str], options: CsvOptions) -> dict[str, ColumnType]:

@@ -7,6 +7,7 @@ not change from run to run, and TFX, whose splits hash these very bytes, finds t
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from penstock.data.buffers import from_numpy, to_numpy, valid_rows, validity_buffer
+from penstock.data.buffers import distinct, from_numpy, to_numpy, valid_rows, validity_buffer
 from penstock.data.example_proto import feature_order
 from penstock.errors import DataError
 
@@ -209,7 +210,8 @@ def _feature_parts(array: pa.Array, header: Header) -> list[pa.Array]:
     lengths = np.diff(starts)
     if array.null_count:
         lengths = np.where(valid_rows(array), lengths, -1)
-    headers = _looked_up(lengths, lambda length: header(None if length < 0 else length, kind))
+    # One more, so that no value at all is 0.
+    headers = _looked_up(lengths + 1, lambda above: header(above - 1 if above else None, kind))
     return [headers, _binary(data, starts)]
 
 
@@ -227,9 +229,11 @@ def _payload(values: pa.Array) -> tuple[str, Any, Any]:
     return "bytes", _data(encoded), starts
 
 
+@functools.lru_cache(4096)
 def _entry_header(name: bytes) -> Header:
     key = b"\x0a" + _varint(len(name)) + name + b"\x12"
 
+    @functools.lru_cache(4096)
     def header(length: int | None, kind: str) -> bytes:
         feature = _feature_header(length, kind)
         size = len(feature) + (length or 0)
@@ -272,9 +276,9 @@ def _varints(numbers: np.ndarray[Any, Any]) -> tuple[Any, Any]:
 
 def _looked_up(lengths: Any, make: Callable[[int], bytes]) -> pa.Array:
     """Return `make(length)` for every length, made once for each that occurs."""
-    known, inverse = np.unique(lengths, return_inverse=True)
-    table = pa.array([make(int(length)) for length in known], pa.large_binary())
-    return table.take(from_numpy(inverse.reshape(-1), pa.int64()))
+    known, places = distinct(lengths)
+    table = pa.array([make(length) for length in known.tolist()], pa.large_binary())
+    return table.take(from_numpy(places, pa.int64()))
 
 
 def _zeros(rows: int) -> pa.Array:

@@ -47,14 +47,12 @@ class Destination:
         """The feature whose value decides on the split; None where the whole record does."""
         return self.partition_feature_name if self.buckets else None
 
-    def file(self, split: str) -> str:
-        """Return the data file of a split that is written as one."""
-        directory = splits.split_directory(self.uri, split)
-        if self.payload_format is PayloadFormat.FORMAT_PARQUET:
-            return os.path.join(
-                directory, data_files.shard_name(data_files.PARQUET_PREFIX, 0, 1, ".parquet")
-            )
-        return os.path.join(directory, data_files.shard_name(data_files.PREFIX, 0, 1))
+    def file(self, split: str, shard: int = 0, shards: int = 1) -> str:
+        """Return a data file of a split that is written as that many."""
+        is_parquet = self.payload_format is PayloadFormat.FORMAT_PARQUET
+        prefix = data_files.PARQUET_PREFIX if is_parquet else data_files.PREFIX
+        name = data_files.shard_name(prefix, shard, shards, ".parquet" if is_parquet else ".gz")
+        return os.path.join(splits.split_directory(self.uri, split), name)
 
 
 def destination(

@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -64,15 +65,22 @@ def available_processes() -> int:
     """Return how many processes can work at once; 1 where this one should do all itself.
 
     A fork has only the thread that forked. Locks that another one held stay locked in it, and
-    native thread pools, such as TensorFlow's, wait for threads that are not there. So a process
-    is forked only while it has one thread, native ones counted, as workers of a run have: not a
-    notebook, and none where that cannot be seen.
+    TensorFlow, once it has started, waits for threads that are not there. So none is forked where
+    Python has other threads, as in a notebook, or TensorFlow runs. The pools of Arrow and OpenBLAS
+    begin anew in a fork.
     """
-    try:
-        threads = len(os.listdir("/proc/self/task"))
-        return len(os.sched_getaffinity(0)) if threads == 1 else 1
-    except (OSError, AttributeError):  # not on Linux
+    if threading.active_count() > 1 or _tensorflow_runs():
         return 1
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Linux
+        return 1
+
+
+def _tensorflow_runs() -> bool:
+    module = sys.modules.get("tensorflow.python.eager.context")
+    context = module.context_safe() if module is not None else None
+    return context is not None and bool(context._initialized)
 
 
 def in_processes(

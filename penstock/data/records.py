@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from penstock.data import decoding
+from penstock.data.buffers import distinct
 from penstock.data.closing import ClosesOnExit
 from penstock.data.data_files import (
     is_parquet,
@@ -52,9 +53,9 @@ def frame_records(records: Sequence[bytes]) -> bytes:
     count = len(records)
     headers = np.empty(count, dtype=[("length", "<u8"), ("crc", "<u4")])
     headers["length"] = lengths = np.fromiter(map(len, records), np.uint64, count)
-    known, inverse = np.unique(lengths, return_inverse=True)
+    known, places = distinct(lengths)
     length_crcs = [masked_crc32c(struct.pack("<Q", length)) for length in known.tolist()]
-    headers["crc"] = np.array(length_crcs, np.uint32)[inverse.reshape(-1)]
+    headers["crc"] = np.array(length_crcs, np.uint32)[places]
     crcs = np.fromiter(map(google_crc32c.value, records), np.uint32, count)
     footers = (((crcs >> 15) | (crcs << 17)) + np.uint32(_MASK)).astype("<u4")
     parts: list[bytes] = [b""] * (3 * count)

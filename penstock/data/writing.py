@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from itertools import compress
 from typing import Any
 
@@ -14,25 +15,96 @@ from penstock.data import examples, parquet, payload, records, splits
 from penstock.data.closing import ClosesOnExit
 from penstock.data.ingestion import Destination
 from penstock.data.payload import PayloadFormat
+from penstock.data.processes import available_processes, in_processes
+
+# Input that a shard of a split stands for, until there are the most shards.
+_SHARD_BYTES = 32 << 20
+_MOST_SHARDS = 16
+
+# Writes some rows of the input, read when it is called; a unit of work.
+Block = Callable[["SplitsWriter"], None]
+
+
+def shard_count(files: Sequence[str], blocks: int) -> int:
+    """Return how many files a split should have: a power of two, and at most one a block.
+
+    It is the same on every machine.
+    """
+    size, shards = sum(map(os.path.getsize, files)), 1
+    while size > shards * _SHARD_BYTES and 2 * shards <= min(blocks, _MOST_SHARDS):
+        shards *= 2
+    return shards
+
+
+def write_blocks(
+    to: Destination,
+    blocks: Callable[[], Iterable[Block]],
+    shards: int,
+    progress: Callable[..., None],
+) -> None:
+    """Write blocks by turns to the shards of the splits that their rows belong to.
+
+    Several processes write where there are several shards; the files are the same in any case.
+    `progress` is told the running total of rows.
+    """
+    written = 0
+
+    def advance(rows: int) -> None:
+        nonlocal written
+        written += rows
+        progress(rows=written)
+
+    processes = min(shards, available_processes())
+    work = partial(_write_shards, to, blocks, shards)
+    parts = [range(first, shards, processes) for first in range(processes)]
+    for _ in in_processes(work, parts, named=_named, advance=advance):
+        pass
+
+
+def _named(shards: range) -> str:
+    return f"write the shards {', '.join(map(str, shards))} of the examples"
+
+
+def _write_shards(
+    to: Destination,
+    blocks: Callable[[], Iterable[Block]],
+    shards: int,
+    mine: range,
+    advance: Callable[[int], None],
+) -> None:
+    with ExitStack() as stack:
+        writers = {
+            shard: stack.enter_context(SplitsWriter(to, shard, shards, advance)) for shard in mine
+        }
+        for number, block in enumerate(blocks()):
+            writer = writers.get(number % shards)
+            if writer is not None:
+                block(writer)
 
 
 class SplitsWriter(ClosesOnExit):
-    """Writes records to the splits that they belong to, one file a split, in their order.
+    """Writes records to the splits that they belong to, one shard of each, in their order.
 
-    `progress` is told the running total of rows.
+    `advance` is told how many rows each call has written.
     """
 
-    def __init__(self, to: Destination, progress: Callable[..., None] = lambda **_: None) -> None:
+    def __init__(
+        self,
+        to: Destination,
+        shard: int = 0,
+        shards: int = 1,
+        advance: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self.to = to
-        self.rows = 0
-        self._progress = progress
+        self._shard = (shard, shards)
+        self._advance = advance
         self._stack = ExitStack()
         self._files: dict[str, Any] = {}
         self._schema = pa.schema([])
         for split in to.split_names:
             os.makedirs(splits.split_directory(to.uri, split), exist_ok=True)
             if to.payload_format is not PayloadFormat.FORMAT_PARQUET:
-                writer = records.TFRecordWriter(to.file(split))
+                writer = records.TFRecordWriter(to.file(split, *self._shard))
                 self._files[split] = self._stack.enter_context(writer)
 
     def write_batch(
@@ -44,7 +116,7 @@ class SplitsWriter(ClosesOnExit):
             for split, rows in self._rows_by_split(batch, input_split, null_as_empty):
                 self._parquet_writer(split, batch.schema).write(rows)
                 taken += rows.num_rows
-            self._count(taken)
+            self._advance(taken)
         else:
             serialized = examples.encode(batch, null_as_empty=null_as_empty)
             self.write_records(
@@ -58,11 +130,7 @@ class SplitsWriter(ClosesOnExit):
         serialized, keys = sampled(serialized, keys, self.to)
         for split, part in self._parts(serialized, keys, input_split):
             self._files[split].write_many(part)
-        self._count(len(serialized))
-
-    def _count(self, rows: int) -> None:
-        self.rows += rows
-        self._progress(rows=self.rows)
+        self._advance(len(serialized))
 
     def _parts(
         self, items: Sequence[Any], keys: Sequence[bytes], input_split: str
@@ -82,7 +150,7 @@ class SplitsWriter(ClosesOnExit):
     def _parquet_writer(self, split: str, schema: pa.Schema) -> Any:
         if split not in self._files:
             self._schema = schema
-            writer = parquet.ParquetWriter(self.to.file(split), schema)
+            writer = parquet.ParquetWriter(self.to.file(split, *self._shard), schema)
             self._files[split] = self._stack.enter_context(writer)
         return self._files[split]
 
@@ -92,7 +160,7 @@ class SplitsWriter(ClosesOnExit):
         if self.to.payload_format is PayloadFormat.FORMAT_PARQUET:
             for split in self.to.split_names:
                 if split not in self._files:
-                    parquet.ParquetWriter(self.to.file(split), self._schema).close()
+                    parquet.ParquetWriter(self.to.file(split, *self._shard), self._schema).close()
 
 
 def keys_of(

@@ -232,3 +232,13 @@ list(in_processes(work, range(3), advance=lambda by: print(by, flush=True)))
     family.wait_for_its_end()
     parent.stdout.close()
     parent.stderr.close()
+
+
+def test_a_process_is_not_forked_once_tensorflow_runs() -> None:
+    found = alone("""
+import tensorflow
+before = available_processes()
+tensorflow.constant(1)
+print(before, available_processes())
+""")
+    assert found == "3 1"
