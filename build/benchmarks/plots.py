@@ -12,11 +12,15 @@ _STYLE = """
 text { font: 12px sans-serif; fill: #24292f } .title { font-size: 14px; font-weight: bold }
 .axis { stroke: #8c959f } .grid { stroke: #d0d7de; stroke-width: .5 }
 .s0 { fill: #0969da; stroke: #0969da } .s1 { fill: #bc4c00; stroke: #bc4c00 }
+.s2 { fill: #1a7f37; stroke: #1a7f37 } .s3 { fill: #8250df; stroke: #8250df }
 .line { fill: none; stroke-width: 2 } .name0 { fill: #0969da } .name1 { fill: #bc4c00 }
+.name2 { fill: #1a7f37 } .name3 { fill: #8250df }
 @media (prefers-color-scheme: dark) {
 text { fill: #e6edf3 } .grid { stroke: #30363d }
 .s0 { fill: #58a6ff; stroke: #58a6ff } .s1 { fill: #f0883e; stroke: #f0883e }
-.line { fill: none } .name0 { fill: #58a6ff } .name1 { fill: #f0883e } }
+.s2 { fill: #3fb950; stroke: #3fb950 } .s3 { fill: #bc8cff; stroke: #bc8cff }
+.line { fill: none } .name0 { fill: #58a6ff } .name1 { fill: #f0883e }
+.name2 { fill: #3fb950 } .name3 { fill: #bc8cff } }
 """
 Series = Mapping[str, Sequence[tuple[float, float]]]
 
@@ -30,9 +34,9 @@ def lines(title: str, series: Series, x_label: str, y_label: str) -> str:
     ends = []
     for number, (name, found) in enumerate(series.items()):
         path = " ".join(f"{x_at(x):.1f},{y_at(y):.1f}" for x, y in found)
-        drawn.append(f'<polyline class="line s{number % 2}" points="{path}"/>')
+        drawn.append(f'<polyline class="line s{number % 4}" points="{path}"/>')
         drawn += [
-            f'<circle class="s{number % 2}" cx="{x_at(x):.1f}" cy="{y_at(y):.1f}" r="3">'
+            f'<circle class="s{number % 4}" cx="{x_at(x):.1f}" cy="{y_at(y):.1f}" r="3">'
             f"<title>{escape(name)}: {y:,.4g} at {x:,.0f}</title></circle>"
             for x, y in found
         ]
@@ -41,7 +45,7 @@ def lines(title: str, series: Series, x_label: str, y_label: str) -> str:
     lowest = -math.inf
     for y, x, name, number in sorted(ends):
         lowest = max(y, lowest + 14)
-        drawn.append(_text(x + 8, lowest + 4, name, css=f"name{number % 2}"))
+        drawn.append(_text(x + 8, lowest + 4, name, css=f"name{number % 4}"))
     return _page(title, drawn, x_label, y_label)
 
 
@@ -62,13 +66,13 @@ def bars(title: str, names: Sequence[str], series: Mapping[str, Sequence[float]]
             end = x_at(value)
             y = top + number * thick
             drawn.append(
-                f'<rect class="s{number % 2}" x="{_LEFT + 60}" y="{y:.1f}" '
+                f'<rect class="s{number % 4}" x="{_LEFT + 60}" y="{y:.1f}" '
                 f'width="{max(1.0, end - _LEFT - 60):.1f}" height="{thick - 2:.1f}">'
                 f"<title>{escape(who)}, {escape(name)}: {value:,.3g} {unit}</title></rect>"
             )
             drawn.append(_text(end + 5, y + thick - 5, f"{value:,.1f} {unit}"))
     for number, who in enumerate(series):
-        drawn.append(_text(_LEFT + 60 + 110 * number, HEIGHT - 12, who, css=f"name{number % 2}"))
+        drawn.append(_text(_LEFT + 60 + 110 * number, HEIGHT - 12, who, css=f"name{number % 4}"))
     return _page(title, drawn, "", "")
 
 

@@ -11,6 +11,9 @@ import pytest
 RECIPES = Path(__file__).parents[2] / "build" / "benchmarks"
 
 
+PLOTS = ["time-by-node", "time-by-rows", "steps-by-rows", "memory-by-rows"]
+
+
 @pytest.fixture
 def recipes(monkeypatch):
     monkeypatch.syspath_prepend(str(RECIPES))
@@ -29,6 +32,7 @@ def measurement(engine: str, rows: int, repeat: int, seconds: float) -> dict[str
         "repeat": repeat,
         "seconds": seconds,
         "nodes": dict.fromkeys(NODES, seconds / 10) if rows else {},
+        "memory": dict.fromkeys(NODES, seconds * 1e6) if rows else {},
         "peak": int(seconds * 1e7),
     }
 
@@ -42,6 +46,7 @@ def page(recipes, tmp_path):
         for rows in (0, 1000, 100_000):
             found.append(measurement("tfx", rows, repeat, 100.0 + repeat + rows / 1000))
             found.append(measurement("penstock", rows, repeat, 10.0 + repeat))
+    found.append(measurement("penstock", 1_000_000, 0, 90.0))
     measured = {
         "libraries": {"tfx": "1"},
         "python": "3",
@@ -59,7 +64,13 @@ def test_the_page_has_medians_with_their_spread_and_the_ratio(page):
     assert row in text
 
 
-@pytest.mark.parametrize("name", ["time-by-node", "time-by-rows", "memory-by-rows"])
+def test_the_page_says_how_a_step_grows_beyond_what_tfx_was_given(page):
+    text = (page / "benchmarks.md").read_text()
+    assert "1.1 (11.0; 11 MB) | 9.0 (9.0; 90 MB) |" in text
+    assert "## 1,000,000 rows" not in text
+
+
+@pytest.mark.parametrize("name", PLOTS)
 def test_every_plot_is_a_picture_with_a_name(page, name):
     root = ElementTree.parse(page / "images" / f"{name}.svg").getroot()
     assert root.get("aria-label")
@@ -74,7 +85,8 @@ def test_generated_rides_are_the_same_every_time(recipes):
 
 
 def test_generated_rides_lack_values_and_have_two_labels(recipes):
-    from rides import LABEL, rides
+    from both_pipelines import LABEL
+    from rides import rides
 
     table = rides(500)
     assert table["company"].null_count > 50
