@@ -49,3 +49,15 @@ def test_every_public_name_is_there(name):
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = penstock.nonsense
+
+
+def test_a_csv_file_becomes_examples_without_pandas(tmp_path):
+    path = tmp_path / "cells.csv"
+    path.write_text("number,share,text,none\n1,0.5,word,\n,1,,\n")
+    loaded = modules_after(
+        "from penstock.data import csv, examples\n"
+        f"[batch] = csv.read_csv([{str(path)!r}])\n"
+        "assert len(examples.encode(batch)) == 2"
+    )
+    assert "pyarrow" in loaded
+    assert "pandas" not in loaded

@@ -1,6 +1,7 @@
 """Arrow arrays and NumPy arrays over the same memory.
 
-pyarrow's own conversions import pandas, which takes longer than reading a small file.
+pyarrow's own conversions import pandas, which takes longer than reading a small file. So do the
+methods of arrays, such as cast and take, which is why `pyarrow.compute` is used in their place.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 # Numbers that are further apart are sorted.
 _TABLE_ROWS = 1 << 20
@@ -17,7 +19,7 @@ _TABLE_ROWS = 1 << 20
 def to_numpy(array: pa.Array) -> Any:
     """Return a number or boolean array without nulls as NumPy; numbers are not copied."""
     if pa.types.is_boolean(array.type):
-        return to_numpy(array.cast(pa.uint8())).astype(bool)
+        return to_numpy(pc.cast(array, pa.uint8())).astype(bool)
     kind = np.dtype(_numpy_name(array.type))
     if not len(array):
         return np.empty(0, kind)
@@ -33,7 +35,7 @@ def from_numpy(values: Any, arrow_type: pa.DataType) -> pa.Array:
 
 def valid_rows(array: pa.Array) -> Any:
     """Return which rows are not null, as NumPy booleans."""
-    return to_numpy(array.is_valid())
+    return to_numpy(pc.is_valid(array))
 
 
 def validity_buffer(present: Any) -> pa.Buffer:

@@ -28,6 +28,7 @@ from typing import IO, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
 from penstock.data.buffers import to_numpy
@@ -292,7 +293,7 @@ def _integers(cells: pa.Array) -> pa.Array | None:
     if first is not None and not first[-1:].isdecimal():
         return None
     try:
-        numbers = cells.cast(pa.int64())
+        numbers = pc.cast(cells, pa.int64())
     except pa.ArrowInvalid:
         return None
     # Arrow reads 0x10 as 16, Python does not.
@@ -311,10 +312,10 @@ def _has_x(cells: pa.Array) -> bool:
 def _numbers(cells: pa.Array) -> pa.Array | None:
     """Return cells as doubles if Arrow reads them so and none is a long integer."""
     try:
-        numbers = cells.cast(pa.float64())
+        numbers = pc.cast(cells, pa.float64())
     except pa.ArrowInvalid:
         return None
-    values = to_numpy(numbers.drop_null())
+    values = to_numpy(pc.drop_null(numbers))
     # TFX takes integers beyond 64 bits for text; so large numbers are looked at one by one.
     large = np.abs(values) >= _INT64_LIMIT
     return None if bool(np.any(large & np.isfinite(values))) else numbers
@@ -322,7 +323,7 @@ def _numbers(cells: pa.Array) -> pa.Array | None:
 
 def _slow_type(cells: pa.Array) -> ColumnType:
     kind = ColumnType.EMPTY
-    for text in cells.unique().to_pylist():
+    for text in pc.unique(cells).to_pylist():
         kind = max(kind, cell_type(text))
         if kind is ColumnType.BYTES:
             break
@@ -376,19 +377,19 @@ def _converted(
     if kind is ColumnType.EMPTY:
         return pa.nulls(len(cells))
     if kind is ColumnType.BYTES:
-        return cells.cast(pa.large_binary())
+        return pc.cast(cells, pa.large_binary())
     if kind is ColumnType.INT:
         numbers = _integers(cells)
         return _parsed(cells, int, column, place, options) if numbers is None else numbers
     numbers = _float_cast(cells)
     if numbers is None:
         numbers = _parsed(cells, float, column, place, options)
-    return numbers.cast(pa.float32(), safe=False)
+    return pc.cast(numbers, pa.float32(), safe=False)
 
 
 def _float_cast(cells: pa.Array) -> pa.Array | None:
     try:
-        return cells.cast(pa.float64())
+        return pc.cast(cells, pa.float64())
     except pa.ArrowInvalid:
         return None
 
@@ -400,7 +401,7 @@ def _parsed(
     place: _Place,
     options: CsvOptions,
 ) -> pa.Array:
-    encoded = cells.dictionary_encode()
+    encoded = pc.dictionary_encode(cells)
     values: list[int | float | None] = []
     for text in encoded.dictionary.to_pylist():
         try:
@@ -421,7 +422,7 @@ def _parsed(
             ) from None
         values.append(value)
     table = pa.array(values, pa.int64() if parse is int else pa.float64())
-    return table.take(encoded.indices)
+    return pc.take(table, encoded.indices)
 
 
 def _text_batches(

@@ -105,7 +105,7 @@ def _without_nulls(offsets: np.ndarray[Any, Any], values: pa.Array) -> tuple[Any
     if not values.null_count:
         return offsets, values
     counts = np.concatenate([[0], np.cumsum(valid_rows(values))])
-    return counts[offsets], values.drop_null()
+    return counts[offsets], pc.drop_null(values)
 
 
 def _list_array(offsets: Any, values: pa.Array, like: pa.Array, null_as_empty: bool) -> pa.Array:
@@ -129,23 +129,23 @@ def _feature_values(values: pa.Array, name: str) -> pa.Array:
     if types.is_integer(kind) or types.is_boolean(kind):
         return _as_int64(values, name)
     if types.is_float16(kind):
-        return values.cast(pa.float32())
+        return pc.cast(values, pa.float32())
     if types.is_decimal(kind):
-        return values.cast(pa.float64()).cast(pa.float32())
+        return pc.cast(pc.cast(values, pa.float64()), pa.float32())
     if types.is_floating(kind):
-        return values.cast(pa.float32(), safe=False)
+        return pc.cast(values, pa.float32(), safe=False)
     if types.is_string(kind) or types.is_binary(kind) or types.is_large_string(kind):
-        return values.cast(pa.large_binary())
+        return pc.cast(values, pa.large_binary())
     if types.is_large_binary(kind):
         return values
     if types.is_fixed_size_binary(kind):
-        return values.cast(pa.binary()).cast(pa.large_binary())
+        return pc.cast(pc.cast(values, pa.binary()), pa.large_binary())
     if types.is_duration(kind):
-        return values.cast(pa.int64())
+        return pc.cast(values, pa.int64())
     if types.is_temporal(kind):
         return _iso_text(values, name)
     if types.is_null(kind):
-        return values.cast(pa.large_binary())
+        return pc.cast(values, pa.large_binary())
     raise DataError(
         f"Arrow's {kind} has no place in a tf.Example",
         column=name,
@@ -155,9 +155,9 @@ def _feature_values(values: pa.Array, name: str) -> pa.Array:
 
 def _as_int64(values: pa.Array, name: str) -> pa.Array:
     if pa.types.is_boolean(values.type):
-        return values.cast(pa.int8()).cast(pa.int64())
+        return pc.cast(pc.cast(values, pa.int8()), pa.int64())
     try:
-        return values.cast(pa.int64())
+        return pc.cast(values, pa.int64())
     except pa.ArrowInvalid as error:
         raise DataError(f"a value is beyond 64-bit integers: {error}", column=name) from error
 
@@ -166,9 +166,9 @@ def _iso_text(values: pa.Array, name: str) -> pa.Array:
     # Python's isoformat, which drops fractions that are zero; Arrow's own text depends on units.
 
     if pa.types.is_timestamp(values.type) and values.type.unit == "ns":
-        values = values.cast(pa.timestamp("us", tz=values.type.tz), safe=False)
+        values = pc.cast(values, pa.timestamp("us", tz=values.type.tz), safe=False)
     if pa.types.is_time(values.type) and values.type == pa.time64("ns"):
-        values = values.cast(pa.time64("us"), safe=False)
+        values = pc.cast(values, pa.time64("us"), safe=False)
     try:
         found = values.to_pylist()
     except (OverflowError, ValueError) as error:
@@ -201,7 +201,7 @@ def _feature_parts(array: pa.Array, header: Header) -> list[pa.Array]:
     """
     if pa.types.is_null(array.type):
         rows = len(array)
-        return [pa.array([header(None, "bytes")], pa.large_binary()).take(_zeros(rows))]
+        return [pc.take(_of_bytes([header(None, "bytes")]), _zeros(rows))]
     offsets = to_numpy(array.offsets)
     values = array.values[int(offsets[0]) : int(offsets[-1])]
     offsets = offsets - offsets[0]
@@ -277,8 +277,8 @@ def _varints(numbers: np.ndarray[Any, Any]) -> tuple[Any, Any]:
 def _looked_up(lengths: Any, make: Callable[[int], bytes]) -> pa.Array:
     """Return `make(length)` for every length, made once for each that occurs."""
     known, places = distinct(lengths)
-    table = pa.array([make(length) for length in known.tolist()], pa.large_binary())
-    return table.take(from_numpy(places, pa.int64()))
+    table = _of_bytes([make(length) for length in known.tolist()])
+    return pc.take(table, from_numpy(places, pa.int64()))
 
 
 def _zeros(rows: int) -> pa.Array:
@@ -286,8 +286,12 @@ def _zeros(rows: int) -> pa.Array:
 
 
 def _joined(arrays: list[pa.Array]) -> pa.Array:
-    empty = pa.scalar(b"", pa.large_binary())
+    empty = _of_bytes([b""])[0]
     return pc.binary_join_element_wise(*arrays, empty) if len(arrays) > 1 else arrays[0]
+
+
+def _of_bytes(values: list[bytes]) -> pa.Array:
+    return _binary(b"".join(values), np.cumsum([0, *map(len, values)]))
 
 
 def _binary(data: Any, starts: Any) -> pa.Array:

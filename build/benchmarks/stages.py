@@ -1,0 +1,103 @@
+"""Each stage of CsvExampleGen beside its limit: what the bare library takes for the same bytes.
+
+python build/benchmarks/stages.py [ROWS] [REPEATS]
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import google_crc32c
+import pyarrow as pa
+import pyarrow.csv
+from rides import write_rides
+
+from penstock.data import csv, examples, records, splits
+from penstock.data.csv_options import CsvOptions
+
+BUCKETS = (2, 3)
+
+
+def main() -> None:
+    """Measure in turns and print a table."""
+    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 500_000
+    repeats = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    source = write_rides(Path(tempfile.gettempdir(), "penstock-benchmark-data"), rows)
+    measured = [_stages(str(source / "rides.csv")) for _ in range(repeats)]
+    print(f"{rows:,} rows, one process, medians of {repeats}, seconds")
+    print()
+    print("| stage | Penstock | limit | what the limit is |")
+    print("|---|---|---|---|")
+    for stage, (_, _, meaning) in measured[0].items():
+        ours, limits = ([repeat[stage][which] for repeat in measured] for which in (0, 1))
+        print(f"| {stage} | {_shown(ours)} | {_shown(limits)} | {meaning} |")
+
+
+def _shown(seconds: Sequence[float]) -> str:
+    return f"{median(seconds):.2f} ({min(seconds):.2f} to {max(seconds):.2f})"
+
+
+def _stages(path: str) -> dict[str, tuple[float, float, str]]:
+    from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
+
+    options = CsvOptions()
+    columns, inferring = _timed(lambda: csv.infer_columns([path], options))
+    batches, reading = _timed(lambda: list(csv.read_file(path, columns, options)))
+    one_thread = pa.csv.ReadOptions(use_threads=False)
+    _, parsing = _timed(lambda: pa.csv.read_csv(path, read_options=one_thread))
+    lists = [examples.to_feature_lists(batch, null_as_empty=True) for batch in batches]
+    encoder = RecordBatchToExamplesEncoder()
+    _, encoding_limit = _timed(lambda: [encoder.encode(batch) for batch in lists])
+    encoded, encoding = _timed(
+        lambda: [examples.encode(batch, null_as_empty=True) for batch in batches]
+    )
+    parts, splitting = _timed(lambda: [splits.partition(each, each, BUCKETS) for each in encoded])
+    joined = b"".join(record for each in encoded for record in each)
+    _, hashing = _timed(lambda: hashlib.sha256(joined).digest())
+    framed, framing = _timed(
+        lambda: [records.frame_records(part) for each in parts for part in each]
+    )
+    _, checksum = _timed(lambda: google_crc32c.value(joined))
+    with tempfile.TemporaryDirectory() as folder:
+        target = os.path.join(folder, "records.gz")
+        flat = [record for each in parts for part in each for record in part]
+        _, writing = _timed(lambda: _written(target, flat))
+        deflated, deflating = _timed(lambda: _deflated(framed))
+        _, storing = _timed(lambda: Path(target).write_bytes(deflated))
+    return {
+        "infer types": (inferring, parsing, "Arrow's CSV reader with its own types, one thread"),
+        "read and convert": (reading, parsing, "the same"),
+        "encode as tf.Example": (encoding, encoding_limit, "tfx_bsl's C++ encoder"),
+        "split": (splitting, hashing, "SHA-256 of all bytes at once"),
+        "frame": (framing, checksum, "CRC-32C of all bytes at once"),
+        "frame, compress and write": (writing, deflating + storing, "zlib level 1, and the disk"),
+    }
+
+
+def _timed(function: Callable[[], Any]) -> tuple[Any, float]:
+    began = time.perf_counter()
+    result = function()
+    return result, time.perf_counter() - began
+
+
+def _written(path: str, serialized: list[bytes]) -> None:
+    with records.TFRecordWriter(path) as writer:
+        writer.write_many(serialized)
+
+
+def _deflated(pieces: Iterable[bytes]) -> bytes:
+    deflate = zlib.compressobj(1, zlib.DEFLATED, 31)
+    return b"".join([*map(deflate.compress, pieces), deflate.flush()])
+
+
+if __name__ == "__main__":
+    main()
