@@ -43,6 +43,15 @@ def validity_buffer(present: Any) -> pa.Buffer:
     return pa.py_buffer(np.packbits(present, bitorder="little"))
 
 
+def windows(data: Any, starts: Any, width: int) -> Any:
+    """Return the `width` bytes that begin at each of `starts`, as the rows of a matrix."""
+    if not width or not len(starts):
+        return np.empty((len(starts), width), np.uint8)
+    # One item each, so that NumPy copies rows and not bytes; plain bytes need no alignment.
+    items: Any = np.ndarray((len(data) - width + 1,), f"V{width}", data, strides=(1,))
+    return items[starts].view(np.uint8).reshape(len(starts), width)
+
+
 def _numpy_name(kind: pa.DataType) -> str:
     return {"float": "float32", "double": "float64"}.get(str(kind), str(kind))
 

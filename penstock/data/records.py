@@ -12,20 +12,21 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import google_crc32c
 import numpy as np
 import pyarrow as pa
 
 from penstock.data import decoding
-from penstock.data.buffers import distinct
+from penstock.data.buffers import distinct, windows
 from penstock.data.closing import ClosesOnExit
 from penstock.data.data_files import (
     is_parquet,
     record_files,  # noqa: F401  # readers begin with it
     shard_name,
 )
+from penstock.data.decoding import Buffered, joined
 from penstock.errors import DataError
 
 DEFAULT_BATCH_ROWS = 10_000
@@ -33,6 +34,7 @@ DEFAULT_BATCH_ROWS = 10_000
 _READ_BYTES = 1 << 20
 _WRITE_BYTES = 1 << 21
 _HEADER = struct.Struct("<QI")
+_HEADER_TYPE = np.dtype([("length", "<u8"), ("crc", "<u4")])
 _MASK = 0xA282EAD8
 # By the numbers of tensorflow_metadata's FeatureType: BYTES, INT and FLOAT.
 _SCHEMA_TYPES = {
@@ -51,13 +53,11 @@ def masked_crc32c(data: bytes) -> int:
 def frame_records(records: Sequence[bytes]) -> bytes:
     """Return records framed, one after the other."""
     count = len(records)
-    headers = np.empty(count, dtype=[("length", "<u8"), ("crc", "<u4")])
+    headers = np.empty(count, _HEADER_TYPE)
     headers["length"] = lengths = np.fromiter(map(len, records), np.uint64, count)
-    known, places = distinct(lengths)
-    length_crcs = [masked_crc32c(struct.pack("<Q", length)) for length in known.tolist()]
-    headers["crc"] = np.array(length_crcs, np.uint32)[places]
+    headers["crc"] = _length_crcs(lengths)
     crcs = np.fromiter(map(google_crc32c.value, records), np.uint32, count)
-    footers = (((crcs >> 15) | (crcs << 17)) + np.uint32(_MASK)).astype("<u4")
+    footers = _masked(crcs).astype("<u4")
     parts: list[bytes] = [b""] * (3 * count)
     parts[0::3] = _pieces(headers.tobytes(), 12)
     parts[1::3] = records
@@ -156,32 +156,68 @@ def read_serialized(paths: str | Iterable[str]) -> Iterator[bytes]:
 
 def read_serialized_batches(path: str) -> Iterator[list[bytes]]:
     """Read the records of one TFRecord file in lists of about a megabyte of data."""
-    value = google_crc32c.value
+    for framed in _framed(path):
+        batch = list(framed.records())
+        framed.check(map(google_crc32c.value, batch))
+        if batch:
+            yield batch
+
+
+class _Framed(NamedTuple):
+    """The records that are whole in a chunk of a file's data, their own checksums not looked at.
+
+    `starts` and `ends` leave out the framing. The chunk is at byte `offset` of the uncompressed
+    data, and `read` records are before it. After these is a record whose length is wrong, if
+    `then_wrong`.
+    """
+
+    path: str
+    read: int
+    offset: int
+    data: bytes
+    starts: Any
+    ends: Any
+    then_wrong: bool
+
+    def records(self) -> Iterator[bytes]:
+        """Return the records one after the other."""
+        return map(self.data.__getitem__, map(slice, self.starts.tolist(), self.ends.tolist()))
+
+    def check(self, crcs: Iterable[int]) -> None:
+        """Raise DataError at the first record that is corrupt; `crcs` are those of the records."""
+        count = len(self.starts)
+        masked = _masked(np.fromiter(crcs, np.uint32, count))
+        wrong = np.flatnonzero(masked != windows(self.data, self.ends, 4).reshape(-1).view("<u4"))
+        if len(wrong):
+            first = int(wrong[0])
+            at = self.offset + int(self.starts[first]) - _HEADER.size
+            raise _corrupt(self.path, "data", self.read + first, at)
+        if self.then_wrong:
+            at = self.offset + (int(self.ends[-1]) + 4 if count else 0)
+            raise _corrupt(self.path, "length", self.read + count, at)
+
+
+def _framed(path: str) -> Iterator[_Framed]:
+    """Find the records of a TFRecord file in each chunk of its data."""
+    length_at = struct.Struct("<Q").unpack_from
     rest, read, offset = b"", 0, 0
     for chunk in _decompressed(path):
         data = rest + chunk if rest else chunk
-        batch: list[bytes] = []
-        start, end = 0, len(data)
-        while start + 12 <= end:
-            length, length_crc = _HEADER.unpack_from(data, start)
-            stop = start + 16 + length
-            # The length's own checksum is looked at first: a wrong length could ask for anything.
-            if masked_crc32c(data[start : start + 8]) != length_crc:
-                raise _corrupt(path, "length", read + len(batch), offset + start)
-            if stop > end:
-                break
-            record = data[start + 12 : stop - 4]
-            crc = value(record)
-            masked = (((crc >> 15) | (crc << 17)) + _MASK) & 0xFFFFFFFF
-            if masked != int.from_bytes(data[stop - 4 : stop], "little"):
-                raise _corrupt(path, "data", read + len(batch), offset + start)
-            batch.append(record)
-            start = stop
-        rest = data[start:]
-        offset += start
-        read += len(batch)
-        if batch:
-            yield batch
+        headers: list[int] = []
+        start, last = 0, len(data) - _HEADER.size
+        while start <= last:
+            headers.append(start)
+            start += 16 + length_at(data, start)[0]
+        # A length's own checksum is looked at first: a wrong length could ask for anything.
+        right = _right_lengths(data, headers)
+        whole = right - 1 if right == len(headers) and start > len(data) else right
+        bounds = np.array([*headers, min(start, len(data) + 1)], np.int64)
+        starts, ends = bounds[:whole] + _HEADER.size, bounds[1 : whole + 1] - 4
+        yield _Framed(path, read, offset, data, starts, ends, right < len(headers))
+        done = int(bounds[whole])
+        rest = data[done:]
+        offset += done
+        read += whole
     if rest:
         raise DataError(
             f"TFRecord file is truncated: record {read} starts at byte {offset} of the "
@@ -189,6 +225,45 @@ def read_serialized_batches(path: str) -> Iterator[list[bytes]]:
             path=path,
             hint="Write or copy the file again.",
         )
+
+
+def _right_lengths(data: bytes, headers: list[int]) -> int:
+    """Return how many headers come before the first whose length is not that of its checksum."""
+    starts = np.array(headers, np.int64)
+    found = windows(data, starts, _HEADER.size).reshape(-1).view(_HEADER_TYPE)
+    wrong = np.flatnonzero(_length_crcs(found["length"]) != found["crc"])
+    return int(wrong[0]) if len(wrong) else len(headers)
+
+
+def _length_crcs(lengths: Any) -> Any:
+    """Return the masked checksums of lengths, of which most come often."""
+    known, places = distinct(lengths)
+    crcs = [masked_crc32c(struct.pack("<Q", length)) for length in known.tolist()]
+    return np.array(crcs, np.uint32)[places]
+
+
+def _masked(crcs: Any) -> Any:
+    """Return checksums as TFRecord stores them."""
+    return ((crcs >> 15) | (crcs << 17)) + np.uint32(_MASK)
+
+
+def _buffered(path: str, rows: int) -> Iterator[Buffered]:
+    """Read the records of a TFRecord file, `rows` at a time; the last may be fewer."""
+    parts: list[Buffered] = []
+    waiting = 0
+    for framed in _framed(path):
+        framed.check(map(google_crc32c.value, framed.records()))
+        records = Buffered(framed.data, framed.starts, framed.ends)
+        first, count = 0, len(framed.starts)
+        while waiting + count - first >= rows:
+            last = first + rows - waiting
+            yield joined([*parts, records.between(first, last)])
+            parts, waiting, first = [], 0, last
+        if first < count:
+            parts.append(records.between(first, count))
+            waiting += count - first
+    if parts:
+        yield joined(parts)
 
 
 def _corrupt(path: str, part: str, record: int, offset: int) -> DataError:
@@ -276,20 +351,21 @@ def _decoded_batches(
     pruned = pruned_schema(schema, columns)
     decoder = ExamplesToRecordBatchDecoder(None if pruned is None else pruned.SerializeToString())
     first, alike = 0, True
-    for records in rebatch(read_serialized_batches(path), batch_rows):
-        batch = _decode_alike(records, pruned, columns) if alike else None
+    for buffered in _buffered(path, batch_rows):
+        batch = _decode_alike(buffered, pruned, columns) if alike else None
         if batch is None:
             alike = False
+            records = buffered.as_list()
             try:
                 batch = decoder.DecodeBatch(records)
             except (RuntimeError, ValueError) as error:
                 raise _not_an_example(path, first, records, decoder, error) from error
-        first += len(records)
+        first += len(buffered.ends)
         yield select(batch, columns) if columns is not None and schema is None else batch
 
 
 def _decode_alike(
-    records: list[bytes], schema: Any, columns: Sequence[str] | None
+    records: Buffered, schema: Any, columns: Sequence[str] | None
 ) -> pa.RecordBatch | None:
     if schema is None:
         return decoding.decode_alike(records, columns)

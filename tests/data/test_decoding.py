@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
-from penstock.data import examples, records
-from penstock.data.decoding import decode_alike
+from penstock.data import decoding, examples, records
+from penstock.data.decoding import buffered
 from penstock.data.example_proto import example_class
 
 INTS = st.integers(-(1 << 63), (1 << 63) - 1)
@@ -16,6 +16,10 @@ FLOATS = st.floats(width=32, allow_nan=False)
 NAMES = st.text(
     st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), min_size=1, max_size=60
 )
+
+
+def decode_alike(serialized, columns=None):
+    return decoding.decode_alike(buffered(serialized), columns)
 
 
 def by_tfx_bsl(serialized, schema=None):
@@ -47,6 +51,52 @@ def test_records_that_are_alike_are_decoded_as_by_tfx_bsl(arrays):
     assert decoded is not None
     assert decoded.schema == expected.schema
     assert decoded.equals(expected)
+
+
+# What one value of a row is, and whether it fits in the sizes of one byte that most entries have.
+SHORT = {
+    "one_byte": [[0], [127], [5]],
+    "several_bytes": [[128], [16_384], [(1 << 56) - 1]],
+    "nine_bytes": [[1 << 56], [(1 << 63) - 1], [1]],
+    "negative": [[-1], [-(1 << 63)], [3]],
+    "several_numbers": [[1, 2], [300], [-5, 7, 1 << 40]],
+    "numbers_or_none": [[1], [], None],
+    "floats": [[0.5], [-1.0], [float("inf")]],
+    "several_floats": [[0.5, 2.0], [], [1.0]],
+    "strings": [["naïve"], ["日本語 🚕"], [""]],
+    "strings_or_none": [["x"], [], None],
+    "no_lists": [None, None, None],
+    "empty_lists": [[], [], []],
+    "as_long_as_can_be": [["x" * 105], [""], ["y"]],
+    "long_strings": [["x" * 128], ["y" * 20_000], ["z"]],
+    "many_numbers": [list(range(200)), [1], None],
+    "n" * 117: [[1], [2], [3]],
+    "n" * 118: [[1], [2], [3]],
+    "n" * 119: [[1], [], None],
+    "naïve 🚕": [["a"], ["b"], ["c"]],
+}
+
+
+KINDS = {"empty_lists": pa.list_(pa.int64())}
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_every_shape_of_a_feature_is_decoded_as_by_tfx_bsl(name):
+    values = pa.array(SHORT[name], KINDS.get(name))
+    batch = pa.RecordBatch.from_arrays([pa.array([1, 2, 3]), values, values], ["a", name, "z"])
+    serialized = examples.encode(batch)
+    for records_alike in (serialized, serialized[::-1], serialized[1:], serialized[2:]):
+        decoded = decode_alike(records_alike)
+        assert decoded is not None
+        assert decoded.equals(by_tfx_bsl(records_alike))
+
+
+def test_records_in_several_buffers_are_joined():
+    serialized = encode({"a": [1, 2, 3, 4], "b": ["naïve", "", None, "x" * 200]})
+    parts = [buffered(serialized[:1]), buffered(serialized[1:])]
+    together = decoding.joined([parts[0], parts[1].between(0, 1), parts[1].between(1, 3)])
+    assert together.as_list() == serialized
+    assert decoding.decode_alike(together).equals(by_tfx_bsl(serialized))
 
 
 @settings(max_examples=300, deadline=None)

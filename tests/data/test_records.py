@@ -91,6 +91,44 @@ def test_a_flipped_bit_is_reported_with_record_and_offset(tmp_path):
         list(records.read_serialized(str(path)))
 
 
+def test_a_wrong_length_is_reported_before_what_it_asks_for(tmp_path):
+    framed = bytearray(records.frame_records([b"aaaa", b"bbbb", b"cccc"]))
+    framed[20 + 7] = 0xFF
+    path = tmp_path / "data"
+    path.write_bytes(framed)
+    with pytest.raises(DataError, match="checksum of the length of record 1, at byte 20 of"):
+        list(records.read_serialized(str(path)))
+
+
+def test_of_two_errors_the_first_is_reported(tmp_path):
+    framed = bytearray(records.frame_records([b"aaaa", b"bbbb", b"cccc"]))
+    framed[20 + 13] ^= 1
+    framed[40] ^= 1
+    path = tmp_path / "data"
+    path.write_bytes(framed)
+    with pytest.raises(DataError, match="checksum of the data of record 1, at byte 20 of"):
+        list(records.read_record_batches(str(path)))
+
+
+def test_an_error_in_a_later_chunk_is_reported_with_record_and_offset(tmp_path):
+    written = [np.random.default_rng(0).bytes(1000)] * 5000
+    framed = bytearray(records.frame_records(written))
+    framed[1016 * 4900 + 500] ^= 1
+    path = tmp_path / "data"
+    path.write_bytes(framed)
+    with pytest.raises(DataError, match=f"data of record 4900, at byte {1016 * 4900} of"):
+        list(records.read_serialized(str(path)))
+
+
+def test_batches_have_rows_of_several_chunks(tmp_path):
+    texts = [f"{row} " * 1000 for row in range(3000)]
+    paths = records.write_serialized(str(tmp_path), "data", examples.encode(rows(texts)))
+    batches = list(records.read_record_batches(paths, batch_rows=700))
+    assert [batch.num_rows for batch in batches] == [700, 700, 700, 700, 200]
+    read = [value[0].decode() for batch in batches for value in batch.column(0).to_pylist()]
+    assert read == texts
+
+
 def test_a_file_that_is_no_tfrecord_is_reported(tmp_path):
     path = tmp_path / "data.csv"
     path.write_text("a,b\n1,2\n3,4\n5,6\n")
