@@ -1,14 +1,23 @@
-"""StatisticsGen without Beam: TFDV's combiners over batches of rows, in this process."""
+"""StatisticsGen without Beam: TFDV's combiners over batches of rows, on this machine.
+
+Files are read in parts, each into accumulators of its own, and these are merged in the order of
+the files. Parts of a large input are read by several processes at once. What the parts are depends
+on the files alone, so that the statistics do not depend on the machine.
+"""
 
 from __future__ import annotations
 
 import itertools
+import os
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from penstock.beam import BeamOptions
 from penstock.components.statistics_gen.options import reason_for_beam, statistics_options
+from penstock.data.processes import in_processes
 from penstock.data.splits import split_directory
 from penstock.data.statistics import write_statistics
 from penstock.errors import DataError
@@ -21,11 +30,19 @@ if TYPE_CHECKING:
 # Large enough for TFDV's vectorised kernels, small enough for a few megabytes a batch.
 BATCH_ROWS = 20_000
 
+# Compressed data beyond which several processes are worth their start.
+LARGE_BYTES = 16 << 20
+# Files are put together until they have this many bytes: each part's accumulators are merged.
+PART_BYTES = 4 << 20
+
 # The payload formats of TFX that hold features; the others are records of a type unknown here.
 PAYLOAD_FORMATS = ("FORMAT_TF_EXAMPLE", "FORMAT_TF_SEQUENCE_EXAMPLE", "FORMAT_PARQUET")
 
 # The name that tfx_bsl and TFDV give to the sequence part of a tf.SequenceExample.
 _SEQUENCE_COLUMN = "##SEQUENCE##"
+
+# Of every slice, by its name, the accumulators of all combiners.
+_Accumulators = dict[str, list[Any]]
 
 
 def generate_statistics(
@@ -63,12 +80,104 @@ def generate_statistics(
             beam=beam or BeamOptions(),
         )
         return
+    parts = _parts(files_by_split)
     counted = _Rows(progress)
-    for split, files in files_by_split.items():
-        rate = (sample_rate_by_split or {}).get(split, options.sample_rate) or 1.0
-        batches = counted.watch(read_batches(files, payload_format))
-        statistics = statistics_of_batches(sampled(batches, rate, split), options)
+
+    def accumulate(part: _Part, advance: Callable[[int], None]) -> _Accumulators:
+        rate = (sample_rate_by_split or {}).get(part.split, options.sample_rate) or 1.0
+        batches = _watched(read_batches(part.files, payload_format), advance)
+        return _accumulated(sampled(batches, rate, part.seed_text), options)
+
+    results: Iterator[_Accumulators]
+    if sum(part.size for part in parts) > LARGE_BYTES:
+        results = in_processes(accumulate, parts, named=_Part.described, advance=counted.add)
+    else:
+        results = (accumulate(part, counted.add) for part in parts)
+    for split, accumulators in _merged(parts, results, options):
+        statistics = _statistics(accumulators, options)
         write_statistics(statistics, split_directory(statistics_uri, split))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Files of a split that are read by one process; parts are numbered within their split."""
+
+    split: str
+    number: int
+    files: tuple[str, ...]
+    size: int
+
+    @property
+    def seed_text(self) -> str:
+        """What the sample is drawn by: the split, and the number of further parts."""
+        return f"{self.split}/{self.number}" if self.number else self.split
+
+    def described(self) -> str:
+        """Return what a process does with the part."""
+        files = " and ".join([self.files[0], *self.files[1:][-1:]]) if self.files else "no files"
+        return f"describe {files}" if len(self.files) < 3 else f"describe {files} and those between"
+
+
+def _parts(files_by_split: Mapping[str, Sequence[str]]) -> list[_Part]:
+    """Return the parts of all splits, the largest first, so that the last are soon done."""
+    parts = []
+    for split, files in files_by_split.items():
+        groups: list[list[str]] = [[]]
+        sizes = [0]
+        for file in files:
+            if sizes[-1] >= PART_BYTES:
+                groups.append([])
+                sizes.append(0)
+            groups[-1].append(file)
+            sizes[-1] += _size(file)
+        parts += [
+            _Part(split, number, tuple(group), size)
+            for number, (group, size) in enumerate(zip(groups, sizes, strict=True))
+        ]
+    return sorted(parts, key=lambda part: -part.size)
+
+
+def _size(file: str) -> int:
+    try:
+        return os.path.getsize(file)
+    except OSError:  # who reads it says what is wrong
+        return 0
+
+
+def _merged(
+    parts: Sequence[_Part], results: Iterable[_Accumulators], options: StatsOptions
+) -> Iterator[tuple[str, _Accumulators]]:
+    """Yield the accumulators of every split, merged in the order of its parts."""
+    combiners = _combiners(options)
+    counts = Counter(part.split for part in parts)
+    done = dict.fromkeys(counts, 0)
+    waiting: dict[tuple[str, int], _Accumulators] = {}
+    of_split: dict[str, _Accumulators] = {}
+    for part, result in zip(parts, results, strict=True):
+        split = part.split
+        waiting[split, part.number] = result
+        while (split, done[split]) in waiting:
+            further = waiting.pop((split, done[split]))
+            of_split[split] = _added(combiners, of_split.get(split), further)
+            done[split] += 1
+        if done[split] == counts[split]:
+            yield split, of_split.pop(split)
+
+
+def _added(
+    combiners: Sequence[Any], merged: _Accumulators | None, further: _Accumulators
+) -> _Accumulators:
+    if merged is None:
+        return further
+    for slice_key, accumulators in further.items():
+        if slice_key not in merged:
+            merged[slice_key] = accumulators
+            continue
+        merged[slice_key] = [
+            combiner.compact(combiner.merge_accumulators(pair))
+            for combiner, *pair in zip(combiners, merged[slice_key], accumulators, strict=True)
+        ]
+    return merged
 
 
 def check_payload_format(payload_format: str) -> None:
@@ -128,11 +237,13 @@ def statistics_of_batches(
     Memory holds one batch and TFDV's sketches, and the distinct values of categorical features.
     No batch, or only empty ones, gives one data set of zero examples, as TFDV on Beam does.
     """
-    from tensorflow_metadata.proto.v0 import statistics_pb2
+    return _statistics(_accumulated(batches, options), options)
 
-    statistics = statistics_pb2.DatasetFeatureStatisticsList()
+
+def _accumulated(batches: Iterable[pa.RecordBatch], options: StatsOptions) -> _Accumulators:
+    """Return the combiners' compacted accumulators of every slice that there is."""
     combiners = _combiners(options)
-    accumulators: dict[str, list[Any]] = {}
+    accumulators: _Accumulators = {}
     for slice_key, batch in _sliced(_selected(batches, options), options):
         if slice_key not in accumulators:
             accumulators[slice_key] = [combiner.create_accumulator() for combiner in combiners]
@@ -140,6 +251,22 @@ def statistics_of_batches(
             combiner.add_input(accumulator, batch)
             for combiner, accumulator in zip(combiners, accumulators[slice_key], strict=True)
         ]
+    return {
+        slice_key: [
+            combiner.compact(accumulator)
+            for combiner, accumulator in zip(combiners, of_slice, strict=True)
+        ]
+        for slice_key, of_slice in accumulators.items()
+    }
+
+
+def _statistics(
+    accumulators: _Accumulators, options: StatsOptions
+) -> statistics_pb2.DatasetFeatureStatisticsList:
+    from tensorflow_metadata.proto.v0 import statistics_pb2
+
+    statistics = statistics_pb2.DatasetFeatureStatisticsList()
+    combiners = _combiners(options)
     for slice_key, slice_accumulators in accumulators.items():
         statistics.datasets.append(_extract(combiners, slice_accumulators, slice_key))
     if not statistics.datasets:
@@ -214,13 +341,21 @@ def _extract(
     from tfx_bsl.statistics import merge_util
 
     outputs = [
-        combiner.extract_output(combiner.compact(accumulator))
+        combiner.extract_output(accumulator)
         for combiner, accumulator in zip(combiners, accumulators, strict=True)
     ]
     merged = merge_util.merge_dataset_feature_statistics(outputs).datasets[0]
     if slice_key:
         merged.name = slice_key
     return merged
+
+
+def _watched(
+    batches: Iterable[pa.RecordBatch], advance: Callable[[int], None]
+) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        yield batch
+        advance(batch.num_rows)
 
 
 class _Rows:
@@ -230,9 +365,7 @@ class _Rows:
         self._progress = progress
         self._rows = 0
 
-    def watch(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            yield batch
-            self._rows += batch.num_rows
-            if self._progress is not None:
-                self._progress(rows=self._rows)
+    def add(self, rows: int) -> None:
+        self._rows += rows
+        if self._progress is not None:
+            self._progress(rows=self._rows)

@@ -7,6 +7,7 @@ exactly in memory, with Arrow. A feature whose distinct values outgrow it goes o
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
@@ -64,6 +65,14 @@ class ExactValueCounts:
                 values, None if weights is None else pa.array(weights[parents], pa.float64())
             )
         return accumulator
+
+    def merge_accumulators(self, accumulators: Iterable[Accumulator]) -> Accumulator:
+        """Add the counts of all accumulators to those of the first, which is returned."""
+        merged, *others = accumulators
+        for other in others:
+            for path, counts in other.items():
+                merged.setdefault(path, _Counts()).add_counts(counts)
+        return merged
 
     def compact(self, accumulator: Accumulator) -> Accumulator:
         """Merge what was gathered."""
@@ -137,6 +146,18 @@ class _Counts:
         else:
             ones = pa.array(np.ones(len(values), np.int64))
             table = pa.table({"value": values, "count": ones, "weight": weights})
+        self._append(table)
+
+    def add_counts(self, other: _Counts) -> None:
+        """Add what was counted elsewhere."""
+        other.merge()
+        if other._sketches is not None:
+            self.merge()
+            self._sketch(other._sketches.weighted).merge(other._sketches)
+        elif other._merged is not None:
+            self._append(other._merged)
+
+    def _append(self, table: pa.Table) -> None:
         self._pending.append(table)
         self._pending_rows += table.num_rows
         distinct = self._merged.num_rows if self._merged is not None else 0
@@ -149,16 +170,21 @@ class _Counts:
             tables = [*([self._merged] if self._merged is not None else []), *self._pending]
             self._pending, self._pending_rows = [], 0
             merged = _sum_by_value(pa.concat_tables(tables))
-            if self._sketches is None and merged.nbytes > EXACT_BYTES:
-                self._sketches = _Sketches(weighted="weight" in merged.column_names)
-            if self._sketches is None:
-                self._merged = merged
-            else:
-                self._sketches.add(merged)
-                self._merged = None
+            self._merged = merged
+            if self._sketches is not None or merged.nbytes > EXACT_BYTES:
+                self._sketch("weight" in merged.column_names)
         if self._sketches is not None:
             return self._sketches.distinct()
         return self._merged.num_rows if self._merged is not None else 0
+
+    def _sketch(self, weighted: bool) -> _Sketches:
+        """Put what is merged into sketches, and return them."""
+        if self._sketches is None:
+            self._sketches = _Sketches(weighted)
+        if self._merged is not None:
+            self._sketches.add(self._merged)
+            self._merged = None
+        return self._sketches
 
     def top(self, by: str, rows: int) -> list[FeatureValueCount]:
         """Return the values with the largest counts or weights, larger values first in a tie."""
@@ -195,6 +221,15 @@ class _Sketches:
         self._distinct.AddValues(values)
         for by, sketch in self._top.items():
             sketch.AddValues(values, merged.column(by).cast(pa.float32()).combine_chunks())
+
+    @property
+    def weighted(self) -> bool:
+        return "weight" in self._top
+
+    def merge(self, other: _Sketches) -> None:
+        self._distinct.Merge(other._distinct)
+        for by, sketch in self._top.items():
+            sketch.Merge(other._top[by])
 
     def distinct(self) -> int:
         return int(self._distinct.Estimate())
