@@ -1,12 +1,13 @@
-"""Reading examples from within training code: TFX's data accessor, for Parquet files too."""
+"""Reading examples from within training code: TFX's data accessor, faster and for Parquet too."""
 
 from __future__ import annotations
 
 import glob
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from penstock.artifacts import Examples
+from penstock.components.trainer import parquet_dataset, record_dataset
 
 if TYPE_CHECKING:
     import pyarrow
@@ -19,11 +20,18 @@ _TELEMETRY = ["Trainer"]
 
 
 def data_accessor(examples: Sequence[Examples]) -> DataAccessor:
-    """Return the factories that read the artifacts' files, whatever their format is."""
+    """Return the factories that read the artifacts' files, whatever their format is.
+
+    tf.Examples and Parquet are read in Penstock's way, to the same batches; what has another
+    payload, or comes without a schema, is left to TFX.
+    """
     from tfx.components.trainer.fn_args_utils import DataAccessor
     from tfx.components.util import tfxio_utils
+    from tfx.proto import example_gen_pb2
 
     artifacts = list(examples)
+    payload_format, _ = tfxio_utils.resolve_payload_format_and_data_view_uri(artifacts)
+    are_examples = payload_format == example_gen_pb2.PayloadFormat.FORMAT_TF_EXAMPLE
     records = tfxio_utils.get_tf_dataset_factory_from_artifact(artifacts, _TELEMETRY)
     batches = tfxio_utils.get_record_batch_factory_from_artifact(artifacts, _TELEMETRY)
 
@@ -34,7 +42,11 @@ def data_accessor(examples: Sequence[Examples]) -> DataAccessor:
     ) -> tensorflow.data.Dataset:
         files = _parquet_files(file_pattern)
         if files:
-            return _parquet_dataset(files, options, schema)
+            return parquet_dataset.parquet_dataset(files, options, schema)
+        how = record_dataset.parsing(schema) if are_examples and schema is not None else None
+        if how is not None and options.label_key in (None, *how.names.values()):
+            return record_dataset.record_dataset(file_pattern, options, how)
+        # Also for the errors that it has for schemas and labels that do not fit.
         return records(file_pattern, options, schema)
 
     def record_batches(
@@ -44,7 +56,7 @@ def data_accessor(examples: Sequence[Examples]) -> DataAccessor:
     ) -> Iterator[pyarrow.RecordBatch]:
         files = _parquet_files(file_pattern)
         if files:
-            return _parquet_batches(files, options, schema)
+            return parquet_dataset.parquet_batches(files, options, schema)
         return batches(file_pattern, options, schema)
 
     return DataAccessor(
@@ -60,56 +72,3 @@ def _parquet_files(patterns: Sequence[str] | str) -> list[str]:
     patterns = [patterns] if isinstance(patterns, str) else patterns
     files = sorted(file for pattern in patterns for file in glob.glob(pattern))
     return [file for file in files if file.endswith(".parquet")]
-
-
-def _parquet_batches(files: list[str], options: Any, schema: Any) -> Iterator[pyarrow.RecordBatch]:
-    """Yield batches of `options.batch_size` rows, shuffled within windows of its buffer size."""
-    import itertools
-
-    import numpy
-    import pyarrow
-
-    from penstock.data.records import read_record_batches
-
-    random = numpy.random.default_rng(options.shuffle_seed)
-    window = max(options.shuffle_buffer_size if options.shuffle else 0, options.batch_size)
-    drop_last = options.drop_final_batch or options.num_epochs is None
-    epochs = itertools.count() if options.num_epochs is None else range(options.num_epochs)
-    for _ in epochs:
-        left = None
-        for batch in read_record_batches(files, batch_rows=window, schema=schema):
-            table = pyarrow.Table.from_batches([batch])
-            if options.shuffle:
-                table = table.take(random.permutation(table.num_rows))
-            table = pyarrow.concat_tables([left, table]) if left else table
-            whole = table.num_rows - table.num_rows % options.batch_size
-            yield from _batches(table.slice(0, whole), options.batch_size)
-            left = table.slice(whole)
-        if left and not drop_last:
-            yield from _batches(left, options.batch_size)
-
-
-def _batches(table: pyarrow.Table, rows: int) -> Iterator[pyarrow.RecordBatch]:
-    import numpy
-
-    for start in range(0, table.num_rows, rows):
-        # Copies: tensors cannot be made of slices.
-        chosen = table.take(numpy.arange(start, min(start + rows, table.num_rows)))
-        yield from chosen.combine_chunks().to_batches()
-
-
-def _parquet_dataset(files: list[str], options: Any, schema: Any) -> tensorflow.data.Dataset:
-    import tensorflow
-    from tfx_bsl.tfxio import tf_example_record
-
-    adapter = tf_example_record.TFExampleBeamRecord("parquet", schema=schema).TensorAdapter()
-
-    def tensors() -> Iterator[Any]:
-        for batch in _parquet_batches(files, options, schema):
-            features = adapter.ToBatchTensors(batch, produce_eager_tensors=True)
-            yield (features, features.pop(options.label_key)) if options.label_key else features
-
-    types = dict(adapter.TypeSpecs())
-    signature = (types, types.pop(options.label_key)) if options.label_key else types
-    dataset = tensorflow.data.Dataset.from_generator(tensors, output_signature=signature)
-    return dataset.prefetch(options.prefetch_buffer_size)
