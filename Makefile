@@ -10,7 +10,7 @@ DOCKER_TESTS := tests/kubeflow_docker
 # Without kept bytecode, each process that imports TensorFlow compiles it anew, which takes longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-kubeflow services lint docs bench notebooks format clean
+.PHONY: setup demo test test-kubeflow services lint docs bench bench-kernels notebooks format clean
 
 setup: $(SETUP)
 
@@ -52,6 +52,10 @@ docs: $(SETUP)  ## build the documentation into docs/_build; warnings are errors
 
 bench: $(SETUP)  ## measure beside TFX, for an hour or so; writes docs/benchmarks.md
 	.venv/bin/python -W ignore build/benchmarks/bench.py $(BENCH)
+
+bench-kernels: $(SETUP)  ## measure single kernels on 20,000 rows, in rows a second, for a minute or so
+	.venv/bin/python -m pytest build/benchmarks/kernels -p benchmark --benchmark-only \
+		--benchmark-sort=name --benchmark-columns=min,median,stddev,rounds $(BENCH)
 
 notebooks: $(SETUP)  ## execute the notebooks and keep their outputs
 	.venv/bin/python -W ignore build/notebooks.py
