@@ -8,6 +8,7 @@ has TensorFlow already nothing is hidden: there is nothing left to save.
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 from google.protobuf.message import Message
@@ -39,6 +41,25 @@ def _without_heavy_modules() -> Iterator[None]:
         for name in hidden:
             if sys.modules.get(name, name) is None:
                 del sys.modules[name]
+
+
+def import_library_module(name: str) -> ModuleType:
+    """Import a module below `tfx.components` without what that package imports by itself.
+
+    Those are all of TFX's components, which takes longer than the module. The package can be
+    imported later, and then has this same module.
+    """
+    if name in sys.modules or "tfx.components" in sys.modules:
+        return importlib.import_module(name)
+    import tfx
+
+    bare = ModuleType("tfx.components")
+    bare.__path__ = [os.path.join(path, "components") for path in tfx.__path__]
+    sys.modules[bare.__name__] = bare
+    try:
+        return importlib.import_module(name)
+    finally:
+        del sys.modules[bare.__name__]
 
 
 # The part of ML Metadata that is not Python writes into the standard error output what it then
@@ -253,6 +274,7 @@ __all__ = [
     "generate_output_dict",
     "get_predicates",
     "import_class_by_path",
+    "import_library_module",
     "inputs_utils",
     "metadata",
     "metadata_store_pb2",

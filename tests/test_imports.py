@@ -61,3 +61,17 @@ def test_a_csv_file_becomes_examples_without_pandas(tmp_path):
     )
     assert "pyarrow" in loaded
     assert "pandas" not in loaded
+
+
+def test_a_module_of_tfxs_library_is_imported_without_the_library_and_stays_when_that_comes():
+    loaded = modules_after(
+        "import sys\n"
+        "from penstock import _tfx\n"
+        "name = 'tfx.components.trainer.fn_args_utils'\n"
+        "module = _tfx.import_library_module(name)\n"
+        "assert 'tfx.components' not in sys.modules\n"
+        "from tfx.components import Trainer\n"
+        "from tfx.components.trainer import fn_args_utils\n"
+        "assert fn_args_utils is module"
+    )
+    assert "tfx.components.tuner.component" in loaded

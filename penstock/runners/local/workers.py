@@ -24,7 +24,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from penstock import unpickling
+from penstock import _tfx, unpickling
 from penstock.data.processes import die_with, how_it_ended
 from penstock.execution.steps import OnStep, Step, ignore
 from penstock.runners.local import failures, relay
@@ -269,7 +269,10 @@ def _start(
 
 def _import(module: str) -> None:
     try:
-        importlib.import_module(module)
+        if module.startswith("tfx.components."):
+            _tfx.import_library_module(module)
+        else:
+            importlib.import_module(module)
     except ImportError:
         traceback.print_exc()  # the node that needs it will say so to the user
     if module == "tensorflow":
