@@ -85,7 +85,9 @@ def generate_statistics(
 
     def accumulate(part: _Part, advance: Callable[[int], None]) -> _Accumulators:
         rate = (sample_rate_by_split or {}).get(part.split, options.sample_rate) or 1.0
-        batches = _watched(read_batches(part.files, payload_format), advance)
+        batches = _watched(
+            read_batches(part.files, payload_format, options.feature_allowlist), advance
+        )
         return _accumulated(sampled(batches, rate, part.seed_text), options)
 
     results: Iterator[_Accumulators]
@@ -190,15 +192,22 @@ def check_payload_format(payload_format: str) -> None:
         )
 
 
-def read_batches(files: Sequence[str], payload_format: str) -> Iterator[pa.RecordBatch]:
-    """Read the rows of a split's files as TFDV wants them: columns of lists."""
+def read_batches(
+    files: Sequence[str], payload_format: str, features: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Read the rows of a split's files as TFDV wants them: columns of lists.
+
+    Only these features are decoded, where some are named.
+    """
     if not files:
         return iter(())
     if payload_format == "FORMAT_TF_SEQUENCE_EXAMPLE":
         return _read_sequence_examples(files)
     from penstock.data.records import read_record_batches
 
-    return read_record_batches(files, batch_rows=BATCH_ROWS)
+    return read_record_batches(
+        files, batch_rows=BATCH_ROWS, columns=list(features) if features else None, absent=False
+    )
 
 
 def _read_sequence_examples(files: Sequence[str]) -> Iterator[pa.RecordBatch]:

@@ -163,7 +163,8 @@ def read_example_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Read a Parquet file of examples as tfx_bsl decodes tf.Examples: columns of feature lists.
 
-    `schema` is a `schema_pb2.Schema`; features that the file does not have are null.
+    `schema` is a `schema_pb2.Schema`; features that the file does not have are null. Without it
+    those of `columns` that the file does not have are left out.
     """
     pruned = records.pruned_schema(schema, columns)
     wanted = columns if pruned is None else [feature.name for feature in pruned.feature]
@@ -171,10 +172,7 @@ def read_example_batches(
     read = None if wanted is None else [name for name in wanted if name in names]
     for batch in read_file(path, batch_rows, read):
         lists = examples.to_feature_lists(batch)
-        if pruned is not None:
-            yield _as_in_schema(lists, pruned, path)
-        else:
-            yield lists if wanted is None else records.select(lists, wanted)
+        yield lists if pruned is None else _as_in_schema(lists, pruned, path)
 
 
 def _as_in_schema(batch: pa.RecordBatch, schema: Any, path: str) -> pa.RecordBatch:

@@ -322,14 +322,15 @@ def read_record_batches(
     batch_rows: int = DEFAULT_BATCH_ROWS,
     schema: Any = None,
     columns: Sequence[str] | None = None,
+    absent: bool = True,
 ) -> Iterator[pa.RecordBatch]:
     """Read tf.Examples, in TFRecord or Parquet files, as Arrow record batches.
 
     Columns are list arrays as tfx_bsl makes them: `large_list` of int64, float or large_binary; a
     row without the feature is null, and a feature that a batch nowhere has is of Arrow's null
     type. `schema` is a `schema_pb2.Schema`: it gives the columns, their order and their types.
-    `columns` reads these alone. Batches have `batch_rows` rows, but the last of a file may be
-    smaller.
+    `columns` reads these alone; without `absent`, and without a schema, those that a batch nowhere
+    has are left out. Batches have `batch_rows` rows, but the last of a file may be smaller.
 
     Raises:
       DataError: a file is corrupt, or a record is not a tf.Example.
@@ -338,9 +339,13 @@ def read_record_batches(
         if is_parquet(path):
             from penstock.data import parquet
 
-            yield from parquet.read_example_batches(path, batch_rows, schema, columns)
+            batches = parquet.read_example_batches(path, batch_rows, schema, columns)
         else:
-            yield from _decoded_batches(path, batch_rows, schema, columns)
+            batches = _decoded_batches(path, batch_rows, schema, columns)
+        if columns is None or schema is not None:
+            yield from batches
+        else:
+            yield from (select(batch, columns, absent) for batch in batches)
 
 
 def _decoded_batches(
@@ -361,7 +366,7 @@ def _decoded_batches(
             except (RuntimeError, ValueError) as error:
                 raise _not_an_example(path, first, records, decoder, error) from error
         first += len(buffered.ends)
-        yield select(batch, columns) if columns is not None and schema is None else batch
+        yield batch
 
 
 def _decode_alike(
@@ -425,14 +430,18 @@ def _not_an_example(
     )
 
 
-def select(batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
-    """Return the named columns of a batch; one that the batch has not is of Arrow's null type."""
+def select(batch: pa.RecordBatch, columns: Sequence[str], absent: bool = True) -> pa.RecordBatch:
+    """Return the named columns of a batch.
+
+    One that the batch has not is of Arrow's null type, or, without `absent`, left out.
+    """
     present = {name: index for index, name in enumerate(batch.schema.names)}
+    names = [name for name in columns if absent or name in present]
     arrays = [
         batch.column(present[name]) if name in present else pa.nulls(batch.num_rows)
-        for name in columns
+        for name in names
     ]
-    return pa.RecordBatch.from_arrays(arrays, names=list(columns))
+    return pa.RecordBatch.from_arrays(arrays, names=names)
 
 
 def rebatch(batches: Iterable[Sequence[bytes]], rows: int) -> Iterator[list[bytes]]:

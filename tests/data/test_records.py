@@ -175,6 +175,22 @@ def test_only_the_asked_columns_are_read(tmp_path):
     assert read.to_pydict() == {"y": [[2.0]], "z": [None]}
 
 
+@pytest.mark.parametrize("suffix", [".gz", ".parquet"])
+def test_columns_that_a_file_lacks_can_be_left_out(tmp_path, suffix):
+    from penstock.data.parquet import ParquetWriter
+
+    batch = pa.RecordBatch.from_arrays([pa.array([1]), pa.array(["a"])], ["x", "y"])
+    path = str(tmp_path / f"data{suffix}")
+    if suffix == ".gz":
+        with records.TFRecordWriter(path) as writer:
+            writer.write_many(examples.encode(batch))
+    else:
+        with ParquetWriter(path, batch.schema) as writer:
+            writer.write(batch)
+    (read,) = records.read_record_batches([path], columns=["z", "y"], absent=False)
+    assert read.to_pydict() == {"y": [[b"a"]]}
+
+
 def test_a_schema_gives_the_types_of_features_that_are_missing(tmp_path):
     from tensorflow_metadata.proto.v0 import schema_pb2
 
