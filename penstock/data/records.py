@@ -201,7 +201,7 @@ def _framed(path: str) -> Iterator[_Framed]:
     """Find the records of a TFRecord file in each chunk of its data."""
     length_at = struct.Struct("<Q").unpack_from
     rest, read, offset = b"", 0, 0
-    for chunk in _decompressed(path):
+    for chunk in _ahead(_decompressed(path)):
         data = rest + chunk if rest else chunk
         headers: list[int] = []
         start, last = 0, len(data) - _HEADER.size
@@ -273,6 +273,15 @@ def _corrupt(path: str, part: str, record: int, offset: int) -> DataError:
         path=path,
         hint="Write or copy the file again, and check that it is a TFRecord file.",
     )
+
+
+def _ahead(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield chunks, the next of which is made in a thread: decompressing leaves Python's lock."""
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(next, chunks, None)
+        while (chunk := waiting.result()) is not None:
+            waiting = thread.submit(next, chunks, None)
+            yield chunk
 
 
 def _decompressed(path: str) -> Iterator[bytes]:
