@@ -87,6 +87,8 @@ def test_a_job_can_cross_process_borders():
 
 def test_keras_is_the_one_that_tfxs_processes_have(nursery, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
+    # Set by tensorflow_transform, where another test has imported it into this process.
+    monkeypatch.delenv("TF_USE_LEGACY_KERAS", raising=False)
     module = tmp_path / "asks_for_keras.py"
     module.write_text("import tensorflow\nprint('Keras of', tensorflow.keras.Model.__module__)\n")
     made = nursery("tensorflow", "tensorflow_transform", "asks_for_keras")
