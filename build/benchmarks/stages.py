@@ -1,4 +1,6 @@
-"""Each stage of CsvExampleGen beside its limit: what the bare library takes for the same bytes.
+"""The stages of CsvExampleGen beside their limits, and those of StatisticsGen.
+
+A limit is what the bare library takes for the same bytes.
 
 python build/benchmarks/stages.py [ROWS] [REPEATS]
 """
@@ -35,11 +37,17 @@ def main() -> None:
     measured = [_stages(str(source / "rides.csv")) for _ in range(repeats)]
     print(f"{rows:,} rows, one process, medians of {repeats}, seconds")
     print()
-    print("| stage | Penstock | limit | what the limit is |")
+    print("| stage of CsvExampleGen | Penstock | limit | what the limit is |")
     print("|---|---|---|---|")
     for stage, (_, _, meaning) in measured[0].items():
         ours, limits = ([repeat[stage][which] for repeat in measured] for which in (0, 1))
         print(f"| {stage} | {_shown(ours)} | {_shown(limits)} | {meaning} |")
+    described = [_statistics_stages(str(source / "rides.csv")) for _ in range(repeats)]
+    print()
+    print("| stage of StatisticsGen | seconds |")
+    print("|---|---|")
+    for stage in described[0]:
+        print(f"| {stage} | {_shown([repeat[stage] for repeat in described])} |")
 
 
 def _shown(seconds: Sequence[float]) -> str:
@@ -80,6 +88,31 @@ def _stages(path: str) -> dict[str, tuple[float, float, str]]:
         "split": (splitting, hashing, "SHA-256 of all bytes at once"),
         "frame": (framing, checksum, "CRC-32C of all bytes at once"),
         "frame, compress and write": (writing, deflating + storing, "zlib level 1, and the disk"),
+    }
+
+
+def _statistics_stages(path: str) -> dict[str, float]:
+    import tensorflow_data_validation as tfdv
+
+    from penstock.components.statistics_gen import in_process
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = os.path.join(folder, "records.gz")
+        with records.TFRecordWriter(file) as writer:
+            for batch in csv.read_csv([path]):
+                writer.write_many(examples.encode(batch, null_as_empty=True))
+        compressed = Path(file).read_bytes()
+        _, inflating = _timed(lambda: zlib.decompress(compressed, 31))
+        _, reading = _timed(lambda: sum(map(len, records.read_serialized_batches(file))))
+        rows = in_process.BATCH_ROWS
+        batches, decoding = _timed(lambda: list(records.read_record_batches(file, rows)))
+    options = tfdv.StatsOptions()
+    _, combining = _timed(lambda: in_process.statistics_of_batches(batches, options))
+    return {
+        "decompress, all at once": inflating,
+        "decompress, find and check records, as bytes": reading,
+        "decompress, find, check and decode, as Arrow": decoding,
+        "TFDV's combiners": combining,
     }
 
 
