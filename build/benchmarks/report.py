@@ -152,8 +152,9 @@ def _plots(measured: dict[str, Any], sizes: Sequence[int], compared: int) -> dic
         node: [(float(n), median(_seconds(measured, "penstock", n, node))) for n in sizes]
         for node in DATA_STEPS
     }
+    title = f"Seconds by node, {compared:,} rows, logarithmic"
     return {
-        "time-by-node": plots.bars(f"Seconds by node, {compared:,} rows", nodes, bars, "s"),
+        "time-by-node": plots.bars(title, nodes, bars, "s"),
         "time-by-rows": plots.lines("Whole pipeline", whole, "rows", "seconds"),
         "steps-by-rows": plots.lines("Penstock's data steps", steps, "rows", "seconds"),
         "memory-by-rows": plots.lines("Peak memory", memory, "rows", "MB"),
