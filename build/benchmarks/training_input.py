@@ -19,7 +19,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from rides import LABEL, rides
+from both_pipelines import LABEL
+from rides import rides
+
+from penstock.data.ingestion import Destination
+from penstock.data.payload import PayloadFormat
+from penstock.data.writing import SplitsWriter
 
 REPEATS = 3
 BATCH_SIZE = 256
@@ -37,9 +42,6 @@ class Way:
 
 def write_transformed(folder: Path, rows: int) -> None:
     """Write rides as Transform leaves them, each feature with one value, in both formats."""
-    from penstock.data.ingestion import Destination, SplitsWriter
-    from penstock.data.payload import PayloadFormat
-
     table = _transformed(rides(rows))
     for name in FORMATS:
         to = Destination(str(folder / name), ("train",), (), None, PayloadFormat[name])
@@ -91,14 +93,9 @@ def ways(folder: Path) -> Iterator[Way]:
         dataset = tf.data.TFRecordDataset(records, "GZIP").batch(BATCH_SIZE)
         return dataset.map(with_label)
 
-    def parallel() -> Any:
-        dataset = tf.data.TFRecordDataset(records, "GZIP").batch(BATCH_SIZE)
-        return dataset.map(with_label, num_parallel_calls=tf.data.AUTOTUNE).prefetch(
-            tf.data.AUTOTUNE
-        )
-
-    def parallel_shuffled() -> Any:
-        dataset = tf.data.TFRecordDataset(records, "GZIP").shuffle(10_000).batch(BATCH_SIZE)
+    def parallel(shuffles: bool) -> Any:
+        dataset = tf.data.TFRecordDataset(records, "GZIP")
+        dataset = (dataset.shuffle(10_000) if shuffles else dataset).batch(BATCH_SIZE)
         return dataset.map(with_label, num_parallel_calls=tf.data.AUTOTUNE).prefetch(
             tf.data.AUTOTUNE
         )
@@ -114,7 +111,7 @@ def ways(folder: Path) -> Iterator[Way]:
         yield Way(
             "tf.data, parsing in parallel",
             shuffles,
-            parallel_shuffled if shuffles else parallel,
+            lambda s=shuffles: parallel(s),
         )
         yield Way(
             "Penstock, TFRecord",

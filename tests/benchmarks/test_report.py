@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
@@ -18,8 +19,13 @@ PLOTS = ["time-by-node", "time-by-rows", "steps-by-rows", "memory-by-rows"]
 def recipes(monkeypatch):
     monkeypatch.syspath_prepend(str(RECIPES))
     yield
-    for name in ("rides", "report", "plots", "both_pipelines"):
-        sys.modules.pop(name, None)
+    for path in RECIPES.glob("*.py"):
+        sys.modules.pop(path.stem, None)
+
+
+@pytest.mark.parametrize("script", sorted(path.stem for path in RECIPES.glob("*.py")))
+def test_every_script_finds_what_it_imports(recipes, script):
+    assert importlib.import_module(script).__doc__
 
 
 def measurement(engine: str, rows: int, repeat: int, seconds: float) -> dict[str, object]:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from penstock.data import decoding, examples, parquet, splits
@@ -50,10 +49,7 @@ def test_tfrecords_are_read(measure: Callable[..., Any], tfrecord_file: str, row
 def test_examples_are_decoded_to_arrow(
     measure: Callable[..., Any], records: list[bytes], rows: int
 ) -> None:
-    ends = np.cumsum(list(map(len, records)))
-    starts = np.concatenate([[0], ends[:-1]])
-    one = decoding.joined([decoding.Buffered(b"".join(records), starts, ends)])
-    assert measure(decoding.decode_alike, one).num_rows == rows
+    assert measure(decoding.decode_alike, decoding.buffered(records)).num_rows == rows
 
 
 def test_parquet_is_read_as_feature_lists(
