@@ -303,17 +303,12 @@ def _combiners(options: StatsOptions) -> list[Any]:
     ]
 
 
-def _selected(batches: Iterable[pa.RecordBatch], options: StatsOptions) -> Iterator[pa.RecordBatch]:
+def _selected(batches: Iterable[pa.RecordBatch], options: StatsOptions) -> Iterable[pa.RecordBatch]:
     """Keep the columns of the options' allowlist."""
-    import pyarrow as pa
+    from penstock.data.records import select
 
-    for batch in batches:
-        if not options.feature_allowlist:
-            yield batch
-            continue
-        names = [name for name in options.feature_allowlist if name in batch.schema.names]
-        columns = [batch.column(batch.schema.get_field_index(name)) for name in names]
-        yield pa.RecordBatch.from_arrays(columns, names)
+    names = options.feature_allowlist
+    return (select(batch, names, absent=False) for batch in batches) if names else batches
 
 
 def _sliced(

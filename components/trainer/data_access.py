@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from penstock.artifacts import Examples
 from penstock.components.trainer import parquet_dataset, record_dataset
+from penstock.data.data_files import is_parquet
 
 if TYPE_CHECKING:
     import pyarrow
@@ -71,4 +72,4 @@ def data_accessor(examples: Sequence[Examples]) -> DataAccessor:
 def _parquet_files(patterns: Sequence[str] | str) -> list[str]:
     patterns = [patterns] if isinstance(patterns, str) else patterns
     files = sorted(file for pattern in patterns for file in glob.glob(pattern))
-    return [file for file in files if file.endswith(".parquet")]
+    return [file for file in files if is_parquet(file)]

@@ -52,10 +52,6 @@ def windows(data: Any, starts: Any, width: int) -> Any:
     return items[starts].view(np.uint8).reshape(len(starts), width)
 
 
-def _numpy_name(kind: pa.DataType) -> str:
-    return {"float": "float32", "double": "float64"}.get(str(kind), str(kind))
-
-
 def distinct(numbers: np.ndarray[Any, Any]) -> tuple[Any, Any]:
     """Return the different numbers, sorted, and for each number its place among them.
 
@@ -70,3 +66,7 @@ def distinct(numbers: np.ndarray[Any, Any]) -> tuple[Any, Any]:
     seen = np.zeros(int(numbers.max()) + 1, bool)
     seen[numbers] = True
     return np.flatnonzero(seen), (np.cumsum(seen) - 1)[numbers]
+
+
+def _numpy_name(kind: pa.DataType) -> str:
+    return {"float": "float32", "double": "float64"}.get(str(kind), str(kind))

@@ -21,25 +21,6 @@ from penstock.errors import DataError, suggestion
 _READ_ERRORS = (pa.ArrowException, OSError, UnicodeError, OverflowError, MemoryError)
 
 
-def read_parquet(
-    paths: Sequence[str],
-    batch_rows: int = 10_000,
-    columns: Sequence[str] | None = None,
-    notice: Callable[[str], None] = lambda _: None,
-) -> Iterator[pa.RecordBatch]:
-    """Read Parquet files that share a schema as record batches, one file after the other.
-
-    `notice` is told which file is read next: at some damaged files Arrow crashes.
-
-    Raises:
-      DataError: a file is not Parquet, schemas differ, or a column has no place in a tf.Example.
-    """
-    common_schema(paths, notice)
-    for path in paths:
-        notice(f"Reading {path}")
-        yield from read_file(path, batch_rows, columns)
-
-
 def read_file(
     path: str,
     batch_rows: int = 10_000,

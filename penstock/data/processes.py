@@ -165,7 +165,7 @@ def how_it_ended(status: int) -> tuple[str, str | None]:
 def _fork(work: Callable[..., Any], parts: Sequence[Any], children: Sequence[_Child]) -> _Child:
     parent = os.getpid()
     connection, far_end = multiprocessing.Pipe()
-    _flush()  # else both would write what waits
+    flush()
     process_id = os.fork()
     if process_id:
         far_end.close()
@@ -179,7 +179,7 @@ def _fork(work: Callable[..., Any], parts: Sequence[Any], children: Sequence[_Ch
             other.close()
         while True:
             _do(work, parts[far_end.recv()], far_end)
-            _flush()
+            flush()
     except BaseException:
         # The parent has taken it for dead, or is at its own end: nobody is there to be told.
         pass
@@ -222,7 +222,8 @@ def _raised(child: _Child, raised: _Raised) -> BaseException:
     return error
 
 
-def _flush() -> None:
+def flush() -> None:
+    """Write what waits in the standard streams; a fork would write it again."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()

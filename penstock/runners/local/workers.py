@@ -25,7 +25,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from penstock import _tfx, unpickling
-from penstock.data.processes import die_with, how_it_ended
+from penstock.data.processes import die_with, flush, how_it_ended
 from penstock.execution.steps import OnStep, Step, ignore
 from penstock.runners.local import failures, relay
 from penstock.secrets import Redaction, redaction_for
@@ -332,7 +332,7 @@ def _fork(token: str, job: Job, inherited: Sequence[Connection]) -> tuple[Connec
         else:
             _redirect_output(job.log_path)
         report = _without_secrets(_work(job, far_end.send, redaction), redaction)
-        _flush()
+        flush()
         if relayed:
             _write_to(os.open(os.devnull, os.O_WRONLY))  # the relay sees the end
         far_end.send(report)
@@ -340,7 +340,7 @@ def _fork(token: str, job: Job, inherited: Sequence[Connection]) -> tuple[Connec
     except BaseException:
         traceback.print_exc()
     finally:
-        _flush()
+        flush()
         os._exit(status)
 
 
@@ -368,17 +368,10 @@ def _without_secrets(report: Report, redaction: Redaction) -> Report:
 
 def _write_to(descriptor: int) -> None:
     """Send all that this process and its children write to a file or pipe."""
-    _flush()
+    flush()
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
-
-
-def _flush() -> None:
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()
-    with contextlib.suppress(OSError, ValueError):
-        sys.stderr.flush()
 
 
 def _work(job: Job, send: Callable[[Report], None], redaction: Redaction) -> Report:
