@@ -8,7 +8,7 @@ from penstock import BeamOptions, Input, NodeContext, Output, component
 from penstock.artifacts import Examples, Model, ModelBlessing, ModelEvaluation, Schema
 
 
-@component(preload=("tensorflow", "tensorflow_model_analysis"), system_type="evaluate")
+@component(preload=("tensorflow_model_analysis",), system_type="evaluate")
 def Evaluator(
     examples: Input[list[Examples]],
     evaluation: Output[ModelEvaluation],

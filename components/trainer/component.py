@@ -26,7 +26,7 @@ class EvalArgs:
 
 
 @component(
-    preload=("tensorflow", "tensorflow_transform", "tfx.components.trainer.fn_args_utils"),
+    preload=("tensorflow_transform", "tfx.components.trainer.fn_args_utils"),
     system_type="train",
 )
 def Trainer(

@@ -41,7 +41,7 @@ def absent_outputs(parameters: dict[str, Any]) -> set[str]:
 
 
 @component(
-    preload=("tensorflow", "tensorflow_transform.beam", "tensorflow_data_validation"),
+    preload=("tensorflow_transform.beam", "tensorflow_data_validation"),
     absent_outputs=absent_outputs,
     system_type="transform",
 )

@@ -91,7 +91,7 @@ def test_keras_is_the_one_that_tfxs_processes_have(nursery, tmp_path, monkeypatc
     monkeypatch.delenv("TF_USE_LEGACY_KERAS", raising=False)
     module = tmp_path / "asks_for_keras.py"
     module.write_text("import tensorflow\nprint('Keras of', tensorflow.keras.Model.__module__)\n")
-    made = nursery("tensorflow", "tensorflow_transform", "asks_for_keras")
+    made = nursery("tensorflow_transform", "asks_for_keras")
     made.submit("node", job(tmp_path, "asks_for_keras"))
     assert reports(made, 1) == [Started()]
     assert "Keras of keras.src.models.model" in (tmp_path / "workers.log").read_text()

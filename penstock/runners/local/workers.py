@@ -269,14 +269,14 @@ def _start(
 
 def _import(module: str) -> None:
     try:
+        if module.startswith("tensorflow"):
+            _settle_keras()
         if module.startswith("tfx.components."):
             _tfx.import_library_module(module)
         else:
             importlib.import_module(module)
     except ImportError:
         traceback.print_exc()  # the node that needs it will say so to the user
-    if module == "tensorflow":
-        _settle_keras()
     _restore_tfx_files()
 
 
@@ -291,9 +291,7 @@ def _settle_keras() -> None:
     It is decided when first asked for, and tensorflow_transform, where it comes first, decides on
     Keras 2. TFX always has TFMA ask before.
     """
-    tensorflow = sys.modules.get("tensorflow")
-    if tensorflow is not None:
-        _ = tensorflow.keras.__name__
+    _ = importlib.import_module("tensorflow").keras.__name__
 
 
 def _restore_tfx_files() -> None:
