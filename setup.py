@@ -7,9 +7,9 @@ MAPPED_FOLDERS = ("components", "pipelines", "schemas")
 
 PACKAGE_DATA = {
     "": ["py.typed", "*.pbtxt", "README.md"],
-    "penstock.cli": ["templates/**/*", "templates/**/.*"],
+    "penstock.surfaces.cli": ["templates/**/*", "templates/**/.*"],
     "penstock.report": ["templates/*"],
-    "penstock.ui": ["templates/*"],
+    "penstock.surfaces.ui": ["templates/*"],
 }
 
 

@@ -39,7 +39,7 @@ class Commands(Directive):
 
     def run(self) -> list[nodes.Node]:
         """Return a section for each command, with its help."""
-        from penstock.cli.main import COMMANDS, penstock
+        from penstock.surfaces.cli.main import COMMANDS, penstock
 
         sections = []
         for name in COMMANDS:

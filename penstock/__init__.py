@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penstock.authoring.annotations import Input, Output, Resolved
+    from penstock.authoring.beam import BeamOptions
     from penstock.authoring.component import component
+    from penstock.authoring.node_context import NodeContext
     from penstock.authoring.options import with_options
     from penstock.authoring.pipeline import pipeline
-    from penstock.beam import BeamOptions
-    from penstock.context import NodeContext
     from penstock.errors import PenstockError
     from penstock.ir import compile_pipeline
-    from penstock.pods import PodOptions
+    from penstock.project.pods import PodOptions
     from penstock.runners.local import LocalRunner, RunResult
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "BeamOptions": "penstock.beam",
+    "BeamOptions": "penstock.authoring.beam",
     "Input": "penstock.authoring.annotations",
     "LocalRunner": "penstock.runners.local",
-    "NodeContext": "penstock.context",
+    "NodeContext": "penstock.authoring.node_context",
     "Output": "penstock.authoring.annotations",
     "PenstockError": "penstock.errors",
     "PodOptions": "penstock.pods",

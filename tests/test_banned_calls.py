@@ -31,7 +31,7 @@ BANNED = {
 BANNED_ARGUMENTS = {"allow_pickle": True, "shell": True, "safe_mode": False}
 
 EXCEPTIONS = {
-    ("penstock/unpickling.py", "dill.loads"): "what this very process has dumped, by its digest",
+    ("penstock/safety/unpickling.py", "dill.loads"): "what this process has dumped, by its digest",
 }
 
 

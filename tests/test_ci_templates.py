@@ -12,7 +12,7 @@ import click
 import pytest
 import yaml
 
-from penstock.cli.main import penstock as group
+from penstock.surfaces.cli.main import penstock as group
 
 FILES = sorted((Path(__file__).parents[1] / "build" / "ci").glob("*.yml"))
 

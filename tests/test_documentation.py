@@ -90,7 +90,7 @@ COMMAND_LINES = [
 
 @pytest.mark.parametrize(("page", "line"), COMMAND_LINES, ids=lambda value: str(value)[-40:])
 def test_every_command_is_one_that_penstock_has(page, line):
-    from penstock.cli.main import penstock
+    from penstock.surfaces.cli.main import penstock
 
     words = shlex.split(re.split(r" [|>]", line)[0], comments=True)[1:]
     context = penstock.make_context("penstock", list(words), resilient_parsing=True)
@@ -108,7 +108,7 @@ def test_the_configuration_page_s_file_is_read(tmp_path):
 
 
 def test_the_kubeflow_page_s_profile_is_read_and_compiles(tmp_path):
-    from penstock.runners.kubeflow.compile import compile_for_kubeflow
+    from penstock.runners.kubeflow.compile.compiling import compile_for_kubeflow
 
     [text] = blocks(ROOT / "docs" / "kubeflow.md", "toml")
     (tmp_path / "penstock.toml").write_text(text)
@@ -122,7 +122,7 @@ def test_the_kubeflow_page_s_profile_is_read_and_compiles(tmp_path):
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_command_of_a_page_exists(page):
-    from penstock.cli.main import COMMANDS
+    from penstock.surfaces.cli.main import COMMANDS
 
     named = {
         command
@@ -133,7 +133,7 @@ def test_every_command_of_a_page_exists(page):
 
 
 def test_every_command_of_the_readme_exists():
-    from penstock.cli.main import COMMANDS
+    from penstock.surfaces.cli.main import COMMANDS
 
     named = set(re.findall(r"penstock (\w+)", (ROOT / "README.md").read_text()))
     assert {"run", "show", "compile"} <= named & set(COMMANDS)

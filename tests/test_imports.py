@@ -55,7 +55,7 @@ def test_a_csv_file_becomes_examples_without_pandas(tmp_path):
     path = tmp_path / "cells.csv"
     path.write_text("number,share,text,none\n1,0.5,word,\n,1,,\n")
     loaded = modules_after(
-        "from penstock.data import csv, examples\n"
+        "from penstock.data import csv\nfrom penstock.data.coding import examples\n"
         f"[batch] = csv.read_csv([{str(path)!r}])\n"
         "assert len(examples.encode(batch)) == 2"
     )

@@ -23,7 +23,8 @@ import pyarrow as pa
 import pyarrow.csv
 from rides import write_rides
 
-from penstock.data import csv, examples, records, splits
+from penstock.data import csv, records, splits
+from penstock.data.coding import examples
 from penstock.data.csv_options import CsvOptions
 
 BUCKETS = (2, 3)

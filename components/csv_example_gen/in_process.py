@@ -9,7 +9,7 @@ from typing import Any
 from penstock.data import csv
 from penstock.data.csv import CsvColumns, CsvOptions
 from penstock.data.ingestion import Destination, check_payload
-from penstock.data.processes import available_processes, in_processes
+from penstock.data.parallel.processes import available_processes, in_processes
 from penstock.data.spans import ResolvedInput
 from penstock.data.writing import Block, SplitsWriter, shard_count, write_blocks
 

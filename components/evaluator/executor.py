@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penstock import user_code
 from penstock.artifacts import Examples, Model, ModelBlessing, ModelEvaluation
-from penstock.beam import BeamOptions
+from penstock.authoring.beam import BeamOptions
 from penstock.components.evaluator.job import Job
 from penstock.components.schema_gen.schema_file import read_schema
 from penstock.components.trainer import layout
-from penstock.data import evaluation as results
+from penstock.data.results import evaluation as results
 from penstock.data.splits import split_files
 from penstock.errors import ParameterError
+from penstock.project import user_code
 
 if TYPE_CHECKING:
     from tensorflow_model_analysis import EvalConfig, EvalSharedModel

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from penstock.beam import BeamOptions
+from penstock.authoring.beam import BeamOptions
 from penstock.components.evaluator import on_beam
 from penstock.components.evaluator.extraction import Extraction
 from penstock.components.evaluator.job import Job, read_batches

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from penstock.context import NodeContext
+from penstock.authoring.node_context import NodeContext
 from penstock.data.records import is_parquet, read_record_batches, read_serialized_batches, rebatch
 
 if TYPE_CHECKING:

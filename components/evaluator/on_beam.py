@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from penstock.beam import BeamOptions
+from penstock.authoring.beam import BeamOptions
 from penstock.components.evaluator.job import Job, read_batches, read_records
 
 

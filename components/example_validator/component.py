@@ -5,7 +5,7 @@ from __future__ import annotations
 from penstock import Input, Output, component
 from penstock.artifacts import ExampleAnomalies, ExampleStatistics, Schema
 from penstock.components.schema_gen.schema_file import read_schema
-from penstock.data.anomalies import (
+from penstock.data.results.anomalies import (
     BLESSED,
     NOT_BLESSED,
     AnomaliesError,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from penstock.components.example_validator.comparators import compared_features, with_thresholds
-from penstock.data.anomalies import (
+from penstock.data.results.anomalies import (
     Anomaly,
     describe_anomalies,
     describe_measurements,
@@ -14,8 +14,8 @@ from penstock.data.anomalies import (
     table_of_measurements,
     write_anomalies,
 )
+from penstock.data.results.statistics import read_statistics
 from penstock.data.splits import split_directory
-from penstock.data.statistics import read_statistics
 from penstock.errors import DataError, ParameterError, suggestion
 
 if TYPE_CHECKING:

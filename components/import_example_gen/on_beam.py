@@ -8,8 +8,9 @@ from typing import Any
 
 import apache_beam as beam_sdk
 
-from penstock.beam import BeamOptions
-from penstock.data import data_files, examples, payload, records, splits
+from penstock.authoring.beam import BeamOptions
+from penstock.data import data_files, payload, records, splits
+from penstock.data.coding import examples
 from penstock.data.ingestion import Destination
 from penstock.data.payload import PayloadFormat
 from penstock.data.spans import ResolvedInput

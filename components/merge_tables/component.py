@@ -16,7 +16,7 @@ from penstock.components.merge_tables.tables import (
     Operation,
     SourceTable,
 )
-from penstock.data import remote
+from penstock.data.files import remote
 
 __all__ = [
     "Condition",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from penstock.data import remote
+from penstock.data.files import remote
 from penstock.errors import DataError
 
 SUFFIXES = (".parquet", ".csv")

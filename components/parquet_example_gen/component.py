@@ -30,7 +30,7 @@ def ParquetExampleGen(
 
     The first five parameters are those of `CsvExampleGen`. `columns` names the columns to read;
     all by default. Numbers, booleans, text, binary, dates and times, and lists of these become
-    features as `penstock.data.examples.encode` says; a null is a feature without a value.
+    features as `penstock.data.coding.examples.encode` says; a null is a feature without a value.
     `output_data_format` is FORMAT_TF_EXAMPLE or FORMAT_PARQUET.
 
     Raises:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import apache_beam as beam_sdk
 
-from penstock.beam import BeamOptions
+from penstock.authoring.beam import BeamOptions
 from penstock.components.import_example_gen.on_beam import WriteSplits, refuse_parquet, split_rows
 from penstock.data import parquet
 from penstock.data.ingestion import Destination, check_payload

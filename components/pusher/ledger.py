@@ -10,8 +10,8 @@ import os
 from collections.abc import Collection
 from contextlib import suppress
 
-from penstock import containment
-from penstock.data import remote
+from penstock.data.files import remote
+from penstock.safety import containment
 
 FOLDER = ".penstock-pushes"
 

@@ -10,7 +10,7 @@ import os
 
 from penstock.components.pusher import ledger, local_versions
 from penstock.components.trainer.layout import SAVED_MODEL_FILE
-from penstock.data import remote
+from penstock.data.files import remote
 from penstock.errors import StorageError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from penstock.data.statistics import example_count, read_statistics
+from penstock.data.results.statistics import example_count, read_statistics
 from penstock.errors import DataError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from collections import Counter
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from penstock.data import remote
+from penstock.data.files import remote
 from penstock.errors import DataError, suggestion
 
 FILE_NAME = "schema.pbtxt"

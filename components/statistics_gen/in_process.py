@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from penstock.beam import BeamOptions
+from penstock.authoring.beam import BeamOptions
 from penstock.components.statistics_gen.options import reason_for_beam, statistics_options
-from penstock.data.processes import in_processes
+from penstock.data.parallel.processes import in_processes
+from penstock.data.results.statistics import write_statistics
 from penstock.data.splits import split_directory
-from penstock.data.statistics import write_statistics
 from penstock.errors import DataError
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ import apache_beam
 import pyarrow as pa
 import tensorflow_data_validation as tfdv
 
-from penstock.beam import BeamOptions
+from penstock.authoring.beam import BeamOptions
 from penstock.components.statistics_gen.in_process import check_payload_format, sampled
 from penstock.components.statistics_gen.options import statistics_options
+from penstock.data.results.statistics import FILE_NAME
 from penstock.data.splits import split_directory
-from penstock.data.statistics import FILE_NAME
 
 if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0 import schema_pb2

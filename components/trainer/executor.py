@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penstock import user_code
 from penstock.artifacts import Examples
 from penstock.components.trainer import finiteness, layout
 from penstock.data.splits import CUSTOM_SPLIT_PATTERN, split_directory, split_files
 from penstock.errors import DataError, UserCodeError
+from penstock.project import user_code
 
 if TYPE_CHECKING:
     from tfx.components.trainer.fn_args_utils import FnArgs

@@ -8,10 +8,10 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
-from penstock import unpickling
 from penstock.components.transform.analyzer_cache_files import check_manifest
 from penstock.components.transform.job import RAW_METADATA, Job
 from penstock.components.transform.rows import read_rows
+from penstock.safety import unpickling
 
 
 def write_raw_metadata(job: Job) -> None:

@@ -11,9 +11,9 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from penstock import unpickling
 from penstock.components.transform.vocabularies import Counts
 from penstock.data.records import read_serialized, write_serialized
+from penstock.safety import unpickling
 
 if TYPE_CHECKING:
     from tensorflow_transform.analyzer_nodes import CacheCoder

@@ -7,9 +7,8 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from penstock import user_code
 from penstock.artifacts import Artifact, Examples
-from penstock.beam import BeamOptions
+from penstock.authoring.beam import BeamOptions
 from penstock.components.schema_gen.schema_file import read_schema
 from penstock.components.transform.analysis import dataset_key
 from penstock.components.transform.job import (
@@ -25,6 +24,7 @@ from penstock.data.splits import (
     split_names,
 )
 from penstock.errors import DataError, ParameterError
+from penstock.project import user_code
 
 
 def transform(

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from penstock.beam import BeamOptions
+from penstock.authoring.beam import BeamOptions
 from penstock.components.transform import analysis, interpreter
 from penstock.components.transform.job import SEQUENCE_EXAMPLES, Job, shard_path
 from penstock.components.transform.rows import raw_rows
 from penstock.components.transform.statistics import Collector, collecting
-from penstock.data.examples import encode
+from penstock.data.coding.examples import encode
 from penstock.data.records import TFRecordWriter, select
 from penstock.errors import UserCodeError
 

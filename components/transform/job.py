@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from penstock.context import NodeContext
+from penstock.authoring.node_context import NodeContext
 from penstock.errors import suggestion
-from penstock.user_code import error_of
+from penstock.project.user_code import error_of
 
 if TYPE_CHECKING:
     import tensorflow

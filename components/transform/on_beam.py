@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
-from penstock.beam import BeamOptions
+from penstock.authoring.beam import BeamOptions
 from penstock.components.transform import analysis, statistics
 from penstock.components.transform.job import Job
 from penstock.components.transform.rows import read_rows

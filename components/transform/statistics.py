@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penstock.components.transform.job import Job
-from penstock.data.statistics import write_statistics
-from penstock.user_code import run
+from penstock.data.results.statistics import write_statistics
+from penstock.project.user_code import run
 
 if TYPE_CHECKING:
     import pyarrow

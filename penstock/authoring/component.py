@@ -9,6 +9,7 @@ from typing import Any, overload
 
 from penstock import _tfx
 from penstock.authoring import values
+from penstock.authoring.beam import BeamOptions
 from penstock.authoring.interface import (
     Interface,
     Parameter,
@@ -17,9 +18,8 @@ from penstock.authoring.interface import (
     result_values,
     signature_without_injected,
 )
+from penstock.authoring.node_context import NodeContext
 from penstock.authoring.options import with_options
-from penstock.beam import BeamOptions
-from penstock.context import NodeContext
 from penstock.errors import ParameterError, WiringError, suggestion
 
 ResolveFunction = Callable[[dict[str, Any]], Mapping[str, Any]]

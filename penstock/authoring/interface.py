@@ -8,11 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from penstock import artifacts
-from penstock.authoring import values
+from penstock.authoring import artifacts, values
 from penstock.authoring.annotations import Role
-from penstock.beam import BeamOptions
-from penstock.context import NodeContext
+from penstock.authoring.beam import BeamOptions
+from penstock.authoring.node_context import NodeContext
 from penstock.errors import ComponentError
 
 # Scalar results become value artifacts of these types.

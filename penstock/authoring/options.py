@@ -6,7 +6,7 @@ from typing import Any
 
 from penstock import _tfx
 from penstock.errors import ParameterError, suggestion
-from penstock.pods import PodOptions
+from penstock.project.pods import PodOptions
 
 TRIGGERS = {
     "succeeded": "ALL_UPSTREAM_NODES_SUCCEEDED",

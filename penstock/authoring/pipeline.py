@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, overload
 
-from penstock import _tfx, user_code
+from penstock import _tfx
 from penstock.authoring.values import SCALARS, PipelineParameter, describe
 from penstock.errors import PipelineError
+from penstock.project import user_code
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
-from penstock.data.buffers import to_numpy
+from penstock.data.coding.buffers import to_numpy
 from penstock.data.csv_options import TYPE_NAMES, ColumnType, CsvOptions
 from penstock.errors import DataError, ParameterError, suggestion
 

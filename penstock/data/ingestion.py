@@ -8,7 +8,8 @@ import tempfile
 from dataclasses import dataclass, replace
 from typing import Any
 
-from penstock.data import data_files, fingerprint, payload, remote, spans, splits
+from penstock.data import data_files, payload, spans, splits
+from penstock.data.files import fingerprint, remote
 from penstock.data.payload import PayloadFormat
 from penstock.data.spans import RangeConfig, ResolvedInput
 from penstock.data.splits import InputConfig, OutputConfig

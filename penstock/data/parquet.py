@@ -1,7 +1,7 @@
 """Parquet files to Arrow record batches, and examples written as Parquet.
 
 Columns are numbers, booleans, text, binary, dates and times, or lists of these; how they become
-features is said in `penstock.data.examples.encode`.
+features is said in `penstock.data.coding.examples.encode`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from penstock.data import examples, records
-from penstock.data.closing import ClosesOnExit
+from penstock.data import records
+from penstock.data.coding import examples
+from penstock.data.files.closing import ClosesOnExit
 from penstock.errors import DataError, suggestion
 
 # Arrow's own errors, and what its Python layer makes of damaged names and sizes.

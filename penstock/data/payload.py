@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Any
 
-from penstock.data import example_proto
+from penstock.data.coding import example_proto
 from penstock.errors import DataError, ParameterError
 
 PAYLOAD_FORMAT_PROPERTY = "payload_format"

@@ -18,15 +18,15 @@ import google_crc32c
 import numpy as np
 import pyarrow as pa
 
-from penstock.data import decoding
-from penstock.data.buffers import distinct, windows
-from penstock.data.closing import ClosesOnExit
+from penstock.data.coding import decoding
+from penstock.data.coding.buffers import distinct, windows
+from penstock.data.coding.decoding import Buffered, joined
 from penstock.data.data_files import (
     is_parquet,
     record_files,  # noqa: F401  # readers begin with it
     shard_name,
 )
-from penstock.data.decoding import Buffered, joined
+from penstock.data.files.closing import ClosesOnExit
 from penstock.errors import DataError
 
 DEFAULT_BATCH_ROWS = 10_000

@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from penstock.data import remote
+from penstock.data.files import remote
 from penstock.data.splits import InputConfig, InputSplit
 from penstock.errors import DataError, ParameterError
 

@@ -16,9 +16,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from penstock import containment
 from penstock.data import data_files
 from penstock.errors import DataError, ParameterError, suggestion
+from penstock.safety import containment
 
 T = TypeVar("T")
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from penstock.data import examples, parquet, payload, records, splits
-from penstock.data.closing import ClosesOnExit
+from penstock.data import parquet, payload, records, splits
+from penstock.data.coding import examples
+from penstock.data.files.closing import ClosesOnExit
 from penstock.data.ingestion import Destination
+from penstock.data.parallel.processes import available_processes, in_processes
 from penstock.data.payload import PayloadFormat
-from penstock.data.processes import available_processes, in_processes
 
 # Input that a shard of a split stands for, until there are the most shards.
 _SHARD_BYTES = 32 << 20

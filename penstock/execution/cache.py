@@ -19,13 +19,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from penstock import _tfx, secrets
-from penstock.data import remote
+from penstock import _tfx
+from penstock.data.files import remote
 from penstock.execution.contents import fingerprint, first_damage
 from penstock.metadata.executions import newest_first
 from penstock.metadata.runs import CODE_PROPERTY
 from penstock.metadata.store import execution_outputs
-from penstock.source import function_digests, source_digests
+from penstock.project.source import function_digests, source_digests
+from penstock.safety import secrets
 
 GIVEN_PROPERTY = "__given_fingerprint__"
 INPUTS_PROPERTY = "__input_fingerprints__"
@@ -226,7 +227,7 @@ def module_digests(module: str, entry: str | None) -> dict[str, str]:
     if module.startswith("penstock.components."):
         # A library component imports its engine when it runs, and shares the data layer.
         folders = [Path(path).parent, Path(__file__).parents[1] / "data"]
-        files = sorted(file for folder in folders for file in folder.glob("*.py"))
+        files = sorted(file for folder in folders for file in folder.rglob("*.py"))
         return {module.removesuffix(".component"): _digest(*(file.read_bytes() for file in files))}
     return source_digests(path, entry=entry)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock import _tfx
-from penstock.data import remote
+from penstock.data.files import remote
 from penstock.errors import StorageError
 from penstock.metadata.reading import BYTES_PROPERTY, DIGEST_PROPERTY
 

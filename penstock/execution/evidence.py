@@ -16,7 +16,7 @@ from penstock.errors import PenstockError
 from penstock.execution.cache import CODE_PARAMETERS, merged_digests, module_digests
 from penstock.execution.contents import local_path, measure
 from penstock.metadata.reading import ArtifactRecord
-from penstock.source import source_digests
+from penstock.project.source import source_digests
 
 SAME, CHANGED, UNKNOWN = "same", "changed", "unknown"
 _OURS = ("penstock.components.", "penstock.pipelines.")

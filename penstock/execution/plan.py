@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from penstock import _tfx, ir, selection, user_code
+from penstock import _tfx, ir
 from penstock.authoring.component import ResolveDriver
 from penstock.errors import PenstockError
 from penstock.execution import nodes as execution
@@ -31,10 +31,12 @@ from penstock.execution.cache import (
 from penstock.execution.contents import first_damage
 from penstock.execution.differences import differences
 from penstock.execution.schedule import Graph, State, read_graph, settle
+from penstock.ir import selection
 from penstock.metadata.executions import node_executions
 from penstock.metadata.reading import RUN_CONTEXT
 from penstock.metadata.store import execution_inputs, execution_outputs
-from penstock.secrets import redaction_for
+from penstock.project import user_code
+from penstock.safety.secrets import redaction_for
 
 
 class Verdict(enum.Enum):

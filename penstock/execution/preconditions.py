@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from penstock import ir
-from penstock.containment import inside, is_name
 from penstock.errors import ParameterError, PipelineError
 from penstock.execution import references
 from penstock.execution.cache import CODE_PARAMETERS
+from penstock.safety.containment import inside, is_name
 
 
 def check(pipeline: Any, node_ids: Iterable[str] | None = None) -> None:

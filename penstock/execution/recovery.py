@@ -10,7 +10,7 @@ from penstock.execution import staging
 from penstock.execution.nodes import FAILED
 from penstock.metadata import attempts
 from penstock.metadata.reading import RUN_CONTEXT, Place, places_of
-from penstock.metadata.requests import record_state, run_root, run_state
+from penstock.metadata.run_requests import record_state, run_root, run_state
 
 
 def mark_abandoned(metadata: Any) -> list[str]:

@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from penstock import _tfx, ir, secrets
+from penstock import _tfx, ir
 from penstock.errors import ParameterError
-from penstock.secrets import Redaction
+from penstock.safety import secrets
+from penstock.safety.secrets import Redaction
 
 
 def check(pipeline: Any, node_ids: Iterable[str] | None = None) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from penstock import ir, selection
+from penstock import ir
 from penstock.errors import PipelineError
+from penstock.ir import selection
 
 
 class State(enum.Enum):

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from penstock import _tfx, containment
+from penstock import _tfx
+from penstock.safety import containment
 
 
 @dataclass(frozen=True)

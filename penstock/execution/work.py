@@ -7,15 +7,16 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from penstock import _tfx, ir, secrets
-from penstock.context import NodeContext
-from penstock.data import remote, tfx_files
+from penstock import _tfx, ir
+from penstock.authoring.node_context import NodeContext
+from penstock.data.files import remote, tfx_files
 from penstock.errors import PipelineError
 from penstock.execution import contents, references
 from penstock.execution.cache import CODE_PARAMETERS
 from penstock.execution.steps import OnStep, Step, ignore
-from penstock.metadata.client import Handle
-from penstock.secrets import Redaction, redaction_for
+from penstock.metadata.databases.client import Handle
+from penstock.safety import secrets
+from penstock.safety.secrets import Redaction, redaction_for
 
 Progress = Callable[..., None]
 

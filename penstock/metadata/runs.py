@@ -23,7 +23,7 @@ from penstock.metadata.reading import (
     plain_value,
     read_artifacts,
 )
-from penstock.metadata.requests import STATE_PROPERTY, read_parameters
+from penstock.metadata.run_requests import STATE_PROPERTY, read_parameters
 from penstock.metadata.store import execution_inputs, execution_outputs
 
 # What a digest of a node's whole code is kept under.

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from penstock import _tfx
-from penstock.metadata.addresses import connection_config, without_password
-from penstock.metadata.client import Handle
-from penstock.metadata.locking import WAIT_SECONDS
+from penstock.metadata.databases.addresses import connection_config, without_password
+from penstock.metadata.databases.client import Handle
+from penstock.metadata.databases.locking import WAIT_SECONDS
 
 __all__ = [
     "connect",

@@ -15,7 +15,7 @@ from penstock.metadata.reading import (
     links_of_executions,
     read_artifacts,
 )
-from penstock.metadata.requests import PlannedNode, run_environment, run_graph, run_root
+from penstock.metadata.run_requests import PlannedNode, run_environment, run_graph, run_root
 from penstock.metadata.runs import NodeRecord, RunRecord, find_run
 
 # How a node stands of which the store has no execution.

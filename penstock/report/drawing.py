@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from penstock.data.training_curves import Curve
+from penstock.data.results.training_curves import Curve
 from penstock.report import charts
 from penstock.report.contents import RunContents
 from penstock.report.evaluations import Evaluation, SliceRow, domain

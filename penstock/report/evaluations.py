@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from penstock.data.evaluation import (
+from penstock.data.results.evaluation import (
     OVERALL,
     SliceMetric,
     number_of,
@@ -19,7 +19,7 @@ from penstock.data.evaluation import (
     threshold_in_words,
     validation_failures,
 )
-from penstock.data.evaluation import proto as evaluation_proto
+from penstock.data.results.evaluation import proto as evaluation_proto
 from penstock.errors import PenstockError
 from penstock.metadata.evaluations import metrics_of
 from penstock.metadata.reading import ArtifactRecord

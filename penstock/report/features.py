@@ -8,15 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from penstock.data.anomalies import (
+from penstock.data.results.anomalies import (
     Anomaly,
     Measurement,
     describe_anomalies,
     describe_measurements,
     read_anomalies,
 )
+from penstock.data.results.statistics import example_count, read_statistics
 from penstock.data.splits import split_directory
-from penstock.data.statistics import example_count, read_statistics
 from penstock.errors import PenstockError
 from penstock.metadata.reading import ArtifactRecord
 from penstock.report.charts import Bar

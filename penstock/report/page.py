@@ -15,12 +15,12 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from penstock.data.remote import local_copy
-from penstock.data.training_curves import Curve, read_curves
+from penstock.data.files.remote import local_copy
+from penstock.data.results.training_curves import Curve, read_curves
 from penstock.errors import PenstockError
 from penstock.execution.logs import log_folder
 from penstock.metadata.reading import RUN_CONTEXT, ArtifactRecord
-from penstock.metadata.requests import run_root
+from penstock.metadata.run_requests import run_root
 from penstock.report import charts, drawing, wording
 from penstock.report.contents import Output, RunContents, read_run
 from penstock.report.evaluations import Evaluation, read_evaluation

@@ -18,7 +18,8 @@ from penstock.components import (
     ImportSchemaGen,
     ParquetExampleGen,
 )
-from penstock.data import examples, records
+from penstock.data import records
+from penstock.data.coding import examples
 from penstock.data.csv import CsvOptions
 from penstock.data.payload import PayloadFormat
 

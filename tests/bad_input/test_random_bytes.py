@@ -16,7 +16,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from penstock.data import examples, records
+from penstock.data import records
+from penstock.data.coding import examples
 
 SUPPORT = Path(__file__).parents[1] / "support"
 SCHEMA = (Path(__file__).parents[2] / "schemas" / "penguins.pbtxt").read_bytes()

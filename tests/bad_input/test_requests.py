@@ -112,7 +112,7 @@ def folder(project):
 @pytest.fixture
 def ask(folder, monkeypatch, capfd):
     """Call the command line in this process; return the exit code and what it says."""
-    from penstock.cli.main import main
+    from penstock.surfaces.cli.main import main
 
     monkeypatch.chdir(folder)
     level = logging.getLogger("absl").level

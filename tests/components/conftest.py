@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from penstock import artifacts
+from penstock.authoring import artifacts
 
 TFX = Path(importlib.util.find_spec("tfx").submodule_search_locations[0])
 TESTDATA = TFX / "components" / "testdata"

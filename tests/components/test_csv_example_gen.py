@@ -6,8 +6,8 @@ import pytest
 
 from penstock import BeamOptions
 from penstock.artifacts import Examples
+from penstock.authoring.node_context import NodeContext
 from penstock.components import CsvExampleGen
-from penstock.context import NodeContext
 from penstock.data import records, splits
 from penstock.data.csv import CsvOptions
 from penstock.data.ingestion import resolve_parameters

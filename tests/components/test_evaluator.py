@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from penstock import artifacts
-from penstock.beam import BeamOptions
+from penstock.authoring import artifacts
+from penstock.authoring.beam import BeamOptions
 from penstock.components.evaluator import executor
-from penstock.data import evaluation as results
+from penstock.data.results import evaluation as results
 from penstock.errors import DataError, ParameterError
 
 SPEC = {
@@ -243,7 +243,7 @@ def test_thresholds_are_put_in_words(threshold, words):
 
 def test_reading_results_loads_no_tensorflow(not_blessed):
     code = (
-        "import sys; from penstock.data import evaluation as r; "
+        "import sys; from penstock.data.results import evaluation as r; "
         "assert r.summarize(sys.argv[1]) and r.validation_failures(sys.argv[1]); "
         "sys.exit('tensorflow' in sys.modules)"
     )
@@ -253,7 +253,7 @@ def test_reading_results_loads_no_tensorflow(not_blessed):
 
 def test_reading_results_leaves_no_stand_in_for_tfma(not_blessed):
     code = (
-        "import sys; from penstock.data import evaluation as r; "
+        "import sys; from penstock.data.results import evaluation as r; "
         "r.summarize(sys.argv[1]); sys.exit('tensorflow_model_analysis' in sys.modules)"
     )
     child = subprocess.run([sys.executable, "-c", code, not_blessed[0]], check=False)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from google.protobuf import json_format
 
-from penstock import artifacts
-from penstock.beam import BeamOptions
+from penstock.authoring import artifacts
+from penstock.authoring.beam import BeamOptions
 from penstock.components.evaluator import executor, in_process, on_beam
 from penstock.components.evaluator.job import Job
 from penstock.components.evaluator.sums import Sums

@@ -15,7 +15,7 @@ from penstock.components.example_validator.comparators import with_thresholds
 from penstock.components.example_validator.component import ExampleValidator
 from penstock.components.example_validator.in_process import validate_splits
 from penstock.components.schema_gen.schema_file import write_schema
-from penstock.data.anomalies import (
+from penstock.data.results.anomalies import (
     AnomaliesError,
     Anomaly,
     describe_anomalies,
@@ -24,7 +24,7 @@ from penstock.data.anomalies import (
     table_of,
     write_anomalies,
 )
-from penstock.data.statistics import write_statistics
+from penstock.data.results.statistics import write_statistics
 from penstock.errors import DataError, ParameterError
 
 COMPANIES = ["Blue", "Checker", "Yellow"]

@@ -10,7 +10,7 @@ from penstock import BeamOptions
 from penstock.artifacts import Examples
 from penstock.components import ImportExampleGen
 from penstock.data import records, splits
-from penstock.data.example_proto import example_class, sequence_example_class
+from penstock.data.coding.example_proto import example_class, sequence_example_class
 from penstock.data.ingestion import resolve_parameters
 from penstock.data.payload import PayloadFormat
 from penstock.data.splits import OutputConfig, SplitBuckets, SplitConfig

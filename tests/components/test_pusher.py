@@ -14,7 +14,7 @@ import pytest
 
 from penstock.artifacts import InfraBlessing, Model, ModelBlessing, PushedModel
 from penstock.components.pusher import executor, ledger, local_versions, remote_versions
-from penstock.data import remote
+from penstock.data.files import remote
 from penstock.errors import DataError, ParameterError, StorageError
 
 FILES = {

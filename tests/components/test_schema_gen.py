@@ -20,7 +20,7 @@ from penstock.components.schema_gen.schema_file import (
     schema_from_bytes,
     write_schema,
 )
-from penstock.data.statistics import write_statistics
+from penstock.data.results.statistics import write_statistics
 from penstock.errors import DataError
 
 TESTDATA = (

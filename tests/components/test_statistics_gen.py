@@ -15,13 +15,13 @@ from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 from penstock._tfx import channel as tfx_channel
 from penstock.artifacts import Examples, ExampleStatistics, Schema
-from penstock.beam import BeamOptions
+from penstock.authoring.beam import BeamOptions
 from penstock.components.schema_gen.schema_file import write_schema
 from penstock.components.statistics_gen.component import StatisticsGen
 from penstock.components.statistics_gen.options import statistics_options
 from penstock.components.statistics_gen.sampling import sample_rates
 from penstock.data.records import record_files, write_serialized
-from penstock.data.statistics import example_count, read_statistics
+from penstock.data.results.statistics import example_count, read_statistics
 from penstock.errors import DataError, ParameterError
 
 TESTDATA = (

@@ -14,9 +14,9 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from penstock.components.statistics_gen import in_process
 from penstock.components.statistics_gen.options import statistics_options
-from penstock.data import examples
+from penstock.data.coding import examples
 from penstock.data.records import write_serialized
-from penstock.data.statistics import read_statistics
+from penstock.data.results.statistics import read_statistics
 
 SCRIPT = Path(__file__).parents[1] / "support/statistics_in_processes.py"
 ROWS = 12_000

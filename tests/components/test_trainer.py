@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock import artifacts
+from penstock.authoring import artifacts
 from penstock.components.trainer import executor, layout
 from penstock.errors import DataError, UserCodeError
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from penstock import artifacts
+from penstock.authoring import artifacts
 from penstock.errors import ParameterError
 
 ROWS = 1000
@@ -81,7 +81,7 @@ def written(tmp_path_factory):
     """Folders of the same examples: in one TFRecord file, in three, and in two of Parquet."""
     import pyarrow.parquet
 
-    from penstock.data import examples
+    from penstock.data.coding import examples
     from penstock.data.records import write_serialized
 
     folder = tmp_path_factory.mktemp("input")

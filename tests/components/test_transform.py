@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from penstock import _tfx, artifacts
-from penstock.beam import BeamOptions
+from penstock import _tfx
+from penstock.authoring import artifacts
+from penstock.authoring.beam import BeamOptions
 from penstock.components import Transform
 from penstock.data.records import read_serialized, record_files
 from penstock.errors import DataError, ParameterError, UserCodeError

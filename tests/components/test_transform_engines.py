@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow
 import pytest
 
-from penstock.beam import BeamOptions
+from penstock.authoring.beam import BeamOptions
 from penstock.components.transform.job import Job
 from penstock.components.transform.vocabularies import FrequencyCount
 from penstock.data.records import read_serialized, write_serialized

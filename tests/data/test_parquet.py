@@ -2,7 +2,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from penstock.data import examples, parquet, records
+from penstock.data import parquet, records
+from penstock.data.coding import examples
 from penstock.errors import DataError
 
 

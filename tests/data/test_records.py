@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.data import examples, records
+from penstock.data import records
+from penstock.data.coding import examples
 from penstock.errors import DataError
 
 

@@ -37,7 +37,7 @@ def test_the_reference_has_every_public_name(site):
 
 
 def test_every_command_has_its_help(site):
-    from penstock.cli.main import COMMANDS
+    from penstock.surfaces.cli.main import COMMANDS
 
     text = (site / "docs" / "commands.html").read_text()
     assert set(COMMANDS) <= set(re.findall(r"Usage: penstock ([\w-]+)", text))

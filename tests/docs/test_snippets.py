@@ -12,7 +12,7 @@ from pathlib import Path
 import pages
 import pytest
 
-from penstock.cli.project import SAMPLE
+from penstock.surfaces.cli.project import SAMPLE
 
 TUTORIAL = pages.ROOT / "docs" / "tutorial.md"
 BLOCKS = [

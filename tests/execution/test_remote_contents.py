@@ -6,7 +6,7 @@ import pytest
 
 from penstock import _tfx
 from penstock.artifacts import Model
-from penstock.data import remote
+from penstock.data.files import remote
 from penstock.execution import contents
 
 

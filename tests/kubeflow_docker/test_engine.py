@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from servers import program
 
-from penstock.runners.kubeflow.context import read_context
-from penstock.runners.kubeflow.engine import Engine, find_engine
+from penstock.runners.kubeflow.image.build_context import read_context
+from penstock.runners.kubeflow.image.engine import Engine, find_engine
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from penstock.errors import RunError
 from penstock.execution.recovery import mark_abandoned
 from penstock.metadata import attempts
 from penstock.metadata.attempts import ABANDONED, RUNNING, Attempt, Holder
-from penstock.metadata.requests import run_state
+from penstock.metadata.run_requests import run_state
 from penstock.metadata.store import connect, connection_config
 
 

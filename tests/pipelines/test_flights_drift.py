@@ -14,7 +14,7 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from penstock.components.merge_tables.in_process import merge
-from penstock.data.examples import to_feature_lists
+from penstock.data.coding.examples import to_feature_lists
 from penstock.pipelines.flights import merged_table
 from penstock.pipelines.flights.package_data import export_tables
 from penstock.schemas import schema_file

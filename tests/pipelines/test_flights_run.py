@@ -71,7 +71,7 @@ def test_the_examples_have_the_rows_and_the_span_of_the_month(result):
 
 
 def test_the_evaluation_has_the_airports_and_the_carriers(result):
-    from penstock.data.evaluation import summarize
+    from penstock.data.results.evaluation import summarize
 
     slices = {metric.slice for metric in summarize(result.output("Evaluator", "evaluation").uri)}
     assert {"Overall", "origin:JFK", "origin:LGA", "origin:EWR", "carrier:UA"} <= slices

@@ -13,7 +13,7 @@ import pyarrow.parquet
 import pytest
 
 from penstock.components.merge_tables.in_process import merge
-from penstock.data.examples import encode
+from penstock.data.coding.examples import encode
 from penstock.pipelines.flights import merged_table
 from penstock.pipelines.flights.package_data import export_tables
 from penstock.pipelines.penguins.data import write_data

@@ -277,7 +277,7 @@ def test_making_one_loads_no_tensorflow(runs, results, tmp_path):
 def test_the_command_writes_it_to_the_file_that_is_named(runs, results, tmp_path):
     from click.testing import CliRunner
 
-    from penstock.cli.main import penstock
+    from penstock.surfaces.cli.main import penstock
 
     config = tmp_path / "penstock.toml"
     config.write_text(f'[profiles.default]\nmetadata = "{runs.address}"\n')
@@ -291,7 +291,7 @@ def test_the_command_writes_it_to_the_file_that_is_named(runs, results, tmp_path
 def test_without_a_file_the_command_renews_the_one_beside_the_logs(runs, results, tmp_path):
     from click.testing import CliRunner
 
-    from penstock.cli.main import penstock
+    from penstock.surfaces.cli.main import penstock
 
     config = tmp_path / "penstock.toml"
     config.write_text(f'[profiles.default]\nmetadata = "{runs.address}"\n')

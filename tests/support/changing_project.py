@@ -97,7 +97,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from penstock import Input, Output, component
 from penstock.artifacts import ExampleStatistics, Examples, Model, PushedModel, Schema
-from penstock.user_code import load_function
+from penstock.project.user_code import load_function
 from texts import decorated
 
 

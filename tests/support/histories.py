@@ -10,8 +10,8 @@ from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2 as proto
 
-from penstock.metadata.client import Store
-from penstock.metadata.database import InMemory
+from penstock.metadata.databases.client import Store
+from penstock.metadata.databases.database import InMemory
 
 STATES = {
     "done": proto.Execution.COMPLETE,

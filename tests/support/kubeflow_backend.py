@@ -27,9 +27,9 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from kubeflow_pipelines import cluster
 
 from penstock import _tfx
-from penstock.data import remote
-from penstock.runners.kubeflow.compile import compile_for_kubeflow
-from penstock.runners.kubeflow.task import RUN_ID_VARIABLE, PodTask
+from penstock.data.files import remote
+from penstock.runners.kubeflow.compile.compiling import compile_for_kubeflow
+from penstock.runners.kubeflow.contract.task import RUN_ID_VARIABLE, PodTask
 
 BUCKET = "pipelines"
 _WAIT_SECONDS = 120

@@ -7,8 +7,8 @@ from typing import Any
 from penstock import Input, Output, component, pipeline
 from penstock.artifacts import Examples, Model
 from penstock.config import Profile
-from penstock.kubeflow import KubeflowOptions
 from penstock.pods import Secret
+from penstock.project.kubeflow import KubeflowOptions
 
 IMAGE = f"registry.example/team/taxi@sha256:{'0123456789abcdef' * 4}"
 STORE_PASSWORD = Secret("metadata", key="password", env="STORE_PASSWORD")

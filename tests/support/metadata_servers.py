@@ -16,7 +16,7 @@ from pathlib import Path
 
 from processes import MARK, Family, wait_until
 
-from penstock.metadata import server
+from penstock.metadata.server import serving as server
 from penstock.metadata.store import connection_config
 
 __all__ = ["Command", "Signed", "certificates", "serving", "wait_until", "waits_for"]

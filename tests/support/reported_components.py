@@ -33,8 +33,8 @@ def MakeStatistics(
     """Write the statistics of so many numbers, and of a text."""
     from tensorflow_metadata.proto.v0 import statistics_pb2
 
+    from penstock.data.results.statistics import write_statistics
     from penstock.data.splits import encode_split_names, split_directory
-    from penstock.data.statistics import write_statistics
 
     for artifact in (examples, statistics):
         artifact.split_names = encode_split_names(SPLITS)
@@ -75,7 +75,7 @@ def Validate(
     """Write how far each split drifted, and an anomaly where one is asked for."""
     from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-    from penstock.data.anomalies import write_anomalies
+    from penstock.data.results.anomalies import write_anomalies
     from penstock.data.splits import encode_split_names, split_directory
 
     anomalies.split_names = encode_split_names(SPLITS)
@@ -141,8 +141,8 @@ def Evaluate(
     hostile: bool = False,
 ) -> None:
     """Write the metrics of slices as TFMA does, and bless the model if it is accurate enough."""
-    from penstock.data.evaluation import proto
     from penstock.data.records import TFRecordWriter
+    from penstock.data.results.evaluation import proto
 
     metrics = proto("metrics_for_slice_pb2")
     names = [None, *(HOSTILE if hostile and not n else f"value {n}" for n in range(slices))]

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from penstock.data import examples
+from penstock.data.coding import examples
 from penstock.data.parquet import ParquetWriter
 from penstock.data.records import write_serialized
 

@@ -12,7 +12,7 @@ from penstock.components.evaluator.sums import Sums
 from penstock.components.statistics_gen.in_process import statistics_of_batches
 from penstock.components.statistics_gen.options import statistics_options
 from penstock.components.transform.vocabularies import FrequencyCount
-from penstock.data import examples
+from penstock.data.coding import examples
 
 GROUPS, CELLS, COLUMNS = 1000, 100, 4
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from penstock.data import decoding, examples, parquet, splits
+from penstock.data import parquet, splits
+from penstock.data.coding import decoding, examples
 from penstock.data.records import TFRecordWriter, frame_records, read_serialized_batches
 
 

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Sequence
 
 from penstock.errors import PenstockError
-from penstock.secrets import redaction_for
+from penstock.safety.secrets import redaction_for
 
 _EXIT_CODES = {"done": 0, "failed": 1, "canceled": 143}
 
@@ -35,9 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(task_text: str, executor_input: str) -> str:
-    from penstock.runners.kubeflow.launcher import read_executor_input
-    from penstock.runners.kubeflow.pod import run_task
-    from penstock.runners.kubeflow.task import PodTask
+    from penstock.runners.kubeflow.contract.task import PodTask
+    from penstock.runners.kubeflow.pod.launcher import read_executor_input
+    from penstock.runners.kubeflow.pod.running import run_task
 
     task = PodTask.from_text(task_text)
     given = read_executor_input(executor_input)

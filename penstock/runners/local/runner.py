@@ -10,15 +10,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from penstock import ir, selection
+from penstock import ir
 from penstock.errors import RunError
 from penstock.execution import nodes, preconditions
 from penstock.execution.plan import NodePlan, plan
 from penstock.execution.recovery import end_executions, mark_abandoned
 from penstock.execution.schedule import Graph, State, read_graph
 from penstock.execution.steps import OnStep, ignore
+from penstock.execution.workers.failures import describe
+from penstock.execution.workers.interrupts import counted_interrupts
+from penstock.execution.workers.nursery import Nurseries
+from penstock.ir import selection
 from penstock.metadata import attempts
-from penstock.metadata.requests import (
+from penstock.metadata.run_requests import (
     RunRequest,
     read_request,
     record_request,
@@ -29,12 +33,9 @@ from penstock.metadata.runs import EventDelivery, find_run, record_events
 from penstock.metadata.store import connect, connection_config
 from penstock.openlineage import Destination, RunEvents, parse_destination
 from penstock.runners.local.display import Display, default_display
-from penstock.runners.local.failures import describe
-from penstock.runners.local.interrupts import counted_interrupts
 from penstock.runners.local.result import RunFailed, RunResult
 from penstock.runners.local.running import Run
-from penstock.runners.local.workers import Nurseries
-from penstock.secrets import resolve_address
+from penstock.safety.secrets import resolve_address
 
 DEFAULT_FOLDER = ".penstock"
 

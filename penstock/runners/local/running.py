@@ -10,20 +10,16 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from typing import Any
 
-from penstock import ir, selection
+from penstock import ir
 from penstock.errors import PenstockError, RunError, StoreError
 from penstock.execution import nodes as execution
 from penstock.execution import work
 from penstock.execution.logs import last_lines, log_folder
 from penstock.execution.schedule import Graph, State, ready, settle
 from penstock.execution.steps import OnStep, Step, ignore
-from penstock.metadata import attempts
-from penstock.openlineage import RunEvents
-from penstock.runners.local import failures
-from penstock.runners.local.display import Display, NodeView
-from penstock.runners.local.interrupts import Interrupts
-from penstock.runners.local.result import NodeResult, RunResult
-from penstock.runners.local.workers import (
+from penstock.execution.workers import failures
+from penstock.execution.workers.interrupts import Interrupts
+from penstock.execution.workers.nursery import (
     Advanced,
     Failed,
     Job,
@@ -34,6 +30,11 @@ from penstock.runners.local.workers import (
     Succeeded,
     main_is_importable,
 )
+from penstock.ir import selection
+from penstock.metadata import attempts
+from penstock.openlineage import RunEvents
+from penstock.runners.local.display import Display, NodeView
+from penstock.runners.local.result import NodeResult, RunResult
 
 _GRACE_SECONDS = 10.0
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from penstock.runners.kubeflow import cron
+from penstock.runners.kubeflow.server import cron
 from penstock.testing.kubeflow import messages, specs
 from penstock.testing.kubeflow.listing import page
 from penstock.testing.kubeflow.playing import Play, Playing

@@ -11,8 +11,8 @@ import pytest
 import yaml
 from kubeflow_pipelines import cluster
 
-from penstock.runners.kubeflow.compile import compile_for_kubeflow
-from penstock.runners.kubeflow.task import PodTask
+from penstock.runners.kubeflow.compile.compiling import compile_for_kubeflow
+from penstock.runners.kubeflow.contract.task import PodTask
 
 PROJECT = Path(__file__).parents[2]
 

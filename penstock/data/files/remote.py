@@ -1,0 +1,362 @@
+"""Files in object stores, and wherever else fsspec reads and writes.
+
+A URL of a scheme but `file://` is remote: s3://, gs://, minio:// or any other of fsspec's. What is
+read is fetched to a local folder first, and then read as local files are. minio:// is S3 at the
+endpoint of Kubeflow Pipelines' own MinIO, unless AWS_ENDPOINT_URL names another; credentials and
+endpoints come from the environment, by the names that the services' own libraries give them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.errors import DataError, StorageError
+from penstock.safety import containment
+
+# Kubeflow Pipelines' own MinIO, as its pods see it.
+MINIO_ENDPOINT = "http://minio-service.kubeflow:9000"
+
+_EXTRAS = {"s3": "s3", "s3a": "s3", "minio": "s3", "gs": "gcs", "gcs": "gcs"}
+# By these a store tells one content of an object from another, the best first.
+_VERSIONS = ("ETag", "etag", "md5Hash", "crc32c", "checksum", "LastModified", "mtime", "created")
+_WILDCARD = re.compile(r"[*?\[{]")
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file below a remote folder: its name relative to that, its URL, its size in bytes.
+
+    `version` changes with the content, "" where the store says nothing that does.
+    """
+
+    name: str
+    url: str
+    size: int
+    version: str
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path is a URL of another scheme than `file`."""
+    scheme, separator, _ = path.partition("://")
+    return bool(separator) and scheme != "file" and scheme.replace("+", "").isalnum()
+
+
+def is_known(path: str) -> bool:
+    """Whether a path is a URL whose scheme is one of fsspec's: not bigquery://, say."""
+    import fsspec
+
+    scheme = path.partition("://")[0]
+    return is_remote(path) and (scheme == "minio" or scheme in fsspec.available_protocols())
+
+
+def join(base: str, *names: str) -> str:
+    """Return a URL below another one."""
+    return "/".join([base.rstrip("/"), *names])
+
+
+def relative(base: str, url: str) -> str:
+    """Return a URL's name below another one."""
+    return url.removeprefix(base.rstrip("/") + "/")
+
+
+def exists(url: str) -> bool:
+    """Whether there is a file or a folder.
+
+    Raises:
+      StorageError: the store cannot be reached or does not let us in.
+    """
+    with _told("look for", url):
+        files, path = _filesystem(url)
+        return bool(files.exists(path))
+
+
+def list_files(url: str) -> list[RemoteFile]:
+    """Return the files below a remote folder, or the one file itself with the name "", sorted.
+
+    What the store shows as folders of no content is left out. There may be none.
+
+    Raises:
+      StorageError: the store cannot be reached or does not let us in.
+    """
+    scheme = url.partition("://")[0]
+    with _told("list", url):
+        files, path = _filesystem(url)
+        path = path.rstrip("/")
+        try:
+            found: Mapping[str, Any] = files.find(path, detail=True)
+        except FileNotFoundError:
+            found = {}
+    listed = []
+    for place, details in found.items():
+        if details.get("type") == "directory" or place.endswith("/"):
+            continue
+        inside = place.strip("/") != path.strip("/")
+        name = place.strip("/").removeprefix(path.strip("/") + "/") if inside else ""
+        listed.append(
+            RemoteFile(
+                name,
+                join(url, name) if name else f"{scheme}://{place.lstrip('/')}",
+                int(details.get("size") or 0),
+                _version(details),
+            )
+        )
+    return sorted(listed, key=lambda file: file.name)
+
+
+def glob_files(base: str, pattern: str, matcher: re.Pattern[str]) -> list[RemoteFile]:
+    """Return the files below `base` whose names a regular expression matches.
+
+    `pattern` is the glob pattern that it stands for: no more is listed than that could match.
+    """
+    pattern = os.path.normpath(pattern)
+    wildcard = _WILDCARD.search(pattern)
+    head = pattern[: wildcard.start()].rpartition("/")[0] if wildcard else ""
+    found = list_files(join(base, head) if head else base)
+    named = [_below(file, head) for file in found]
+    return [file for file in named if matcher.fullmatch(file.name)]
+
+
+def _below(file: RemoteFile, head: str) -> RemoteFile:
+    if not head:
+        return file
+    return RemoteFile(f"{head}/{file.name}", file.url, file.size, file.version)
+
+
+def fetch(url: str, to: str) -> str:
+    """Copy a remote file, or all files below a remote folder, to the local path `to`; return it.
+
+    Raises:
+      DataError: there is nothing.
+      StorageError: the store cannot be reached or does not let us in, or the disk is full.
+    """
+    found = list_files(url)
+    if not found:
+        raise nothing_there(url)
+    urls = [file.url for file in found]
+    names = [file.name for file in found]
+    fetch_files(urls, [to] if names == [""] else [local_name(to, name) for name in names])
+    return to
+
+
+def fetch_files(urls: Iterable[str], to: Iterable[str]) -> None:
+    """Copy remote files to local paths, several at a time.
+
+    Raises:
+      StorageError: the store cannot be reached or does not let us in.
+    """
+    wanted, places = list(urls), list(to)
+    if not wanted:
+        return
+    for place in places:
+        os.makedirs(os.path.dirname(place) or ".", exist_ok=True)
+    with _told("read", wanted[0]):
+        files, _ = _filesystem(wanted[0])
+        files.get([_filesystem(url)[1] for url in wanted], places)
+
+
+def local_copy(path: str, folder: str) -> str:
+    """Return a path as it is, or a copy below a local folder of what is remote.
+
+    Raises:
+      DataError: there is nothing.
+      StorageError: the store cannot be reached or does not let us in, or the disk is full.
+    """
+    if not is_remote(path):
+        return path
+    return fetch(path, os.path.join(folder, "fetched", path.rstrip("/").rpartition("/")[2]))
+
+
+def content_version(file: RemoteFile) -> str:
+    """Return what changes with a file's content; it is read where the store does not say."""
+    return file.version or hashlib.sha256(read_bytes(file.url)).hexdigest()
+
+
+def local_name(folder: str, name: str) -> str:
+    """Return the local path of a remote file's name below a folder.
+
+    Raises:
+      DataError: the name leads out of the folder.
+    """
+    return containment.below(folder, name, "the name of a remote file")
+
+
+def read_bytes(url: str) -> bytes:
+    """Return the content of a remote file.
+
+    Raises:
+      DataError: there is none.
+      StorageError: the store cannot be reached or does not let us in.
+    """
+    with _told("read", url):
+        files, path = _filesystem(url)
+        return bytes(files.cat_file(path))
+
+
+def upload(path: str, url: str) -> None:
+    """Copy a local file to a remote one.
+
+    Raises:
+      StorageError: the store cannot be reached, or does not let us write there.
+    """
+    with _told("write", url):
+        files, to = _filesystem(url)
+        # Stores without folders have nothing to make here.
+        files.makedirs(files._parent(to), exist_ok=True)
+        files.put_file(path, to)
+
+
+def names(url: str) -> list[str]:
+    """Return the names of the files and folders just below a remote folder, sorted.
+
+    Raises:
+      StorageError: the store cannot be reached or does not let us in.
+    """
+    with _told("list", url):
+        files, path = _filesystem(url)
+        try:
+            found = files.ls(path.rstrip("/"), detail=False)
+        except FileNotFoundError:
+            return []
+    return sorted(place.rstrip("/").rpartition("/")[2] for place in found)
+
+
+def is_folder(url: str) -> bool:
+    """Whether there is something below a URL.
+
+    Raises:
+      StorageError: the store cannot be reached or does not let us in.
+    """
+    with _told("look for", url):
+        files, path = _filesystem(url)
+        return bool(files.isdir(path))
+
+
+def glob(pattern: str) -> list[str]:
+    """Return the URLs that a pattern with a scheme matches, sorted.
+
+    Raises:
+      StorageError: the store cannot be reached or does not let us in.
+    """
+    scheme = pattern.partition("://")[0]
+    with _told("list", pattern):
+        files, path = _filesystem(pattern)
+        return sorted(f"{scheme}://{place.lstrip('/')}" for place in files.glob(path))
+
+
+def walk(url: str) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield each folder below a URL with the names of its folders and files, as `os.walk` does.
+
+    Raises:
+      StorageError: the store cannot be reached or does not let us in.
+    """
+    scheme = url.partition("://")[0]
+    with _told("list", url):
+        files, path = _filesystem(url)
+        for folder, folders, found in files.walk(path):
+            yield f"{scheme}://{folder.lstrip('/')}", list(folders), list(found)
+
+
+def remove(url: str) -> None:
+    """Remove a remote file, or all files below a remote folder; there may be none.
+
+    Raises:
+      StorageError: the store cannot be reached, or does not let us remove them.
+    """
+    with _told("remove", url):
+        files, path = _filesystem(url)
+        try:
+            files.rm(path.rstrip("/"), recursive=True)
+        except FileNotFoundError:
+            return
+
+
+def nothing_there(url: str) -> DataError:
+    """Return the error for a remote file or folder that does not exist."""
+    return DataError(
+        "there is no such file or folder in the object store",
+        path=url,
+        hint="Look at the bucket's name and at the endpoint (AWS_ENDPOINT_URL for S3 and MinIO).",
+    )
+
+
+def open_file(url: str, mode: str = "r") -> Any:
+    """Open a remote file; what is written is there when it is closed.
+
+    Raises:
+      DataError: it is to be read and there is none.
+      StorageError: the store cannot be reached or does not let us in.
+    """
+    with _told("open", url):
+        files, path = _filesystem(url)
+        if set(mode) & set("wa"):
+            files.makedirs(files._parent(path), exist_ok=True)
+        return files.open(path, mode)
+
+
+def _filesystem(url: str) -> tuple[Any, str]:
+    """Return fsspec's file system for a URL, and the path that the URL has in it."""
+    import fsspec
+
+    scheme, _, rest = url.partition("://")
+    options: dict[str, Any] = {"use_listings_cache": False}
+    protocol = scheme
+    if scheme == "minio":
+        protocol = "s3"
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        options["endpoint_url"] = endpoint or MINIO_ENDPOINT
+    try:
+        files = fsspec.filesystem(protocol, **options)
+    except ImportError as error:
+        raise _not_installed(scheme, url, error) from error
+    except ValueError as error:
+        raise StorageError(
+            f"the scheme {scheme}:// of {url} is not known",
+            hint="Use s3://, gs://, minio://, another scheme that fsspec knows, or a local path.",
+        ) from error
+    return files, files._strip_protocol(f"{protocol}://{rest}")
+
+
+def _not_installed(scheme: str, url: str, error: ImportError) -> StorageError:
+    extra = _EXTRAS.get(scheme)
+    hint = f"Install its library: pip install 'penstock[{extra}]'" if extra else str(error)
+    return StorageError(f"{scheme}:// needs a library that is not installed: {url}", hint=hint)
+
+
+def _version(details: Mapping[str, Any]) -> str:
+    for key in _VERSIONS:
+        if details.get(key):
+            return str(details[key]).strip('"')
+    return ""
+
+
+@contextmanager
+def _told(verb: str, url: str) -> Iterator[None]:
+    """Raise what a store's library raises as errors of ours."""
+    try:
+        yield
+    except (DataError, StorageError):
+        raise
+    except FileNotFoundError as error:
+        raise nothing_there(url) from error
+    except PermissionError as error:
+        raise StorageError(
+            f"cannot {verb} {url}: {error}",
+            path=url,
+            hint="Look at the credentials in the environment: AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY for S3 and MinIO, GOOGLE_APPLICATION_CREDENTIALS for gs://.",
+        ) from error
+    except Exception as error:  # each library has its own, without a common base
+        if isinstance(error, OSError) and error.errno and error.filename:
+            raise  # of the local disk
+        raise StorageError(
+            f"cannot {verb} {url}: {type(error).__name__}: {error}",
+            path=url,
+            hint="Can its endpoint be reached from here? AWS_ENDPOINT_URL says where S3 and MinIO "
+            "are, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY who asks.",
+        ) from error

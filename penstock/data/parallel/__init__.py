@@ -1,0 +1,1 @@
+"""Parts of work, done at the same time."""

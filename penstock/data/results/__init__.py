@@ -1,0 +1,1 @@
+"""What components write for people to look at: statistics, anomalies, evaluations, curves."""

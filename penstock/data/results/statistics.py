@@ -1,0 +1,40 @@
+"""Statistics on disk: one binary `DatasetFeatureStatisticsList` a split, as TFX writes it."""
+
+from __future__ import annotations
+
+import os
+
+from tensorflow_metadata.proto.v0 import statistics_pb2
+
+from penstock.data.results.messages import read_message
+
+FILE_NAME = "FeatureStats.pb"
+
+
+def read_statistics(split_directory: str) -> statistics_pb2.DatasetFeatureStatisticsList:
+    """Read the statistics of one split.
+
+    Raises DataError when the file is missing or is not a `DatasetFeatureStatisticsList`.
+    """
+    return read_message(
+        os.path.join(split_directory, FILE_NAME),
+        statistics_pb2.DatasetFeatureStatisticsList(),
+        noun="the statistics of a split",
+        hint="Check that StatisticsGen did not exclude this split.",
+    )
+
+
+def write_statistics(
+    statistics: statistics_pb2.DatasetFeatureStatisticsList, split_directory: str
+) -> str:
+    """Write the statistics of one split and return the file's path."""
+    os.makedirs(split_directory, exist_ok=True)
+    path = os.path.join(split_directory, FILE_NAME)
+    with open(path, "wb") as file:
+        file.write(statistics.SerializeToString(deterministic=True))
+    return path
+
+
+def example_count(statistics: statistics_pb2.DatasetFeatureStatisticsList) -> int:
+    """Return the number of examples that the statistics were computed over."""
+    return max((dataset.num_examples for dataset in statistics.datasets), default=0)

@@ -1,0 +1,106 @@
+"""What is said of an exception: a paragraph for the reader, and the whole traceback for the log."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import getpass
+import os
+import shutil
+import sys
+import traceback
+
+from penstock.errors import PenstockError, StorageError, UserCodeError
+from penstock.execution.logs import WHOLE_TRACEBACK
+from penstock.project import user_code
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_NO_PERMISSION = (errno.EACCES, errno.EPERM)
+# TensorFlow and other native libraries have errors of their own that only quote the system's.
+_QUOTED = {
+    number: os.strerror(number)
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG)
+}
+
+
+def describe(error: BaseException, place: str) -> str:
+    """Return what went wrong, in a paragraph; `place` is the folder that is written to."""
+    if isinstance(error, PenstockError):
+        return str(error)
+    storage = storage_error(error, place)
+    return str(storage) if storage is not None else user_code.folded(error)
+
+
+def tell(error: BaseException, place: str) -> str:
+    """Write an error to the log, with the traceback unless it is of no use, and describe it."""
+    message = describe(error, place)
+    lines = [f"error: {message}"]
+    # Of other errors of ours, what is expected is said: where we noticed is beside the point.
+    if isinstance(error, UserCodeError) or not isinstance(error, PenstockError):
+        lines += [WHOLE_TRACEBACK, "".join(traceback.format_exception(error))]
+    with contextlib.suppress(OSError):  # the log may be on the disk that is full
+        print("\n".join(lines), file=sys.stderr, flush=True)
+    return message
+
+
+def storage_error(error: BaseException, place: str) -> StorageError | None:
+    """Return the error for a full disk, a read-only one or a lacking permission, if it is one."""
+    number, path = _system_error(error)
+    if number is None:
+        return None
+    folder = _existing_folder(path or place)
+    shown = path or f"a file below {place}"
+    if number in _NO_SPACE:
+        usage = shutil.disk_usage(folder)
+        return StorageError(
+            f"no space is left on the device of {folder}: {usage.free / 1e6:,.1f} MB of "
+            f"{usage.total / 1e6:,.1f} MB are free",
+            path=folder,
+            hint="Free some space and run again, or set another pipeline_root. Nothing of this "
+            "node was published.",
+        )
+    if number == errno.EFBIG:
+        return StorageError(
+            f"{shown} would become larger than files may be here",
+            path=folder,
+            hint="Look at `ulimit -f` and at the limits of the file system.",
+        )
+    if number == errno.EROFS:
+        return StorageError(
+            f"cannot write {shown}: its file system is read-only",
+            path=folder,
+            hint="Set a pipeline_root that can be written to.",
+        )
+    return StorageError(
+        f"the user {_user()} has no permission for {shown}",
+        path=folder,
+        hint=f"Change its owner or mode (ls -ld {folder}), or set another pipeline_root.",
+    )
+
+
+def _system_error(error: BaseException | None) -> tuple[int | None, str | None]:
+    """Return the system's error number behind an exception, and the path that it names."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (*_QUOTED, errno.EPERM):
+            name = error.filename
+            return error.errno, os.fsdecode(name) if isinstance(name, (str, bytes)) else None
+        text = str(error)
+        for number, quoted in _QUOTED.items():
+            if quoted in text and type(error).__module__.partition(".")[0] != "builtins":
+                return number, None
+        error = error.__cause__ or error.__context__
+    return None, None
+
+
+def _existing_folder(path: str) -> str:
+    path = os.path.abspath(path)
+    while not os.path.isdir(path) and path != os.path.dirname(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without an entry in the system's list
+        return str(os.getuid())

@@ -1,0 +1,371 @@
+"""ML Metadata's client and TFX's handle of it, safe for several processes at once.
+
+A call of the client is one transaction: it happens as a whole or not at all. So a call that lost
+against another process is made again. Where that is not enough, because the database holds out no
+rule that would make one of two lose, the call is made under the database's lock: always with
+SQLite, and with servers when tables or types are made.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NoReturn
+
+from penstock import _tfx
+from penstock.errors import StoreError
+from penstock.metadata.databases import filtering
+from penstock.metadata.databases.database import Database, InMemory, no_store_yet
+from penstock.metadata.databases.locking import WAIT_SECONDS, locked_for_long
+from penstock.metadata.databases.mysql import MySql
+from penstock.metadata.databases.postgresql import PostgreSql
+from penstock.metadata.databases.remote import Access, Remote, access_of
+from penstock.metadata.databases.sqlite import SqliteFile
+
+_errors = _tfx.ml_metadata.errors
+_service = _tfx.metadata_store_service_pb2
+# Another process was first, say MySQL, MariaDB and PostgreSQL: the same call will do now.
+_LOST = re.compile(
+    "deadlock|could not serialize|lock wait timeout|record has changed since last read"
+    "|tuple concurrently updated",
+    re.IGNORECASE,
+)
+# Another process wrote the same thing, which a second call will find; or the caller did.
+_WRITTEN_ALREADY = re.compile("duplicate|unique constraint", re.IGNORECASE)
+_SECOND_TRIES = 3
+# The server was restarted, or closed a connection that was idle for long.
+_CUT = re.compile(
+    "gone away|lost connection|disconnected by the server|terminating connection"
+    "|no connection to the server|server closed the connection|connection has been closed"
+    "|could not (receive|send) data",
+    re.IGNORECASE,
+)
+# A transaction failed so, as on a full disk, that it could not be rolled back either. The call that
+# finds it open was not made.
+_STUCK = "Transaction already open"
+_FROM_POSTGRESQL = "PostgreSQL metadata source error: "
+_FROM_SQLITE = "Error when executing query: "
+_TYPE_CALLS = {
+    "PutArtifactType": ("GetArtifactType", "artifact_type"),
+    "PutExecutionType": ("GetExecutionType", "execution_type"),
+    "PutContextType": ("GetContextType", "context_type"),
+}
+_VERSIONS = re.compile(
+    r"database version (\d+) is (older|greater) than library version (\d+)", re.IGNORECASE
+)
+
+_INCOMPLETE = re.compile(
+    "a subset of tables.*(doesn't exist|does not exist|no such table)"
+    "|no schema_version can be found",
+    re.DOTALL,
+)
+
+
+class Store(_tfx.ml_metadata.MetadataStore):
+    """ML Metadata's client for a database that other processes use at the same time."""
+
+    _idle_seconds = 1.0
+
+    def __init__(self, database: Database, settings: Any = None, *, upgrade: bool = False) -> None:
+        self._database = database
+        self._settings = settings or database.settings()
+        self._used = time.monotonic()
+        self._has_queries = True
+        super().__init__(self._settings, enable_upgrade_migration=upgrade)
+
+    def answer(self, method_name: str, request: Any, response: Any) -> None:
+        """Call a method of ML Metadata's service by its name, and fill in the response.
+
+        Raises:
+          StoreError: the store is at fault.
+          StatusError: ML Metadata's own, for all other errors.
+        """
+        self._call(method_name, request, response)
+
+    def _call(
+        self, method_name: str, request: Any, response: Any, extra_options: Any = None
+    ) -> None:
+        deadline = time.monotonic() + self._database.wait_seconds
+        tries = 0
+        self._database.encode(request)
+        self._wake_up(deadline)
+        while True:
+            try:
+                with self._guard(method_name, request):
+                    self._call_method(method_name, request, response)
+                break
+            except _errors.StatusError as error:
+                tries += 1
+                text = str(error)
+                cut = self._is_cut(error) and method_name.startswith("Get")
+                if cut or (_STUCK in text and tries <= _SECOND_TRIES):
+                    self._connect_again(deadline, error)
+                elif isinstance(error, _errors.AbortedError) or _LOST.search(text):
+                    if time.monotonic() > deadline:
+                        raise locked_for_long(
+                            self._database.where, self._database.wait_seconds
+                        ) from error
+                elif tries > _SECOND_TRIES or not _may_be_a_race(method_name, error):
+                    self._raise(error, method_name)
+            time.sleep(random.uniform(0, min(0.5, 0.002 * 2**tries)))
+        _check_name(self._database, method_name, request, response)
+        self._database.decode(response)
+        self._used = time.monotonic()
+
+    def _call_method(self, method_name: str, request: Any, response: Any) -> None:
+        """Make a call; a query that the store cannot answer is answered here."""
+        ask = super()._call_method
+        if not filtering.asks_a_query(method_name, request):
+            ask(method_name, request, response)
+            return
+        if self._has_queries:
+            try:
+                ask(method_name, request, response)
+                return
+            except _errors.StatusError as error:
+                if not filtering.has_no_queries(error):
+                    raise
+                self._has_queries = False
+        filtering.answer(ask, method_name, request, response)
+
+    def _wake_up(self, deadline: float) -> None:
+        """Connect again where the connection was cut while nobody used it.
+
+        A call that changes something is not made twice: it may have been done before the cut.
+        """
+        if self._database.locks_each_call or time.monotonic() - self._used < self._idle_seconds:
+            return
+        try:
+            self._call_method(
+                "GetContextType",
+                _service.GetContextTypeRequest(type_name="any"),
+                _service.GetContextTypeResponse(),
+            )
+        except _errors.StatusError as error:
+            if self._is_cut(error):
+                self._connect_again(deadline, error)
+
+    def _is_cut(self, error: Any) -> bool:
+        return bool(_CUT.search(str(error)))
+
+    def _connect_again(self, deadline: float, cut: Exception) -> None:
+        while True:
+            try:
+                with self._guard("", None):
+                    super().__init__(self._settings)
+                return
+            except RuntimeError:
+                if time.monotonic() > deadline:
+                    self._raise(cut, "connecting")
+            time.sleep(random.uniform(0.05, 0.2))
+
+    def _guard(self, method_name: str, request: Any) -> AbstractContextManager[None]:
+        makes_a_type = method_name == "PutTypes" or (
+            method_name in _TYPE_CALLS and not self._has_type(method_name, request)
+        )
+        if self._database.locks_each_call or makes_a_type:
+            return self._database.exclusively()
+        return nullcontext()
+
+    def _has_type(self, method_name: str, request: Any) -> bool:
+        if self._database.locks_each_call:
+            return True
+        getter, field = _TYPE_CALLS[method_name]
+        wanted = getattr(request, field)
+        asked = getattr(_service, f"{getter}Request")(
+            type_name=wanted.name, type_version=wanted.version or None
+        )
+        try:
+            self._call_method(getter, asked, getattr(_service, f"{getter}Response")())
+        except _errors.NotFoundError:
+            return False
+        return True
+
+    def _raise(self, error: Any, method_name: str) -> NoReturn:
+        """Raise an error as it is, for TFX, or as ours where the store is at fault."""
+        if isinstance(error, _errors.InternalError | _errors.UnavailableError):
+            message = plain_message(str(error))
+            hint = self._database.explain(message)
+            if _CUT.search(message):
+                hint = "When its server runs again, go on with the run: penstock resume RUN."
+            raise StoreError(
+                f"the metadata store {self._database.where} failed: {message}", hint=hint
+            ) from error
+        raise error
+
+
+class RemoteStore(Store):
+    """ML Metadata's client for a server that sees to it that its clients do not collide."""
+
+    # A connection that ends is noticed; one that somebody between forgets is not.
+    _idle_seconds = 60.0
+
+    def __init__(self, remote: Remote) -> None:
+        self._remote = remote
+        super().__init__(remote)
+
+    def _get_channel(self, config: Any) -> Any:
+        return self._remote.channel()
+
+    def _is_cut(self, error: Any) -> bool:
+        return isinstance(
+            error, _errors.UnavailableError | _errors.CancelledError | _errors.DeadlineExceededError
+        )
+
+    def _connect_again(self, deadline: float, cut: Exception) -> None:
+        # The channel does it by itself, and calls wait for it.
+        if time.monotonic() > deadline:
+            self._raise(cut, "connecting")
+
+    def _guard(self, method_name: str, request: Any) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def _raise(self, error: Any, method_name: str) -> NoReturn:
+        failure = self._remote.failure(error, method_name, plain_message(str(error)))
+        if failure is None:
+            raise error
+        raise failure from error
+
+
+class OlderStore(StoreError):
+    """A store that an older ML Metadata made."""
+
+
+class Handle(_tfx.metadata.Metadata):
+    """TFX's `Metadata`, whose `store` is a `Store`.
+
+    It opens the store when it is entered, and closes it when it is left as often.
+    """
+
+    def __init__(
+        self, connection: Any, *, create: bool = True, wait_seconds: float = WAIT_SECONDS
+    ) -> None:
+        super().__init__(connection)
+        self._store: Any = None
+        self._create = create
+        self._wait_seconds = wait_seconds
+
+    def __enter__(self) -> Handle:
+        if self._store is None:
+            database = database_of(self._connection_config, self._wait_seconds)
+            self._store = open_store(database, create=self._create)
+        self._users += 1
+        return self
+
+
+def database_of(connection: Any, wait_seconds: float = WAIT_SECONDS) -> Database:
+    """Return where the store is that connection settings name, ML Metadata's or an `Access`."""
+    if isinstance(connection, _tfx.metadata_store_pb2.MetadataStoreClientConfig):
+        connection = access_of(connection)
+    if isinstance(connection, Access):
+        return Remote(connection, wait_seconds)
+    kind = None
+    if isinstance(connection, _tfx.metadata_store_pb2.ConnectionConfig):
+        kind = connection.WhichOneof("config")
+    if kind == "mysql":
+        return MySql(connection, wait_seconds)
+    if kind == "postgresql":
+        return PostgreSql(connection, wait_seconds)
+    if kind == "sqlite" and connection.sqlite.filename_uri not in ("", ":memory:"):
+        return SqliteFile(connection, wait_seconds)
+    return InMemory(connection, wait_seconds)
+
+
+def open_store(database: Database, *, create: bool, upgrade: bool = False) -> Store:
+    """Open a store; make it where there is none and `create` says so.
+
+    Raises:
+      StoreError: it cannot be used, or there is none, or it is of another version.
+    """
+    database.prepare(create=create)
+    if isinstance(database, Remote):
+        return RemoteStore(database)
+    with database.exclusively():
+        try:
+            if not database.exists():
+                if not create:
+                    raise no_store_yet(database.where)
+                database.create(lambda settings: _fill(database, settings))
+            return Store(database, upgrade=upgrade)
+        except (RuntimeError, OSError, _errors.StatusError) as error:
+            raise _cannot_open(database, str(error)) from error
+
+
+def _fill(database: Database, settings: Any) -> None:
+    Store(database, settings)
+
+
+def _may_be_a_race(method_name: str, error: Any) -> bool:
+    if isinstance(error, _errors.AlreadyExistsError):
+        return method_name in _TYPE_CALLS or method_name == "PutTypes"
+    return isinstance(error, _errors.InternalError) and bool(_WRITTEN_ALREADY.search(str(error)))
+
+
+def _check_name(database: Database, method_name: str, request: Any, response: Any) -> None:
+    """Refuse what a database found that takes names for one that differ in case alone."""
+    if method_name == "GetContextByTypeAndName":
+        asked, field = request.context_name, "context"
+    elif method_name in ("GetArtifactType", "GetExecutionType", "GetContextType"):
+        asked, field = request.type_name, _field_of(method_name)
+    else:
+        return
+    found = getattr(response, field).name
+    if found and found != asked and found.casefold() == asked.casefold():
+        raise StoreError(
+            f"the metadata store {database.where} takes {asked!r} for {found!r}, which it has",
+            hint="Its database compares names without regard to case: choose another name, or "
+            "convert its tables to the collation utf8mb4_bin.",
+        )
+
+
+def _field_of(method_name: str) -> str:
+    return dict(_TYPE_CALLS.values())[method_name]
+
+
+def plain_message(text: str) -> str:
+    """Return what the database said, of all that ML Metadata says around it.
+
+    That includes the statement, which may be of any length.
+    """
+    if "errno: " in text:
+        text = text.partition("errno: ")[2].partition(", error: ")[2] or text
+    if _FROM_POSTGRESQL in text:
+        text = text.partition(_FROM_POSTGRESQL)[2].removeprefix("ERROR:")
+    text = text.partition(_FROM_SQLITE)[2] or text
+    text = re.split(r"\n| query: ", text.strip(), maxsplit=1)[0]
+    return text.strip() or "the database gave no reason"
+
+
+def _cannot_open(database: Database, text: str) -> StoreError:
+    versions = _VERSIONS.search(text)
+    if versions:
+        theirs, order, ours = versions.groups()
+        message = (
+            f"the metadata store {database.where} is of schema version {theirs}, and the "
+            f"installed ml-metadata {_tfx.ml_metadata.__version__} needs version {ours}"
+        )
+        if order == "older":
+            return OlderStore(
+                message,
+                hint="Programs with an older ml-metadata cannot use it any more once it is "
+                "upgraded. To upgrade it: penstock store upgrade.",
+            )
+        return StoreError(
+            message, hint="Install the ml-metadata that it was written with, or a newer one."
+        )
+    if _INCOMPLETE.search(text):
+        return StoreError(
+            f"the metadata store {database.where} is not complete: tables are missing, because "
+            "making it was cut off or somebody removed them",
+            hint="If it holds no runs, remove its other tables, and the next run makes it anew; "
+            "else put back a copy of it.",
+        )
+    if "Concurrent writes aborted" in text:
+        return locked_for_long(database.where, database.wait_seconds)
+    message = plain_message(text)
+    return StoreError(
+        f"the metadata store {database.where} cannot be used: {message}",
+        hint=database.explain(message),
+    )

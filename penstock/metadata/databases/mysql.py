@@ -1,0 +1,186 @@
+"""Stores in a database of a MySQL or MariaDB server."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.errors import StoreError
+from penstock.metadata.databases.database import NUMBER_TOO_LARGE, TEXT_TOO_LONG
+from penstock.metadata.databases.locking import WAIT_SECONDS, locked_for_long
+
+_CONNECT_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class MySql:
+    """A store in a database of a MySQL or MariaDB server."""
+
+    connection: Any
+    wait_seconds: float = WAIT_SECONDS
+    locks_each_call = False
+
+    @property
+    def where(self) -> str:
+        """The store's address, as it may be shown."""
+        own = self.connection.mysql
+        return f"mysql://{own.user}@{own.host or own.socket}:{own.port or 3306}/{own.database}"
+
+    def settings(self) -> Any:
+        """Return what ML Metadata connects with; it writes the name into SQL as it stands."""
+        settings = type(self.connection)()
+        settings.CopyFrom(self.connection)
+        settings.mysql.database = _backticked(self.connection.mysql.database)
+        settings.mysql.skip_db_creation = True
+        return settings
+
+    @contextmanager
+    def exclusively(self) -> Iterator[None]:
+        """Let no other process make tables or types meanwhile, on whatever machine it runs."""
+        digest = hashlib.sha256(self.connection.mysql.database.encode()).hexdigest()
+        with self._connected() as cursor:
+            cursor.execute(
+                "SELECT GET_LOCK(%s, %s)", (f"penstock {digest[:40]}", self.wait_seconds)
+            )
+            if cursor.fetchone() != (1,):
+                raise locked_for_long(self.where, self.wait_seconds)
+            yield
+
+    def prepare(self, *, create: bool) -> None:
+        """See that the server keeps texts whole.
+
+        Raises:
+          StoreError: it cannot be reached or used.
+        """
+        if not create:
+            return
+        with self._connected() as cursor:
+            cursor.execute("SELECT @@GLOBAL.sql_mode")
+            [mode] = cursor.fetchone()
+        if "STRICT" not in mode and "TRADITIONAL" not in mode:
+            raise StoreError(
+                f"the metadata store {self.where} cannot be used: its server cuts off long texts "
+                "without an error",
+                hint="Add STRICT_TRANS_TABLES to the server's sql_mode.",
+            )
+
+    def exists(self) -> bool:
+        """Say whether there is a store, of whatever version."""
+        with self._connected() as cursor:
+            cursor.execute(
+                "SELECT 1 FROM information_schema.tables WHERE table_schema = %s"
+                " AND lower(table_name) IN ('mlmdenv', 'execution')",
+                (self.connection.mysql.database,),
+            )
+            return cursor.fetchone() is not None
+
+    def create(self, fill: Callable[[Any], None]) -> None:
+        """Make the database, if there is none, and the store.
+
+        Names that differ by case alone are different names to TFX, so the text is compared byte
+        by byte; MySQL's own default is not to.
+        """
+        import pymysql
+
+        name = self.connection.mysql.database
+        collation = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+        with self._connected() as cursor:
+            cursor.execute(
+                "SELECT default_collation_name FROM information_schema.schemata"
+                " WHERE schema_name = %s",
+                (name,),
+            )
+            found = cursor.fetchone()
+            verb = "CREATE" if found is None else "ALTER"
+            statement = f"{verb} DATABASE {_backticked(name)} {collation}"
+            try:
+                if found is None or not found[0].startswith("utf8mb4") or "_bin" not in found[0]:
+                    cursor.execute(statement)
+            except pymysql.Error as error:
+                raise self._may_not(verb, statement, error) from error
+        fill(self.settings())
+
+    def back_up(self) -> str | None:
+        """Servers have their own tools for this."""
+        return None
+
+    def encode(self, request: Any) -> None:
+        """Do nothing: ML Metadata writes all texts as they are."""
+
+    def decode(self, response: Any) -> None:
+        """Do nothing."""
+
+    def explain(self, message: str) -> str | None:
+        """Return what to do about a message of the database, where that is known."""
+        if "Data too long" in message and "'uri'" not in message and "_value'" not in message:
+            return TEXT_TOO_LONG
+        if "Data too long" in message:
+            return "MySQL keeps 64 kB of an artifact's address and 16 MB of a text."
+        if "Out of range value" in message:
+            return NUMBER_TOO_LARGE
+        if "max_allowed_packet" in message or "gone away" in message:
+            return "If a long text was to be written, raise the server's max_allowed_packet."
+        return None
+
+    @contextmanager
+    def _connected(self) -> Iterator[Any]:
+        with closing(self._connect()) as opened, opened.cursor() as cursor:
+            yield cursor
+
+    def _connect(self) -> Any:
+        import pymysql
+
+        own = self.connection.mysql
+        options: dict[str, Any] = {}
+        if own.HasField("ssl_options"):
+            options = {
+                "ssl_ca": own.ssl_options.ca or None,
+                "ssl_cert": own.ssl_options.cert or None,
+                "ssl_key": own.ssl_options.key or None,
+                "ssl_verify_identity": own.ssl_options.verify_server_cert,
+            }
+        try:
+            return pymysql.connect(
+                host=own.host or None,
+                unix_socket=own.socket or None,
+                port=own.port or 3306,
+                user=own.user,
+                password=own.password.encode(),  # as text it would be sent in Latin-1
+                connect_timeout=_CONNECT_SECONDS,
+                charset="utf8mb4",
+                autocommit=True,
+                **options,
+            )
+        except (pymysql.Error, OSError, RuntimeError) as error:
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: Exception) -> StoreError:
+        code = error.args[0] if error.args else 0
+        hint = "See that the server runs and that the address in the profile is right."
+        if code in (1044, 1045, 1698):
+            hint = "See that the user and the password in the profile's address are right."
+        elif code == 1040:
+            hint = "Too many are connected to the server: raise its max_connections."
+        return StoreError(
+            f"the metadata store {self.where} cannot be reached: {_reason(error)}", hint=hint
+        )
+
+    def _may_not(self, verb: str, statement: str, error: Exception) -> StoreError:
+        what = "there is no such database, or this user may not use it"
+        if verb == "ALTER":
+            what = "its database takes names for one that differ in case alone"
+        return StoreError(
+            f"the metadata store {self.where} cannot be made: {what} ({_reason(error)})",
+            hint=f"Let an administrator run: {statement};",
+        )
+
+
+def _reason(error: Exception) -> str:
+    return str(error.args[1]) if len(error.args) > 1 else str(error)
+
+
+def _backticked(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"

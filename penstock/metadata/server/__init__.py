@@ -1,0 +1,1 @@
+"""A server of ML Metadata's own service API."""

@@ -1,0 +1,1 @@
+"""A project: penstock.toml, its profiles, and the user's code."""

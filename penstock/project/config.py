@@ -1,0 +1,368 @@
+"""penstock.toml: the pipelines of a project, and the profiles under which they run.
+
+    default_profile = "local"
+
+    [pipelines]
+    taxi = "taxi/pipeline.py:taxi"              # file:function, or package.module:function
+
+    [profiles.local]
+    pipeline_root = ".penstock"                 # every pipeline gets a folder of its own in it
+    metadata = "mysql://penstock:${env:STORE_PASSWORD}@db.example/mlmd"
+    beam_args = ["--runner=DirectRunner"]
+    parallelism = 4
+    openlineage = "https://lineage.example/api/v1/lineage"     # or file:events.jsonl
+    openlineage_token = "${env:LINEAGE_TOKEN}"
+
+    [profiles.local.parameters.taxi]
+    train_steps = 500
+
+    [profiles.cluster.kubeflow]                 # see penstock/project/kubeflow.py
+    image = "registry.example/team/taxi@sha256:…"
+
+Relative paths count from the file's folder. A secret is never written down: `${env:NAME}` stands
+for an environment variable, which is read when the value is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from penstock.errors import ConfigError, ParameterError, PenstockError, suggestion
+from penstock.project import user_code
+from penstock.project.kubeflow import KubeflowOptions
+from penstock.project.tables import read_table
+from penstock.safety import containment, secrets
+
+FILE_NAME = "penstock.toml"
+DEFAULT_PROFILE = "default"
+_REFERENCE = re.compile(r"\$\{env:[A-Za-z_][A-Za-z0-9_]*\}")
+
+# What there is to run without a penstock.toml.
+_EXAMPLES = {
+    "flights": "penstock.pipelines.flights.pipeline:flights",
+    "penguins": "penstock.pipelines.penguins.pipeline:penguins",
+}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Where and how pipelines run.
+
+    `parameters` has for every pipeline the parameters that differ from its own defaults. Values
+    may refer to environment variables, which are read where the values are used.
+    """
+
+    name: str = DEFAULT_PROFILE
+    pipeline_root: str = ".penstock"
+    metadata: str = ""
+    beam_args: tuple[str, ...] = ()
+    parallelism: int | None = None
+    openlineage: str = ""
+    openlineage_token: str = ""
+    openlineage_namespace: str = "penstock"
+    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    kubeflow: KubeflowOptions | None = None
+
+    def root_of(self, pipeline_name: str) -> str:
+        """Return the folder for a pipeline's artifacts.
+
+        Raises:
+          DataError: the name, which may come from a store, would lead elsewhere.
+        """
+        name = containment.name(pipeline_name, "a pipeline's name")
+        return os.path.join(_resolved(self.pipeline_root), name)
+
+    def metadata_address(self) -> str:
+        """Return the address of the metadata store, secrets included."""
+        default = os.path.join(self.pipeline_root, "metadata.sqlite")
+        return _resolved(self.metadata or default, secrets.resolve_address)
+
+    def events_address(self) -> tuple[str, str]:
+        """Return where OpenLineage events go, or nothing, and the token, secrets included."""
+        address = _resolved(self.openlineage, secrets.resolve_address)
+        return address, _resolved(self.openlineage_token)
+
+
+@dataclass(frozen=True)
+class Config:
+    """A project's pipelines and profiles; `path` is the file that says so, if there is one."""
+
+    path: Path | None
+    pipelines: Mapping[str, str]
+    profiles: Mapping[str, Profile]
+    default_profile: str = DEFAULT_PROFILE
+
+    @property
+    def folder(self) -> Path:
+        """The folder from which relative paths count."""
+        return self.path.parent if self.path else Path.cwd()
+
+    def profile(self, name: str | None = None) -> Profile:
+        """Return a profile, by default the default one.
+
+        Raises:
+          ConfigError: there is none of that name.
+        """
+        name = name or self.default_profile
+        if name not in self.profiles:
+            raise ConfigError(
+                f"there is no profile {name!r}",
+                path=str(self.path) if self.path else None,
+                hint=suggestion(name, self.profiles, noun="profile"),
+            )
+        return self.profiles[name]
+
+    def load_pipeline(self, name: str) -> Any:
+        """Import a registered pipeline, or one given as file:function or module:function.
+
+        Raises:
+          ConfigError: there is no such pipeline.
+          UserCodeError: its module does not import.
+        """
+        target = self.pipelines.get(name, name if ":" in name else None)
+        if target is None:
+            raise ConfigError(
+                f"there is no pipeline {name!r}",
+                path=str(self.path) if self.path else None,
+                hint=suggestion(name, self.pipelines, noun="pipeline"),
+            )
+        place, _, attribute = target.rpartition(":")
+        module = self._import(place, name)
+        found = getattr(module, attribute, None)
+        if found is None:
+            candidates = [key for key in vars(module) if not key.startswith("_")]
+            raise ConfigError(
+                f"pipeline {name!r}: {place} has no {attribute!r}",
+                hint=suggestion(attribute, candidates),
+            )
+        return found
+
+    def _import(self, place: str, name: str) -> ModuleType:
+        if str(self.folder) not in sys.path:
+            sys.path.insert(0, str(self.folder))
+        try:
+            if place.endswith(".py"):
+                return _import_file(self.folder / place)
+            return importlib.import_module(place)
+        except FileNotFoundError as error:
+            raise ConfigError(f"pipeline {name!r}: there is no file {error.filename}") from error
+        except PenstockError:
+            raise
+        except Exception as error:
+            if isinstance(error, ModuleNotFoundError) and error.name in (place, _parent(place)):
+                raise ConfigError(f"pipeline {name!r}: {place} does not import: {error}") from error
+            path = str(self.folder / place) if place.endswith(".py") else None
+            what = f"pipeline {name!r}: {place} does not import"
+            raise user_code.user_code_error(what, error, path) from error
+
+
+def _parent(module: str) -> str:
+    return module.rpartition(".")[0]
+
+
+def _import_file(path: Path) -> ModuleType:
+    """Import a file under the name by which worker processes find it again."""
+    path = path.resolve()
+    if not path.exists():
+        raise FileNotFoundError(2, "no such file", str(path))
+    folder = path.parent
+    parts = [path.stem]
+    while (folder / "__init__.py").exists():
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    name = ".".join(parts)
+    if sys.path[:1] != [str(folder)]:
+        sys.path.insert(0, str(folder))
+    loaded = getattr(sys.modules.get(name), "__file__", None)
+    of_another_project = loaded and os.path.realpath(loaded) != str(path)
+    if of_another_project and name not in sys.stdlib_module_names:
+        del sys.modules[name]
+    return importlib.import_module(name)
+
+
+def find_config(start: Path | None = None) -> Path | None:
+    """Return the penstock.toml of a folder or of the nearest one above it."""
+    folder = (start or Path.cwd()).resolve()
+    for candidate in (folder, *folder.parents):
+        if (candidate / FILE_NAME).is_file():
+            return candidate / FILE_NAME
+    return None
+
+
+def read_config(path: Path | None = None) -> Config:
+    """Read a penstock.toml; without one, the example pipelines and one profile.
+
+    Raises:
+      ConfigError: the file is no TOML, or has a key or value that it should not have.
+    """
+    if path is None:
+        profile = _at_folder(Profile(), Path.cwd())
+        return Config(None, _EXAMPLES, {DEFAULT_PROFILE: profile})
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"there is no file {path}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"it cannot be read as TOML: {error}", path=str(path)) from error
+    _check_keys(path, "", content, ("default_profile", "pipelines", "profiles"))
+    pipelines = _table(path, "pipelines", content.get("pipelines", {}))
+    for name, target in pipelines.items():
+        if not isinstance(target, str) or ":" not in target:
+            raise ConfigError(
+                f"expected file:function or module:function, got {target!r}",
+                path=str(path),
+                key=f"pipelines.{name}",
+            )
+    profiles = {
+        name: _profile(path, name, _table(path, f"profiles.{name}", table))
+        for name, table in _table(path, "profiles", content.get("profiles", {})).items()
+    }
+    profiles.setdefault(DEFAULT_PROFILE, _at_folder(Profile(), path.parent))
+    default = content.get("default_profile", DEFAULT_PROFILE)
+    config = Config(path, pipelines or _EXAMPLES, profiles, default)
+    config.profile(default)
+    return config
+
+
+def _resolved(text: str, resolve: Callable[[str], str] = secrets.resolve) -> str:
+    try:
+        return resolve(text)
+    except ParameterError as error:
+        raise ConfigError(error.message, hint=error.hint) from None
+
+
+def _table(path: Path, key: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigError(f"expected a table, got {value!r}", path=str(path), key=key)
+    return value
+
+
+def _check_keys(path: Path, prefix: str, table: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    for key in table:
+        if key not in known:
+            raise ConfigError(
+                f"the key {key!r} is not known",
+                path=str(path),
+                key=prefix or None,
+                hint=suggestion(key, known, noun="key"),
+            )
+
+
+def _profile(path: Path, name: str, table: dict[str, Any]) -> Profile:
+    key = f"profiles.{name}"
+    known = tuple(f.name for f in fields(Profile) if f.name != "name")
+    _check_keys(path, key, table, known)
+    expected = {
+        "pipeline_root": str,
+        "metadata": str,
+        "beam_args": list,
+        "parallelism": int,
+        "openlineage": str,
+        "openlineage_token": str,
+        "openlineage_namespace": str,
+    }
+    for option, kind in expected.items():
+        value = table.get(option)
+        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise ConfigError(
+                f"expected {kind.__name__}, got {value!r}", path=str(path), key=f"{key}.{option}"
+            )
+    if table.get("parallelism") is not None and table["parallelism"] < 1:
+        raise ConfigError(
+            f"expected 1 or more, got {table['parallelism']}",
+            path=str(path),
+            key=f"{key}.parallelism",
+        )
+    refuse_password(
+        path, f"{key}.metadata", table.get("metadata", ""), "the address of the metadata store"
+    )
+    refuse_password(
+        path, f"{key}.openlineage", table.get("openlineage", ""), "the address for events"
+    )
+    _refuse_token(path, f"{key}.openlineage_token", table.get("openlineage_token", ""))
+    parameters = _table(path, f"{key}.parameters", table.get("parameters", {}))
+    for pipeline, values in parameters.items():
+        _table(path, f"{key}.parameters.{pipeline}", values)
+    kubeflow = None
+    if "kubeflow" in table:
+        where = f"{key}.kubeflow"
+        kubeflow = read_table(KubeflowOptions, table["kubeflow"], key=where, path=str(path))
+        _refuse_token(path, f"{where}.token", kubeflow.token)
+        _refuse_token(path, f"{where}.cookies", kubeflow.cookies)
+    profile = Profile(
+        name=name,
+        pipeline_root=table.get("pipeline_root", Profile.pipeline_root),
+        metadata=table.get("metadata", ""),
+        beam_args=tuple(str(arg) for arg in table.get("beam_args", ())),
+        parallelism=table.get("parallelism"),
+        openlineage=table.get("openlineage", ""),
+        openlineage_token=table.get("openlineage_token", ""),
+        openlineage_namespace=table.get("openlineage_namespace", Profile.openlineage_namespace),
+        parameters=parameters,
+        kubeflow=kubeflow,
+    )
+    return _at_folder(profile, path.parent)
+
+
+def refuse_password(path: Path | None, key: str, address: str, what: str) -> None:
+    """Refuse an address that has a password, and not a reference to one.
+
+    Raises:
+      ConfigError: it has; `path` and `key` say where it is written, and `what` it is.
+    """
+    password = urlsplit(address).password if "://" in address else None
+    if password and not _REFERENCE.fullmatch(password):
+        raise ConfigError(
+            f"a password is written down in {what}",
+            path=str(path) if path else None,
+            key=key,
+            hint="Put it into an environment variable and write ${env:NAME} in its place.",
+        )
+
+
+def _refuse_token(path: Path, key: str, token: str) -> None:
+    if token and not _REFERENCE.fullmatch(token):
+        raise ConfigError(
+            "a token is written down",
+            path=str(path),
+            key=key,
+            hint="Put it into an environment variable and write ${env:NAME} in its place.",
+        )
+
+
+def _at_folder(profile: Profile, folder: Path) -> Profile:
+    """Make a profile's relative paths count from a folder."""
+    metadata = profile.metadata
+    if metadata and "://" not in metadata:
+        metadata = str(folder / metadata)
+    elif metadata.startswith("sqlite:///") and not metadata.startswith("sqlite:////"):
+        metadata = f"sqlite:///{folder / metadata.removeprefix('sqlite:///')}"
+    elif metadata.startswith("grpcs://"):
+        metadata = _files_at(metadata, folder)
+    root = profile.pipeline_root
+    if "://" not in root and not root.startswith("${"):
+        root = str(folder / root)
+    events = profile.openlineage
+    if events.startswith("file:") and not events.startswith(("file:/", "file:~", "file:${")):
+        events = f"file:{folder / events.removeprefix('file:')}"
+    return replace(profile, pipeline_root=root, metadata=metadata, openlineage=events)
+
+
+def _files_at(address: str, folder: Path) -> str:
+    """Make the files count from a folder that an address names after a question mark."""
+    place, mark, query = address.partition("?")
+    if not mark:
+        return address
+    at_folder = re.sub("(?<==)(?![/$&]|$)", f"{quote(str(folder))}/", query)
+    return place + mark + at_folder

@@ -1,0 +1,274 @@
+"""A pipeline for Kubeflow Pipelines v2: a PipelineSpec 2.1.0, and a platform document for pods."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from penstock import __version__, ir
+from penstock.errors import ConfigError, PipelineError, suggestion
+from penstock.project.config import Profile
+from penstock.project.kubeflow import KubeflowOptions
+from penstock.runners.kubeflow.compile import protos, wiring
+from penstock.runners.kubeflow.compile.node_tasks import (
+    Site,
+    Task,
+    add_condition,
+    decision,
+    parameter_type,
+    tasks_of,
+)
+from penstock.runners.kubeflow.compile.project import Project
+from penstock.runners.kubeflow.contract import names
+from penstock.safety import secrets
+
+SCHEMA_VERSION = "2.1.0"
+_SCHEMES = ("gs://", "s3://", "minio://")
+_EXIT_HANDLER = "exit-handler-1"
+_DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A compiled pipeline; `warnings` are for the person who compiles it."""
+
+    spec: Any
+    platform: Any
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The pipeline's name in Kubeflow."""
+        return str(self.spec.pipeline_info.name)
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of all that is compiled: what has the same one is the same."""
+        return hashlib.sha256(self.to_yaml().encode()).hexdigest()[:16]
+
+    def to_yaml(self) -> str:
+        """Return both documents, the same text for the same pipeline anywhere."""
+        return "---\n".join(_yaml(message) for message in (self.spec, self.platform))
+
+
+def compile_for_kubeflow(pipeline: Any, profile: Profile, project: Path) -> Compiled:
+    """Compile a pipeline for the installation that a profile names.
+
+    `project` is the folder of penstock.toml; what lies in it is in the image too.
+
+    Raises:
+      ConfigError: the profile does not say what pods need.
+      PipelineError: the pipeline asks for what Kubeflow Pipelines cannot do.
+    """
+    options = _kubeflow_options(profile)
+    compiled = ir.compile_pipeline(pipeline, pipeline_root="", beam_args=profile.beam_args)
+    nodes = {node.node_info.id: node for node in ir.nodes(compiled)}
+    exit_handler = wiring.exit_handler(compiled)
+    wiring.check_conditions(compiled)
+    task_names = names.task_names(nodes)
+    site = Site(
+        compiled,
+        options,
+        _store(profile),
+        Project(project.resolve()),
+        task_names,
+        _decisions(nodes.values(), task_names),
+    )
+    made: list[Task] = []
+    for conditions, name in site.decisions.items():
+        first = next(n for n in nodes.values() if frozenset(n.inputs.conditionals) == conditions)
+        made.append(decision(site, first, name))
+    for node in nodes.values():
+        tasks = tasks_of(site, node)
+        for task in tasks:
+            add_condition(site, task, node)
+        made += tasks
+    if exit_handler and site.is_container(exit_handler):
+        raise PipelineError(
+            f"node {exit_handler} starts after failures too, and is a container of its own: what "
+            "it does could not be recorded after it",
+            hint="Write it as a component in Python.",
+        )
+    last = task_names[exit_handler] if exit_handler else None
+    spec = _pipeline_spec(compiled, profile, made, last)
+    return Compiled(spec, _platform_spec(made), tuple(_warnings(site, made)))
+
+
+def _kubeflow_options(profile: Profile) -> KubeflowOptions:
+    options = profile.kubeflow
+    if options is None:
+        raise ConfigError(
+            f"the profile {profile.name!r} has no table kubeflow",
+            key=f"profiles.{profile.name}",
+            hint=f"Add [profiles.{profile.name}.kubeflow] with an image to penstock.toml.",
+        )
+    if not options.image:
+        raise ConfigError(
+            "there is no image for pods",
+            key=f"profiles.{profile.name}.kubeflow",
+            hint='Build one (penstock build) and name it: image = "registry.example/me@sha256:…".',
+        )
+    return options
+
+
+def _store(profile: Profile) -> str:
+    """Return the address of the metadata store, references and all."""
+    address = profile.metadata
+    if not address or "://" not in address or address.startswith("sqlite:"):
+        what = "names a file on this machine" if address else "is not given"
+        raise ConfigError(
+            f"the metadata store {what}, and pods need one that they can reach",
+            key=f"profiles.{profile.name}.metadata",
+            hint="Name a MySQL or PostgreSQL server, or one that penstock metadata serve runs.",
+        )
+    return address
+
+
+def _decisions(nodes: Iterable[Any], task_names: Mapping[str, str]) -> dict[frozenset[str], str]:
+    """Return the name of a deciding task for each set of conditions, in the pipeline's order."""
+    decisions: dict[frozenset[str], str] = {}
+    for node in nodes:
+        conditions = frozenset(node.inputs.conditionals)
+        if conditions and conditions not in decisions:
+            taken = [*task_names.values(), *decisions.values()]
+            name = f"decide-{task_names[node.node_info.id]}"
+            decisions[conditions] = names.unused(name, taken)
+    return decisions
+
+
+def _pipeline_spec(
+    compiled: Any, profile: Profile, tasks: list[Task], exit_handler: str | None
+) -> Any:
+    spec = protos.pipeline_spec().PipelineSpec(
+        schema_version=SCHEMA_VERSION, sdk_version=f"penstock-{__version__}"
+    )
+    spec.pipeline_info.name = names.pipeline_name(compiled.pipeline_info.id)
+    if profile.pipeline_root.startswith(_SCHEMES) and not secrets.names(profile.pipeline_root):
+        spec.default_pipeline_root = profile.pipeline_root
+    deployment = protos.pipeline_spec().PipelineDeploymentConfig()
+    for task in tasks:
+        spec.components[f"comp-{task.name}"].CopyFrom(task.component)
+        deployment.executors[f"exec-{task.name}"].container.CopyFrom(task.container)
+    spec.deployment_spec.update(_as_dict(deployment))
+    _add_root_parameters(spec, compiled, profile)
+    inner = spec.root
+    if exit_handler is not None:
+        inner = _inside_exit_handler(spec)
+    for task in tasks:
+        place = spec.root if task.name == exit_handler else inner
+        place.dag.tasks[task.name].CopyFrom(task.spec)
+    if exit_handler is not None:
+        last = spec.root.dag.tasks[exit_handler]
+        last.dependent_tasks[:] = [_EXIT_HANDLER]
+        strategy = type(last).TriggerPolicy.TriggerStrategy
+        last.trigger_policy.strategy = strategy.Value("ALL_UPSTREAM_TASKS_COMPLETED")
+    return spec
+
+
+def _add_root_parameters(spec: Any, compiled: Any, profile: Profile) -> None:
+    given = profile.parameters.get(compiled.pipeline_info.id, {})
+    ir.check_parameters(compiled, given)
+    for name, parameter in sorted(ir.run_parameters(compiled).items()):
+        defined = spec.root.input_definitions.parameters[name]
+        defined.parameter_type = parameter_type(parameter.type)
+        default = given.get(name, parameter.default)
+        if default is None:
+            continue
+        defined.is_optional = True
+        if parameter.type is bool:
+            defined.default_value.bool_value = default
+        elif parameter.type is str:
+            defined.default_value.string_value = default
+        else:
+            defined.default_value.number_value = default
+
+
+def _inside_exit_handler(spec: Any) -> Any:
+    """Add the pipeline in the pipeline that the exit handler waits for; return its component."""
+    task = spec.root.dag.tasks[_EXIT_HANDLER]
+    task.task_info.name = _EXIT_HANDLER
+    task.component_ref.name = f"comp-{_EXIT_HANDLER}"
+    component = spec.components[f"comp-{_EXIT_HANDLER}"]
+    for name, parameter in spec.root.input_definitions.parameters.items():
+        inner = component.input_definitions.parameters[name]
+        inner.parameter_type = parameter.parameter_type
+        task.inputs.parameters[name].component_input_parameter = name
+    return component
+
+
+def _platform_spec(tasks: Iterable[Task]) -> Any:
+    platform = protos.pipeline_spec().PlatformSpec()
+    executors = platform.platforms["kubernetes"].deployment_spec.executors
+    for task in tasks:
+        executors[f"exec-{task.name}"].update(_as_dict(task.pod))
+    return platform
+
+
+def _warnings(site: Site, tasks: Iterable[Task]) -> Iterator[str]:
+    tasks = list(tasks)
+    images = {task.container.image for task in tasks}
+    known = {*site.tasks, *(task.name for task in tasks)}
+    for image in sorted(image for image in images if not _DIGEST.search(image)):
+        yield (
+            f"the image {image} is named by a tag: Kubeflow's cache does not see when it changes. "
+            "Name it by its digest: name@sha256:…"
+        )
+    for name in site.options.nodes:
+        if name not in known:
+            hint = suggestion(name, site.tasks, noun="node")
+            yield f"the profile has options for {name!r}, and the pipeline no such node. {hint}"
+    for node in ir.nodes(site.pipeline):
+        node_id = node.node_info.id
+        for variable in _variables(site, node):
+            yield (
+                f"node {node_id} needs the environment variable {variable}, which its pod is not "
+                'given. Add to the profile: secrets = [{ secret = "…", key = "…", '
+                f'env = "{variable}" }}]'
+            )
+
+
+def _variables(site: Site, node: Any) -> list[str]:
+    """Return the variables that a node refers to and that its pod does not have."""
+    node_id = node.node_info.id
+    pod = site.pod(node_id)
+    given = {*pod.env, *(secret.env for secret in pod.secrets)}
+    given |= {config_map.env for config_map in pod.config_maps}
+    executor = ir.executor_spec(site.pipeline, node_id)
+    texts = [site.store, *secrets.texts(node.parameters)]
+    texts += secrets.texts(executor) if executor is not None else []
+    return sorted({name for text in texts for name in secrets.names(text)} - given)
+
+
+def _yaml(message: Any) -> str:
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        """Writes texts of several lines as they read."""
+
+    Dumper.add_representer(str, _represent_text)
+    return yaml.dump(_plain(_as_dict(message)), Dumper=Dumper, sort_keys=True, width=100)
+
+
+def _represent_text(dumper: Any, text: str) -> Any:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+def _plain(value: Any) -> Any:
+    """Return JSON in which whole numbers are written alike, whatever protobuf makes of them."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _as_dict(message: Any) -> dict[str, Any]:
+    from google.protobuf import json_format
+
+    made: dict[str, Any] = json_format.MessageToDict(message)
+    return made

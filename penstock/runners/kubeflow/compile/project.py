@@ -1,0 +1,116 @@
+"""The folder of penstock.toml on the compiling machine, of which the image has a copy."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from penstock import ir
+from penstock.errors import PipelineError
+from penstock.execution.cache import CODE_PARAMETERS
+from penstock.project.user_code import existing_file
+from penstock.runners.kubeflow.contract import places
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project's folder, and the folders of the packages that an image has installed."""
+
+    folder: Path
+    packages: Mapping[str, str] = field(default_factory=places.package_folders)
+
+    def relocate(self, text: str) -> str:
+        """Return a text in which paths of this machine are places."""
+        return places.relocate(text, self.folder, self.packages)
+
+    def import_paths(self, alone: Any) -> tuple[str, ...]:
+        """Return the folders, relative to the project, that a node's code is imported from.
+
+        Raises:
+          PipelineError: its code is where an image has none.
+        """
+        [node] = ir.nodes(alone)
+        found = {"."}
+        for module in _modules(alone, node):
+            root = _import_root(module)
+            if root is None or _is_installed(module, root):
+                continue
+            if not root.is_relative_to(self.folder):
+                raise PipelineError(
+                    f"node {node.node_info.id}: its code, {module}, lies in {root}, outside of "
+                    f"the project's folder {self.folder}, so an image would not have it",
+                    hint="Move it below the folder of penstock.toml, or install it as a package "
+                    "here and in the image.",
+                )
+            found.add(str(root.relative_to(self.folder)))
+        return tuple(sorted(found))
+
+    def check(self, alone: Any) -> None:
+        """Check that the module files of a node will be in the image.
+
+        Raises:
+          PipelineError: one is elsewhere.
+          UserCodeError: one is not there.
+        """
+        [node] = ir.nodes(alone)
+        for name in CODE_PARAMETERS:
+            path = _written(node, name)
+            if path.startswith(places.PROJECT):
+                existing_file(places.localize(path, str(self.folder)))
+            if os.path.isabs(path):
+                raise PipelineError(
+                    f"node {node.node_info.id}: its {name}, {path}, lies outside of the project's "
+                    f"folder {self.folder}, so an image would not have it",
+                    hint="Move it below the folder of penstock.toml.",
+                )
+
+
+def _modules(alone: Any, node: Any) -> Iterator[str]:
+    """Yield the modules that a node's classes and functions come from."""
+    node_id = node.node_info.id
+    for spec in (ir.executor_spec(alone, node_id), ir.driver_spec(alone, node_id)):
+        if path := ir.class_path(spec):
+            yield path.rpartition(".")[0]
+    for step in node.inputs.resolver_config.resolver_steps:
+        yield step.class_path.rpartition(".")[0]
+    for name in CODE_PARAMETERS:
+        dotted = _written(node, name)
+        if dotted and "/" not in dotted and not dotted.endswith(".py"):
+            yield dotted if name == "module_path" else dotted.rpartition(".")[0]
+
+
+def _written(node: Any, name: str) -> str:
+    if name not in node.parameters.parameters:
+        return ""
+    return str(node.parameters.parameters[name].field_value.string_value)
+
+
+def _import_root(module: str) -> Path | None:
+    """Return the folder from which a module is imported, None if it has no file."""
+    top = module.partition(".")[0]
+    if top == "__main__":
+        raise PipelineError(
+            "the pipeline's components are defined in a script that is run, which a pod cannot "
+            "import",
+            hint="Name the pipeline in penstock.toml as file.py:function, and run: penstock "
+            "compile.",
+        )
+    loaded = sys.modules.get(top)
+    origin = getattr(loaded, "__file__", None)
+    if loaded is None:
+        spec = importlib.util.find_spec(top) if top else None
+        origin = spec.origin if spec else None
+    if not origin:
+        return None
+    path = Path(os.path.realpath(origin))
+    return path.parent.parent if path.name == "__init__.py" else path.parent
+
+
+def _is_installed(module: str, root: Path) -> bool:
+    stdlib = module.partition(".")[0] in sys.stdlib_module_names
+    return stdlib or module.startswith("penstock.") or places.is_installed(root)

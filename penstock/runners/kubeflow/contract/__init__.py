@@ -1,0 +1,1 @@
+"""What the compiling machine and the pods must both know."""

@@ -1,0 +1,194 @@
+"""A compiled pipeline as its documents: what it is called, what it takes, what runs in it."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.errors import DataError, ParameterError, suggestion
+from penstock.runners.kubeflow.contract.task import PodTask
+
+_INTEGER, _NUMBER, _BOOLEAN = "NUMBER_INTEGER", "NUMBER_DOUBLE", "BOOLEAN"
+_KINDS = {
+    "STRING": "text",
+    _INTEGER: "an integer",
+    _NUMBER: "a number",
+    _BOOLEAN: "true or false",
+    "LIST": "a JSON list",
+    "STRUCT": "a JSON object",
+}
+
+
+@dataclass(frozen=True)
+class Documents:
+    """A pipeline's documents as YAML text, and parsed: the pipeline's and the platform's."""
+
+    text: str
+    spec: Mapping[str, Any]
+    platform: Mapping[str, Any] | None
+
+    @property
+    def name(self) -> str:
+        """The pipeline's name."""
+        return str(self.spec["pipelineInfo"]["name"])
+
+    @property
+    def fingerprint(self) -> str:
+        """What names a version: a digest of the documents."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+
+    @property
+    def parameters(self) -> Mapping[str, Mapping[str, Any]]:
+        """The parameters' declarations."""
+        declared: Mapping[str, Any] = (
+            self.spec["root"].get("inputDefinitions", {}).get("parameters", {})
+        )
+        return declared
+
+    def without_cache(self) -> dict[str, Any]:
+        """Return the documents as one value, in which no task takes anything from a cache.
+
+        There are two: Kubeflow's own, and ours, which a pod asks.
+        """
+        spec = copy.deepcopy(dict(self.spec))
+        components = [spec["root"], *spec.get("components", {}).values()]
+        for component in components:
+            for task in component.get("dag", {}).get("tasks", {}).values():
+                task["cachingOptions"] = {}
+        for executor in spec.get("deploymentSpec", {}).get("executors", {}).values():
+            arguments = executor.get("container", {}).get("args", [])
+            if arguments[:1] == ["--task"]:
+                arguments[1] = PodTask.from_text(arguments[1]).without_cache().to_text()
+        if self.platform is None:
+            return spec
+        return {"pipeline_spec": spec, "platform_spec": dict(self.platform)}
+
+
+def read(text: str, path: str | None = None) -> Documents:
+    """Read a compiled pipeline.
+
+    Raises:
+      DataError: it is no pipeline for Kubeflow.
+    """
+    import yaml
+
+    try:
+        documents = [d for d in yaml.safe_load_all(text) if d is not None]
+        spec = documents[0]
+        if not (spec["pipelineInfo"]["name"] and isinstance(spec["root"], dict)):
+            raise KeyError("root")
+    except (yaml.YAMLError, LookupError, TypeError) as error:
+        raise DataError(
+            f"this is no compiled pipeline ({type(error).__name__})",
+            path=path,
+            hint="Make one with penstock compile PIPELINE --profile PROFILE -o FILE.yaml.",
+        ) from None
+    return Documents(text, spec, documents[1] if len(documents) > 1 else None)
+
+
+def parse_parameters(documents: Documents, given: Iterable[str]) -> dict[str, Any]:
+    """Turn NAME=VALUE into values of the types that a pipeline declares.
+
+    Raises:
+      ParameterError: a name is unknown, or a value is not of its type.
+    """
+    values = {}
+    for item in given:
+        name, equals, text = item.partition("=")
+        if not equals:
+            raise ParameterError(f"expected NAME=VALUE after -p, got {item!r}")
+        values[name] = _parse(documents, name, text)
+    return values
+
+
+def check_parameters(documents: Documents, values: Mapping[str, Any]) -> None:
+    """Check that all parameters that must be given are.
+
+    Raises:
+      ParameterError: one is not, or one is unknown.
+    """
+    for name in values:
+        _declaration(documents, name)
+    lacking = [
+        name
+        for name, declared in documents.parameters.items()
+        if name not in values and "defaultValue" not in declared and not declared.get("isOptional")
+    ]
+    if lacking:
+        raise ParameterError(
+            f"pipeline {documents.name} needs a value for {', '.join(map(repr, lacking))}",
+            hint=f"Add -p {lacking[0]}=VALUE.",
+        )
+
+
+def _declaration(documents: Documents, name: str) -> Mapping[str, Any]:
+    declared = documents.parameters.get(name)
+    if declared is None:
+        raise ParameterError(
+            f"pipeline {documents.name} has no parameter {name!r}",
+            hint=suggestion(name, documents.parameters, noun="parameter"),
+        )
+    return declared
+
+
+def _parse(documents: Documents, name: str, text: str) -> Any:
+    kind = _declaration(documents, name).get("parameterType", "STRING")
+    try:
+        if kind == _BOOLEAN:
+            return {"true": True, "false": False, "1": True, "0": False}[text.lower()]
+        if kind == _INTEGER:
+            return int(text)
+        if kind == _NUMBER:
+            return float(text)
+        if kind in ("LIST", "STRUCT"):
+            value = json.loads(text)
+            if isinstance(value, list if kind == "LIST" else dict):
+                return value
+            raise ValueError(text)
+        return text
+    except (ValueError, KeyError):
+        expected = _KINDS.get(kind, kind)
+        raise ParameterError(
+            f"pipeline {documents.name}, parameter {name!r}: expected {expected}, got {text!r}"
+        ) from None
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of a pipeline: the name by which the server knows it, and that which people do."""
+
+    key: str
+    title: str
+
+
+def tasks(spec: Mapping[str, Any]) -> list[Task]:
+    """Return a pipeline's tasks, those of inner graphs too, each after those that it needs."""
+    return list(_tasks(spec, spec.get("root", {}), frozenset()))
+
+
+def _tasks(
+    spec: Mapping[str, Any], component: Mapping[str, Any], above: frozenset[str]
+) -> Iterator[Task]:
+    waiting = dict(sorted(component.get("dag", {}).get("tasks", {}).items()))
+    while waiting:
+        ready = [n for n, task in waiting.items() if not _needs(task) & (set(waiting) - {n})]
+        for name in ready or list(waiting):
+            task = waiting.pop(name)
+            inner = task.get("componentRef", {}).get("name", "")
+            component_of_task = spec.get("components", {}).get(inner, {})
+            if "dag" not in component_of_task:
+                yield Task(name, task.get("taskInfo", {}).get("name") or name)
+            elif inner not in above:
+                yield from _tasks(spec, component_of_task, above | {inner})
+
+
+def _needs(task: Mapping[str, Any]) -> set[str]:
+    inputs = task.get("inputs", {})
+    given = [*inputs.get("parameters", {}).values(), *inputs.get("artifacts", {}).values()]
+    outputs = [value for source in given for value in source.values() if isinstance(value, dict)]
+    producers = {output["producerTask"] for output in outputs if "producerTask" in output}
+    return producers | set(task.get("dependentTasks", ()))

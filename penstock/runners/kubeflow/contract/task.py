@@ -1,0 +1,164 @@
+"""What a container of Kubeflow Pipelines is told about the node that it runs.
+
+A task's container runs COMMAND with these arguments:
+
+    --task TEXT --executor-input {{$}}
+
+TEXT is `PodTask.to_text()`; `{{$}}` becomes the ExecutorInput when the launcher starts the
+container. TEXT is JSON in which neither `{{` nor `$(` occurs: the launcher and Argo would
+substitute the one, Kubernetes the other. All of TEXT goes into Kubeflow's own cache key, so what
+differs from run to run must not stand in it.
+
+The run's name. Runs in ML Metadata have the names of Kubeflow's runs. As a task's parameter the
+name would be part of the cache key, so it comes by two other ways, of which the first counts:
+
+- The environment variable RUN_ID_VARIABLE. The platform document fills it from the pod's label
+  `pipeline/runid`, which the API server puts on every pod of a run, a recurring one's too.
+- The URIs of outputs. They are `ROOT/PIPELINE/RUN/TASK/SALT/OUTPUT` since 2.15 and
+  `ROOT/PIPELINE/RUN/TASK/OUTPUT` before, where PIPELINE is the name in the spec's `pipelineInfo`
+  (`names.pipeline_name` of the pipeline's), and `outputs.outputFile` may lie below the same folder.
+  Without a cluster (`kfp.local`), where there are no pods, they are `ROOT/RUN/TASK/OUTPUT`, and RUN
+  begins with PIPELINE and a hyphen.
+
+Places. A text of the pipeline that is, or contains, a path on the compiling machine has in its
+stead `@{project}/taxi/model.py` for what lies in the folder of penstock.toml, or
+`@{package:taxi.models}/model.py` for what lies in a package that the image has installed.
+`places.localize` puts the image's paths in.
+
+Inputs. The artifacts of a PodInput are those in our store whose URI the ExecutorInput gives, so
+that Kubeflow's cache may lend them from an earlier run. Where `by_run` is set the producer only
+looked artifacts up (an importer or a resolver, which Kubeflow never caches) and there can be any
+number of them, anywhere: they are what the producer's execution in this run put out.
+
+Outputs. Beside the node's own there are those in `shown`, which the Kubeflow UI displays; each
+must be made, even if there is nothing to show. A task of action DECIDE has no artifacts: it
+evaluates the conditions of its node, whose IR has for that no other inputs than the conditions
+ask for, and writes `true` or `false` into the output parameter HOLDS.
+
+Containers. A component that is a container of its own runs as it is, and knows nothing of ours. A
+task of action RECORD after it writes down what it did: the node's outputs are among its inputs in
+the ExecutorInput, under the names that `outputs` has, and it has none of its own. Nodes that use
+them start after it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from penstock import _tfx
+from penstock.errors import RunError
+from penstock.project.tables import as_table, read_table
+
+VERSION = 1
+
+COMMAND = ("python", "-m", "penstock.runners.kubeflow.entrypoint")
+RUN_ID_VARIABLE = "KFP_RUN_ID"
+RUN_ID_LABEL = "pipeline/runid"
+
+RUN = "run"
+DECIDE = "decide"
+RECORD = "record"
+HOLDS = "holds"
+
+METRICS = "penstock_metrics"
+CLASSIFICATION = "penstock_classification"
+REPORT = "penstock_report"
+SHOWN_TYPES: Mapping[str, str] = {
+    METRICS: "system.Metrics",
+    CLASSIFICATION: "system.ClassificationMetrics",
+    REPORT: "system.HTML",
+}
+
+
+@dataclass(frozen=True)
+class PodInput:
+    """An input artifact of the task, by the name that it has in the ExecutorInput.
+
+    Several of them can have one `key` of the node: artifacts of several producers. `type` is the
+    name of the artifact type that the node expects; the ExecutorInput does not tell.
+    """
+
+    name: str
+    key: str
+    type: str
+    producer: str
+    output: str
+    by_run: bool = False
+
+
+@dataclass(frozen=True)
+class PodOutput:
+    """An output artifact of the task: its name in the ExecutorInput, and the node's key."""
+
+    name: str
+    key: str
+    type: str
+
+
+@dataclass(frozen=True)
+class PodTask:
+    """One node of a pipeline, for a container that runs it.
+
+    `pipeline` is the IR as JSON with this node alone: parameters of the run are not bound yet.
+    `parameters` are those of the run that the node depends on, with their types (str, int, float
+    or bool); the ExecutorInput has their values under the same names. `code` is a digest of the
+    node's code. `store` is the metadata store's address, its secrets still references.
+    `import_paths` are folders to import from, relative to `project_folder`, which is also the
+    folder from which relative paths in the pipeline count.
+    """
+
+    node: str
+    pipeline: Mapping[str, Any]
+    store: str
+    project_folder: str
+    action: str = RUN
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    inputs: tuple[PodInput, ...] = ()
+    outputs: tuple[PodOutput, ...] = ()
+    shown: tuple[str, ...] = ()
+    code: str = ""
+    import_paths: tuple[str, ...] = ()
+    version: int = VERSION
+
+    def to_text(self) -> str:
+        """Return the task as the argument of a container."""
+        table = {**as_table(self), "version": self.version}
+        text = json.dumps(table, sort_keys=True, indent=1)
+        # Two braces or a dollar before a parenthesis can only stand inside of JSON's strings.
+        return text.replace("{{", "{\\u007b").replace("$(", "\\u0024(")
+
+    @classmethod
+    def from_text(cls, text: str) -> PodTask:
+        """Read what `to_text` wrote.
+
+        Raises:
+          RunError: another version of Penstock wrote it.
+        """
+        table = json.loads(text)
+        if table.get("version") != VERSION:
+            raise RunError(
+                f"the task was compiled for version {table.get('version')} of tasks, and this "
+                f"image has {VERSION}",
+                hint="Compile the pipeline with the Penstock that the image has, or build the "
+                "image anew: penstock build.",
+            )
+        return read_table(cls, table)
+
+    def without_cache(self) -> PodTask:
+        """Return a task that takes nothing from what earlier runs have made."""
+        from google.protobuf import json_format
+
+        alone = self.ir()
+        for entry in alone.nodes:
+            entry.pipeline_node.execution_options.caching_options.enable_cache = False
+        pipeline = json_format.MessageToDict(alone, preserving_proto_field_name=True)
+        return replace(self, pipeline=pipeline)
+
+    def ir(self) -> Any:
+        """Return the IR with the task's node alone."""
+        from google.protobuf import json_format
+
+        return json_format.ParseDict(dict(self.pipeline), _tfx.pipeline_pb2.Pipeline())

@@ -1,0 +1,1 @@
+"""The image in which pods run."""

@@ -1,0 +1,194 @@
+"""The inputs of a node in a pod: which artifacts of our store they are, and where to read them.
+
+Kubeflow passes one artifact a name, without its type and with changed properties. So our store is
+asked for what an artifact is. Which one it is stands in its metadata (REFERENCE), because a task
+may put out an artifact of an earlier run, several artifacts or none, while its output in Kubeflow's
+eyes is always one, below the folder of its own run; or else its URI says it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from penstock import _tfx
+from penstock.data.files import remote
+from penstock.errors import DataError, RunError
+from penstock.execution import contents
+from penstock.metadata.executions import node_executions
+from penstock.metadata.store import execution_outputs
+from penstock.runners.kubeflow.contract.task import PodInput, PodOutput, PodTask
+from penstock.runners.kubeflow.pod.launcher import ExecutorInput, LaunchedArtifact
+
+# Metadata of an output: the ids and URIs of the artifacts in our store that it stands for.
+REFERENCE = "penstock_artifacts"
+# Why a task made nothing, where it had nothing to do.
+NOT_MADE = "penstock_not_made"
+
+
+@dataclass(frozen=True)
+class KnownInputs:
+    """The ids of input artifacts by the node's keys, and the keys that nobody made, with why."""
+
+    ids: Mapping[str, list[int]]
+    not_made: Mapping[str, str]
+
+
+def known_inputs(
+    store: Any, task: PodTask, pipeline_name: str, run_id: str, given: ExecutorInput
+) -> KnownInputs:
+    """Find the artifacts that the launcher names in our store.
+
+    Raises:
+      RunError: one is not in it.
+    """
+    ids: dict[str, list[int]] = {}
+    reasons: dict[str, list[str]] = {}
+    for wanted in task.inputs:
+        known = ids.setdefault(wanted.key, [])
+        launched = list(given.inputs.get(wanted.name, ()))
+        reason = next((a.metadata[NOT_MADE] for a in launched if a.metadata.get(NOT_MADE)), "")
+        if not launched and not wanted.by_run:
+            reason = f"{wanted.producer} did not run"
+        reasons.setdefault(wanted.key, []).append(str(reason))
+        if reason:
+            continue
+        if wanted.by_run and not any(a.metadata.get(REFERENCE) for a in launched):
+            known += _of_producer(store, pipeline_name, run_id, wanted)
+            continue
+        for artifact in launched:
+            known += _referred(store, wanted, artifact)
+    not_made = {key: found[0] for key, found in reasons.items() if found and all(found)}
+    return KnownInputs(ids, not_made)
+
+
+def reference(artifacts: Iterable[Any]) -> str:
+    """Return the metadata that names artifacts of our store."""
+    return json.dumps([[artifact.id, artifact.uri] for artifact in artifacts])
+
+
+def _of_producer(store: Any, pipeline_name: str, run_id: str, wanted: PodInput) -> list[int]:
+    for execution in node_executions(store, pipeline_name, wanted.producer, run=run_id):
+        if _tfx.execution_lib.is_execution_successful(execution):
+            found = execution_outputs(store, execution.id)
+            return [artifact.id for artifact in found.get(wanted.output, ())]
+    return []
+
+
+def _referred(store: Any, wanted: PodInput, launched: LaunchedArtifact) -> list[int]:
+    text = launched.metadata.get(REFERENCE)
+    if not text:
+        return [_by_uri(store, wanted, launched.uri)]
+    named = {int(number): str(uri) for number, uri in json.loads(text)}
+    there = {a.id: a.uri for a in store.get_artifacts_by_id(list(named))} if named else {}
+    # Kubeflow's cache may lend an output from when another store was used.
+    return [
+        number if there.get(number) == uri else _by_uri(store, wanted, uri)
+        for number, uri in named.items()
+    ]
+
+
+def known_outputs(
+    store: Any, outputs: Iterable[PodOutput], launched: Mapping[str, LaunchedArtifact]
+) -> dict[str, list[Any]] | None:
+    """Return the artifacts of our store that outputs are, None unless it has them all.
+
+    Kubeflow's cache lends outputs of earlier runs, which were recorded then.
+    """
+    known: dict[str, list[Any]] = {}
+    for output in outputs:
+        artifact = launched.get(output.name)
+        found = _newest(store, output.type, artifact.uri) if artifact else None
+        if found is None:
+            return None
+        kind = store.get_artifact_type(output.type)
+        known[output.key] = list(_tfx.artifact_utils.deserialize_artifacts(kind, [found]))
+    return known
+
+
+def _newest(store: Any, kind: str, uri: str) -> Any | None:
+    live = _tfx.metadata_store_pb2.Artifact.LIVE
+    for place in (uri, f"{uri}/{_VALUE}"):
+        found = [
+            artifact
+            for artifact in store.get_artifacts_by_uri(place)
+            if artifact.type == kind and artifact.state == live
+        ]
+        if found:
+            return max(found, key=lambda artifact: artifact.id)
+    return None
+
+
+def _by_uri(store: Any, wanted: PodInput, uri: str) -> int:
+    found = _newest(store, wanted.type, uri)
+    if found is not None:
+        return int(found.id)
+    raise RunError(
+        f"input {wanted.key!r}: the metadata store has no artifact of type {wanted.type} at {uri}, "
+        f"which {wanted.producer} made in Kubeflow's eyes",
+        hint="Did the task that made it use another store, and Kubeflow's cache lend its output? "
+        "Name the same store, or run without Kubeflow's cache.",
+    )
+
+
+# The name of the file that holds a value artifact, below its folder.
+_VALUE = "value"
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Finds input artifacts in the container; what the launcher did not bring is fetched.
+
+    `brought` has by URI where the launcher copied an artifact to.
+    """
+
+    brought: Mapping[str, str]
+
+    def __call__(self, inputs: Mapping[str, list[Any]], folder: str) -> dict[str, str]:
+        """Return by URI where artifacts are to be read, if that is elsewhere; fetch to `folder`.
+
+        Raises:
+          DataError: an artifact is neither here nor in its object store.
+          StorageError: the store cannot be reached or does not let us in.
+        """
+        copies = {}
+        for artifacts in inputs.values():
+            for artifact in artifacts:
+                path = self._copy(artifact, os.path.join(folder, "inputs", str(artifact.id)))
+                if path != artifact.uri:
+                    copies[artifact.uri] = path
+        return copies
+
+    def path(self, uri: str) -> str | None:
+        """Return where the launcher copied what is at a URI, None if it did not."""
+        for address, path in self.brought.items():
+            if uri == address or uri.startswith(f"{address}/"):
+                place = path + uri[len(address) :]
+                return place if os.path.exists(place) else None
+        return None
+
+    def _copy(self, artifact: Any, to: str) -> str:
+        uri = str(artifact.uri)
+        if (brought := self.path(uri)) is not None:
+            return brought
+        if not remote.is_known(uri):
+            return uri
+        known = contents.recorded(artifact.mlmd_artifact)
+        is_file = isinstance(artifact, _tfx.value_artifact.ValueArtifact)
+        place = os.path.join(to, _VALUE) if is_file else to
+        try:
+            return remote.fetch(uri, place)
+        except DataError:
+            if known is None or known.size:
+                raise
+        # Object stores have no empty folders.
+        os.makedirs(to, exist_ok=True)
+        return place
+
+
+def copies(given: ExecutorInput) -> Copies:
+    """Return where the launcher has copied the inputs to."""
+    return Copies({a.uri: a.path for found in given.inputs.values() for a in found})

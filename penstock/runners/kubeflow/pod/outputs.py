@@ -1,0 +1,87 @@
+"""The outputs of a node in a pod: where they are written, and what the launcher is told of them.
+
+The launcher uploads what stands at an output's local path to the output's URI, which lies below
+the folder of the run: an output cannot be moved to the address of an earlier run's artifact. So an
+output that comes from our cache, or that a resolver looked up, is nothing at its own URI, and its
+metadata refers to the artifacts that it stands for (see `inputs`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from penstock.execution.contents import visible_properties
+from penstock.execution.staging import StagedOutput
+from penstock.metadata.reading import plain_value
+from penstock.runners.kubeflow.contract.task import PodOutput
+from penstock.runners.kubeflow.pod.inputs import NOT_MADE, REFERENCE, reference
+from penstock.runners.kubeflow.pod.launcher import ExecutorInput, LaunchedArtifact, as_metadata
+
+# Object stores have no empty folders: this file keeps one. It has no content, so that it holds no
+# records for whoever takes it for a data file.
+KEPT_FOLDER = ".empty_folder"
+
+_LONGEST_SHOWN = 1000
+
+
+def places(
+    outputs: Iterable[PodOutput], launched: Mapping[str, LaunchedArtifact]
+) -> dict[str, StagedOutput]:
+    """Return by the node's keys where outputs are written, and which URIs they will have."""
+    return {
+        output.key: StagedOutput(artifact.uri, artifact.path, carried=True)
+        for output in outputs
+        if (artifact := launched.get(output.name)) is not None
+    }
+
+
+def reported(
+    outputs: Iterable[PodOutput],
+    given: ExecutorInput,
+    made: Mapping[str, list[Any]],
+    not_made: str = "",
+) -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """Return URI and metadata of each output for the launcher; `made` are artifacts of our store.
+
+    Every output has something at its local path afterwards, as newer backends ask for.
+    """
+    told: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    for output in outputs:
+        if output.name not in given.outputs:
+            continue
+        launched = given.outputs[output.name]
+        artifacts = made.get(output.key, [])
+        os.makedirs(launched.path, exist_ok=True)
+        if any(a.uri == launched.uri for a in artifacts):
+            keep_empty_folders(launched.path)
+        metadata: dict[str, Any] = {REFERENCE: reference(artifacts)}
+        if not_made:
+            metadata[NOT_MADE] = not_made
+        if len(artifacts) == 1:
+            metadata = {**_shown_properties(artifacts[0]), **metadata}
+        told[output.name] = (launched.uri, metadata)
+    return told
+
+
+def keep_empty_folders(path: str) -> None:
+    """Put an empty file into every folder that has nothing in it."""
+    for folder, folders, files in os.walk(path):
+        if not folders and not files:
+            with open(os.path.join(folder, KEPT_FOLDER), "wb"):
+                pass
+
+
+def _shown_properties(artifact: Any) -> dict[str, Any]:
+    """Return an artifact's properties for readers of Kubeflow's pages."""
+    stored = artifact.mlmd_artifact
+    as_text = as_metadata(
+        {
+            name: plain_value(source[name])
+            for source in (stored.properties, stored.custom_properties)
+            for name in source
+            if name in visible_properties(stored)
+        }
+    )
+    return {k: v for k, v in as_text.items() if not isinstance(v, str) or len(v) <= _LONGEST_SHOWN}

@@ -1,0 +1,93 @@
+"""Making a connection to a Kubeflow Pipelines server from what a profile says."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from penstock.errors import ConfigError
+from penstock.runners.kubeflow.server.service import Patience, Service
+from penstock.safety.secrets import Redaction
+
+
+def connect(
+    host: str,
+    *,
+    token: str = "",
+    cookies: str = "",
+    namespace: str = "",
+    ca_certificate: str = "",
+    pages: str = "",
+    patience: Patience | None = None,
+) -> Service:
+    """Return a server to talk to; nothing is sent yet.
+
+    Without `host`, the credentials that the Kubeflow SDK finds count: those of the pod that this
+    runs in, or of the kubeconfig file. `pages` is the address of the server's pages for people,
+    where it is not `host`.
+
+    Raises:
+      ConfigError: there is no host, and the SDK finds none.
+    """
+    redaction = Redaction({secret: "[secret]" for secret in (token, cookies) if secret})
+    api = _given(host, token, ca_certificate) if host else _found(namespace, token)
+    api.rest_client.pool_manager.connection_pool_kw["retries"] = _no_retries()
+    if cookies:
+        api.cookie = cookies
+    return Service(
+        api=api,
+        host=api.configuration.host,
+        namespace=namespace,
+        redaction=redaction,
+        patience=patience or Patience(),
+        pages=pages.rstrip("/"),
+    )
+
+
+def _given(host: str, token: str, ca_certificate: str) -> Any:
+    """Return the SDK's API client for an address; the SDK's front is slow to import."""
+    import kfp_server_api
+
+    settings = kfp_server_api.Configuration()
+    settings.host = (host if "://" in host else f"https://{host}").rstrip("/")
+    settings.ssl_ca_cert = ca_certificate or None
+    _authorize(settings, token)
+    return kfp_server_api.ApiClient(settings)
+
+
+def _found(namespace: str, token: str) -> Any:
+    """Return the API client that the SDK makes from the pod's or kubectl's credentials."""
+    import kfp
+    import kfp_server_api
+
+    class Client(kfp.Client):
+        """The SDK's client, which does not ask the server anything while it is made."""
+
+        def get_kfp_healthz(self, sleep_duration: int = 5) -> Any:
+            return kfp_server_api.V2beta1GetHealthzResponse(multi_user=False)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        client = Client(existing_token=token or None, namespace=namespace or "kubeflow")
+    api = client._run_api.api_client
+    if not api.configuration.host or api.configuration.host == "http://localhost":
+        raise ConfigError(
+            "the profile names no host for Kubeflow Pipelines, and there is neither a pod nor a "
+            "kubeconfig file to tell it",
+            hint='Write host = "http://localhost:8888" into its table `kubeflow`, and run kubectl '
+            "port-forward -n kubeflow svc/ml-pipeline 8888.",
+        )
+    return api
+
+
+def _authorize(settings: Any, token: str) -> None:
+    if token:
+        settings.api_key["authorization"] = token
+        settings.api_key_prefix["authorization"] = "Bearer"
+
+
+def _no_retries() -> Any:
+    """Return urllib3's settings for: send once, follow nothing, give the answer back as it is."""
+    import urllib3
+
+    return urllib3.Retry(total=0, redirect=0, raise_on_redirect=False, raise_on_status=False)

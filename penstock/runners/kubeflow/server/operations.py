@@ -1,0 +1,242 @@
+"""Runs on the server: what state they and their nodes are in, waiting for them, canceling them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from penstock.errors import RunError, ServiceError, UnansweredError, suggestion
+from penstock.runners.kubeflow.contract.documents import Task, tasks
+from penstock.runners.kubeflow.server.service import Service
+
+# `wait_for_run_completion` of the SDK does not know that CANCELED is the end.
+FINAL = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
+_NEVER = "1970-01-01T00:00:00Z"
+
+
+@dataclass(frozen=True)
+class NodeStatus:
+    """A node of a run. `seconds` is how long it has worked; None as long as it has not begun."""
+
+    name: str
+    state: str
+    seconds: float | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """A run on the server, its nodes in an order in which they can run."""
+
+    run_id: str
+    name: str
+    state: str
+    created_at: str
+    finished_at: str
+    nodes: tuple[NodeStatus, ...]
+    address: str
+    error: str = ""
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing changes any more."""
+        return self.state in FINAL
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the run did all that it should."""
+        return self.state in ("SUCCEEDED", "SKIPPED")
+
+
+def find_run(service: Service, run_id: str, experiment: str = "") -> dict[str, Any]:
+    """Return a run by its id, or the newest as `latest`.
+
+    Raises:
+      RunError: there is no such run.
+      ServiceError: the server cannot be reached, or refuses.
+    """
+    if run_id != "latest":
+        try:
+            return service.get(f"/runs/{run_id}", f"look at run {run_id}")
+        except ServiceError as error:
+            if error.status != 404:
+                raise
+            raise RunError(
+                f"{service.host} has no run {run_id!r}",
+                hint="A run's id is on its page, and penstock submit prints it. `latest` is the "
+                "newest one.",
+            ) from None
+    page = service.get(
+        "/runs",
+        "list the runs",
+        experiment_id=experiment,
+        namespace="" if experiment else service.namespace,
+        sort_by="created_at desc",
+        page_size=1,
+    )
+    if not page.get("runs"):
+        raise RunError("the server has no runs yet", hint="Start one: penstock submit PIPELINE.")
+    return find_run(service, page["runs"][0]["run_id"])
+
+
+def read_status(service: Service, run_id: str) -> RunStatus:
+    """Return the state of a run and of its nodes."""
+    return status_of(service, find_run(service, run_id))
+
+
+def status_of(service: Service, run: Mapping[str, Any]) -> RunStatus:
+    """Return the state of a run that was read."""
+    return _status(service, run, expected_tasks(service, run))
+
+
+def expected_tasks(service: Service, run: Mapping[str, Any]) -> list[Task]:
+    """Return a run's tasks, in an order in which they can run."""
+    spec = run.get("pipeline_spec")
+    reference = run.get("pipeline_version_reference") or {}
+    if not spec and reference.get("pipeline_version_id"):
+        path = "/pipelines/{pipeline_id}/versions/{pipeline_version_id}".format(**reference)
+        try:
+            spec = service.get(path, "look at the pipeline's version").get("pipeline_spec")
+        except ServiceError as error:
+            if error.status != 404:  # it may have been removed since
+                raise
+    found = tasks((spec or {}).get("pipeline_spec", spec or {}))
+    if found:
+        return found
+    # Without a specification, whatever has a driver is a task.
+    details = task_details(run)
+    return [Task(n, n) for n in sorted(details) if f"{n}-driver" in details and n != "root"]
+
+
+def _status(service: Service, run: Mapping[str, Any], expected: list[Task]) -> RunStatus:
+    finished_at = run.get("finished_at") or ""
+    return RunStatus(
+        run_id=run["run_id"],
+        name=run.get("display_name", ""),
+        state=run.get("state", "PENDING"),
+        created_at=run.get("created_at", ""),
+        finished_at="" if finished_at == _NEVER else finished_at,
+        nodes=_nodes(run, expected),
+        address=service.page_of("runs", run["run_id"]),
+        error=_message(run),
+    )
+
+
+def _nodes(run: Mapping[str, Any], expected: list[Task]) -> tuple[NodeStatus, ...]:
+    details = task_details(run)
+    over = run.get("state") in FINAL
+    nodes = []
+    for task in expected:
+        detail = details.get(task.key)
+        if detail is None:
+            nodes.append(NodeStatus(task.title, "SKIPPED" if over else "PENDING"))
+        else:
+            state = detail.get("state") or "PENDING"
+            nodes.append(NodeStatus(task.title, state, _seconds(detail), _message(detail)))
+    return tuple(nodes)
+
+
+def find_task(service: Service, run: Mapping[str, Any], node: str) -> Task:
+    """Return a task of a run by the name of its node, in which upper and lower case are one.
+
+    Raises:
+      RunError: the run has no such node.
+    """
+    expected = expected_tasks(service, run)
+    for task in expected:
+        if node.lower() in (task.title.lower(), task.key.lower()):
+            return task
+    raise RunError(
+        f"run {run['run_id']} has no node {node!r}",
+        hint=suggestion(node, {task.title for task in expected}, noun="node"),
+    )
+
+
+def task_details(run: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the details of a run's tasks by their names; the newest of those of one name."""
+    details = (run.get("run_details") or {}).get("task_details") or []
+    ordered = sorted(details, key=lambda detail: detail.get("start_time") or "")
+    return {detail.get("display_name", ""): detail for detail in ordered}
+
+
+def _seconds(detail: Mapping[str, Any]) -> float | None:
+    start, end = _time(detail.get("start_time")), _time(detail.get("end_time"))
+    if start is None:
+        return None
+    return ((end or datetime.now(UTC)) - start).total_seconds()
+
+
+def _time(text: Any) -> datetime | None:
+    return None if not text or text == _NEVER else datetime.fromisoformat(text)
+
+
+def _message(found: Mapping[str, Any]) -> str:
+    error = found.get("error") or {}
+    return str(error.get("message", "")) if isinstance(error, dict) else str(error)
+
+
+def wait(
+    service: Service, run_id: str, changed: Callable[[RunStatus], None] = lambda _: None
+) -> RunStatus:
+    """Look at a run until it is over; `changed` is told of each new state.
+
+    Raises:
+      RunError: there is no such run.
+      ServiceError: the server was not reached for longer than patience lasts.
+    """
+    run = find_run(service, run_id)
+    expected = expected_tasks(service, run)
+    seen: Any = None
+    while True:
+        status = _status(service, run, expected)
+        states = (status.state, [(node.name, node.state) for node in status.nodes])
+        if states != seen:
+            changed(status)
+            seen = states
+        if status.final:
+            return status
+        service.patience.sleep(service.patience.interval)
+        run = find_run(service, run["run_id"])
+
+
+def cancel(
+    service: Service, run_id: str, changed: Callable[[RunStatus], None] = lambda _: None
+) -> tuple[RunStatus, bool]:
+    """Cancel a run and wait for its end; say whether it was this that ended it.
+
+    Raises:
+      RunError: there is no such run.
+      ServiceError: the server cannot be reached, or refuses.
+    """
+    run = find_run(service, run_id)
+    if run.get("state") in FINAL:
+        return status_of(service, run), False
+    terminate(service, run["run_id"])
+    status = wait(service, run["run_id"], changed)
+    return status, status.state not in ("SUCCEEDED", "SKIPPED")
+
+
+def terminate(service: Service, run_id: str) -> None:
+    """Ask the server to end a run, unless it is over or ending; may be asked again.
+
+    Raises:
+      ServiceError: the server cannot be reached, or refuses.
+    """
+
+    def attempt() -> None:
+        try:
+            service.post(f"/runs/{run_id}:terminate", f"cancel run {run_id}")
+        except UnansweredError:
+            raise
+        except ServiceError as error:
+            # The server refuses to end what is over or ending.
+            if error.status != 400 or not _is_ending(service, run_id):
+                raise
+
+    service.again(attempt)
+
+
+def _is_ending(service: Service, run_id: str) -> bool:
+    return find_run(service, run_id).get("state") in (*FINAL, "CANCELING")

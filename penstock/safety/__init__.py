@@ -1,0 +1,1 @@
+"""What keeps secrets, paths and foreign data where they belong."""

@@ -1,0 +1,1 @@
+"""Where people meet a pipeline: the command line, notebooks, the live page."""

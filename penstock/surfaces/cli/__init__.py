@@ -1,0 +1,5 @@
+"""The command line: `penstock COMMAND`."""
+
+from penstock.surfaces.cli.main import main
+
+__all__ = ["main"]

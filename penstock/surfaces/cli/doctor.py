@@ -1,0 +1,58 @@
+"""Whether this machine, its packages and the services of a profile do for Penstock."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import click
+
+from penstock.surfaces.cli.options import RUN_FAILED, json_option, profile_option, project_config
+
+_MARKS = {
+    "fine": ("✔", "green"),
+    "unused": ("–", None),
+    "doubtful": ("!", "yellow"),
+    "wrong": ("✘", "red"),
+}
+
+
+@click.command()
+@profile_option
+@json_option
+@click.pass_context
+def doctor(context: click.Context, profile_name: str | None, as_json: bool) -> None:
+    """Check this machine, the packages, and the store and cluster of a profile.
+
+    What is wrong is said with what to do; then the exit code is 1.
+
+    \b
+    Examples:
+      penstock doctor
+      penstock doctor --profile team --json
+    """
+    from penstock.surfaces.cli import examination
+
+    config = project_config(context)
+    profile = config.profile(profile_name)
+    # Those that wait for others wait at the same time.
+    with ThreadPoolExecutor() as pool:
+        waiting = [pool.submit(check) for check in examination.checks(config, profile)]
+        findings = [future.result() for future in waiting]
+    if as_json:
+        click.echo(json.dumps([vars(finding) for finding in findings], indent=2))
+    else:
+        _print(findings)
+    if any(finding.state == "wrong" for finding in findings):
+        context.exit(RUN_FAILED)
+
+
+def _print(findings: list[Any]) -> None:
+    width = max(len(finding.name) for finding in findings)
+    for finding in findings:
+        mark, color = _MARKS[finding.state]
+        click.secho(f"{mark} {finding.name:<{width}}  ", fg=color, nl=False)
+        click.echo(finding.found)
+        if finding.advice:
+            click.echo(f"{'':<{width + 4}}{finding.advice}")

@@ -1,0 +1,314 @@
+"""What `penstock doctor` looks at: one function a thing, each with a finding and what to do."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from penstock.errors import PenstockError
+from penstock.project.config import Config, Profile
+from penstock.project.kubeflow import KubeflowOptions
+
+# Nothing waits longer for an answer: all of it is said within three seconds.
+_PATIENCE_SECONDS = 1.5
+_GB = 1_000_000_000
+_PYTHONS = ((3, 11), (3, 13))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of one thing: fine, unused, doubtful (it may do) or wrong (it will not)."""
+
+    name: str
+    state: Literal["fine", "unused", "doubtful", "wrong"]
+    found: str
+    advice: str = ""
+
+
+def python() -> Finding:
+    """Python's version, and where it is."""
+    version = sys.version_info[:2]
+    found = f"{platform.python_version()} at {sys.executable}"
+    if _PYTHONS[0] <= version <= _PYTHONS[1]:
+        return Finding("Python", "fine", found)
+    return Finding("Python", "wrong", found, "Penstock needs Python 3.11, 3.12 or 3.13.")
+
+
+def system() -> Finding:
+    """The operating system and the C library, for which TensorFlow's wheels are made."""
+    library, version = platform.libc_ver()
+    found = f"{platform.system()} {platform.machine()}, {library or 'C library'} {version}".strip()
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        advice = "Penstock is tested on Linux x86_64 alone; a container of it will do."
+        return Finding("system", "doubtful", found, advice)
+    if library != "glibc":
+        return Finding(
+            "system", "wrong", found, "TensorFlow needs glibc, as Debian's and Ubuntu's."
+        )
+    needed = (2, 17) if sys.version_info[:2] == (3, 11) else (2, 39)
+    if tuple(int(part) for part in version.split(".")[:2]) < needed:
+        advice = (
+            f"TFX for this Python needs glibc {needed[0]}.{needed[1]}: use Python 3.11, or "
+            "Ubuntu 24.04, Debian 13 or newer."
+        )
+        return Finding("system", "wrong", found, advice)
+    return Finding("system", "fine", found)
+
+
+def processors(profile: Profile) -> Finding:
+    """How many nodes can work at the same time."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    parallelism = profile.parallelism or count
+    found = f"{count} CPU{'' if count == 1 else 's'}, so {parallelism} nodes work at a time"
+    if profile.parallelism:
+        found = f"{count} CPUs; profile {profile.name} says that {parallelism} nodes work at a time"
+    return Finding("CPUs", "fine", found)
+
+
+def memory() -> Finding:
+    """Memory that is free, or that the container leaves."""
+    free = _free_memory()
+    if free is None:
+        return Finding("memory", "doubtful", "not known how much is free")
+    found = f"{free / _GB:.1f} GB free"
+    if free < 1.5 * _GB:
+        advice = (
+            "TensorFlow alone needs 1 GB a node: end other programs, or give the container more."
+        )
+        return Finding("memory", "wrong", found, advice)
+    if free < 4 * _GB:
+        advice = "Nodes with TensorFlow take 1 GB each: if one is killed, use --parallelism 1."
+        return Finding("memory", "doubtful", found, advice)
+    return Finding("memory", "fine", found)
+
+
+def disk(profile: Profile) -> Finding:
+    """Space at the pipeline root, and whether it may be written."""
+    try:
+        root = os.path.dirname(profile.root_of("pipeline"))
+    except PenstockError as error:
+        return Finding("pipeline root", "wrong", str(error))
+    if "://" in root:
+        return Finding("pipeline root", "fine", f"{root}, which has no local disk to look at")
+    folder = Path(root).absolute()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    found = f"{root}, {free / _GB:.1f} GB free"
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        advice = f"{there} cannot be written: change its rights, or pipeline_root in penstock.toml."
+        return Finding("pipeline root", "wrong", found, advice)
+    if free < 0.2 * _GB:
+        return Finding("pipeline root", "wrong", found, "Make room: penstock gc shows what can go.")
+    if free < 2 * _GB:
+        return Finding("pipeline root", "doubtful", found, "penstock gc shows what can go.")
+    return Finding("pipeline root", "fine", found)
+
+
+def packages() -> Finding:
+    """Whether the installed packages are of versions that each other asks for."""
+    from importlib import metadata
+
+    problems = list(_conflicts("penstock"))
+    versions = []
+    for name in ("tfx", "tensorflow", "apache-beam", "ml-metadata", "kfp"):
+        try:
+            versions.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            versions.append(f"{name} missing")
+    if not problems:
+        return Finding("packages", "fine", ", ".join(versions))
+    advice = "Install Penstock anew into an empty environment, with uv."
+    return Finding("packages", "wrong", "; ".join(problems[:5]), advice)
+
+
+def files() -> Finding:
+    """How many files a process may have open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    found = "as many open files as wanted" if soft < 0 else f"{soft} open files a process"
+    if 0 <= soft < 1024:
+        advice = f"Beam and TensorFlow need 1024: ulimit -n {min(4096, hard) if hard > 0 else 4096}"
+        return Finding("file limits", "doubtful", found, advice)
+    return Finding("file limits", "fine", found)
+
+
+def project(config: Config, profile: Profile) -> Finding:
+    """Which penstock.toml counts here."""
+    if config.path is None:
+        found = "no penstock.toml here or above; there are the example pipelines"
+        return Finding("project", "unused", found, "Begin one: penstock init FOLDER")
+    names = ", ".join(sorted(config.pipelines))
+    return Finding("project", "fine", f"{config.path}, profile {profile.name}, pipelines: {names}")
+
+
+def store(profile: Profile) -> Finding:
+    """Whether the metadata store can be reached, and is of the installed version."""
+    from penstock.metadata.store import connect, connection_config, without_password
+
+    shown = ""
+    try:
+        address = profile.metadata_address()
+        shown = without_password(address)
+        parts = urlsplit(address)
+        if parts.hostname:
+            _reach(parts.hostname, parts.port or {"mysql": 3306}.get(parts.scheme, 5432))
+        elif not Path(address.removeprefix("sqlite:///")).exists():
+            return Finding("store", "fine", f"{shown}, which the first run makes")
+        with connect(connection_config(address), create=False, wait_seconds=1) as metadata:
+            metadata.store.get_artifact_types()
+    except OSError as error:
+        advice = "Start its server, or correct metadata in penstock.toml."
+        return Finding("store", "wrong", f"{shown} does not answer: {error}", advice)
+    except PenstockError as error:
+        return Finding("store", "wrong", str(error))
+    return Finding("store", "fine", shown)
+
+
+def docker() -> Finding:
+    """Docker, with which images for Kubeflow are built."""
+    program = shutil.which("docker")
+    only = "it is needed for building images only"
+    if program is None:
+        return Finding("Docker", "unused", f"not installed; {only}")
+    try:
+        done = subprocess.run(
+            [program, "version", "--format", "{{.Server.Version}}"],
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return Finding(
+            "Docker", "doubtful", f"its daemon does not answer; {only}", "See: docker info"
+        )
+    if done.returncode:
+        said = done.stderr.strip() or "no reason"
+        advice = f"It gives as the reason: {said}"
+        return Finding("Docker", "doubtful", f"its daemon does not answer; {only}", advice)
+    return Finding("Docker", "fine", done.stdout.strip())
+
+
+def cluster(profile: Profile) -> Finding:
+    """Whether the Kubeflow Pipelines of the profile answer."""
+    options = profile.kubeflow
+    if options is None or not options.host:
+        return Finding("Kubeflow", "unused", f"profile {profile.name} names no kubeflow.host")
+    advice = f"Correct profiles.{profile.name}.kubeflow in penstock.toml, or forward its port."
+    try:
+        status = _health(options)
+    except PenstockError as error:
+        return Finding("Kubeflow", "wrong", str(error))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        return Finding("Kubeflow", "wrong", f"{options.host} does not answer: {reason}", advice)
+    if status in (401, 403):
+        found = f"{options.host} answers, but lets nobody in with this token ({status})"
+        return Finding("Kubeflow", "wrong", found, "Renew what kubeflow.token refers to.")
+    if status != 200:
+        return Finding("Kubeflow", "wrong", f"{options.host} answers with {status}", advice)
+    return Finding("Kubeflow", "fine", options.host)
+
+
+def checks(config: Config, profile: Profile) -> tuple[Callable[[], Finding], ...]:
+    """Return what there is to look at for a profile, in the order in which it is told."""
+    return (
+        python,
+        system,
+        packages,
+        partial(processors, profile),
+        memory,
+        partial(disk, profile),
+        files,
+        partial(project, config, profile),
+        partial(store, profile),
+        docker,
+        partial(cluster, profile),
+    )
+
+
+def _free_memory() -> int | None:
+    """Return the bytes that are left: the least of what the kernel and a container's limit say."""
+    left = []
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                left.append(int(line.split()[1]) * 1024)
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        if limit != "max":
+            left.append(int(limit) - int(Path("/sys/fs/cgroup/memory.current").read_text()))
+    except (OSError, ValueError):
+        pass  # not Linux, or an older kernel's way to limit containers
+    return min(left, default=None)
+
+
+def _conflicts(root: str) -> Iterator[str]:
+    """Yield what is missing or of a version that another package does not take."""
+    from importlib import metadata
+
+    from packaging.requirements import Requirement
+
+    @cache
+    def said(name: str) -> Any:  # reading what a package says of itself is what takes time
+        return metadata.distribution(name).metadata
+
+    waiting, seen = [root], set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        for text in said(name).get_all("Requires-Dist") or ():
+            needed = Requirement(text)
+            if needed.marker and not needed.marker.evaluate({"extra": ""}):
+                continue
+            try:
+                version = said(needed.name)["Version"]
+            except metadata.PackageNotFoundError:
+                yield f"{name} needs {needed.name}, which is not installed"
+                continue
+            if not needed.specifier.contains(version, prereleases=True):
+                yield f"{name} needs {needed.name}{needed.specifier}, and {version} is installed"
+            waiting.append(needed.name)
+
+
+def _reach(host: str, port: int) -> None:
+    with socket.create_connection((host, port), timeout=_PATIENCE_SECONDS):
+        pass
+
+
+def _health(options: KubeflowOptions) -> int:
+    """Return the status with which Kubeflow Pipelines answer a question about their health."""
+    import ssl
+    from urllib.error import HTTPError
+    from urllib.request import Request, urlopen
+
+    from penstock.safety import secrets
+
+    host, token, cookies, authority = (
+        secrets.resolve(text)
+        for text in (options.host, options.token, options.cookies, options.ca_certificate)
+    )
+    request = Request(f"{host.rstrip('/')}/apis/v2beta1/healthz")
+    if request.type not in ("http", "https"):
+        raise ValueError("an address begins with http:// or https://")
+    if token:
+        request.add_header("Authorization", f"Bearer {token}")
+    if cookies:
+        request.add_header("Cookie", cookies)
+    trusted = ssl.create_default_context(cafile=os.path.expanduser(authority) or None)
+    try:
+        with urlopen(request, timeout=_PATIENCE_SECONDS, context=trusted) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        return error.code

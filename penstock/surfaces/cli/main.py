@@ -1,0 +1,126 @@
+"""The command line's group of commands. Each is imported when it is called: help must not wait."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from penstock import __version__
+from penstock.errors import PenstockError, suggestion
+from penstock.project.config import find_config, read_config
+from penstock.surfaces.cli.options import INTERRUPTED, WRONG_REQUEST
+
+# In the order in which help shows them.
+COMMANDS: Mapping[str, str] = {
+    "init": "penstock.surfaces.cli.init:init",
+    "run": "penstock.surfaces.cli.run:run",
+    "plan": "penstock.surfaces.cli.run:plan",
+    "resume": "penstock.surfaces.cli.run:resume",
+    "submit": "penstock.surfaces.cli.submit:submit",
+    "schedule": "penstock.surfaces.cli.schedule:schedule",
+    "status": "penstock.surfaces.cli.status:status",
+    "logs": "penstock.surfaces.cli.logs:logs",
+    "cancel": "penstock.surfaces.cli.status:cancel",
+    "list": "penstock.surfaces.cli.pipelines:list_pipelines",
+    "runs": "penstock.surfaces.cli.runs:runs",
+    "show": "penstock.surfaces.cli.runs:show",
+    "report": "penstock.surfaces.cli.report:report",
+    "ui": "penstock.surfaces.cli.ui:ui",
+    "compare": "penstock.surfaces.cli.compare:compare",
+    "lineage": "penstock.surfaces.cli.lineage:lineage",
+    "store": "penstock.surfaces.cli.store:store",
+    "metadata": "penstock.surfaces.cli.metadata:metadata",
+    "gc": "penstock.surfaces.cli.gc:gc",
+    "doctor": "penstock.surfaces.cli.doctor:doctor",
+    "completion": "penstock.surfaces.cli.completion:completion",
+    "compile": "penstock.surfaces.cli.pipelines:compile_command",
+    "build": "penstock.surfaces.cli.build:build",
+}
+
+
+class _Commands(click.Group):
+    """The group of commands; an unknown one is answered with the nearest."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            hint = suggestion(args[0], COMMANDS, noun="command")
+            raise click.UsageError(f"There is no command {args[0]!r}. {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit: 0 it worked, 1 the run failed, 2 the request was wrong."""
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # TFX reports through exceptions too
+    # None lets click find out whether it writes to a terminal.
+    color = False if os.environ.get("NO_COLOR") else None
+    try:
+        code = penstock.main(prog_name="penstock", standalone_mode=False, color=color)
+        sys.stdout.flush()
+    except click.Abort:
+        sys.exit(INTERRUPTED)
+    except click.UsageError as error:
+        program = error.ctx.command_path if error.ctx else "penstock"
+        message = error.format_message().rstrip()
+        message = message if message.endswith((".", "?", "!", ")")) else f"{message}."
+        _fail(f"{message} See: {program} --help", color)
+    except click.ClickException as error:
+        _fail(error.format_message(), color)
+    except PenstockError as error:
+        _fail(str(error), color)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; Python would complain once more at its end.
+        # The code is click's for the same.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _fail(f"{error.filename}: {error.strerror}. Check the path, and who may use it.", color)
+    sys.exit(code or 0)
+
+
+def _fail(message: str, color: bool | None) -> NoReturn:
+    if color is False:
+        click.echo(f"error: {message}", err=True)
+    else:
+        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+        click.echo(message, err=True)
+    sys.exit(WRONG_REQUEST)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="penstock")
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    help="The penstock.toml to use; by default that of this folder or the nearest above it.",
+)
+@click.pass_context
+def penstock(context: click.Context, config_path: Path | None) -> None:
+    """Component pipelines for TFX and Kubeflow users.
+
+    \b
+    Example:
+      penstock run penguins
+    """
+    context.obj = lambda: read_config(config_path or find_config())

@@ -1,0 +1,119 @@
+"""What the commands share: options, the project's configuration, the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from penstock.errors import ParameterError, suggestion
+from penstock.project.config import Config, Profile
+from penstock.surfaces.cli.completion import PROFILE
+
+RUN_FAILED = 1
+WRONG_REQUEST = 2
+INTERRUPTED = 130
+
+
+def project_config(context: click.Context) -> Config:
+    """Return the project's configuration: the file that `--config` names, or the nearest."""
+    config: Config = context.obj()
+    return config
+
+
+def profile_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the option `--profile`."""
+    return click.option(
+        "--profile", "profile_name", type=PROFILE, help="The profile of penstock.toml to use."
+    )(command)
+
+
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the option `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs.")(
+        command
+    )
+
+
+def parameter_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the option `--parameter`."""
+    return click.option(
+        "-p",
+        "--parameter",
+        "given",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="A parameter of the pipeline; may be repeated.",
+    )(command)
+
+
+def pipeline_name(definition: Any, asked: str) -> str:
+    """Return the name that a pipeline gives itself."""
+    return str(getattr(definition, "name", None) or getattr(definition, "pipeline_name", asked))
+
+
+def store_address(profile: Profile, compiled: Any) -> str | None:
+    """Return the profile's store; a TFX pipeline's own counts where the profile names none."""
+    from penstock import ir
+
+    if not profile.metadata and ir.metadata_connection(compiled) is not None:
+        return None
+    return profile.metadata_address()
+
+
+def parse_parameters(name: str, given: tuple[str, ...], known: dict[str, Any]) -> dict[str, Any]:
+    """Turn NAME=VALUE into values of the types that the pipeline declares.
+
+    Raises:
+      ParameterError: a name is unknown, or a value is not of its type.
+    """
+    values: dict[str, Any] = {}
+    for item in given:
+        key, equals, text = item.partition("=")
+        if not equals:
+            raise ParameterError(f"expected NAME=VALUE after -p, got {item!r}")
+        if key not in known:
+            raise ParameterError(
+                f"pipeline {name} has no parameter {key!r}",
+                hint=suggestion(key, known, noun="parameter"),
+            )
+        values[key] = _parse_value(name, key, text, known[key].type)
+    return values
+
+
+def _parse_value(name: str, key: str, text: str, kind: type) -> Any:
+    try:
+        if kind is bool:
+            return {"true": True, "false": False, "1": True, "0": False}[text.lower()]
+        return kind(text)
+    except (ValueError, KeyError):
+        expected = "true or false" if kind is bool else kind.__name__
+        raise ParameterError(
+            f"pipeline {name}, parameter {key!r}: expected {expected}, got {text!r}"
+        ) from None
+
+
+@contextmanager
+def open_store(context: click.Context, profile_name: str | None) -> Iterator[Any]:
+    """Connect to the store of a profile; raise StoreError where there is none yet.
+
+    Runs whose process was killed are put in order first, and named.
+    """
+    from penstock.execution.recovery import mark_abandoned
+    from penstock.metadata.store import connect
+
+    with connect(store_config(context, profile_name), create=False) as metadata:
+        for run_id in mark_abandoned(metadata):
+            click.echo(
+                f"run {run_id} was killed; go on with it: penstock resume {run_id}", err=True
+            )
+        yield metadata
+
+
+def store_config(context: click.Context, profile_name: str | None) -> Any:
+    """Return ML Metadata's connection settings for the store of a profile."""
+    from penstock.metadata.store import connection_config
+
+    return connection_config(project_config(context).profile(profile_name).metadata_address())

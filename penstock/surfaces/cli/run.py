@@ -1,0 +1,278 @@
+"""Running pipelines: as a whole, in part, in thought, and on from where a run stood."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from penstock.errors import RunError
+from penstock.surfaces.cli.completion import NODE, PIPELINE, RUN
+from penstock.surfaces.cli.options import (
+    INTERRUPTED,
+    RUN_FAILED,
+    json_option,
+    open_store,
+    parameter_option,
+    parse_parameters,
+    pipeline_name,
+    profile_option,
+    project_config,
+    store_address,
+)
+
+
+def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that choose which nodes run, and whether the cache counts."""
+    for option in (
+        click.option(
+            "--base",
+            metavar="RUN",
+            type=RUN,
+            help="Take what nodes that do not run have made from this run; else from the newest.",
+        ),
+        click.option("--no-cache", is_flag=True, help="Run every node, whatever was made before."),
+        click.option(
+            "--only", multiple=True, metavar="NODE", type=NODE, help="Only this node; repeatable."
+        ),
+        click.option(
+            "--to", multiple=True, metavar="NODE", type=NODE, help="Up to this node; repeatable."
+        ),
+        click.option(
+            "--from",
+            "from_",
+            multiple=True,
+            metavar="NODE",
+            type=NODE,
+            help="From this node on; repeatable.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True)
+class _Request:
+    """A pipeline made ready to run under a profile."""
+
+    compiled: Any
+    parameters: Mapping[str, Any]
+    runner: Any
+
+
+def _prepare(
+    context: click.Context,
+    pipeline: str,
+    profile_name: str | None,
+    given: tuple[str, ...] = (),
+    parallelism: int | None = None,
+    events: bool = True,
+) -> _Request:
+    from penstock import ir
+    from penstock.openlineage import parse_destination
+    from penstock.runners.local import LocalRunner
+
+    config = project_config(context)
+    profile = config.profile(profile_name)
+    definition = config.load_pipeline(pipeline)
+    name = pipeline_name(definition, pipeline)
+    root = profile.root_of(name)
+    compiled = ir.compile_pipeline(definition, pipeline_root=root, beam_args=profile.beam_args)
+    parameters = {
+        **profile.parameters.get(name, {}),
+        **parse_parameters(name, given, ir.run_parameters(compiled)),
+    }
+    address, token = profile.events_address() if events else ("", "")
+    runner = LocalRunner(
+        pipeline_root=root,
+        metadata=store_address(profile, compiled),
+        parallelism=parallelism or profile.parallelism,
+        beam_args=profile.beam_args,
+        openlineage=address
+        and parse_destination(address, token=token, namespace=profile.openlineage_namespace),
+    )
+    return _Request(compiled, parameters, runner)
+
+
+def _finish(context: click.Context, result: Any, definition: str, as_json: bool) -> None:
+    from penstock.runners.local import State
+    from penstock.surfaces.cli.summary import print_result
+
+    # Of a file, the store alone does not say that it may be imported.
+    named = f" --pipeline {definition}" if ":" in definition else ""
+    if as_json:
+        click.echo(json.dumps(_result_as_json(result), indent=2))
+    else:
+        print_result(result, f"penstock resume {result.run_id}{named}")
+    if not result.succeeded:
+        context.exit(INTERRUPTED if result.state is State.CANCELED else RUN_FAILED)
+
+
+def _result_as_json(result: Any) -> dict[str, Any]:
+    nodes = [
+        {
+            "node_id": node.node_id,
+            "state": node.state.value,
+            "seconds": node.seconds,
+            "error": node.error,
+            "log": node.log_path,
+            "outputs": {key: [a.uri for a in made] for key, made in node.outputs.items()},
+        }
+        for node in result.nodes.values()
+    ]
+    return {
+        "run_id": result.run_id,
+        "pipeline_name": result.pipeline_name,
+        "state": result.state.value,
+        "seconds": result.seconds,
+        "parameters": dict(result.parameters),
+        "nodes": nodes,
+    }
+
+
+@click.command()
+@click.argument("pipeline", metavar="PIPELINE", type=PIPELINE)
+@parameter_option
+@profile_option
+@click.option("--parallelism", type=click.IntRange(min=1), help="How many nodes work at a time.")
+@selection_options
+@json_option
+@click.pass_context
+def run(
+    context: click.Context,
+    pipeline: str,
+    given: tuple[str, ...],
+    profile_name: str | None,
+    parallelism: int | None,
+    from_: tuple[str, ...],
+    to: tuple[str, ...],
+    only: tuple[str, ...],
+    no_cache: bool,
+    base: str | None,
+    as_json: bool,
+) -> None:
+    """Run PIPELINE: a name from penstock.toml, or file:function.
+
+    \b
+    Examples:
+      penstock run penguins
+      penstock run flights -p train_steps=500 --profile nightly
+      penstock run flights --from Trainer
+    """
+    request = _prepare(context, pipeline, profile_name, given, parallelism)
+    result = request.runner.run(
+        request.compiled,
+        parameters=request.parameters,
+        cache=not no_cache,
+        from_nodes=from_,
+        to_nodes=to,
+        only=only,
+        base_run=base,
+        definition=pipeline,
+        raise_on_failure=False,
+    )
+    _finish(context, result, pipeline, as_json)
+
+
+@click.command()
+@click.argument("run_id", metavar="[RUN]", default="latest", type=RUN)
+@profile_option
+@click.option("--parallelism", type=click.IntRange(min=1), help="How many nodes work at a time.")
+@click.option(
+    "--pipeline",
+    type=PIPELINE,
+    help="The pipeline, for a run that was not started by a name of penstock.toml.",
+)
+@json_option
+@click.pass_context
+def resume(
+    context: click.Context,
+    run_id: str,
+    profile_name: str | None,
+    parallelism: int | None,
+    pipeline: str | None,
+    as_json: bool,
+) -> None:
+    """Go on with a RUN that failed, was stopped or was killed; by default the newest.
+
+    What its nodes have finished is kept. The others run with the run's own parameters, and with
+    the code as it is now.
+
+    \b
+    Examples:
+      penstock resume
+      penstock resume 20261124-093012-a1b2c3
+    """
+    from penstock.metadata.run_requests import read_request
+    from penstock.metadata.runs import find_run
+
+    with open_store(context, profile_name) as metadata:
+        run_id = find_run(metadata.store, run_id).run_id
+        recorded = read_request(metadata.store, run_id).definition
+    # A name of penstock.toml is taken from the store; what else is imported, the caller says.
+    if not pipeline and recorded and recorded not in project_config(context).pipelines:
+        raise RunError(
+            f"run {run_id} was started as {recorded!r}, which is no name of penstock.toml, and "
+            "code that only the store names is not imported",
+            hint=f"Name it: penstock resume {run_id} --pipeline {recorded}",
+        )
+    pipeline = pipeline or recorded
+    if not pipeline:
+        raise RunError(
+            f"run {run_id} was started from Python, so it is not known where its pipeline is",
+            hint=f"Name it: penstock resume {run_id} --pipeline FILE:FUNCTION.",
+        )
+    request = _prepare(context, pipeline, profile_name, parallelism=parallelism)
+    result = request.runner.resume(request.compiled, run_id, raise_on_failure=False)
+    _finish(context, result, pipeline, as_json)
+
+
+@click.command()
+@click.argument("pipeline", metavar="PIPELINE", type=PIPELINE)
+@parameter_option
+@profile_option
+@selection_options
+@json_option
+@click.pass_context
+def plan(
+    context: click.Context,
+    pipeline: str,
+    given: tuple[str, ...],
+    profile_name: str | None,
+    from_: tuple[str, ...],
+    to: tuple[str, ...],
+    only: tuple[str, ...],
+    no_cache: bool,
+    base: str | None,
+    as_json: bool,
+) -> None:
+    """Say what a run of PIPELINE would do: which nodes would run, which are cached, and why.
+
+    \b
+    Examples:
+      penstock plan flights
+      penstock plan flights -p train_steps=500 --json
+    """
+    from penstock.surfaces.cli.summary import print_plan
+
+    request = _prepare(context, pipeline, profile_name, given, events=False)
+    planned = request.runner.plan(
+        request.compiled,
+        parameters=request.parameters,
+        cache=not no_cache,
+        from_nodes=from_,
+        to_nodes=to,
+        only=only,
+        base_run=base,
+    )
+    if as_json:
+        click.echo(json.dumps([_node_as_json(node) for node in planned], indent=2))
+    else:
+        print_plan(planned)
+
+
+def _node_as_json(node: Any) -> dict[str, Any]:
+    return {**vars(node), "verdict": node.verdict.value}

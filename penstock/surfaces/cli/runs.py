@@ -1,0 +1,87 @@
+"""Looking at runs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from penstock.surfaces.cli.completion import PIPELINE, RUN
+from penstock.surfaces.cli.options import json_option, open_store, profile_option
+
+
+@click.command()
+@click.option("--pipeline", "pipeline_name", type=PIPELINE, help="Only the runs of this pipeline.")
+@click.option("-n", "--most", default=20, show_default=True, help="How many, newest first.")
+@profile_option
+@json_option
+@click.pass_context
+def runs(
+    context: click.Context,
+    pipeline_name: str | None,
+    most: int,
+    profile_name: str | None,
+    as_json: bool,
+) -> None:
+    """List runs, newest first.
+
+    \b
+    Example:
+      penstock runs --pipeline flights
+    """
+    from penstock.metadata.runs import list_runs
+    from penstock.surfaces.cli.summary import print_runs
+
+    with open_store(context, profile_name) as metadata:
+        found = list_runs(metadata.store, pipeline_name=pipeline_name, most=most)
+    if as_json:
+        click.echo(json.dumps([run_as_json(record) for record in found], indent=2))
+    else:
+        print_runs(found)
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN", type=RUN)
+@profile_option
+@json_option
+@click.pass_context
+def show(context: click.Context, run_id: str, profile_name: str | None, as_json: bool) -> None:
+    """Show a RUN: its nodes, parameters and artifacts. `latest` is the newest.
+
+    \b
+    Example:
+      penstock show latest
+    """
+    from penstock.metadata.graph import read_makers
+    from penstock.metadata.runs import find_run, node_artifacts
+    from penstock.surfaces.cli.summary import print_run
+
+    with open_store(context, profile_name) as metadata:
+        record = find_run(metadata.store, run_id)
+        artifacts = {n.execution_id: node_artifacts(metadata.store, n) for n in record.nodes}
+        made = {a.id for _, outputs in artifacts.values() for f in outputs.values() for a in f}
+        makers = read_makers(metadata.store, made)
+    if as_json:
+        content = run_as_json(record)
+        for node in content["nodes"]:
+            inputs, outputs = artifacts[node["execution_id"]]
+            node["inputs"] = {key: [a.uri for a in found] for key, found in inputs.items()}
+            node["outputs"] = {key: [a.uri for a in found] for key, found in outputs.items()}
+            node["made_by"] = sorted(
+                {makers[a.id].run_id for f in outputs.values() for a in f if a.id in makers}
+            )
+        click.echo(json.dumps(content, indent=2))
+    else:
+        print_run(record, {key: outputs for key, (_, outputs) in artifacts.items()}, makers)
+
+
+def run_as_json(record: Any) -> dict[str, Any]:
+    """Return a run as JSON can have it."""
+    content = json.loads(json.dumps(record, default=_plain))
+    content["seconds"] = record.seconds
+    return content
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if hasattr(value, "isoformat") else vars(value)

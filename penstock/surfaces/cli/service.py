@@ -1,0 +1,132 @@
+"""What the commands for Kubeflow Pipelines share: the server of a profile, what they show."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from penstock.errors import ConfigError, ParameterError
+from penstock.project.config import Profile
+from penstock.project.kubeflow import KubeflowOptions
+from penstock.safety import secrets
+from penstock.surfaces.cli.options import project_config
+
+if TYPE_CHECKING:
+    from penstock.runners.kubeflow.server.operations import NodeStatus, RunStatus
+    from penstock.runners.kubeflow.server.service import Service
+
+_MARKS = {
+    "SUCCEEDED": ("✔", "green"),
+    "SKIPPED": ("–", None),
+    "FAILED": ("✘", "red"),
+    "CANCELED": ("✘", "yellow"),
+    "CANCELING": ("·", "yellow"),
+    "RUNNING": ("▶", "cyan"),
+    "PENDING": ("·", None),
+    "PAUSED": ("·", "yellow"),
+}
+
+
+def cluster_profile(context: click.Context, name: str | None) -> tuple[Profile, KubeflowOptions]:
+    """Return a profile and its table `kubeflow`.
+
+    Without a name it is the default profile, or the only one that has such a table.
+
+    Raises:
+      ConfigError: the profile has none.
+    """
+    config = project_config(context)
+    profile = config.profile(name)
+    if profile.kubeflow is None and name is None:
+        others = [p for p in config.profiles.values() if p.kubeflow is not None]
+        profile = others[0] if len(others) == 1 else profile
+    if profile.kubeflow is None:
+        known = sorted(p.name for p in config.profiles.values() if p.kubeflow is not None)
+        raise ConfigError(
+            f"profile {profile.name!r} has no table `kubeflow`",
+            path=str(config.path) if config.path else None,
+            hint=f"Choose one that has: --profile {known[0]}."
+            if known
+            else f"Write [profiles.{profile.name}.kubeflow] with the host of Kubeflow Pipelines.",
+        )
+    return profile, profile.kubeflow
+
+
+def image_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the option `--image`."""
+    return click.option("--image", help="The image of the pods, in place of the profile's.")(
+        command
+    )
+
+
+def with_image(profile: Profile, image: str | None) -> Profile:
+    """Return a profile whose pods have another image, if one is given."""
+    if image is None or profile.kubeflow is None:
+        return profile
+    return replace(profile, kubeflow=replace(profile.kubeflow, image=image))
+
+
+def connect(options: KubeflowOptions) -> Service:
+    """Return the server that a profile names."""
+    from penstock.runners.kubeflow.server import connecting
+
+    try:
+        return connecting.connect(
+            secrets.resolve(options.host),
+            token=secrets.resolve(options.token),
+            cookies=secrets.resolve(options.cookies),
+            namespace=options.namespace,
+            ca_certificate=os.path.expanduser(options.ca_certificate),
+            pages=options.pages,
+        )
+    except ParameterError as error:
+        raise ConfigError(error.message, hint=error.hint) from None
+
+
+def print_nodes(status: RunStatus) -> None:
+    """Print a run's nodes, a line each."""
+    width = max((len(node.name) for node in status.nodes), default=0)
+    for node in status.nodes:
+        _print_node(node, width)
+
+
+def change_printer() -> Callable[[RunStatus], None]:
+    """Return what prints, to standard error, each change of a run's nodes."""
+    seen: dict[str, str] = {}
+
+    def print_changes(status: RunStatus) -> None:
+        width = max((len(node.name) for node in status.nodes), default=0)
+        for node in status.nodes:
+            if node.state != seen.get(node.name, "PENDING"):
+                _print_node(node, width, err=True)
+            seen[node.name] = node.state
+
+    return print_changes
+
+
+def _print_node(node: NodeStatus, width: int, *, err: bool = False) -> None:
+    mark, color = _MARKS.get(node.state, ("?", None))
+    click.secho(
+        f"{mark} {node.name:<{width}}  {node.state.lower():<9}", fg=color, nl=False, err=err
+    )
+    took = f"  {node.seconds:.0f} s" if node.seconds is not None else ""
+    click.echo(f"{took}{f'  {node.error}' if node.error else ''}", err=err)
+
+
+def print_end(status: RunStatus) -> None:
+    """Print what state a run is in, and where its page is."""
+    _, color = _MARKS.get(status.state, ("?", None))
+    click.secho(status.state.lower(), fg=color, bold=True, nl=False)
+    click.echo(f"  {status.name}  run {status.run_id}")
+    if status.error:
+        click.echo(f"  error      {status.error}")
+    click.echo(f"  page       {status.address}")
+
+
+def as_json(status: RunStatus) -> dict[str, Any]:
+    """Return a run's state as JSON can have it."""
+    return {**vars(status), "nodes": [vars(node) for node in status.nodes]}

@@ -1,0 +1,51 @@
+"""The live page."""
+
+from __future__ import annotations
+
+import importlib.util
+import secrets
+
+import click
+
+from penstock.errors import ConfigError
+from penstock.surfaces.cli.options import profile_option, project_config, store_config
+
+
+@click.command()
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="The port; by default any that is free.",
+)
+@click.option("--open", "opens", is_flag=True, help="Show it in the browser.")
+@profile_option
+@click.pass_context
+def ui(context: click.Context, port: int, opens: bool, profile_name: str | None) -> None:
+    """Serve a page over the store: runs as they go, artifacts, lineage, comparisons.
+
+    Only this machine reaches it, and only with the token in the address that is printed. Nothing
+    that is done there changes the store. Ctrl-C ends it.
+
+    \b
+    Example:
+      penstock ui --open
+    """
+    if not all(importlib.util.find_spec(name) for name in ("starlette", "uvicorn")):
+        raise ConfigError(
+            "penstock ui needs starlette and uvicorn, which are not installed",
+            hint="Install them: pip install 'penstock[ui]'.",
+        )
+    from penstock.metadata.store import connect, without_password
+    from penstock.surfaces.ui.app import Server, application
+
+    address = project_config(context).profile(profile_name).metadata_address()
+
+    def announce(page: str) -> None:
+        click.echo(page)
+        if opens:
+            click.launch(page)
+
+    with connect(store_config(context, profile_name), create=False) as metadata:
+        asked = application(metadata.store, secrets.token_urlsafe(24), without_password(address))
+        Server(asked, port, announce).run()

@@ -1,0 +1,373 @@
+"""What is shown of the artifacts that a node has made, type by type."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from penstock.data.records import read_record_batches
+from penstock.data.results.training_curves import read_curves
+from penstock.data.splits import split_files, split_names
+from penstock.errors import PenstockError
+from penstock.metadata.lineage import ancestors
+from penstock.metadata.reading import ArtifactRecord, read_artifacts
+from penstock.report import charts, drawing
+from penstock.report.evaluations import Evaluation, SliceRow, read_evaluation
+from penstock.report.features import Feature, SplitStatistics, find
+from penstock.report.wording import number, quantity, size
+from penstock.surfaces.notebook.blocks import (
+    Block,
+    Cell,
+    Drawn,
+    Figures,
+    Line,
+    Section,
+    Table,
+    sparkline,
+)
+
+_ROWS, _COLUMNS, _TERMS = 5, 12, 5
+_MOST_SLICES = 30
+_NOTHING = "-"
+
+
+def blocks_of(
+    outputs: Mapping[str, Sequence[Any]], store: Any, neighbors: Iterable[ArtifactRecord] = ()
+) -> list[Block]:
+    """Return what is shown of artifacts; `neighbors` are others that say more about them.
+
+    What cannot be read is said in a line: a notebook goes on.
+    """
+    ids = [artifact.id for found in outputs.values() for artifact in found]
+    records = {**read_artifacts(store, ids)}
+    of_others = list(neighbors)
+    blocks: list[Block] = []
+    for key, artifacts in sorted(outputs.items(), key=lambda item: _RANKS.get(_kind(item[1]), 9)):
+        for artifact in artifacts:
+            record = records.get(artifact.id)
+            if record is None:
+                continue
+            show = _SHOWN.get(artifact.type_name, _plain)
+            try:
+                inner = list(show(artifact, record, [*records.values(), *of_others]))
+            except (PenstockError, OSError, ValueError) as error:
+                inner = [Line(f"It cannot be shown: {error}", "bad")]
+            if inner:
+                title = f"{key}: {artifact.type_name}"
+                blocks.append(Section(title, tuple(inner), folded=key in _FOLDED))
+    for artifact in outputs.get("model", []):
+        blocks.append(lineage(store, artifact.id))
+    return blocks
+
+
+def lineage(store: Any, artifact_id: int) -> Section:
+    """Return what an artifact was made from, as a tree."""
+    lines = []
+    for row in ancestors(store, artifact_id).rows():
+        made = f"by {row.maker.node.node_id} in run {row.maker.run_id}" if row.maker else ""
+        told = "as above" if row.repeated else made
+        key = f"{row.key}: " if row.key else ""
+        lines.append(f"{'   ' * row.depth}{key}{row.artifact.type_name} {told}".rstrip())
+    return Section("Lineage", (Line("\n".join(lines)),), folded=True)
+
+
+def _kind(artifacts: Sequence[Any]) -> str:
+    return str(artifacts[0].type_name) if artifacts else ""
+
+
+def _examples(artifact: Any, record: ArtifactRecord, _: Any) -> Iterator[Block]:
+    for split in split_names(artifact):
+        columns = _first_rows(split_files(artifact, split))
+        if not columns:
+            yield Line(f"{split}: no rows")
+            continue
+        shown = sorted(columns)[:_COLUMNS]
+        rows = tuple(
+            tuple(_values(columns[name][n]) for name in shown)
+            for n in range(len(columns[shown[0]]))
+        )
+        more = f", {len(shown)} of {len(columns)} features" if len(shown) < len(columns) else ""
+        yield Table(tuple(shown), rows, f"{split}: the first {len(rows)} rows{more}")
+        break
+    splits = ", ".join(split_names(artifact))
+    yield Line(f"splits: {splits}; {size(record.size)}", "quiet")
+
+
+def _first_rows(files: Sequence[str]) -> dict[str, list[Any]]:
+    for batch in itertools.islice(read_record_batches(files, batch_rows=_ROWS), 1):
+        found: dict[str, list[Any]] = batch.slice(0, _ROWS).to_pydict()
+        return found
+    return {}
+
+
+def _values(values: Any) -> str:
+    if not values:
+        return _NOTHING
+    shown = [
+        value.decode("utf-8", "replace") if isinstance(value, bytes) else f"{value:.6g}"
+        for value in values[:4]
+    ]
+    return ", ".join(shown) + (" …" if len(values) > 4 else "")
+
+
+def _statistics(_: Any, record: ArtifactRecord, __: Any) -> Iterator[Block]:
+    found = find([record])
+    names = list(found.examples)
+    yield Line(", ".join(f"{split}: {count:,} examples" for split, count in found.examples.items()))
+    rows = tuple(_feature_row(feature, names) for feature in found.features)
+    yield Table(("feature", "type", *names), rows)
+    yield from (Line(problem, "bad") for problem in found.problems)
+
+
+def _feature_row(feature: Feature, names: Sequence[str]) -> tuple[Cell, ...]:
+    by_split = {split.split: split for split in feature.splits}
+    cells = (_distribution(feature, by_split.get(name)) for name in names)
+    return (feature.name, feature.kind, *cells)
+
+
+def _distribution(feature: Feature, split: SplitStatistics | None) -> Cell:
+    if split is None:
+        return _NOTHING
+    facts = ", ".join(
+        f"{name} {value}"
+        for name, value in split.facts.items()
+        if (name, value) != ("missing", "0 %")
+    )
+    return Drawn(
+        Markup("{}{}").format(drawing.distribution(feature, split), facts),
+        f"{sparkline([bar.count for bar in split.bars])} {facts}".strip(),
+    )
+
+
+def _schema(_: Any, record: ArtifactRecord, __: Any) -> Iterator[Block]:
+    from google.protobuf import text_format
+    from tensorflow_metadata.proto.v0 import schema_pb2
+
+    path = Path(record.uri, "schema.pbtxt")
+    schema = text_format.Parse(path.read_text(encoding="utf-8"), schema_pb2.Schema())
+    yield schema_table(schema)
+
+
+def schema_table(schema: Any) -> Table:
+    """Return the features of a schema: types, presence and domains."""
+    kind = type(schema).DESCRIPTOR.fields_by_name["feature"].message_type
+    types = kind.fields_by_name["type"].enum_type.values_by_number
+    domains = {domain.name: domain for domain in schema.string_domain}
+    rows = []
+    for feature in schema.feature:
+        presence = feature.presence
+        required = presence.min_fraction >= 1 or feature.HasField("shape")
+        rows.append(
+            (
+                feature.name,
+                types[feature.type].name.lower(),
+                "required" if required else "optional",
+                _domain(feature, domains),
+            )
+        )
+    return Table(("feature", "type", "presence", "values"), tuple(rows))
+
+
+def _domain(feature: Any, domains: Mapping[str, Any]) -> str:
+    which = feature.WhichOneof("domain_info")
+    if which in ("domain", "string_domain"):
+        domain = domains.get(feature.domain) if which == "domain" else feature.string_domain
+        values = list(domain.value) if domain is not None else []
+        more = f" and {len(values) - 8} more" if len(values) > 8 else ""
+        return ", ".join(values[:8]) + more
+    if which in ("int_domain", "float_domain"):
+        domain = getattr(feature, which)
+        low = f"from {quantity(domain.min)}" if domain.HasField("min") else ""
+        high = f"to {quantity(domain.max)}" if domain.HasField("max") else ""
+        return f"{low} {high}".strip()
+    return which.removesuffix("_domain").replace("_", " ") if which else ""
+
+
+def _anomalies(_: Any, record: ArtifactRecord, __: Any) -> Iterator[Block]:
+    found = find([], [record])
+    if found.anomalies:
+        count = len(found.anomalies)
+        yield Line(f"{count} {'anomaly' if count == 1 else 'anomalies'}", "bad")
+        rows = tuple(
+            (anomaly.feature or "(data set)", split, anomaly.short, anomaly.long)
+            for split, anomaly in found.anomalies
+        )
+        yield Table(("feature", "split", "anomaly", "what was seen"), rows)
+    elif not found.problems:
+        yield Line("No anomalies: the data conforms to its schema.", "good")
+    drifted = tuple(
+        (
+            feature.name,
+            split,
+            measured.comparison,
+            f"{measured.value:.4f}",
+            f"{measured.threshold:g}",
+            "above" if measured.value > measured.threshold else "",
+        )
+        for feature in found.features
+        for split, measured in feature.drift
+    )
+    if drifted:
+        columns = ("feature", "split", "comparison", "distance", "threshold", "")
+        yield Table(columns, drifted, "Against other statistics", frozenset({3, 4}))
+    yield from (Line(problem, "bad") for problem in found.problems)
+
+
+def _transform_graph(_: Any, record: ArtifactRecord, __: Any) -> Iterator[Block]:
+    from google.protobuf import text_format
+    from tensorflow_metadata.proto.v0 import schema_pb2
+
+    path = Path(record.uri, "transformed_metadata", "schema.pbtxt")
+    schema = text_format.Parse(path.read_text(encoding="utf-8"), schema_pb2.Schema())
+    yield replace(schema_table(schema), caption="The schema of transformed examples")
+    rows = []
+    for file in sorted(Path(record.uri, "transform_fn", "assets").glob("*")):
+        text = file.read_bytes().decode("utf-8", "replace")
+        terms = [term for term in text.split("\n") if term]
+        more = " …" if len(terms) > _TERMS else ""
+        rows.append((file.name, f"{len(terms):,}", ", ".join(terms[:_TERMS]) + more))
+    if rows:
+        yield Table(("vocabulary", "terms", "the first"), tuple(rows), numbers=frozenset({1}))
+
+
+def _curves(_: Any, record: ArtifactRecord, __: Any) -> Iterator[Block]:
+    measures: dict[str, list[Any]] = {}
+    for curve in read_curves(record.uri):
+        if len(curve.values) > 0 and "vs_iterations" not in curve.tag:
+            measures.setdefault(curve.tag.removeprefix("epoch_"), []).append(curve)
+    if not measures:
+        return
+    pictures = []
+    for measure, found in measures.items():
+        names = [drawing.curve_name(curve) for curve in found]
+        text = "; ".join(
+            f"{name} {quantity(c.values[0])} → {quantity(c.values[-1])} {sparkline(c.values)}"
+            for name, c in zip(names, found, strict=True)
+        )
+        svg = Markup("{}{}").format(drawing.curves(measure, found), charts.legend(names))
+        pictures.append(Drawn(svg, text))
+    yield Figures(tuple(measures), tuple(pictures))
+
+
+def _evaluation(_: Any, record: ArtifactRecord, __: Any) -> Iterator[Block]:
+    evaluation = read_evaluation("", record)
+    rows = [evaluation.overall, *evaluation.slices][: _MOST_SLICES + 1]
+    with_baseline = any(row.baseline for row in rows)
+    columns = ["slice", "examples"]
+    for name in evaluation.names:
+        columns += [name, *(["baseline"] if with_baseline else [])]
+    columns.append(evaluation.primary)
+    table = tuple(_slice_row(evaluation, row, with_baseline) for row in rows)
+    numbers = frozenset(range(1, len(columns) - 1))
+    yield Table(tuple(columns), table, numbers=numbers)
+    hidden = len(evaluation.slices) - _MOST_SLICES
+    if hidden > 0:
+        yield Line(f"and {hidden} more slices", "quiet")
+    for threshold in evaluation.thresholds:
+        tone = "bad" if threshold.failures else "good"
+        where = "" if threshold.slice == "Overall" else f" on {threshold.slice}"
+        value = "" if threshold.value is None else f"; it is {threshold.value:.4f}"
+        yield Line(f"{threshold.metric}{where} should be {threshold.asked}{value}", tone)
+    yield from (Line(problem, "bad") for problem in evaluation.problems)
+
+
+def _slice_row(evaluation: Evaluation, row: SliceRow, with_baseline: bool) -> tuple[Cell, ...]:
+    cells: list[Cell] = [row.name, _NOTHING if row.count is None else f"{row.count:,.0f}"]
+    for name in evaluation.names:
+        metric, baseline = row.metrics.get(name), row.baseline.get(name)
+        cells.append(_NOTHING if metric is None else number(metric.value))
+        if with_baseline:
+            cells.append(_NOTHING if baseline is None else number(baseline.value))
+    metric = row.metrics.get(evaluation.primary)
+    if metric is None:
+        return (*cells, "")
+    within = drawing.bounds(evaluation, evaluation.primary)
+    spread = ""
+    if metric.lower is not None and metric.upper is not None:
+        spread = f"{number(metric.lower)} to {number(metric.upper)}"
+    picture = drawing.slice_interval(evaluation, row, evaluation.primary, within)
+    return (*cells, Drawn(picture, spread))
+
+
+def _blessing(_: Any, record: ArtifactRecord, others: Sequence[ArtifactRecord]) -> Iterator[Block]:
+    blessed = record.properties.get("blessed")
+    if blessed is None:
+        yield Line("Neither blessed nor not: the evaluation has no thresholds.")
+        return
+    if blessed:
+        yield Line("Blessed: its thresholds hold.", "good")
+        return
+    yield Line("Not blessed", "bad")
+    for other in others:
+        if other.type_name == "ModelEvaluation":
+            yield from (Line(reason, "bad") for reason in read_evaluation("", other).failures)
+
+
+def _pushed(_: Any, record: ArtifactRecord, __: Any) -> Iterator[Block]:
+    if record.properties.get("pushed"):
+        where = str(record.properties.get("pushed_destination") or record.uri)
+        yield Line(f"Pushed to {_from_here(where)}", "good")
+    else:
+        yield Line("Nothing was pushed: the model is not blessed.", "bad")
+
+
+def _model(_: Any, record: ArtifactRecord, __: Any) -> Iterator[Block]:
+    yield Line(f"{_from_here(record.uri)}  {size(record.size)}")
+
+
+def _value(artifact: Any, _: ArtifactRecord, __: Any) -> Iterator[Block]:
+    artifact.read()
+    yield Line(repr(artifact.value))
+
+
+def _plain(_: Any, record: ArtifactRecord, __: Any) -> Iterator[Block]:
+    yield Line(f"{_from_here(record.uri)}  {size(record.size)}", "quiet")
+
+
+def _from_here(path: str) -> str:
+    shown = path if "://" in path else os.path.relpath(path)
+    return path if shown.startswith("..") else shown
+
+
+_Show = Callable[[Any, ArtifactRecord, Sequence[ArtifactRecord]], Iterator[Block]]
+
+_SHOWN: dict[str, _Show] = {
+    "ExampleAnomalies": _anomalies,
+    "ExampleStatistics": _statistics,
+    "Examples": _examples,
+    "Model": _model,
+    "ModelBlessing": _blessing,
+    "ModelEvaluation": _evaluation,
+    "ModelRun": _curves,
+    "PushedModel": _pushed,
+    "Schema": _schema,
+    "TransformGraph": _transform_graph,
+    **dict.fromkeys(("Boolean", "Bytes", "Float", "Integer", "JsonValue", "String"), _value),
+}
+
+# What matters most comes first.
+_RANKS = {
+    "ModelBlessing": 0,
+    "ModelEvaluation": 1,
+    "ExampleAnomalies": 1,
+    "ModelRun": 1,
+    "Model": 2,
+    "Examples": 3,
+    "TransformGraph": 4,
+}
+
+# Transform's own statistics and caches, which few look at every time.
+_FOLDED = (
+    "updated_analyzer_cache",
+    "pre_transform_schema",
+    "pre_transform_stats",
+    "post_transform_schema",
+    "post_transform_stats",
+    "post_transform_anomalies",
+)

@@ -1,0 +1,82 @@
+"""The pages as an application, and their server."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from penstock.errors import ConfigError
+from penstock.surfaces.ui.access import Access
+from penstock.surfaces.ui.pages import Pages
+
+ADDRESS = "127.0.0.1"
+
+
+def application(store: Any, token: str, where: str = "") -> Access:
+    """Return the pages over a store as an ASGI application; `where` says which store it is."""
+    pages = Pages(store, where)
+    routes = {
+        "/": pages.runs,
+        "/compare": pages.compare,
+        "/runs/{run}": pages.run,
+        "/runs/{run}/report": pages.report,
+        "/runs/{run}/nodes/{node}": pages.node,
+        "/runs/{run}/nodes/{node}/log": pages.log,
+        "/artifacts/{artifact:int}": pages.artifact,
+    }
+    return Access(
+        Starlette(routes=[Route(path, pages.answering(page)) for path, page in routes.items()]),
+        token,
+    )
+
+
+class Server(uvicorn.Server):
+    """Serves an application to this machine; a port of 0 is any that is free.
+
+    `announce` is told the address, with the token, once it works.
+    """
+
+    def __init__(self, asked: Access, port: int, announce: Callable[[str], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                asked,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+            )
+        )
+        self._port = port
+        self._token = asked.token
+        self._announce = announce
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until it is told to end.
+
+        Raises:
+          ConfigError: the port cannot be used.
+        """
+        super().run(sockets or [_listening(self._port)])
+
+    async def startup(self, sockets: Any = None) -> None:
+        """Start, and tell the address."""
+        await super().startup(sockets)
+        if self.started:
+            [listening, *_] = self.servers[0].sockets
+            port = listening.getsockname()[1]
+            self._announce(f"http://{ADDRESS}:{port}/?token={self._token}")
+
+
+def _listening(port: int) -> socket.socket:
+    try:
+        return socket.create_server((ADDRESS, port))
+    except OSError as error:
+        raise ConfigError(
+            f"port {port} of this machine cannot be used: {os.strerror(error.errno or 0)}",
+            hint="Give another --port, or none: then it is any that is free.",
+        ) from error

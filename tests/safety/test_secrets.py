@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from google.protobuf import struct_pb2
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.errors import ParameterError
+from penstock.safety.secrets import Redaction, map_texts, names, redaction_for, resolve, resolve_in
+
+VALUE = 'pa"ss\\word\nof two lines'
+
+
+@pytest.fixture(autouse=True)
+def token(monkeypatch):
+    monkeypatch.setenv("TOKEN", VALUE)
+    monkeypatch.setenv("SHORT", "abc")
+    monkeypatch.delenv("NOT_THERE", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("${env:TOKEN}", VALUE),
+        ("a ${env:SHORT}, b ${env:SHORT}", "a abc, b abc"),
+        ("$${env:TOKEN}", "${env:TOKEN}"),
+        ("$${env:", "${env:"),
+        ("$$${env:SHORT}", "$abc"),
+        ("$TOKEN ${TOKEN} {env:TOKEN} $$", "$TOKEN ${TOKEN} {env:TOKEN} $$"),
+    ],
+)
+def test_a_reference_stands_for_the_value_and_two_dollars_for_one(text, expected):
+    assert resolve(text) == expected
+
+
+def test_inside_json_text_a_value_is_written_as_json():
+    text = json.dumps({"a": ["${env:TOKEN}"], "b": json.dumps({"c": "${env:TOKEN}"})})
+    resolved = json.loads(resolve(text))
+    assert resolved["a"] == [VALUE]
+    assert json.loads(resolved["b"]) == {"c": VALUE}
+
+
+def test_lists_dicts_and_messages_are_resolved_inside():
+    message = struct_pb2.Struct()
+    message.update({"a": "${env:SHORT}", "b": ["${env:SHORT}"]})
+    resolved = resolve_in({"x": ["${env:SHORT}", 3], "m": message})
+    assert resolved["x"] == ["abc", 3]
+    assert resolved["m"]["a"] == "abc"
+    assert list(resolved["m"]["b"]) == ["abc"]
+    assert message["a"] == "${env:SHORT}"
+
+
+def test_a_value_that_looks_like_a_reference_is_not_resolved_again(monkeypatch):
+    monkeypatch.setenv("OUTER", "${env:TOKEN}")
+    assert resolve("${env:OUTER}") == "${env:TOKEN}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("${env:NOT_THERE}", "the environment variable NOT_THERE is not set"),
+        ("x ${env:A-B}", r"'\$\{env:A-B\}' is no reference"),
+        ("${env:", "is no reference to an environment variable. Write"),
+    ],
+)
+def test_what_cannot_be_resolved_is_an_error(text, message):
+    with pytest.raises(ParameterError, match=message):
+        resolve(text)
+
+
+def test_the_names_in_a_text_come_in_their_order_and_without_escaped_ones():
+    assert names("${env:B} $${env:C} ${env:A}") == ["B", "A"]
+
+
+def test_a_redaction_never_shows_its_secrets():
+    assert "hunter2" not in repr(Redaction({"hunter2": "${env:A}"}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        VALUE,
+        repr(VALUE),
+        json.dumps({"a": VALUE}),
+        json.dumps(json.dumps(VALUE)[1:-1]),
+        "pa%22ss%5Cword%0Aof%20two%20lines",
+        "of two lines",
+    ],
+)
+def test_every_spelling_of_a_secret_is_replaced(text):
+    redacted = Redaction({VALUE: "${env:TOKEN}"}).text(f"begin {text} end")
+    assert redacted.startswith("begin ")
+    assert redacted.endswith(" end")
+    assert "${env:TOKEN}" in redacted
+    for part in ("word", "two lines"):
+        assert part not in redacted
+
+
+def test_the_beginning_of_a_secret_that_was_cut_is_replaced():
+    redaction = Redaction({"0123456789abcdefghijklmnop": "${env:TOKEN}"})
+    assert redaction.text("got '0123456789abcdefghij...") == "got '${env:TOKEN}..."
+    assert redaction.text("0123456789abcdefghij is another") == "0123456789abcdefghij is another"
+
+
+def test_values_of_less_than_four_characters_are_left():
+    assert Redaction({"abc": "${env:SHORT}"}).text("abcabc") == "abcabc"
+    assert not Redaction({"abc": "${env:SHORT}"})
+
+
+def test_the_longer_of_two_secrets_that_begin_alike_is_replaced():
+    redaction = Redaction({"secret": "${env:A}", "secret-and-more": "${env:B}"})
+    assert redaction.text("secret secret-and-more") == "${env:A} ${env:B}"
+
+
+def test_the_variables_of_messages_are_those_that_are_redacted():
+    redaction = redaction_for(b'{"a": "${env:TOKEN}"}', b"${env:NOT_THERE}", more=[("pass", "***")])
+    assert redaction.secrets == {"pass": "***", VALUE: "${env:TOKEN}"}
+
+
+SECRETS = ("abab", "ababab-and-then-some-more", "0123456789abcdefghij", "...dots")
+
+
+@given(
+    words=st.lists(
+        st.sampled_from((*SECRETS, *(s[:-1] for s in SECRETS), "ab", "...", "0123456789abcdefgh"))
+        | st.text(alphabet="ab01. -", max_size=5)
+    ),
+    cuts=st.lists(st.integers(1, 9), min_size=1),
+)
+def test_a_stream_is_redacted_alike_however_it_is_cut(words, cuts):
+    redaction = Redaction({secret: f"<{i}>" for i, secret in enumerate(SECRETS)})
+    data = "".join(words).encode()
+    done, held, position, turn = b"", b"", 0, 0
+    while position < len(data):
+        size = cuts[turn % len(cuts)]
+        part, held = redaction.part(held + data[position : position + size])
+        done, position, turn = done + part, position + size, turn + 1
+    done += redaction.part(held, last=True)[0]
+    assert done == redaction.part(data, last=True)[0]
+    assert not [secret for secret in SECRETS if secret.encode() in done]
+
+
+def test_texts_are_mapped_wherever_they_stand_in_a_message():
+    message = struct_pb2.Struct()
+    message.update({"a": {"b": "x"}, "c": ["x", 1]})
+    mapped = map_texts(message, str.upper)
+    assert mapped["a"]["b"] == "X"
+    assert list(mapped["c"]) == ["X", 1]

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+import resource
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib import metadata
+
+import pytest
+from click.testing import CliRunner
+
+from penstock.config import Config, Profile
+from penstock.project.kubeflow import KubeflowOptions
+from penstock.surfaces.cli import examination
+from penstock.surfaces.cli.main import penstock
+
+
+class Pipelines(BaseHTTPRequestHandler):
+    """Answers as Kubeflow Pipelines do when they are asked for their health."""
+
+    def do_GET(self):
+        known = self.headers.get("Authorization") == "Bearer let me in"
+        found = self.path == "/apis/v2beta1/healthz"
+        self.send_response((200 if known else 401) if found else 404)
+        self.end_headers()
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def host():
+    with HTTPServer(("127.0.0.1", 0), Pipelines) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "penstock.toml").write_text(
+        '[pipelines]\nmine = "mine.py:mine"\n'
+        '[profiles.away]\nmetadata = "mysql://me@127.0.0.1:9/mlmd"\n'
+        '[profiles.secret]\nmetadata = "mysql://me:${env:NO_SUCH_PASSWORD}@127.0.0.1:9/mlmd"\n'
+    )
+    return tmp_path
+
+
+def examined(*arguments: str) -> tuple[int, dict[str, dict[str, str]]]:
+    done = CliRunner().invoke(penstock, ["doctor", "--json", *arguments], standalone_mode=False)
+    assert done.exception is None, done.exception
+    return done.return_value or 0, {finding["name"]: finding for finding in json.loads(done.stdout)}
+
+
+def test_every_thing_is_said_to_be_fine_or_not(project):
+    code, found = examined()
+    assert {"Python", "system", "packages", "memory", "pipeline root", "store"} <= set(found)
+    states = {finding["state"] for finding in found.values()}
+    assert states <= {"fine", "unused", "doubtful", "wrong"}
+    assert code == (1 if "wrong" in states else 0)
+
+
+def test_the_packages_are_of_versions_that_each_other_asks_for():
+    assert examination.packages().state == "fine"
+
+
+def test_a_store_that_is_not_there_yet_is_fine(project):
+    _, found = examined()
+    assert found["store"]["state"] == "fine"
+    assert found["store"]["found"].endswith("metadata.sqlite, which the first run makes")
+
+
+def test_a_store_that_does_not_answer_is_wrong_and_there_is_advice(project):
+    code, found = examined("--profile", "away")
+    assert code == 1
+    assert "does not answer" in found["store"]["found"]
+    assert found["store"]["advice"] == "Start its server, or correct metadata in penstock.toml."
+
+
+def test_a_secret_that_is_not_set_is_named(project):
+    code, found = examined("--profile", "secret")
+    assert code == 1
+    assert "NO_SUCH_PASSWORD" in found["store"]["found"]
+
+
+def test_a_file_that_is_no_store_is_wrong(project):
+    (project / ".penstock").mkdir()
+    (project / ".penstock" / "metadata.sqlite").write_text("Not SQLite. " * 1000)
+    _, found = examined()
+    assert found["store"]["state"] == "wrong"
+
+
+def test_a_pipeline_root_that_is_a_file_is_wrong(tmp_path):
+    (tmp_path / "file").write_text("")
+    finding = examination.disk(Profile(pipeline_root=str(tmp_path / "file" / "root")))
+    assert finding.state == "wrong"
+    assert "change its rights, or pipeline_root in penstock.toml" in finding.advice
+
+
+@pytest.mark.parametrize(
+    ("token", "state", "text"),
+    [("let me in", "fine", "http://127.0.0.1"), ("guess", "wrong", "lets nobody in")],
+)
+def test_the_cluster_of_a_profile_is_asked_for_its_health(host, token, state, text):
+    profile = Profile(name="cluster", kubeflow=KubeflowOptions(host=host, token=token))
+    finding = examination.cluster(profile)
+    assert finding.state == state
+    assert text in finding.found
+    assert token not in finding.found or state == "fine"
+
+
+def test_a_cluster_that_does_not_answer_is_wrong():
+    options = KubeflowOptions(host="http://127.0.0.1:9")
+    finding = examination.cluster(Profile(name="cluster", kubeflow=options))
+    assert finding.state == "wrong"
+    assert "Correct profiles.cluster.kubeflow in penstock.toml" in finding.advice
+
+
+def test_few_open_files_are_doubtful():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        finding = examination.files()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert finding.state == "doubtful"
+    assert "ulimit -n" in finding.advice
+
+
+def test_without_a_project_a_new_one_is_offered():
+    finding = examination.project(Config(None, {}, {}), Profile())
+    assert finding.advice == "Begin one: penstock init FOLDER"
+
+
+def test_an_unknown_profile_is_a_wrong_request(project):
+    done = CliRunner().invoke(penstock, ["doctor", "--profile", "awy"], standalone_mode=False)
+    assert str(done.exception).endswith("Did you mean 'away'?")
+
+
+def test_what_a_package_says_of_itself_is_read_once(monkeypatch):
+    read = []
+    distribution = metadata.distribution
+    monkeypatch.setattr(
+        metadata, "distribution", lambda name: read.append(name) or distribution(name)
+    )
+    assert list(examination._conflicts("penstock")) == []
+    assert len(read) == len(set(read))

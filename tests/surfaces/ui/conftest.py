@@ -1,0 +1,73 @@
+"""A store with runs, and the pages over it, served by this process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import browsing
+import pytest
+from reported_components import ReportedRuns
+
+from penstock.metadata.store import connect, connection_config
+
+TOKEN = "the-right-token"
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory) -> ReportedRuns:
+    return ReportedRuns(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture(scope="session")
+def results(project) -> SimpleNamespace:
+    return SimpleNamespace(
+        first=project.run(), second=project.run(accuracy=0.7), failed=project.run(fails="no luck")
+    )
+
+
+@pytest.fixture(scope="module")
+def site(project, results) -> Iterator[str]:
+    """The address of the pages, with the token."""
+    with served(project.address) as address:
+        yield address
+
+
+@contextmanager
+def served(address: str) -> Iterator[str]:
+    from penstock.surfaces.ui.app import Server, application
+
+    announced: list[str] = []
+    known = threading.Event()
+
+    def announce(page: str) -> None:
+        announced.append(page)
+        known.set()
+
+    with connect(connection_config(address), create=False) as metadata:
+        server = Server(application(metadata.store, TOKEN, address), 0, announce)
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            assert known.wait(30)
+            yield announced[0]
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with browsing.browser() as started:
+        yield started
+
+
+@pytest.fixture
+def visit(chromium, site) -> Iterator[browsing.Watched]:
+    """The list of runs in a browser of its own."""
+    with browsing.watched(chromium) as shown:
+        shown.page.goto(site)
+        yield shown
