@@ -6,7 +6,8 @@ Imports inside functions count as those at the top of a module do.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,24 @@ def floor(module: str) -> str:
     return module.split(".")[1]
 
 
+def circle(graph: Mapping[str, Iterable[str]]) -> list[str]:
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def rooms(depth: int) -> dict[str, set[str]]:
+    """Return what each package of a depth imports, a module that stands there being one too."""
+    graph: dict[str, set[str]] = {}
+    for module, imports in GRAPH.items():
+        room = ".".join(module.split(".")[:depth])
+        others = {".".join(other.split(".")[:depth]) for other in imports}
+        graph.setdefault(room, set()).update(others - {room})
+    return graph
+
+
 def test_every_name_at_the_top_is_a_floor_or_a_public_name():
     names = {floor(m) for m in MODULES if m not in ("penstock", "penstock.__main__")}
     assert names == {*FLOORS, *PUBLIC_NAMES, *MAPPED}
@@ -93,6 +112,15 @@ def test_a_module_imports_from_its_floor_and_those_below_it(module):
     for other in GRAPH[module]:
         assert floor(other) in FLOORS, f"{module} imports {other}, a public name of something"
         assert FLOORS.index(floor(other)) <= FLOORS.index(floor(module)), f"it imports {other}"
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4])
+def test_rooms_form_no_circles(depth):
+    assert circle(rooms(depth)) == []
+
+
+def test_modules_form_no_circles():
+    assert circle(GRAPH) == []
 
 
 @pytest.mark.parametrize("path", sources("penstock"), ids=lambda p: str(p.relative_to(ROOT)))

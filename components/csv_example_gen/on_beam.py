@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 import apache_beam as beam_sdk
 
 from penstock.authoring.beam import BeamOptions
-from penstock.components.import_example_gen.on_beam import WriteSplits, refuse_parquet, split_rows
 from penstock.data import csv
 from penstock.data.csv import CsvColumns, CsvOptions
 from penstock.data.ingestion import Destination, check_payload
 from penstock.data.spans import ResolvedInput
+from penstock.data.writing_on_beam import WriteSplits, refuse_parquet, split_rows
 
 
 def generate_examples(

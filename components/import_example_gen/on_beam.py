@@ -1,21 +1,16 @@
-"""Records to splits of records, on Beam; the other ExampleGens write their splits with it."""
+"""Records to splits of records, on Beam."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import apache_beam as beam_sdk
 
 from penstock.authoring.beam import BeamOptions
-from penstock.data import data_files, payload, records, splits
-from penstock.data.coding import examples
+from penstock.data import payload, records, splits
 from penstock.data.ingestion import Destination
-from penstock.data.payload import PayloadFormat
 from penstock.data.spans import ResolvedInput
-from penstock.data.writing import keys_of, sampled
-from penstock.errors import ParameterError
+from penstock.data.writing_on_beam import WriteSplits, refuse_parquet
 
 
 def generate_examples(
@@ -37,56 +32,9 @@ def generate_examples(
         keyed | "Flatten" >> beam_sdk.Flatten() | "Write" >> WriteSplits(to)
 
 
-def refuse_parquet(component: str, to: Destination) -> None:
-    """Raise ParameterError if Parquet is asked for, which only the engine in process writes."""
-    if to.payload_format is PayloadFormat.FORMAT_PARQUET:
-        raise ParameterError(
-            f"{component} writes FORMAT_PARQUET in process only, and a Beam runner is named",
-            hint="Leave --runner out of this node's Beam arguments.",
-        )
-
-
 def _read_file(path: str, input_split: str, to: Destination) -> Iterator[tuple[int, bytes]]:
     position = to.split_names.index(input_split) if not to.buckets else 0
     for record in records.read_serialized(path):
         canonical, key = payload.canonical_and_key(record, to.payload_format, to.key_feature)
         if to.takes(key):
             yield (splits.split_index(key, to.buckets) if to.buckets else position), canonical
-
-
-def split_rows(
-    batch: Any, input_split: str, to: Destination, null_as_empty: bool
-) -> Iterator[tuple[int, bytes]]:
-    """Return the rows of a record batch as tf.Examples, each with the position of its split."""
-    serialized = examples.encode(batch, null_as_empty=null_as_empty)
-    keys = keys_of(batch, serialized, to, null_as_empty)
-    taken, of_taken = sampled(serialized, keys, to)
-    if not to.buckets:
-        position = to.split_names.index(input_split)
-        return ((position, record) for record in taken)
-    return (
-        (splits.split_index(key, to.buckets), record)
-        for key, record in zip(of_taken, taken, strict=True)
-    )
-
-
-class WriteSplits(beam_sdk.PTransform):
-    """Writes pairs of a split's position and a serialized record as sharded TFRecord files."""
-
-    def __init__(self, to: Destination) -> None:
-        super().__init__()
-        self.to = to
-
-    def expand(self, pairs: Any) -> None:
-        """Part the records by their splits, and write each part."""
-        parts = pairs | "Part" >> beam_sdk.Partition(
-            lambda pair, _: pair[0], len(self.to.split_names)
-        )
-        for name, part in zip(self.to.split_names, parts, strict=True):
-            prefix = os.path.join(splits.split_directory(self.to.uri, name), data_files.PREFIX)
-            (
-                part
-                | f"Records[{name}]" >> beam_sdk.Values()
-                | f"Spread[{name}]" >> beam_sdk.Reshuffle()
-                | f"Write[{name}]" >> beam_sdk.io.WriteToTFRecord(prefix, file_name_suffix=".gz")
-            )

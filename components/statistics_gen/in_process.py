@@ -7,9 +7,7 @@ on the files alone, so that the statistics do not depend on the machine.
 
 from __future__ import annotations
 
-import itertools
 import os
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,29 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.authoring.beam import BeamOptions
 from penstock.components.statistics_gen.options import reason_for_beam, statistics_options
+from penstock.components.statistics_gen.rows import check_payload_format, read_batches, sampled
 from penstock.data.parallel.processes import in_processes
 from penstock.data.results.statistics import write_statistics
 from penstock.data.splits import split_directory
-from penstock.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from tensorflow_data_validation import StatsOptions
     from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
-# Large enough for TFDV's vectorised kernels, small enough for a few megabytes a batch.
-BATCH_ROWS = 20_000
-
 # Compressed data beyond which several processes are worth their start.
 LARGE_BYTES = 16 << 20
 # Files are put together until they have this many bytes: each part's accumulators are merged.
 PART_BYTES = 4 << 20
-
-# The payload formats of TFX that hold features; the others are records of a type unknown here.
-PAYLOAD_FORMATS = ("FORMAT_TF_EXAMPLE", "FORMAT_TF_SEQUENCE_EXAMPLE", "FORMAT_PARQUET")
-
-# The name that tfx_bsl and TFDV give to the sequence part of a tf.SequenceExample.
-_SEQUENCE_COLUMN = "##SEQUENCE##"
 
 # Of every slice, by its name, the accumulators of all combiners.
 _Accumulators = dict[str, list[Any]]
@@ -182,62 +171,6 @@ def _added(
     return merged
 
 
-def check_payload_format(payload_format: str) -> None:
-    """Raise DataError on a payload that has no features to describe."""
-    if payload_format not in PAYLOAD_FORMATS:
-        raise DataError(
-            f"Expected examples with the payload {', '.join(PAYLOAD_FORMATS)}, "
-            f"but it is {payload_format}",
-            hint="Write them as tf.Example with an example generator.",
-        )
-
-
-def read_batches(
-    files: Sequence[str], payload_format: str, features: Sequence[str] | None = None
-) -> Iterator[pa.RecordBatch]:
-    """Read the rows of a split's files as TFDV wants them: columns of lists.
-
-    Only these features are decoded, where some are named.
-    """
-    if not files:
-        return iter(())
-    if payload_format == "FORMAT_TF_SEQUENCE_EXAMPLE":
-        return _read_sequence_examples(files)
-    from penstock.data.records import read_record_batches
-
-    return read_record_batches(
-        files, batch_rows=BATCH_ROWS, columns=list(features) if features else None, absent=False
-    )
-
-
-def _read_sequence_examples(files: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    from tfx_bsl.coders.sequence_example_coder import SequenceExamplesToRecordBatchDecoder
-
-    from penstock.data.records import read_serialized
-
-    decoder = SequenceExamplesToRecordBatchDecoder(_SEQUENCE_COLUMN)
-    records = read_serialized(files)
-    while batch := list(itertools.islice(records, BATCH_ROWS)):
-        yield decoder.DecodeBatch(batch)
-
-
-def sampled(
-    batches: Iterable[pa.RecordBatch], rate: float, seed_text: str = ""
-) -> Iterator[pa.RecordBatch]:
-    """Keep each row with probability `rate`; equal seeds keep equal rows."""
-    import numpy as np
-    import pyarrow as pa
-
-    generator = np.random.default_rng(zlib.crc32(seed_text.encode()))
-    for batch in batches:
-        if rate >= 1.0:
-            yield batch
-            continue
-        kept = np.flatnonzero(generator.random(batch.num_rows) < rate)
-        table = pa.Table.from_batches([batch]).take(pa.array(kept)).combine_chunks()
-        yield from table.to_batches()
-
-
 def statistics_of_batches(
     batches: Iterable[pa.RecordBatch], options: StatsOptions
 ) -> statistics_pb2.DatasetFeatureStatisticsList:
@@ -305,7 +238,7 @@ def _combiners(options: StatsOptions) -> list[Any]:
 
 def _selected(batches: Iterable[pa.RecordBatch], options: StatsOptions) -> Iterable[pa.RecordBatch]:
     """Keep the columns of the options' allowlist."""
-    from penstock.data.records import select
+    from penstock.data.coding.columns import select
 
     names = options.feature_allowlist
     return (select(batch, names, absent=False) for batch in batches) if names else batches

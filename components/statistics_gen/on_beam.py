@@ -11,8 +11,8 @@ import pyarrow as pa
 import tensorflow_data_validation as tfdv
 
 from penstock.authoring.beam import BeamOptions
-from penstock.components.statistics_gen.in_process import check_payload_format, sampled
 from penstock.components.statistics_gen.options import statistics_options
+from penstock.components.statistics_gen.rows import check_payload_format, sampled
 from penstock.data.results.statistics import FILE_NAME
 from penstock.data.splits import split_directory
 

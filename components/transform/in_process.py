@@ -13,8 +13,9 @@ from penstock.components.transform import analysis, interpreter
 from penstock.components.transform.job import SEQUENCE_EXAMPLES, Job, shard_path
 from penstock.components.transform.rows import raw_rows
 from penstock.components.transform.statistics import Collector, collecting
+from penstock.data.coding.columns import select
 from penstock.data.coding.examples import encode
-from penstock.data.records import TFRecordWriter, select
+from penstock.data.records import TFRecordWriter
 from penstock.errors import UserCodeError
 
 if TYPE_CHECKING:

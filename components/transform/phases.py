@@ -13,7 +13,7 @@ from penstock.components.transform.combining import Combination, CombinationPerK
 from penstock.components.transform.mutual_information import LabelMeans
 from penstock.components.transform.rows import raw_rows
 from penstock.components.transform.vocabularies import FrequencyCount
-from penstock.data.records import select
+from penstock.data.coding.columns import select
 from penstock.errors import UserCodeError
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from penstock.data import records
 from penstock.data.coding import examples
+from penstock.data.coding.columns import pruned_schema, with_schema
 from penstock.data.files.closing import ClosesOnExit
 from penstock.errors import DataError, suggestion
 
@@ -148,7 +148,7 @@ def read_example_batches(
     `schema` is a `schema_pb2.Schema`; features that the file does not have are null. Without it
     those of `columns` that the file does not have are left out.
     """
-    pruned = records.pruned_schema(schema, columns)
+    pruned = pruned_schema(schema, columns)
     wanted = columns if pruned is None else [feature.name for feature in pruned.feature]
     names = _schema(_opened(path), path).names
     read = None if wanted is None else [name for name in wanted if name in names]
@@ -158,7 +158,7 @@ def read_example_batches(
 
 
 def _as_in_schema(batch: pa.RecordBatch, schema: Any, path: str) -> pa.RecordBatch:
-    fitting = records.with_schema(batch, schema)
+    fitting = with_schema(batch, schema)
     if fitting is None:
         found = ", ".join(f"{field.name} ({field.type})" for field in batch.schema)
         raise DataError(

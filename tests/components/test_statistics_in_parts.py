@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from penstock.components.statistics_gen import in_process
+from penstock.components.statistics_gen import in_process, rows
 from penstock.components.statistics_gen.options import statistics_options
 from penstock.data.coding import examples
 from penstock.data.records import write_serialized
@@ -146,10 +146,10 @@ def test_statistics_of_several_files_are_those_of_the_same_rows_in_one(done, fol
 @pytest.mark.parametrize("job", ["plain", "weighted", "sampled"])
 def test_statistics_of_one_file_are_those_of_its_batches(done, folder, files, job) -> None:
     arguments = options(job)
-    batches = in_process.read_batches(files["one_file"], "FORMAT_TF_EXAMPLE")
+    batches = rows.read_batches(files["one_file"], "FORMAT_TF_EXAMPLE")
     rate = arguments.get("sample_rate_by_split", {}).get("one_file", 1.0)
     expected = in_process.statistics_of_batches(
-        in_process.sampled(batches, rate, "one_file"),
+        rows.sampled(batches, rate, "one_file"),
         statistics_options(arguments.get("stats_options_json")),
     )
     assert statistics(folder, f"{job}_3", "one_file") == expected.datasets[0]
@@ -231,10 +231,10 @@ def test_counts_are_merged_in_memory_and_in_sketches(monkeypatch, memory) -> Non
     monkeypatch.setattr(value_counts, "_MERGE_ROWS", 1_000)
     counter = value_counts.ExactValueCounts(statistics_options('{"weight_feature": "weight"}'))
     accumulators = []
-    for rows in (range(100), range(10_000)):
-        values = [["often"] if row % 2 else [f"value {row}"] for row in rows]
+    for numbers in (range(100), range(10_000)):
+        values = [["often"] if row % 2 else [f"value {row}"] for row in numbers]
         batch = pa.RecordBatch.from_arrays(
-            [pa.array(values), pa.array([[2.0]] * len(rows))], ["value", "weight"]
+            [pa.array(values), pa.array([[2.0]] * len(numbers))], ["value", "weight"]
         )
         accumulators.append(counter.add_input(counter.create_accumulator(), batch))
     (value,) = counter.extract_output(counter.merge_accumulators(accumulators)).features
