@@ -56,7 +56,7 @@ def test_the_readme_s_pipeline_compiles_to_ir(tmp_path, monkeypatch):
     definition = read_config(None).load_pipeline(f"{tmp_path / 'majority.py'}:majority")
     assert isinstance(definition, PipelineDefinition)
     compiled = ir.compile_pipeline(definition, pipeline_root=str(tmp_path))
-    assert ir.node_ids(compiled) == ["CsvExampleGen", "MajorityClass", "StatisticsGen"]
+    assert list(ir.view(compiled).nodes) == ["CsvExampleGen", "MajorityClass", "StatisticsGen"]
 
 
 @pytest.mark.parametrize("page", pages.PAGES, ids=name)

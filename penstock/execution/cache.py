@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from penstock import _tfx
+from penstock import _tfx, ir
 from penstock.data.files import remote
 from penstock.execution.contents import fingerprint, first_damage
 from penstock.metadata.executions import newest_first
@@ -86,14 +86,15 @@ def given_fingerprint(node: str, code: Mapping[str, str], parameters: Mapping[st
     return _digest(node, json.dumps(dict(code), sort_keys=True), json.dumps(shown, sort_keys=True))
 
 
-def node_fingerprint(pipeline_name: str, node: Any, executor: Any) -> str:
+def node_fingerprint(node: ir.Node) -> str:
     """Digest what the pipeline's definition says of a node, parameters and wiring apart."""
+    proto, executor = node.proto, node.executor
     outputs = {
-        key: spec.artifact_spec.type.name for key, spec in sorted(node.outputs.outputs.items())
+        key: spec.artifact_spec.type.name for key, spec in sorted(proto.outputs.outputs.items())
     }
     return _digest(
-        pipeline_name,
-        node.node_info.SerializeToString(deterministic=True),
+        node.pipeline,
+        proto.node_info.SerializeToString(deterministic=True),
         executor.SerializeToString(deterministic=True) if executor is not None else b"",
         json.dumps(outputs),
     )

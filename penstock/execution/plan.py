@@ -9,15 +9,14 @@ from __future__ import annotations
 import contextlib
 import enum
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from penstock import _tfx, ir
 from penstock.authoring.component import ResolveDriver
 from penstock.errors import PenstockError
-from penstock.execution import nodes as execution
-from penstock.execution import work
+from penstock.execution import resolution, reuse, work
 from penstock.execution.cache import (
     GIVEN_PROPERTY,
     Fingerprint,
@@ -31,8 +30,9 @@ from penstock.execution.cache import (
 from penstock.execution.contents import first_damage
 from penstock.execution.differences import differences
 from penstock.execution.schedule import Graph, State, read_graph, settle
-from penstock.ir import selection
+from penstock.execution.stages import Resolution, Skipped
 from penstock.metadata.executions import node_executions
+from penstock.metadata.protocol import Metadata, Store
 from penstock.metadata.reading import RUN_CONTEXT
 from penstock.metadata.store import execution_inputs, execution_outputs
 from penstock.project import user_code
@@ -87,23 +87,18 @@ class _Planner:
     of which it is not known whether they will be skipped, and why.
     """
 
-    metadata: Any
-    pipeline: Any
+    metadata: Metadata
+    pipeline: ir.Pipeline
     graph: Graph
     base_run: str | None = None
-    outputs: dict[str, Mapping[str, list[Any]] | None] = field(default_factory=dict)
+    outputs: dict[str, _tfx.Artifacts | None] = field(default_factory=dict)
     plans: dict[str, NodePlan] = field(default_factory=dict)
     uncertain: dict[str, str] = field(default_factory=dict)
 
     @property
-    def store(self) -> Any:
+    def store(self) -> Store:
         """ML Metadata's own client."""
         return self.metadata.store
-
-    @property
-    def name(self) -> str:
-        """The pipeline's name."""
-        return str(self.pipeline.pipeline_info.id)
 
     def states(self) -> dict[str, State]:
         """Return what the schedule would know by now."""
@@ -113,22 +108,21 @@ class _Planner:
         }
 
 
-def plan(metadata: Any, pipeline: Any, base_run: str | None = None) -> list[NodePlan]:
+def plan(metadata: Metadata, pipeline: ir.Pipeline, base_run: str | None = None) -> list[NodePlan]:
     """Return what a run of bound IR would do, in the pipeline's order.
 
     Nodes that do not run lend what they made in `base_run`, or else last.
     """
     planner = _Planner(metadata, pipeline, read_graph(pipeline), base_run)
-    nodes = ir.nodes(pipeline)
     # In a run these are the first to be settled.
-    for node in sorted(nodes, key=lambda node: not selection.is_left_out(node)):
-        node_id = node.node_info.id
+    for node in sorted(pipeline, key=lambda node: not node.is_left_out):
+        node_id = node.id
         if node_id in planner.plans:
             continue
         try:
             made, outputs = _plan_node(planner, node)
         except _tfx.InputResolutionError as error:
-            made, outputs = NodePlan(node_id, Verdict.FAILS, (execution.root_cause(error),)), {}
+            made, outputs = NodePlan(node_id, Verdict.FAILS, (resolution.root_cause(error),)), {}
         except PenstockError as error:
             made, outputs = NodePlan(node_id, Verdict.FAILS, (str(error),)), {}
         planner.plans[node_id] = made
@@ -136,82 +130,78 @@ def plan(metadata: Any, pipeline: Any, base_run: str | None = None) -> list[Node
         for name, reason in settle(planner.graph, planner.states()).items():
             planner.plans[name] = NodePlan(name, Verdict.SKIPPED, (reason,))
             planner.outputs[name] = {}
-    return [planner.plans[node.node_info.id] for node in nodes]
+    return [planner.plans[node_id] for node_id in pipeline.nodes]
 
 
-_Planned = tuple[NodePlan, Mapping[str, list[Any]] | None]
+_Planned = tuple[NodePlan, _tfx.Artifacts | None]
 
 
-def _plan_node(planner: _Planner, node: Any) -> _Planned:
-    node_id = node.node_info.id
-    if selection.is_left_out(node):
+def _plan_node(planner: _Planner, node: ir.Node) -> _Planned:
+    node_id = node.id
+    if node.is_left_out:
         return _plan_left_out(planner, node)
-    unknown = sorted(n for n in selection.producers(node) if planner.outputs.get(n) is None)
+    unknown = sorted(n for n in node.producers if planner.outputs.get(n) is None)
     known = _with_known_inputs(planner, node, unknown)
     if unknown:
         return _plan_unknown(planner, known, unknown)
     uncertain = _uncertainty(planner, node)
-    if execution.is_system_node(node):
+    if node.works_in_store:
         return _plan_lookup(planner, known)
-    resolution = execution.resolve(planner.metadata, planner.pipeline, known)
-    if isinstance(resolution, execution.Skipped):
-        return NodePlan(node_id, Verdict.SKIPPED, (resolution.reason,)), {}
-    fingerprint = resolution.fingerprint
-    if resolution.driver is not None:
-        if not _only_resolves(resolution.driver):
+    resolved = resolution.resolve(planner.metadata, known)
+    if isinstance(resolved, Skipped):
+        return NodePlan(node_id, Verdict.SKIPPED, (resolved.reason,)), {}
+    fingerprint = resolved.fingerprint
+    if node.driver is not None:
+        if not _only_resolves(node):
             reason = "its driver decides when it runs"
             return NodePlan(node_id, Verdict.DEPENDS, (reason,)), None
-        parameters = _ask_driver(resolution)
+        parameters = _ask_driver(resolved)
         fingerprint = replace(fingerprint, parameters=parameters)
     key = fingerprint.key()
-    caching = node.execution_options.caching_options.enable_cache
-    found = cached_outputs(planner.store, key) if caching else None
+    found = cached_outputs(planner.store, key) if node.is_cached else None
     if uncertain:
         planner.uncertain[node_id] = uncertain
         return NodePlan(node_id, Verdict.DEPENDS, (uncertain,)), found[1] if found else None
     if found is not None:
         return NodePlan(node_id, Verdict.CACHED, (), found[0]), found[1]
     last = _last_execution(planner, node_id)
-    if not caching:
+    if not node.is_cached:
         reasons = ["its cache is off"]
     elif harm := damaged_outputs(planner.store, key):
         reasons = [harm]
     else:
-        reasons = _differences(planner, fingerprint, last, node, resolution.inputs)
+        reasons = _differences(planner, fingerprint, last, node, resolved.inputs)
     return NodePlan(node_id, Verdict.RUNS, tuple(reasons), last.id if last else None), None
 
 
-def _plan_left_out(planner: _Planner, node: Any) -> _Planned:
-    node_id = node.node_info.id
-    if not selection.lends(node):
+def _plan_left_out(planner: _Planner, node: ir.Node) -> _Planned:
+    node_id = node.id
+    if not node.lends:
         return NodePlan(node_id, Verdict.SKIPPED, ("it was not asked for",)), {}
-    found = execution.reusable(planner.store, planner.pipeline, node, planner.base_run)
+    found = reuse.reusable(planner.store, node, planner.base_run)
     if found is None:
         reason = "it is left out, but others need its outputs and it has none"
         return NodePlan(node_id, Verdict.FAILS, (reason,)), {}
     return NodePlan(node_id, Verdict.REUSED, (), found[0]), found[1]
 
 
-def _plan_lookup(planner: _Planner, node: Any) -> _Planned:
-    node_id = node.node_info.id
-    if "Importer" in node.node_info.type.name:
+def _plan_lookup(planner: _Planner, node: ir.Node) -> _Planned:
+    node_id = node.id
+    if node.is_importer:
         return _plan_import(planner, node)
-    resolved = _tfx.inputs_utils.resolve_input_artifacts(
-        pipeline_node=node, metadata_handle=planner.metadata
-    )
-    if isinstance(resolved, _tfx.inputs_utils.Skip):
+    found = resolution.looked_up(planner.metadata, node)
+    if found is None:
         return NodePlan(node_id, Verdict.SKIPPED, ("its condition does not hold",)), {}
-    found = resolved[0]
     shown = [f"{key}: {_address(artifacts)}" for key, artifacts in found.items()]
     return NodePlan(node_id, Verdict.LOOKS_UP, tuple(shown)), found
 
 
-def _plan_import(planner: _Planner, node: Any) -> _Planned:
+def _plan_import(planner: _Planner, node: ir.Node) -> _Planned:
     """An importer finds the artifact that it imported before, or makes a new one."""
-    node_id = node.node_info.id
-    parameters = execution.node_parameters(node)
+    node_id = node.id
+    parameters = resolution.node_parameters(node)
     uri = parameters["artifact_uri"]
-    [(key, spec)] = node.outputs.outputs.items()
+    [(key, spec)] = node.proto.outputs.outputs.items()
     found = _tfx.generate_output_dict(
         metadata_handle=planner.metadata,
         uri=uri,
@@ -234,27 +224,26 @@ def _constants(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _plan_unknown(planner: _Planner, node: Any, unknown: list[str]) -> _Planned:
+def _plan_unknown(planner: _Planner, node: ir.Node, unknown: list[str]) -> _Planned:
     """Judge a node whose inputs are still to be made: by all but these."""
-    node_id = node.node_info.id
+    node_id = node.id
     if _condition(planner, node, unknown) is False:
         return NodePlan(node_id, Verdict.SKIPPED, ("its condition does not hold",)), {}
     if uncertain := _uncertainty(planner, node, unknown):
         planner.uncertain[node_id] = uncertain
         return NodePlan(node_id, Verdict.DEPENDS, (uncertain,)), None
-    if execution.is_system_node(node):
+    if node.works_in_store:
         return NodePlan(node_id, Verdict.LOOKS_UP, (f"after {', '.join(unknown)}",)), None
     after = f"{', '.join(unknown)} {'runs' if len(unknown) == 1 else 'run'} before it"
-    executor = ir.executor_spec(planner.pipeline, node_id)
-    parameters = execution.node_parameters(node)
+    parameters = resolution.node_parameters(node)
     last = _last_execution(planner, node_id)
     last_id = last.id if last else None
     now = Fingerprint(
-        node_fingerprint(planner.name, node, executor),
-        code_digests(ir.class_path(executor), parameters),
+        node_fingerprint(node),
+        code_digests(node.executor_path, parameters),
         parameters,
     )
-    if not node.execution_options.caching_options.enable_cache:
+    if not node.is_cached:
         return NodePlan(node_id, Verdict.RUNS, ("its cache is off",), last_id), None
     if last is None or not _could_stand(planner, now, node_id):
         reasons = (*_differences(planner, now, last, node, {}), after)
@@ -266,16 +255,16 @@ def _could_stand(planner: _Planner, now: Fingerprint, node_id: str) -> bool:
     """Whether an intact execution agrees with a fingerprint as far as that is known."""
     given = given_fingerprint(now.node, now.code, now.parameters)
     where = f"custom_properties.{GIVEN_PROPERTY}.string_value = '{given}'"
-    for found in node_executions(planner.store, planner.name, node_id, where=where):
+    for found in node_executions(planner.store, planner.pipeline.name, node_id, where=where):
         is_successful = _tfx.execution_lib.is_execution_successful(found)
         if is_successful and not first_damage(execution_outputs(planner.store, found.id)):
             return True
     return False
 
 
-def _uncertainty(planner: _Planner, node: Any, unknown: list[str] | None = None) -> str:
+def _uncertainty(planner: _Planner, node: ir.Node, unknown: list[str] | None = None) -> str:
     """Return why it is not known whether a node will be skipped, or "" if it will not be."""
-    node_id = node.node_info.id
+    node_id = node.id
     if unknown and _condition(planner, node, unknown) is None:
         return f"its condition is known after {', '.join(unknown)}"
     upstream = planner.graph.upstream[node_id] & planner.uncertain.keys()
@@ -290,29 +279,23 @@ def _uncertainty(planner: _Planner, node: Any, unknown: list[str] | None = None)
     return ""
 
 
-def _condition(planner: _Planner, node: Any, unknown: list[str]) -> bool | None:
+def _condition(planner: _Planner, node: ir.Node, unknown: list[str]) -> bool | None:
     """Return whether a node's conditions hold, None if they need what is not known."""
-    if not node.inputs.conditionals:
+    if not node.conditions:
         return True
-    needed = {
-        key
-        for conditional in node.inputs.conditionals.values()
-        for key in ir.placeholder_keys(conditional.placeholder_expression)
-    }
-    deciding = type(node)()
-    deciding.CopyFrom(node)
-    for key, spec in node.inputs.inputs.items():
+    deciding = node.copied()
+    for key, spec in node.proto.inputs.inputs.items():
         if {channel.producer_node_query.id for channel in spec.channels} & set(unknown):
-            if key in needed:
+            if key in node.condition_keys:
                 return None
             del deciding.inputs.inputs[key]
-    return execution.conditions_hold(planner.metadata, deciding)
+    return resolution.conditions_hold(planner.metadata, replace(node, proto=deciding))
 
 
-def _with_known_inputs(planner: _Planner, node: Any, unknown: list[str]) -> Any:
-    """Return a copy of a node that takes what earlier nodes would give it from the store by id."""
+def _with_known_inputs(planner: _Planner, node: ir.Node, unknown: list[str]) -> ir.Node:
+    """Return a node that takes what earlier nodes would give it from the store by id."""
     known: dict[str, list[int]] = {}
-    for key, spec in node.inputs.inputs.items():
+    for key, spec in node.proto.inputs.inputs.items():
         names = {channel.producer_node_query.id for channel in spec.channels}
         of_this_run = names & planner.outputs.keys() and all(
             any(query.type.name == RUN_CONTEXT for query in channel.context_queries)
@@ -320,44 +303,44 @@ def _with_known_inputs(planner: _Planner, node: Any, unknown: list[str]) -> Any:
         )
         if of_this_run and not names & set(unknown):
             known[key] = [a.id for channel in spec.channels for a in _given(planner, channel)]
-    return execution.with_static_inputs(node, known)
+    return node.with_static_inputs(known)
 
 
-def _given(planner: _Planner, channel: Any) -> list[Any]:
+def _given(planner: _Planner, channel: _tfx.Channel) -> list[_tfx.Artifact]:
     outputs = planner.outputs.get(channel.producer_node_query.id) or {}
     return list(outputs.get(channel.output_key, ()))
 
 
-def _only_resolves(driver: Any) -> bool:
-    """Whether a driver does nothing but compute parameters, so that it can be asked at any time."""
-    path = ir.class_path(driver) or ""
+def _only_resolves(node: ir.Node) -> bool:
+    """Whether a node's driver only computes parameters, so that it can be asked at any time."""
+    path = node.driver_path or ""
     return not path.startswith("tfx.") and issubclass(
         _tfx.import_class_by_path(path), ResolveDriver
     )
 
 
-def _ask_driver(resolution: execution.Resolution) -> dict[str, Any]:
-    invocation = execution.execution_info(resolution).to_proto().SerializeToString()
+def _ask_driver(resolved: Resolution) -> dict[str, Any]:
+    invocation = resolution.execution_info(resolved).to_proto().SerializeToString()
     try:
         # What it prints belongs into a node's log, and not among the lines of a plan.
         with contextlib.redirect_stdout(sys.stderr):
-            serialized = work.run_driver(invocation, resolution.driver, metadata_connection=None)
+            serialized = work.run_driver(invocation, resolved.node.driver, metadata_connection=None)
     except Exception as error:
         told = str(error) if isinstance(error, PenstockError) else user_code.folded(error)
         raise PenstockError(redaction_for(invocation).text(told)) from None
     output = _tfx.driver_output_pb2.DriverOutput.FromString(serialized)
-    return {**resolution.parameters, **execution.driver_parameters(output)}
+    return {**resolved.parameters, **resolution.driver_parameters(output)}
 
 
-def _last_execution(planner: _Planner, node_id: str) -> Any | None:
+def _last_execution(planner: _Planner, node_id: str) -> _tfx.ExecutionProto | None:
     """Return the newest execution that succeeded, by its own work or from the cache."""
-    for found in node_executions(planner.store, planner.name, node_id):
+    for found in node_executions(planner.store, planner.pipeline.name, node_id):
         if _fingerprint_of_success(found) is not None:
             return found
     return None
 
 
-def _fingerprint_of_success(found: Any) -> Fingerprint | None:
+def _fingerprint_of_success(found: _tfx.ExecutionProto) -> Fingerprint | None:
     if not _tfx.execution_lib.is_execution_successful(found):
         return None
     return recorded_fingerprint(found)
@@ -366,14 +349,14 @@ def _fingerprint_of_success(found: Any) -> Fingerprint | None:
 def _differences(
     planner: _Planner,
     now: Fingerprint,
-    last: Any | None,
-    node: Any,
-    inputs: Mapping[str, list[Any]],
+    last: _tfx.ExecutionProto | None,
+    node: ir.Node,
+    inputs: _tfx.Artifacts,
 ) -> list[str]:
     then = recorded_fingerprint(last) if last is not None else None
     if last is None or then is None:
         return ["it has not run yet"]
-    [original] = [n for n in ir.nodes(planner.pipeline) if n.node_info.id == node.node_info.id]
+    original = planner.pipeline.nodes[node.id].proto
     producers = {
         key: {channel.producer_node_query.id for channel in spec.channels} - {""}
         for key, spec in original.inputs.inputs.items()
@@ -383,5 +366,5 @@ def _differences(
     return found or ["no earlier execution has just these inputs, parameters and code"]
 
 
-def _address(artifacts: list[Any]) -> str:
+def _address(artifacts: Sequence[_tfx.Artifact]) -> str:
     return ", ".join(a.uri for a in artifacts) or "nothing"

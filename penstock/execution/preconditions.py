@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any
 
 from penstock import ir
 from penstock.errors import ParameterError, PipelineError
@@ -13,7 +12,7 @@ from penstock.execution.cache import CODE_PARAMETERS
 from penstock.safety.containment import inside, is_name
 
 
-def check(pipeline: Any, node_ids: Iterable[str] | None = None) -> None:
+def check(pipeline: ir.Pipeline, node_ids: Iterable[str] | None = None) -> None:
     """Check bound IR: its names, the secrets that it refers to and the code that it names.
 
     With `node_ids` only the secrets of these nodes must be there.
@@ -25,24 +24,22 @@ def check(pipeline: Any, node_ids: Iterable[str] | None = None) -> None:
     """
     _check_names(pipeline)
     _check_folders(pipeline)
-    for node in ir.nodes(pipeline):
-        for key, value in node.parameters.parameters.items():
+    for node in pipeline:
+        for key, value in node.proto.parameters.parameters.items():
             if key in CODE_PARAMETERS and value.WhichOneof("value") == "placeholder":
                 raise ParameterError(
-                    f"node {node.node_info.id}, parameter {key!r}: the code that runs cannot be "
+                    f"node {node.id}, parameter {key!r}: the code that runs cannot be "
                     "named by an artifact",
                     hint="Name it in the pipeline.",
                 )
     references.check(pipeline, node_ids)
 
 
-def _check_names(pipeline: Any) -> None:
-    run_id = pipeline.runtime_spec.pipeline_run_id.field_value.string_value
-    named = [("the pipeline's name", pipeline.pipeline_info.id), ("the run's name", run_id)]
-    for node in ir.nodes(pipeline):
-        node_id = node.node_info.id
-        named.append(("a node's name", node_id))
-        named += [(f"the name of an output of node {node_id}", key) for key in node.outputs.outputs]
+def _check_names(pipeline: ir.Pipeline) -> None:
+    named = [("the pipeline's name", pipeline.name), ("the run's name", pipeline.run_id)]
+    for node in pipeline:
+        named.append(("a node's name", node.id))
+        named += [(f"the name of an output of node {node.id}", key) for key in node.output_keys]
     for what, text in named:
         if not is_name(text) or text.startswith("."):
             raise PipelineError(
@@ -51,13 +48,12 @@ def _check_names(pipeline: Any) -> None:
             )
 
 
-def _check_folders(pipeline: Any) -> None:
+def _check_folders(pipeline: ir.Pipeline) -> None:
     """Check where runs write, rename and remove: links there would lead to what is others'."""
-    root = pipeline.runtime_spec.pipeline_root.field_value.string_value
+    root = pipeline.root
     inside(root, os.path.join(root, ".runs"))
-    for node in ir.nodes(pipeline):
-        folder = os.path.join(root, node.node_info.id)
+    for node in pipeline:
         for kept in (".system", ".system/executor_execution", ".system/stateful_working_dir"):
-            inside(root, os.path.join(folder, kept))
-        for key in node.outputs.outputs:
-            inside(root, os.path.join(folder, key))
+            inside(root, os.path.join(node.folder, kept))
+        for key in node.output_keys:
+            inside(root, os.path.join(node.folder, key))

@@ -7,7 +7,7 @@ from typing import Any
 
 from penstock import _tfx
 from penstock.execution import staging
-from penstock.execution.nodes import FAILED
+from penstock.execution.publication import FAILED
 from penstock.metadata import attempts
 from penstock.metadata.reading import RUN_CONTEXT, Place, places_of
 from penstock.metadata.run_requests import record_state, run_root, run_state

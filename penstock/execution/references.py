@@ -12,19 +12,18 @@ from penstock.safety import secrets
 from penstock.safety.secrets import Redaction
 
 
-def check(pipeline: Any, node_ids: Iterable[str] | None = None) -> None:
+def check(pipeline: ir.Pipeline, node_ids: Iterable[str] | None = None) -> None:
     """Check that what the nodes of bound IR refer to is there, before any of them runs.
 
     Raises:
       ParameterError: a variable is not set, or a reference stands where it cannot be resolved.
     """
     wanted = None if node_ids is None else set(node_ids)
-    for node in ir.nodes(pipeline):
-        name = node.node_info.id
+    for node in pipeline:
+        name, executor = node.id, node.executor
         if wanted is not None and name not in wanted:
             continue
-        executor = ir.executor_spec(pipeline, name)
-        for key, value in node.parameters.parameters.items():
+        for key, value in node.proto.parameters.parameters.items():
             where = f"node {name}, parameter {key!r}"
             resolved = value.WhichOneof("value") == "field_value" and executor is not None
             for text in secrets.texts(value):

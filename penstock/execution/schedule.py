@@ -5,11 +5,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from penstock import ir
 from penstock.errors import PipelineError
-from penstock.ir import selection
 
 
 class State(enum.Enum):
@@ -80,38 +78,33 @@ class Graph:
         return [other for other, upstream in self.upstream.items() if name in upstream]
 
 
-def read_graph(pipeline: Any) -> Graph:
-    """Read the graph of a pipeline's IR; nodes that are left out of the run are not in it.
+def read_graph(pipeline: ir.Pipeline) -> Graph:
+    """Read the graph of a pipeline; nodes that are left out of the run are not in it.
 
     Raises:
       PipelineError: a node is to start in a way that is not known.
     """
     upstream, required, triggers, lifetimes, optional = {}, {}, {}, {}, set()
-    taking_part = [
-        node
-        for node in ir.nodes(pipeline)
-        if selection.lends(node) or not selection.is_left_out(node)
-    ]
-    names = {node.node_info.id for node in taking_part}
+    taking_part = [node for node in pipeline if node.lends or not node.is_left_out]
+    names = {node.id for node in taking_part}
     for node in taking_part:
-        name = node.node_info.id
-        lends = selection.lends(node)
-        upstream[name] = frozenset() if lends else frozenset(node.upstream_nodes) & names
+        name = node.id
+        upstream[name] = frozenset() if node.lends else frozenset(node.upstream) & names
         required[name] = tuple(
             producers
-            for spec in node.inputs.inputs.values()
+            for spec in node.proto.inputs.inputs.values()
             if spec.min_count > 0
             and (
                 producers := frozenset(c.producer_node_query.id for c in spec.channels)
                 & upstream[name]
             )
         )
-        options = node.execution_options
+        options = node.proto.execution_options
         if options.strategy:
             triggers[name] = _trigger(name, options.strategy)
         if options.resource_lifetime.lifetime_start:
             lifetimes[name] = options.resource_lifetime.lifetime_start
-        if options.node_success_optional:
+        if node.is_optional:
             optional.add(name)
     return Graph(upstream, required, triggers, lifetimes, frozenset(optional))
 

@@ -10,7 +10,6 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from penstock import _tfx
 from penstock.safety import containment
@@ -33,7 +32,7 @@ class StagedOutput:
 
 
 def stage(
-    outputs: Mapping[str, list[Any]],
+    outputs: _tfx.Artifacts,
     node_folder: str,
     execution_id: int,
     places: Mapping[str, StagedOutput] | None = None,
@@ -59,7 +58,7 @@ def stage(
     return staged
 
 
-def make_folders(outputs: Mapping[str, list[Any]]) -> None:
+def make_folders(outputs: _tfx.Artifacts) -> None:
     """Make the folder of every artifact; for a value artifact, the one that holds its file."""
     for artifacts in outputs.values():
         for artifact in artifacts:

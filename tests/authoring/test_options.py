@@ -16,8 +16,8 @@ def options_of(make_node):
     def single():
         return make_node()
 
-    [node] = ir.nodes(compile_pipeline(single, pipeline_root="/root"))
-    return node.execution_options
+    [node] = ir.view(compile_pipeline(single, pipeline_root="/root"))
+    return node.proto.execution_options
 
 
 def test_retries_and_timeout_stand_in_the_ir():
@@ -69,7 +69,7 @@ def test_what_a_node_asks_of_kubernetes_stands_in_the_ir():
         return examples.Fails().with_options(pod=pod)
 
     compiled = compile_pipeline(single, pipeline_root="/root")
-    assert ir.pod_options_of(compiled, "Fails") == pod
+    assert ir.view(compiled).nodes["Fails"].pod_options == pod
 
 
 def test_a_node_that_asks_nothing_of_kubernetes_has_no_platform_config():
@@ -78,8 +78,8 @@ def test_a_node_that_asks_nothing_of_kubernetes_has_no_platform_config():
         return examples.Fails()
 
     compiled = compile_pipeline(single, pipeline_root="/root")
-    assert ir.platform_config(compiled, "Fails") is None
-    assert ir.pod_options_of(compiled, "Fails") == PodOptions()
+    assert ir.view(compiled).nodes["Fails"].platform is None
+    assert ir.view(compiled).nodes["Fails"].pod_options == PodOptions()
 
 
 def test_options_for_a_pod_beside_a_platform_config_are_refused():

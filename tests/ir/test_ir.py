@@ -13,7 +13,7 @@ def compiled():
 
 
 def parameters_of(bound, node_id):
-    [node] = [n for n in ir.nodes(bound) if n.node_info.id == node_id]
+    node = ir.view(bound).nodes[node_id].proto
     return {
         name: getattr(value.field_value, value.field_value.WhichOneof("value"))
         for name, value in node.parameters.parameters.items()

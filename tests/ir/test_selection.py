@@ -6,10 +6,10 @@ import pytest
 import resuming_components as resuming
 from example_components import Doubling, Join
 
-from penstock import compile_pipeline, ir, pipeline
+from penstock import compile_pipeline, pipeline
 from penstock.components import LatestArtifact
 from penstock.errors import ParameterError
-from penstock.ir.selection import is_left_out, lends, select_nodes
+from penstock.ir import select_nodes, view
 
 
 @pytest.fixture(scope="module")
@@ -19,9 +19,9 @@ def three():
 
 def chosen(compiled, **options) -> dict[str, str]:
     def what(node) -> str:
-        return "lends" if lends(node) else "out" if is_left_out(node) else "runs"
+        return "lends" if node.lends else "out" if node.is_left_out else "runs"
 
-    return {n.node_info.id: what(n) for n in ir.nodes(select_nodes(compiled, **options))}
+    return {n.id: what(n) for n in view(select_nodes(compiled, **options))}
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def bound(**changes: str):
 @pytest.mark.parametrize("text", ["../../x", "..", "/etc", "a/b", ".system"])
 def test_names_of_a_pipeline_cannot_lead_out_of_its_root(what, text):
     with pytest.raises(PipelineError, match=f"{what}.* becomes a folder, so it cannot be"):
-        preconditions.check(bound(**{what: text}))
+        preconditions.check(ir.view(bound(**{what: text})))
 
 
 def test_a_node_of_an_evil_name_runs_nothing(run_pipeline, tmp_path):

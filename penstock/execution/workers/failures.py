@@ -11,7 +11,7 @@ import sys
 import traceback
 
 from penstock.errors import PenstockError, StorageError, UserCodeError
-from penstock.execution.logs import WHOLE_TRACEBACK
+from penstock.execution.logs import WHOLE_TRACEBACK, last_lines
 from penstock.project import user_code
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -40,6 +40,14 @@ def tell(error: BaseException, place: str) -> str:
         lines += [WHOLE_TRACEBACK, "".join(traceback.format_exception(error))]
     with contextlib.suppress(OSError):  # the log may be on the disk that is full
         print("\n".join(lines), file=sys.stderr, flush=True)
+    return message
+
+
+def worker_failure(message: str, crashed_log: str | None = None) -> str:
+    """Return why a worker failed; of one whose process crashed, its log's last lines may say it."""
+    message = message or "it ended without a result"
+    if crashed_log and (lines := last_lines(crashed_log)):
+        message += f". The end of its log: {lines}"
     return message
 
 

@@ -22,69 +22,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from typing import Any
 
 from penstock import _tfx
 from penstock.data.parallel.processes import die_with, flush, how_it_ended
-from penstock.execution.steps import OnStep, Step, ignore
+from penstock.execution.steps import Step
 from penstock.execution.workers import failures, relay
+from penstock.execution.workers.jobs import Advanced, Failed, Job, Report, Started, Succeeded
 from penstock.safety import unpickling
 from penstock.safety.secrets import Redaction, redaction_for
 
 _CRASHES = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL")
-
-
-@dataclass(frozen=True)
-class Job:
-    """A piece of work: a driver's or an executor's.
-
-    It starts when the nursery has imported all modules that it `needs`.
-    """
-
-    kind: str
-    invocation: bytes
-    spec: Any
-    log_path: str
-    metadata_connection: Any = None
-    needs: tuple[str, ...] = ()
-    node_id: str = ""
-    on_step: OnStep = ignore
-    pipeline_root: str = ""
-
-
-@dataclass(frozen=True)
-class Started:
-    """A worker has begun; until then its nursery was busy importing."""
-
-
-@dataclass(frozen=True)
-class Advanced:
-    """A worker says how far it is: running totals, as rows or steps."""
-
-    counts: dict[str, int]
-
-
-@dataclass(frozen=True)
-class Succeeded:
-    """A worker's result, and the resources that it took."""
-
-    result: bytes
-    measured: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A worker's error: one paragraph for the reader, and the whole traceback.
-
-    `crashed` if its process died of itself, so that the log's last line may say at what.
-    """
-
-    message: str
-    details: str = ""
-    crashed: bool = False
-
-
-Report = Started | Advanced | Succeeded | Failed
 
 
 @dataclass(frozen=True)

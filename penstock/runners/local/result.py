@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from penstock import _tfx
 from penstock.errors import RunError, suggestion
 from penstock.execution.schedule import State
 from penstock.metadata.runs import EventDelivery
@@ -23,7 +24,7 @@ class NodeResult:
     node_id: str
     state: State
     execution_id: int | None = None
-    outputs: Mapping[str, list[Any]] = field(default_factory=dict)
+    outputs: _tfx.Artifacts = field(default_factory=dict)
     seconds: float | None = None
     error: str = ""
     log_path: str | None = None
@@ -53,7 +54,7 @@ class RunResult:
         """Whether no node failed or was canceled."""
         return self.state is State.DONE
 
-    def outputs(self, node_id: str) -> Mapping[str, list[Any]]:
+    def outputs(self, node_id: str) -> _tfx.Artifacts:
         """Return the artifacts that a node made, by key.
 
         Raises:
@@ -66,7 +67,7 @@ class RunResult:
             )
         return self.nodes[node_id].outputs
 
-    def output(self, node_id: str, key: str) -> Any:
+    def output(self, node_id: str, key: str) -> _tfx.Artifact:
         """Return the single artifact of a node's output.
 
         Raises:

@@ -10,19 +10,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from penstock import ir
+from penstock import _tfx, ir
 from penstock.errors import RunError
-from penstock.execution import nodes, preconditions
+from penstock.execution import preconditions, reuse
 from penstock.execution.plan import NodePlan, plan
 from penstock.execution.recovery import end_executions, mark_abandoned
-from penstock.execution.schedule import Graph, State, read_graph
+from penstock.execution.schedule import State, read_graph
 from penstock.execution.steps import OnStep, ignore
 from penstock.execution.workers.failures import describe
 from penstock.execution.workers.interrupts import counted_interrupts
 from penstock.execution.workers.nursery import Nurseries
-from penstock.ir import selection
 from penstock.metadata import attempts
+from penstock.metadata.protocol import Store
 from penstock.metadata.run_requests import (
+    RunOptions,
     RunRequest,
     read_request,
     record_request,
@@ -34,7 +35,7 @@ from penstock.metadata.store import connect, connection_config
 from penstock.openlineage import Destination, RunEvents, parse_destination
 from penstock.runners.local.display import Display, default_display
 from penstock.runners.local.result import RunFailed, RunResult
-from penstock.runners.local.running import Run
+from penstock.runners.local.running import Run, RunSetup
 from penstock.safety.secrets import resolve_address
 
 DEFAULT_FOLDER = ".penstock"
@@ -89,28 +90,18 @@ class LocalRunner:
         events = self._events()
         compiled, connection = self._compile(pipeline)
         values = ir.effective_parameters(compiled, parameters or {})
-        options = {
-            "cache": cache,
-            "from_nodes": list(from_nodes),
-            "to_nodes": list(to_nodes),
-            "only": list(only),
-            "base_run": base_run,
-        }
-        run_id = new_run_id()
-        bound = _bind(compiled, run_id, values, options)
-        preconditions.check(bound, selection.chosen(bound))
-        graph = read_graph(bound)
+        options = RunOptions(cache, tuple(from_nodes), tuple(to_nodes), tuple(only), base_run)
+        bound = _bind(compiled, new_run_id(), values, options)
+        setup = self._setup(bound, values, connection, events)
         with connect(connection) as metadata, counted_interrupts() as interrupts:
             mark_abandoned(metadata)
             if base_run is not None:
-                base_run = options["base_run"] = find_run(metadata.store, base_run).run_id
-            _check_lenders(metadata.store, bound, base_run)
-            attempt = attempts.begin(metadata.store, run_id)
+                options = replace(options, base_run=find_run(metadata.store, base_run).run_id)
+                setup = replace(setup, base_run=options.base_run)
+            _check_lenders(metadata.store, bound, options.base_run)
+            attempt = attempts.begin(metadata.store, bound.run_id)
             record_request(metadata, bound, RunRequest(values, definition, options))
-            running = self._running(
-                bound, graph, metadata, connection, attempt, interrupts, events, base_run=base_run
-            )
-            return _conclude(running, values, raise_on_failure)
+            return _conclude(Run(setup, metadata, attempt, interrupts), raise_on_failure)
 
     def resume(
         self, pipeline: Any, run_id: str = "latest", *, raise_on_failure: bool = True
@@ -142,23 +133,13 @@ class LocalRunner:
             request = read_request(metadata.store, record.run_id)
             values = ir.effective_parameters(compiled, request.parameters)
             bound = _bind(compiled, record.run_id, values, request.options)
-            preconditions.check(bound, selection.chosen(bound))
-            graph = read_graph(bound)
+            setup = self._setup(bound, values, connection, events, request.options.base_run)
             attempt = attempts.begin(metadata.store, record.run_id)
             # Those of a process that was taken for abandoned and began one after that.
             end_executions(metadata.store, record.run_id, "its process had lost the run")
             reopen(metadata.store, bound)
-            running = self._running(
-                bound,
-                graph,
-                metadata,
-                connection,
-                attempt,
-                interrupts,
-                events,
-                base_run=request.options.get("base_run"),
-            )
-            return _conclude(running, values, raise_on_failure, resumed=True)
+            running = Run(setup, metadata, attempt, interrupts)
+            return _conclude(running, raise_on_failure, resumed=True)
 
     def plan(
         self,
@@ -177,44 +158,38 @@ class LocalRunner:
         """
         compiled, connection = self._compile(pipeline)
         values = ir.effective_parameters(compiled, parameters or {})
-        options = {
-            "cache": cache,
-            "from_nodes": from_nodes,
-            "to_nodes": to_nodes,
-            "only": only,
-        }
+        options = RunOptions(cache, tuple(from_nodes), tuple(to_nodes), tuple(only))
         bound = _bind(compiled, "planned", values, options)
         with connect(_if_it_exists(connection)) as metadata:
             if base_run is not None:
                 base_run = find_run(metadata.store, base_run).run_id
             return plan(metadata, bound, base_run)
 
-    def _running(
+    def _setup(
         self,
-        bound: Any,
-        graph: Graph,
-        metadata: Any,
-        connection: Any,
-        attempt: attempts.Attempt,
-        interrupts: Any,
+        bound: ir.Pipeline,
+        parameters: Mapping[str, Any],
+        connection: _tfx.Connection,
         events: RunEvents | None,
-        *,
-        base_run: str | None,
-    ) -> Run:
-        return Run(
+        base_run: str | None = None,
+    ) -> RunSetup:
+        """Return what a run is made of.
+
+        Raises:
+          PenstockError: something that it needs is not there.
+        """
+        preconditions.check(bound, bound.chosen)
+        return RunSetup(
             bound,
-            graph,
-            metadata,
+            read_graph(bound),
+            parameters,
             connection,
-            attempt.run_id,
-            attempt,
-            interrupts,
-            parallelism=self.parallelism or len(os.sched_getaffinity(0)),
-            display=self.display or default_display(),
-            base_run=base_run,
-            on_step=self.on_step,
-            events=events,
-            nurseries=self.nurseries or Nurseries(),
+            base_run,
+            self.parallelism or len(os.sched_getaffinity(0)),
+            self.display or default_display(),
+            self.on_step,
+            events,
+            self.nurseries or Nurseries(),
         )
 
     def _events(self) -> RunEvents | None:
@@ -223,7 +198,7 @@ class LocalRunner:
         given = self.openlineage
         return RunEvents(parse_destination(given) if isinstance(given, str) else given)
 
-    def _compile(self, pipeline: Any) -> tuple[Any, Any]:
+    def _compile(self, pipeline: Any) -> tuple[_tfx.PipelineProto, _tfx.Connection]:
         name = getattr(pipeline, "name", "pipeline")
         root = os.path.abspath(self.pipeline_root or os.path.join(DEFAULT_FOLDER, name))
         default = os.path.join(DEFAULT_FOLDER, "metadata.sqlite")
@@ -236,22 +211,22 @@ class LocalRunner:
 
 
 def _bind(
-    compiled: Any, run_id: str, parameters: Mapping[str, Any], options: Mapping[str, Any]
-) -> Any:
-    """Return IR in which parameters and options of a run are filled in."""
-    bound = selection.select_nodes(
+    compiled: _tfx.PipelineProto, run_id: str, parameters: Mapping[str, Any], options: RunOptions
+) -> ir.Pipeline:
+    """Return a pipeline in which parameters and options of a run are filled in."""
+    bound = ir.select_nodes(
         ir.bind(compiled, run_id=run_id, parameters=parameters),
-        from_nodes=options.get("from_nodes", ()),
-        to_nodes=options.get("to_nodes", ()),
-        only=options.get("only", ()),
+        from_nodes=options.from_nodes,
+        to_nodes=options.to_nodes,
+        only=options.only,
     )
-    if not options.get("cache", True):
-        for node in ir.nodes(bound):
-            node.execution_options.caching_options.enable_cache = False
-    return bound
+    if not options.cache:
+        for entry in bound.nodes:
+            entry.pipeline_node.execution_options.caching_options.enable_cache = False
+    return ir.view(bound)
 
 
-def _if_it_exists(connection: Any) -> Any:
+def _if_it_exists(connection: _tfx.Connection) -> _tfx.Connection:
     """Return a connection to an empty store in memory in place of one that is still to be made."""
     path = connection.sqlite.filename_uri if hasattr(connection, "sqlite") else ""
     if not path or os.path.exists(path):
@@ -261,19 +236,17 @@ def _if_it_exists(connection: Any) -> Any:
     return empty
 
 
-def _check_lenders(store: Any, bound: Any, base_run: str | None) -> None:
+def _check_lenders(store: Store, bound: ir.Pipeline, base_run: str | None) -> None:
     """Make sure, before anything runs, that nodes that are left out have what others need."""
-    for node in ir.nodes(bound):
-        if selection.lends(node):
-            nodes.require_reusable(store, bound, node, base_run)
+    for node in bound:
+        if node.lends:
+            reuse.require_reusable(store, node, base_run)
 
 
-def _conclude(
-    running: Run, parameters: Mapping[str, Any], raise_on_failure: bool, *, resumed: bool = False
-) -> RunResult:
+def _conclude(running: Run, raise_on_failure: bool, *, resumed: bool = False) -> RunResult:
     """Run to the end and record how it came to it, whatever happens."""
     try:
-        result = running.run(parameters, resumed=resumed)
+        result = running.run(resumed=resumed)
     except BaseException:
         # What ended the run is told, not what comes of it in a store that may be its reason.
         with contextlib.suppress(Exception):
@@ -294,14 +267,14 @@ def _write_report(running: Run) -> tuple[str, str]:
 
     Whatever fails in it, the run stands.
     """
+    pipeline, store = running.pipeline, running.metadata.store
     try:
         from penstock.report import report_path, write_report
 
-        store = running.metadata.store
-        path = report_path(store, running.run_id)
-        write_report(store, running.run_id, path)
+        path = report_path(store, pipeline.run_id)
+        write_report(store, pipeline.run_id, path)
     except Exception as error:
-        return "", describe(error, running.root)
+        return "", describe(error, pipeline.root)
     return path, ""
 
 
@@ -309,16 +282,16 @@ def _record_end(
     running: Run, state: State, error: str, *, in_error: bool = False
 ) -> EventDelivery | None:
     """Record how a run ended, unless somebody else has it in hand by now."""
-    store = running.metadata.store
+    store, run_id, events = running.metadata.store, running.pipeline.run_id, running.setup.events
     if attempts.is_ours(store, running.attempt):
         if in_error:
-            end_executions(store, running.run_id, error)
-        record_state(store, running.run_id, state.value)
+            end_executions(store, run_id, error)
+        record_state(store, run_id, state.value)
         attempts.end(store, running.attempt, state.value)
-    if running.events is None:
+    if events is None:
         return None
-    delivery = running.events.run_ended(state.value, error)
-    record_events(store, running.run_id, delivery)
+    delivery = events.run_ended(state.value, error)
+    record_events(store, run_id, delivery)
     return delivery
 
 

@@ -7,45 +7,67 @@ import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from multiprocessing.connection import wait
 from typing import Any
 
-from penstock import ir
-from penstock.errors import PenstockError, RunError, StoreError
-from penstock.execution import nodes as execution
-from penstock.execution import work
-from penstock.execution.logs import last_lines, log_folder
+from penstock import _tfx, ir
+from penstock.errors import RunError, StoreError
+from penstock.execution import reuse, work
+from penstock.execution.lifecycle import Life, Unobserved
+from penstock.execution.logs import log_folder
 from penstock.execution.schedule import Graph, State, ready, settle
-from penstock.execution.steps import OnStep, Step, ignore
+from penstock.execution.stages import Finished, Outcome, Prepared, Skipped, Work
+from penstock.execution.steps import OnStep, ignore
 from penstock.execution.workers import failures
 from penstock.execution.workers.interrupts import Interrupts
-from penstock.execution.workers.nursery import (
-    Advanced,
-    Failed,
-    Job,
-    Nurseries,
-    Nursery,
-    Report,
-    Started,
-    Succeeded,
-    main_is_importable,
-)
-from penstock.ir import selection
+from penstock.execution.workers.jobs import Advanced, Failed, Job, Report, Started, job_of
+from penstock.execution.workers.nursery import Nurseries, main_is_importable
+from penstock.execution.workers.pool import Pool
 from penstock.metadata import attempts
+from penstock.metadata.protocol import Metadata
 from penstock.openlineage import RunEvents
 from penstock.runners.local.display import Display, NodeView
 from penstock.runners.local.result import NodeResult, RunResult
 
 _GRACE_SECONDS = 10.0
+_CANCELED = "the run was canceled"
+
+
+@dataclass(frozen=True)
+class RunSetup:
+    """What a run is made of; `pipeline` is bound, and `graph` is its graph.
+
+    `on_step` and `events` are told what happens to its nodes; `nurseries` may be those of a
+    session.
+    """
+
+    pipeline: ir.Pipeline
+    graph: Graph
+    parameters: Mapping[str, Any]
+    connection: Any  # ML Metadata's connection config
+    base_run: str | None
+    parallelism: int
+    display: Display
+    on_step: OnStep = ignore
+    events: RunEvents | None = None
+    nurseries: Nurseries = field(default_factory=Nurseries)
+
+    @property
+    def log_folder(self) -> str:
+        """The folder of the run's logs."""
+        return log_folder(self.pipeline.root, self.pipeline.run_id)
+
+    def log_path(self, node_id: str) -> str:
+        """Return the file that has what a node prints."""
+        return os.path.join(self.log_folder, f"{node_id}.log")
 
 
 @dataclass
-class _Work:
+class _Held:
     """A node in the hands of a worker."""
 
-    prepared: execution.Prepared
+    life: Life
+    work: Work
     job: Job
-    nursery: Nursery
     started: bool = False
     deadline: float | None = None
     timed_out: bool = False
@@ -53,373 +75,304 @@ class _Work:
     @property
     def token(self) -> str:
         """The worker's name, new for a driver, an executor and each time that they are tried."""
-        return f"{self.job.kind} {self.prepared.node_id} {self.prepared.execution_id}"
+        return f"{self.job.kind} {self.life.node.id} {self.work.prepared.execution_id}"
 
 
-@dataclass
+class _Events(Unobserved):
+    """Tells OpenLineage of a node what its life tells."""
+
+    def __init__(self, events: RunEvents) -> None:
+        self._events = events
+
+    def registered(self, node: ir.Node, stage: Prepared | Finished) -> None:
+        """Tell that the node has started."""
+        if isinstance(stage, Finished):
+            # What an importer or a resolver gives out was there before.
+            self._events.node_started(
+                node.id, execution_id=stage.execution_id, inputs=stage.outputs
+            )
+            return
+        self._events.node_started(
+            node.id,
+            execution_id=stage.execution_id,
+            inputs=stage.info.input_dict,
+            parameters=stage.info.exec_properties,
+            code=stage.fingerprint.code,
+        )
+
+    def resolved(self, node: ir.Node, parameters: Mapping[str, Any]) -> None:
+        """Tell its parameters."""
+        self._events.node_resolved(node.id, parameters)
+
+
 class Run:
-    """A run under way."""
+    """A run under way in this process, which holds an attempt at it."""
 
-    pipeline: Any
-    graph: Graph
-    metadata: Any
-    connection: Any
-    run_id: str
-    attempt: attempts.Attempt
-    interrupts: Interrupts
-    parallelism: int
-    display: Display
-    base_run: str | None = None
-    on_step: OnStep = ignore
-    events: RunEvents | None = None
-    nurseries: Nurseries = field(default_factory=Nurseries)
-    working: dict[str, _Work] = field(default_factory=dict)
-    views: dict[str, NodeView] = field(default_factory=dict)
-    results: dict[str, NodeResult] = field(default_factory=dict)
-    retries: dict[str, int] = field(default_factory=dict)
-    renewed: float = 0.0
-    leased_until: float = 0.0
-    canceling: bool = False
+    def __init__(
+        self,
+        setup: RunSetup,
+        metadata: Metadata,
+        attempt: attempts.Attempt,
+        interrupts: Interrupts,
+    ) -> None:
+        self.setup = setup
+        self.pipeline = setup.pipeline
+        self.metadata = metadata
+        self.attempt = attempt
+        self._interrupts = interrupts
+        self._observer = _Events(setup.events) if setup.events is not None else Unobserved()
+        self._pool: Pool | None = None
+        self._held: dict[str, _Held] = {}
+        self._views = {node.id: NodeView(node.id) for node in self.pipeline}
+        self._results: dict[str, NodeResult] = {}
+        self._retries: dict[str, int] = {}
+        self._renewed, self._leased_until = time.time(), attempt.until
+        self._canceling = False
 
-    def run(self, parameters: Mapping[str, Any], *, resumed: bool = False) -> RunResult:
+    def run(self, *, resumed: bool = False) -> RunResult:
         """Run to the end; `resumed` takes over what the run has done already."""
         began = time.monotonic()
-        name = self.pipeline.pipeline_info.id
-        self.nodes = {node.node_info.id: node for node in ir.nodes(self.pipeline)}
-        self.views = {node_id: NodeView(node_id) for node_id in self.nodes}
-        self.root = self.pipeline.runtime_spec.pipeline_root.field_value.string_value
-        self.log_folder = log_folder(self.root, self.run_id)
+        setup, pipeline = self.setup, self.pipeline
         try:
-            os.makedirs(self.log_folder, exist_ok=True)
+            os.makedirs(setup.log_folder, exist_ok=True)
         except OSError as error:
-            raise failures.storage_error(error, self.root) or error from error
-        self.renewed, self.leased_until = time.time(), self.attempt.until
-        title = f"{name}  run {self.run_id}{'  resumed' if resumed else ''}"
-        self.display.start(title, self.views)
+            raise failures.storage_error(error, pipeline.root) or error from error
+        title = f"{pipeline.name}  run {pipeline.run_id}{'  resumed' if resumed else ''}"
+        setup.display.start(title, self._views)
         try:
             if resumed:
                 self._take_over()
-            if self.events is not None:
+            if setup.events is not None:
                 number = self.attempt.number
-                self.events.run_started(self.run_id, name, parameters, attempt=number)
+                setup.events.run_started(
+                    pipeline.run_id, pipeline.name, setup.parameters, attempt=number
+                )
             self._settle_left_out()
-            self.preload = self._preload()
-            self._loop()
+            self._loop(self._open_pool())
         finally:
             # Workers end first: only an error leaves some here, and they would go on writing.
-            if self.working or not self.nurseries.lasting:
-                self.nurseries.close()
-            for node_id, held in self.working.items():
+            if self._pool is not None:
+                self._pool.release()
+            for node_id, held in self._held.items():
                 self._settle(
                     node_id,
                     State.CANCELED,
-                    execution_id=held.prepared.execution_id,
+                    execution_id=held.work.prepared.execution_id,
                     error="the run ended in an error",
                 )
-            self.display.stop()
+            setup.display.stop()
         return RunResult(
-            self.run_id,
-            name,
+            pipeline.run_id,
+            pipeline.name,
             self._state(),
-            dict(parameters),
-            {node_id: self._result(node_id) for node_id in self.nodes},
+            dict(setup.parameters),
+            {node_id: self._result(node_id) for node_id in pipeline.nodes},
             time.monotonic() - began,
         )
 
     def _state(self) -> State:
         states = {
             view.state
-            for node_id, view in self.views.items()
-            if not (view.state is State.FAILED and self._options(node_id).node_success_optional)
+            for node_id, view in self._views.items()
+            if not (view.state is State.FAILED and self.pipeline.nodes[node_id].is_optional)
         }
-        if State.CANCELED in states or self.canceling:
+        if State.CANCELED in states or self._canceling:
             return State.CANCELED
         return State.FAILED if State.FAILED in states else State.DONE
 
-    def _options(self, node_id: str) -> Any:
-        return self.nodes[node_id].execution_options
-
     def _take_over(self) -> None:
         """Settle the nodes that this run has done before it was interrupted."""
-        for node_id, node in self.nodes.items():
-            finished = execution.finished_in_run(
-                self.metadata.store, self.pipeline, node, self.run_id
-            )
+        for node in self.pipeline:
+            finished = reuse.finished_in_run(self.metadata.store, node)
             if finished is not None:
-                self._finish(node_id, finished, note="before the interruption")
+                self._finish(node.id, finished, note="before the interruption")
 
     def _settle_left_out(self) -> None:
         """Settle the nodes that do not run; those whose outputs others need lend them."""
-        for node_id, node in self.nodes.items():
-            if self.views[node_id].state.final or not selection.is_left_out(node):
+        for node in self.pipeline:
+            if self._views[node.id].state.final or not node.is_left_out:
                 continue
-            if not selection.lends(node):
-                self._settle(node_id, State.SKIPPED, error="it was not asked for")
+            if not node.lends:
+                self._settle(node.id, State.SKIPPED, error="it was not asked for")
                 continue
-            finished = execution.reuse(self.metadata, self.pipeline, node, self.base_run)
-            self._finish(node_id, finished, note="reused")
+            self._finish(
+                node.id, reuse.reuse(self.metadata, node, self.setup.base_run), note="reused"
+            )
 
     def _result(self, node_id: str) -> NodeResult:
-        known = self.results.get(node_id)
-        return known or NodeResult(
-            node_id, self.views[node_id].state, error=self.views[node_id].note
+        view = self._views[node_id]
+        return self._results.get(node_id) or NodeResult(node_id, view.state, error=view.note)
+
+    def _open_pool(self) -> Pool:
+        self._pool = Pool(
+            self.setup.nurseries,
+            self._preload(),
+            os.path.join(self.setup.log_folder, ".workers.log"),
+            fork=self._forks(),
         )
+        return self._pool
 
     def _preload(self) -> tuple[str, ...]:
         """Return the heavy modules that the pipeline's nodes will import, TensorFlow first."""
-        found: list[str] = []
-        for node_id in self.graph.upstream:
-            if self.views[node_id].state.final:
-                continue
-            path = ir.class_path(ir.executor_spec(self.pipeline, node_id))
-            found += [module for module in work.preloads(path) if module not in found]
-        return tuple(sorted(found, key=lambda module: module != "tensorflow"))
-
-    def _nursery(self, preload: tuple[str, ...]) -> Nursery:
-        log = os.path.join(self.log_folder, ".workers.log")
-        return self.nurseries.get(preload, log, fork=self._forks())
+        modules: list[str] = []
+        for node_id in self.setup.graph.upstream:
+            if not self._views[node_id].state.final:
+                needed = work.preloads(self.pipeline.nodes[node_id].executor_path)
+                modules += [module for module in needed if module not in modules]
+        return tuple(sorted(modules, key=lambda module: module != "tensorflow"))
 
     def _forks(self) -> bool:
         """Whether workers must be copies of this process, the only one that has what they run."""
         if main_is_importable():
             return False
         paths = [
-            ir.class_path(spec(self.pipeline, node_id)) or ""
-            for node_id in self.nodes
-            for spec in (ir.executor_spec, ir.driver_spec)
+            path or "" for node in self.pipeline for path in (node.executor_path, node.driver_path)
         ]
-        of_steps = getattr(self.on_step, "__module__", "")
+        of_steps = getattr(self.setup.on_step, "__module__", "")
         return of_steps == "__main__" or any(path.startswith("__main__.") for path in paths)
 
-    def _loop(self) -> None:
+    def _loop(self, pool: Pool) -> None:
         while True:
-            if self.interrupts.count and not self.canceling:
-                self._cancel()
-            self._renew()
-            self._stop_overdue()
-            if not self.canceling:
-                self._start_ready()
-            if not self.working:
+            if self._interrupts.count and not self._canceling:
+                self._cancel(pool)
+            self._renew(pool)
+            self._stop_overdue(pool)
+            if not self._canceling:
+                self._start_ready(pool)
+            if not self._held:
                 break
-            self._receive(timeout=0.2)
-            self.display.refresh()
-        for node_id, view in self.views.items():
+            self._receive(pool)
+        for node_id, view in self._views.items():
             if view.state is State.WAITING:
-                self._settle(node_id, State.SKIPPED, error="the run was canceled")
+                self._settle(node_id, State.SKIPPED, error=_CANCELED)
 
-    def _renew(self) -> None:
+    def _renew(self, pool: Pool) -> None:
         """Say that the run is alive; end it if somebody has taken it for dead meanwhile."""
         # Others look at the time of day, which also goes on while a machine sleeps.
-        if self.canceling or abs(time.time() - self.renewed) < attempts.RENEWAL_SECONDS:
+        if self._canceling or abs(time.time() - self._renewed) < attempts.RENEWAL_SECONDS:
             return
-        self.renewed = time.time()
+        self._renewed = time.time()
         try:
             renewed = attempts.renew(self.metadata.store, self.attempt)
         except StoreError:
             # What keeps the store from writing may pass, as a disk that a node fills until it ends.
-            if time.time() > self.leased_until:
+            if time.time() > self._leased_until:
                 raise
             return
-        self.leased_until = self.renewed + attempts.TERM_SECONDS
+        self._leased_until = self._renewed + attempts.TERM_SECONDS
         if not renewed:
-            self._cancel()
+            self._cancel(pool)
             raise RunError(
-                f"run {self.run_id} was taken for abandoned while this process was not heard of",
-                hint=f"Go on with it: penstock resume {self.run_id}",
+                f"run {self.pipeline.run_id} was taken for abandoned while this process was not "
+                "heard of",
+                hint=f"Go on with it: penstock resume {self.pipeline.run_id}",
             )
 
-    def _stop_overdue(self) -> None:
+    def _stop_overdue(self, pool: Pool) -> None:
         now = time.monotonic()
-        for held in self.working.values():
+        for held in self._held.values():
             if held.deadline is None or now < held.deadline:
                 continue
             number = signal.SIGKILL if held.timed_out else signal.SIGTERM
             held.timed_out, held.deadline = True, now + _GRACE_SECONDS
-            held.nursery.stop(held.token, number)
+            pool.stop(held.token, number)
 
     def _states(self) -> dict[str, State]:
-        return {node_id: view.state for node_id, view in self.views.items()}
+        return {node_id: view.state for node_id, view in self._views.items()}
 
-    def _start_ready(self) -> None:
+    def _start_ready(self, pool: Pool) -> None:
+        graph = self.setup.graph
         progress = True
         while progress:
             progress = False
-            for node_id, reason in settle(self.graph, self._states()).items():
+            for node_id, reason in settle(graph, self._states()).items():
                 self._settle(node_id, State.SKIPPED, error=reason)
-            for node_id in ready(self.graph, self._states()):
-                if len(self.working) >= self.parallelism:
+            for node_id in ready(graph, self._states()):
+                if len(self._held) >= self.setup.parallelism:
                     return
-                self._start(node_id)
+                self._start(pool, node_id)
                 progress = True
 
-    def _start(self, node_id: str) -> None:
-        view = self.views[node_id]
+    def _start(self, pool: Pool, node_id: str) -> None:
+        view = self._views[node_id]
         view.state, view.began = State.RUNNING, time.monotonic()
-        outcome: Any = None
-        try:
-            outcome = execution.prepare(
-                self.metadata, self.pipeline, self.nodes[node_id], self.on_step
-            )
-            self._tell_started(node_id, outcome)
-            if isinstance(outcome, execution.Prepared) and outcome.driver is None:
-                outcome = execution.look_up(self.metadata, outcome)
-        except (PenstockError, OSError) as error:
-            self._fail(node_id, outcome, error)
-            return
-        if isinstance(outcome, execution.Skipped):
-            self._settle(node_id, State.SKIPPED, error=outcome.reason)
-        elif isinstance(outcome, execution.Finished):
-            self._finish(node_id, outcome)
-        else:
-            self._submit(node_id, outcome, "driver" if outcome.driver is not None else "executor")
-            self.display.changed(view)
-
-    def _tell_started(self, node_id: str, outcome: Any) -> None:
-        if self.events is None:
-            return
-        if isinstance(outcome, execution.Finished):
-            # What an importer or a resolver gives out was there before.
-            self.events.node_started(
-                node_id, execution_id=outcome.execution_id, inputs=outcome.outputs
-            )
-        elif isinstance(outcome, execution.Prepared):
-            self.events.node_started(
-                node_id,
-                execution_id=outcome.execution_id,
-                inputs=outcome.info.input_dict,
-                parameters=outcome.info.exec_properties,
-                code=outcome.fingerprint.code,
-            )
-
-    def _submit(self, node_id: str, prepared: execution.Prepared, kind: str) -> None:
-        spec = prepared.driver if kind == "driver" else prepared.executor
-        needs = work.preloads(ir.class_path(spec))
-        job = Job(
-            kind,
-            prepared.invocation(),
-            spec,
-            os.path.join(self.log_folder, f"{node_id}.log"),
-            self.connection if kind == "driver" else None,
-            needs,
-            node_id,
-            self.on_step,
-            self.root,
+        life = Life(
+            self.metadata,
+            self.pipeline.nodes[node_id],
+            observer=self._observer,
+            on_step=self.setup.on_step,
         )
-        if self.preload and kind == "executor":
+        self._follow(pool, life, life.begin())
+        if node_id in self._held:
+            self.setup.display.changed(view)
+
+    def _follow(self, pool: Pool, life: Life, following: Work | Outcome) -> None:
+        """Do what a node's life asks for next, or note how it ended."""
+        node_id = life.node.id
+        if isinstance(following, Work):
+            self._submit(pool, life, following)
+        elif isinstance(following, Skipped):
+            self._settle(node_id, State.SKIPPED, error=following.reason)
+        elif isinstance(following, Finished):
+            self._finish(node_id, following)
+        else:
+            self._settle(
+                node_id,
+                following.state,
+                execution_id=following.execution_id,
+                error=following.reason,
+            )
+            if following.may_retry:
+                self._retry(life.node)
+
+    def _submit(self, pool: Pool, life: Life, work: Work) -> None:
+        node_id, setup = life.node.id, self.setup
+        job = job_of(work, setup.log_path(node_id), setup.connection, setup.on_step)
+        if work.kind == "executor":
             # Something has changed, so nodes behind it will run too: let them find their modules.
-            self._nursery(self.preload)
-        nursery = self._nursery(self.preload if needs else ())
-        self.working[node_id] = _Work(prepared, job, nursery)
-        self.views[node_id].note = "loading libraries" if needs else ""
-        nursery.submit(self.working[node_id].token, job)
+            pool.warm_up()
+        held = self._held[node_id] = _Held(life, work, job)
+        self._views[node_id].note = "loading libraries" if job.needs else ""
+        pool.start(held.token, job)
 
-    def _receive(self, timeout: float) -> None:
-        by_connection = {n.connection: n for n in self.nurseries.all()}
-        for source in wait(list(by_connection), timeout):
-            nursery = by_connection[source]  # type: ignore[index]
-            try:
-                reports = nursery.receive()
-            except (EOFError, OSError):
-                self._nursery_died(nursery)
-                continue
-            for token, report in reports:
-                for node_id, held in list(self.working.items()):
-                    # None has the token when a worker ends after its result.
-                    if held.token == token:
-                        self._handle(node_id, report)
+    def _receive(self, pool: Pool) -> None:
+        for token, report in pool.reports(timeout=0.2):
+            # Handling one report may end a node that another is about.
+            for held in [held for held in self._held.values() if held.token == token]:
+                self._handle(pool, held, report)
+        self.setup.display.refresh()
 
-    def _nursery_died(self, nursery: Nursery) -> None:
-        self.nurseries.drop(nursery)
-        for node_id, held in list(self.working.items()):
-            if held.nursery is nursery:
-                self._handle(node_id, Failed("the process that starts its workers was killed"))
-
-    def _handle(self, node_id: str, report: Report) -> None:
-        held = self.working[node_id]
-        view = self.views[node_id]
+    def _handle(self, pool: Pool, held: _Held, report: Report) -> None:
+        life, view = held.life, self._views[held.life.node.id]
         if isinstance(report, Started):
             held.started = True
             view.began, view.note = time.monotonic(), ""
-            seconds = self._options(node_id).execution_timeout_sec
-            held.deadline = view.began + seconds if seconds else None
+            timeout = life.node.timeout
+            held.deadline = view.began + timeout if timeout else None
             return
         if isinstance(report, Advanced):
             view.counts.update(report.counts)
             return
-        del self.working[node_id]
-        if self.canceling:
-            self._give_up(node_id, held.prepared, State.CANCELED, "the run was canceled")
+        del self._held[life.node.id]
+        if self._canceling:
+            self._follow(pool, life, life.canceled(_CANCELED))
         elif isinstance(report, Failed):
-            message = report.message or "it ended without a result"
-            if report.crashed and (lines := last_lines(held.job.log_path)):
-                message += f". The end of its log: {lines}"
-            self._retry_or_give_up(node_id, held, message)
-        elif held.job.kind == "driver":
-            self._after_driver(node_id, held, report)
+            self._follow(pool, life, life.failed(_reason(held, report)))
         else:
-            self._publish(node_id, held, report)
+            self._renew(pool)
+            self._follow(pool, life, life.succeeded(report.result, report.measured))
 
-    def _retry_or_give_up(self, node_id: str, held: _Work, error: str) -> None:
-        """Record a failure of a worker, and try again as often as the node's options allow."""
-        options = self._options(node_id)
-        if held.timed_out:
-            error = f"it took longer than its timeout of {options.execution_timeout_sec} s"
-        self._give_up(node_id, held.prepared, State.FAILED, error)
-        tried = self.retries.get(node_id, 0)
-        if tried < options.max_execution_retries:
-            self.retries[node_id] = tried + 1
-            view = self.views[node_id]
+    def _retry(self, node: ir.Node) -> None:
+        """Let a node whose work failed wait for its turn again, as often as its options allow."""
+        tried = self._retries.get(node.id, 0)
+        if tried < node.retries:
+            self._retries[node.id] = tried + 1
+            view = self._views[node.id]
             view.state, view.began, view.seconds = State.WAITING, None, None
-            view.note = f"retry {tried + 1} of {options.max_execution_retries} after: {view.note}"
-            self.display.changed(view)
+            view.note = f"retry {tried + 1} of {node.retries} after: {view.note}"
+            self.setup.display.changed(view)
 
-    def _after_driver(self, node_id: str, held: _Work, report: Succeeded) -> None:
-        prepared = execution.apply_driver(held.prepared, report.result)
-        if self.events is not None:
-            self.events.node_resolved(node_id, prepared.info.exec_properties)
-        try:
-            outcome = execution.look_up(self.metadata, prepared)
-        except (PenstockError, OSError) as error:
-            self._fail(node_id, prepared, error)
-            return
-        if isinstance(outcome, execution.Finished):
-            self._finish(node_id, outcome)
-        else:
-            self._submit(node_id, outcome, "executor")
-
-    def _publish(self, node_id: str, held: _Work, report: Succeeded) -> None:
-        self.on_step(Step.REPORTED, node_id)
-        self._renew()
-        try:
-            finished = execution.publish(
-                self.metadata, held.prepared, report.result, report.measured
-            )
-        except StoreError:
-            raise
-        except RunError as error:
-            self._retry_or_give_up(node_id, held, str(error))
-            return
-        except (PenstockError, OSError) as error:
-            self._fail(node_id, held.prepared, error)
-            return
-        self._finish(node_id, finished)
-
-    def _fail(self, node_id: str, outcome: Any, error: Exception) -> None:
-        """Give up a node for an error in this process, as far as it is registered."""
-        message = failures.describe(error, self.root)
-        if isinstance(outcome, execution.Prepared):
-            self._give_up(node_id, outcome, State.FAILED, message)
-        else:
-            self._settle(node_id, State.FAILED, error=message)
-
-    def _give_up(
-        self, node_id: str, prepared: execution.Prepared, state: State, error: str
-    ) -> None:
-        recorded = execution.CANCELED if state is State.CANCELED else execution.FAILED
-        execution.give_up(self.metadata, prepared, recorded, error)
-        self._settle(node_id, state, execution_id=prepared.execution_id, error=error)
-
-    def _finish(self, node_id: str, finished: execution.Finished, note: str = "") -> None:
+    def _finish(self, node_id: str, finished: Finished, note: str = "") -> None:
         self._settle(
             node_id,
             State.CACHED if finished.cached else State.DONE,
@@ -434,15 +387,15 @@ class Run:
         state: State,
         *,
         execution_id: int | None = None,
-        outputs: Mapping[str, list[Any]] | None = None,
+        outputs: _tfx.Artifacts | None = None,
         error: str = "",
         note: str = "",
     ) -> None:
-        view = self.views[node_id]
+        view, node = self._views[node_id], self.pipeline.nodes[node_id]
         view.state, view.seconds = state, view.elapsed()
         view.note = note or (error if state is State.SKIPPED else error.partition("\n")[0])
-        log = os.path.join(self.log_folder, f"{node_id}.log")
-        self.results[node_id] = NodeResult(
+        log = self.setup.log_path(node_id)
+        self._results[node_id] = NodeResult(
             node_id,
             state,
             execution_id,
@@ -450,31 +403,36 @@ class Run:
             view.seconds,
             error,
             log if os.path.exists(log) else None,
-            bool(self._options(node_id).node_success_optional),
+            node.is_optional,
         )
-        self.display.changed(view)
-        if self.events is not None:
-            found = execution.is_system_node(self.nodes[node_id])
-            self.events.node_ended(
+        self.setup.display.changed(view)
+        if self.setup.events is not None:
+            self.setup.events.node_ended(
                 node_id,
                 state.value,
                 execution_id=execution_id,
-                outputs=None if found else outputs,
+                outputs=None if node.works_in_store else outputs,
                 error=error,
             )
 
-    def _cancel(self) -> None:
+    def _cancel(self, pool: Pool) -> None:
         """Stop all workers: politely at first, for good when asked again or after a while."""
-        self.canceling = True
-        asked = self.interrupts.count
+        self._canceling = True
+        asked = self._interrupts.count
         deadline = time.monotonic() + _GRACE_SECONDS
-        for node_id, held in list(self.working.items()):
-            held.nursery.stop(held.token, signal.SIGTERM)
+        for node_id, held in list(self._held.items()):
+            pool.stop(held.token, signal.SIGTERM)
             if not held.started:
-                del self.working[node_id]
-                self._give_up(node_id, held.prepared, State.CANCELED, "the run was canceled")
-        while self.working and time.monotonic() < deadline and self.interrupts.count == asked:
-            self._receive(timeout=0.2)
-            self.display.refresh()
-        for held in self.working.values():
-            held.nursery.stop(held.token, signal.SIGKILL)
+                pool.forget(held.token)
+                del self._held[node_id]
+                self._follow(pool, held.life, held.life.canceled(_CANCELED))
+        while self._held and time.monotonic() < deadline and self._interrupts.count == asked:
+            self._receive(pool)
+        for held in self._held.values():
+            pool.stop(held.token, signal.SIGKILL)
+
+
+def _reason(held: _Held, report: Failed) -> str:
+    if held.timed_out:
+        return f"it took longer than its timeout of {held.life.node.timeout} s"
+    return failures.worker_failure(report.message, held.job.log_path if report.crashed else None)

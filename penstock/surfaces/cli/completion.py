@@ -71,7 +71,7 @@ def _nodes(context: click.Context) -> Iterable[str]:
     # An option without its value, which is being typed, ends click's parsing early.
     pipeline = context.params.get("pipeline") or context.args[0]
     definition = _config(context).load_pipeline(pipeline)
-    return ir.node_ids(ir.compile_pipeline(definition, pipeline_root="."))
+    return list(ir.view(ir.compile_pipeline(definition, pipeline_root=".")).nodes)
 
 
 def _nodes_of_run(context: click.Context) -> Iterable[str]:

@@ -107,4 +107,4 @@ def _ir_text(definition: Any, pipeline: str, profile: Profile) -> tuple[str, str
         beam_args=profile.beam_args,
     )
     text = json_format.MessageToJson(compiled, preserving_proto_field_name=True, sort_keys=True)
-    return text + "\n", f"{len(ir.nodes(compiled))} nodes"
+    return text + "\n", f"{len(compiled.nodes)} nodes"

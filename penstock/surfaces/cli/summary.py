@@ -6,7 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +16,9 @@ from penstock.metadata.graph import ExecutionRecord
 from penstock.metadata.runs import EventDelivery, NodeRecord, RunRecord
 from penstock.report.wording import number, size, when
 from penstock.runners.local import NodeResult, RunResult, State
+
+if TYPE_CHECKING:
+    from penstock import _tfx
 
 _COLORS = {
     "done": "green",
@@ -97,7 +100,7 @@ _PLANNED = {
 }
 
 
-def _made_by(node_id: str, outputs: Mapping[str, list[Any]]) -> list[Any]:
+def _made_by(node_id: str, outputs: _tfx.Artifacts) -> list[Any]:
     """Return the artifacts that stand in a node's own folder; a resolver's are others'."""
     return [a for found in outputs.values() for a in found if f"/{node_id}/" in a.uri]
 
@@ -162,7 +165,7 @@ def _node_counts(run: RunRecord) -> str:
 
 def print_run(
     run: RunRecord,
-    outputs: Mapping[int, Mapping[str, list[Any]]],
+    outputs: Mapping[int, _tfx.Artifacts],
     makers: Mapping[int, ExecutionRecord],
 ) -> None:
     """Print a run: parameters, nodes with what they took and made, and what came of it.
@@ -218,9 +221,7 @@ def _fate(artifact: Any) -> str:
     return "  (removed)" if deleted else ""
 
 
-def _origin(
-    run: RunRecord, outputs: Mapping[str, list[Any]], makers: Mapping[int, ExecutionRecord]
-) -> str:
+def _origin(run: RunRecord, outputs: _tfx.Artifacts, makers: Mapping[int, ExecutionRecord]) -> str:
     """Say which other runs made what a node found in the cache or by resolving."""
     ids = [a.id for artifacts in outputs.values() for a in artifacts]
     others = {makers[i].run_id for i in ids if i in makers} - {run.run_id}

@@ -27,7 +27,7 @@ from penstock.surfaces.notebook.code_text import (
     string,
     value,
 )
-from penstock.surfaces.notebook.nodes import Definition, Ran, Source, in_order
+from penstock.surfaces.notebook.definitions import Definition, Ran, Source, in_order
 
 _IMPORTER = "tfx.dsl.components.common.importer.Importer"
 _RESOLVER = "tfx.dsl.components.common.resolver.Resolver"

@@ -11,6 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from penstock import _tfx
 from penstock.data.records import read_record_batches
 from penstock.data.results.training_curves import read_curves
 from penstock.data.splits import split_files, split_names
@@ -38,7 +39,7 @@ _NOTHING = "-"
 
 
 def blocks_of(
-    outputs: Mapping[str, Sequence[Any]], store: Any, neighbors: Iterable[ArtifactRecord] = ()
+    outputs: _tfx.Artifacts, store: Any, neighbors: Iterable[ArtifactRecord] = ()
 ) -> list[Block]:
     """Return what is shown of artifacts; `neighbors` are others that say more about them.
 

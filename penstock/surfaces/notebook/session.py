@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,11 @@ from penstock.runners.local import LocalRunner
 from penstock.runners.local.display import Display
 from penstock.runners.local.result import NodeResult
 from penstock.safety.containment import is_name
-from penstock.surfaces.notebook import nodes
+from penstock.surfaces.notebook import definitions
 from penstock.surfaces.notebook.blocks import Block, Line, Table, to_html, to_text
 from penstock.surfaces.notebook.cells import current_cell
 from penstock.surfaces.notebook.code import CellModules
-from penstock.surfaces.notebook.nodes import Definition, Ran, in_order
+from penstock.surfaces.notebook.definitions import Definition, Ran, in_order
 from penstock.surfaces.notebook.outputs import blocks_of
 from penstock.surfaces.notebook.progress import progress
 
@@ -86,11 +86,11 @@ class Session:
         config = _project()
         address = config.profile(profile).metadata_address()
         with connect(connection_config(address), create=False) as metadata:
-            known = nodes.sessions(metadata.store)
+            known = definitions.sessions(metadata.store)
             through = None
             if name not in known.values():
                 through, name = _run_of_a_session(metadata.store, name, known)
-            found = nodes.recorded(metadata.store, name, through)
+            found = definitions.recorded(metadata.store, name, through)
         session = cls(name, profile=profile, display=display)
         for ran in found:
             session._ran[ran.node_id] = ran
@@ -143,7 +143,7 @@ class Session:
             )
         if type(node).__module__ == "__main__":
             self._modules.write_component(type(node).__name__)
-        definition = nodes.define(
+        definition = definitions.define(
             node,
             pipeline_name=self.name,
             pipeline_root=self._profile.root_of(self.name),
@@ -256,9 +256,11 @@ class Session:
         """End the worker processes that the session keeps ready."""
         self._nurseries.close()
 
-    def _artifacts_for(self, node: Any, definition: Definition) -> dict[tuple[str, str], list[Any]]:
+    def _artifacts_for(
+        self, node: Any, definition: Definition
+    ) -> dict[tuple[str, str], Sequence[_tfx.Artifact]]:
         wired = _wired(node)
-        found: dict[tuple[str, str], list[Any]] = {}
+        found: dict[tuple[str, str], Sequence[_tfx.Artifact]] = {}
         for key, sources in definition.sources().items():
             for source in sources:
                 if not source.of_this_run:
@@ -284,7 +286,10 @@ class Session:
         return ran
 
     def _run(
-        self, definition: Definition, artifacts: Mapping[tuple[str, str], list[Any]], cache: bool
+        self,
+        definition: Definition,
+        artifacts: Mapping[tuple[str, str], Sequence[_tfx.Artifact]],
+        cache: bool,
     ) -> tuple[Ran, NodeResult]:
         self._renew_workers()
         runner = LocalRunner(
@@ -294,7 +299,7 @@ class Session:
             openlineage=None,
             nurseries=self._nurseries,
         )
-        pipeline = nodes.with_inputs(definition, artifacts)
+        pipeline = definitions.with_inputs(definition, artifacts)
         known = ir.run_parameters(pipeline)
         values = {n: p.default for n, p in self.parameters.items() if n in known}
         done = runner.run(pipeline, parameters=values, cache=cache, raise_on_failure=False)
@@ -307,7 +312,7 @@ class Session:
         }
         ran = Ran(definition, done.run_id, result.execution_id, result.outputs, inputs, values)
         with connect(self._connection()) as metadata:
-            nodes.record(metadata.store, self.name, ran)
+            definitions.record(metadata.store, self.name, ran)
         self._ran[ran.node_id] = ran
         return ran, result
 
@@ -340,7 +345,7 @@ class NodeRun:
         return self.ran.node_id
 
     @property
-    def artifacts(self) -> Mapping[str, list[Any]]:
+    def artifacts(self) -> _tfx.Artifacts:
         """The artifacts that the node has made, by key."""
         return self.ran.outputs
 

@@ -7,7 +7,8 @@ import signal
 import pytest
 
 from penstock._tfx import executable_spec_pb2
-from penstock.execution.workers.nursery import Job, Nursery, Started
+from penstock.execution.workers.jobs import Job, Started
+from penstock.execution.workers.nursery import Nursery
 
 SPEC = executable_spec_pb2.PythonClassExecutableSpec(class_path="no.such.Executor")
 SLOW = "imports_when_told"

@@ -12,7 +12,7 @@ from resuming_components import runner_in, runs_of
 from penstock import pipeline
 from penstock.components import LatestArtifact
 from penstock.errors import RunError
-from penstock.execution.nodes import REUSED_PROPERTY
+from penstock.execution.reuse import REUSED_PROPERTY
 from penstock.execution.schedule import State
 from penstock.metadata.store import (
     connect,

@@ -35,8 +35,8 @@ from penstock.data.csv import CsvOptions
 from penstock.data.spans import RangeConfig, RollingRange
 from penstock.data.splits import InputConfig, InputSplit, OutputConfig, SplitBuckets, SplitConfig
 from penstock.errors import PenstockError, PipelineError
+from penstock.surfaces.notebook.definitions import define
 from penstock.surfaces.notebook.export import pipeline_text
-from penstock.surfaces.notebook.nodes import define
 
 NAME = "exported-nodes"
 
@@ -154,11 +154,11 @@ def compiled(text, tmp_path_factory):
 
 
 def test_all_nodes_are_there(compiled, definitions):
-    assert set(ir.node_ids(compiled)) == set(definitions)
+    assert set(ir.view(compiled).nodes) == set(definitions)
 
 
 def test_every_node_has_its_type_executor_parameters_outputs_and_options(compiled, definitions):
-    for node in ir.nodes(compiled):
+    for node in (entry.pipeline_node for entry in compiled.nodes):
         name = node.node_info.id
         of_session = definitions[name]
         own = of_session.node
@@ -166,11 +166,14 @@ def test_every_node_has_its_type_executor_parameters_outputs_and_options(compile
         assert node.parameters == own.parameters
         assert node.outputs == own.outputs
         assert node.execution_options == own.execution_options
-        assert ir.executor_spec(compiled, name) == ir.executor_spec(of_session.pipeline, name)
+        assert (
+            ir.view(compiled).nodes[name].executor
+            == ir.view(of_session.pipeline).nodes[name].executor
+        )
 
 
 def test_every_node_takes_what_it_took(compiled, definitions):
-    for node in ir.nodes(compiled):
+    for node in (entry.pipeline_node for entry in compiled.nodes):
         one = type(compiled)()
         one.nodes.add().pipeline_node.CopyFrom(node)
         own = definitions[node.node_info.id]
@@ -178,7 +181,7 @@ def test_every_node_takes_what_it_took(compiled, definitions):
 
 
 def test_what_waits_still_waits(compiled):
-    upstream = {node.node_info.id: set(node.upstream_nodes) for node in ir.nodes(compiled)}
+    upstream = {node.id: set(node.upstream) for node in ir.view(compiled)}
     assert "ExampleValidator" in upstream["Transform"]
     assert "previous" in upstream["StatisticsGen"]
 

@@ -15,7 +15,7 @@ from penstock.project.config import Profile
 from penstock.project.kubeflow import KubeflowOptions
 from penstock.runners.kubeflow.compile import protos, wiring
 from penstock.runners.kubeflow.compile.node_tasks import (
-    Site,
+    Compilation,
     Task,
     add_condition,
     decision,
@@ -65,29 +65,28 @@ def compile_for_kubeflow(pipeline: Any, profile: Profile, project: Path) -> Comp
       PipelineError: the pipeline asks for what Kubeflow Pipelines cannot do.
     """
     options = _kubeflow_options(profile)
-    compiled = ir.compile_pipeline(pipeline, pipeline_root="", beam_args=profile.beam_args)
-    nodes = {node.node_info.id: node for node in ir.nodes(compiled)}
+    compiled = ir.view(ir.compile_pipeline(pipeline, pipeline_root="", beam_args=profile.beam_args))
     exit_handler = wiring.exit_handler(compiled)
     wiring.check_conditions(compiled)
-    task_names = names.task_names(nodes)
-    site = Site(
+    task_names = names.task_names(compiled.nodes)
+    compilation = Compilation(
         compiled,
         options,
         _store(profile),
         Project(project.resolve()),
         task_names,
-        _decisions(nodes.values(), task_names),
+        _decisions(compiled, task_names),
     )
     made: list[Task] = []
-    for conditions, name in site.decisions.items():
-        first = next(n for n in nodes.values() if frozenset(n.inputs.conditionals) == conditions)
-        made.append(decision(site, first, name))
-    for node in nodes.values():
-        tasks = tasks_of(site, node)
+    for conditions, name in compilation.decisions.items():
+        first = next(node for node in compiled if node.conditions == conditions)
+        made.append(decision(compilation, first, name))
+    for node in compiled:
+        tasks = tasks_of(compilation, node)
         for task in tasks:
-            add_condition(site, task, node)
+            add_condition(compilation, task, node)
         made += tasks
-    if exit_handler and site.is_container(exit_handler):
+    if exit_handler and compiled.nodes[exit_handler].is_container:
         raise PipelineError(
             f"node {exit_handler} starts after failures too, and is a container of its own: what "
             "it does could not be recorded after it",
@@ -95,7 +94,7 @@ def compile_for_kubeflow(pipeline: Any, profile: Profile, project: Path) -> Comp
         )
     last = task_names[exit_handler] if exit_handler else None
     spec = _pipeline_spec(compiled, profile, made, last)
-    return Compiled(spec, _platform_spec(made), tuple(_warnings(site, made)))
+    return Compiled(spec, _platform_spec(made), tuple(_warnings(compilation, made)))
 
 
 def _kubeflow_options(profile: Profile) -> KubeflowOptions:
@@ -128,25 +127,25 @@ def _store(profile: Profile) -> str:
     return address
 
 
-def _decisions(nodes: Iterable[Any], task_names: Mapping[str, str]) -> dict[frozenset[str], str]:
+def _decisions(pipeline: ir.Pipeline, task_names: Mapping[str, str]) -> dict[frozenset[str], str]:
     """Return the name of a deciding task for each set of conditions, in the pipeline's order."""
     decisions: dict[frozenset[str], str] = {}
-    for node in nodes:
-        conditions = frozenset(node.inputs.conditionals)
+    for node in pipeline:
+        conditions = node.conditions
         if conditions and conditions not in decisions:
             taken = [*task_names.values(), *decisions.values()]
-            name = f"decide-{task_names[node.node_info.id]}"
+            name = f"decide-{task_names[node.id]}"
             decisions[conditions] = names.unused(name, taken)
     return decisions
 
 
 def _pipeline_spec(
-    compiled: Any, profile: Profile, tasks: list[Task], exit_handler: str | None
+    compiled: ir.Pipeline, profile: Profile, tasks: list[Task], exit_handler: str | None
 ) -> Any:
     spec = protos.pipeline_spec().PipelineSpec(
         schema_version=SCHEMA_VERSION, sdk_version=f"penstock-{__version__}"
     )
-    spec.pipeline_info.name = names.pipeline_name(compiled.pipeline_info.id)
+    spec.pipeline_info.name = names.pipeline_name(compiled.name)
     if profile.pipeline_root.startswith(_SCHEMES) and not secrets.names(profile.pipeline_root):
         spec.default_pipeline_root = profile.pipeline_root
     deployment = protos.pipeline_spec().PipelineDeploymentConfig()
@@ -169,10 +168,10 @@ def _pipeline_spec(
     return spec
 
 
-def _add_root_parameters(spec: Any, compiled: Any, profile: Profile) -> None:
-    given = profile.parameters.get(compiled.pipeline_info.id, {})
-    ir.check_parameters(compiled, given)
-    for name, parameter in sorted(ir.run_parameters(compiled).items()):
+def _add_root_parameters(spec: Any, compiled: ir.Pipeline, profile: Profile) -> None:
+    given = profile.parameters.get(compiled.name, {})
+    ir.check_parameters(compiled.proto, given)
+    for name, parameter in sorted(ir.run_parameters(compiled.proto).items()):
         defined = spec.root.input_definitions.parameters[name]
         defined.parameter_type = parameter_type(parameter.type)
         default = given.get(name, parameter.default)
@@ -208,38 +207,35 @@ def _platform_spec(tasks: Iterable[Task]) -> Any:
     return platform
 
 
-def _warnings(site: Site, tasks: Iterable[Task]) -> Iterator[str]:
+def _warnings(compilation: Compilation, tasks: Iterable[Task]) -> Iterator[str]:
     tasks = list(tasks)
     images = {task.container.image for task in tasks}
-    known = {*site.tasks, *(task.name for task in tasks)}
+    known = {*compilation.tasks, *(task.name for task in tasks)}
     for image in sorted(image for image in images if not _DIGEST.search(image)):
         yield (
             f"the image {image} is named by a tag: Kubeflow's cache does not see when it changes. "
             "Name it by its digest: name@sha256:…"
         )
-    for name in site.options.nodes:
+    for name in compilation.options.nodes:
         if name not in known:
-            hint = suggestion(name, site.tasks, noun="node")
+            hint = suggestion(name, compilation.tasks, noun="node")
             yield f"the profile has options for {name!r}, and the pipeline no such node. {hint}"
-    for node in ir.nodes(site.pipeline):
-        node_id = node.node_info.id
-        for variable in _variables(site, node):
+    for node in compilation.pipeline:
+        for variable in _variables(compilation, node):
             yield (
-                f"node {node_id} needs the environment variable {variable}, which its pod is not "
+                f"node {node.id} needs the environment variable {variable}, which its pod is not "
                 'given. Add to the profile: secrets = [{ secret = "…", key = "…", '
                 f'env = "{variable}" }}]'
             )
 
 
-def _variables(site: Site, node: Any) -> list[str]:
+def _variables(compilation: Compilation, node: ir.Node) -> list[str]:
     """Return the variables that a node refers to and that its pod does not have."""
-    node_id = node.node_info.id
-    pod = site.pod(node_id)
+    pod = compilation.pod(node.id)
     given = {*pod.env, *(secret.env for secret in pod.secrets)}
     given |= {config_map.env for config_map in pod.config_maps}
-    executor = ir.executor_spec(site.pipeline, node_id)
-    texts = [site.store, *secrets.texts(node.parameters)]
-    texts += secrets.texts(executor) if executor is not None else []
+    texts = [compilation.store, *secrets.texts(node.proto.parameters)]
+    texts += secrets.texts(node.executor) if node.executor is not None else []
     return sorted({name for text in texts for name in secrets.names(text)} - given)
 
 

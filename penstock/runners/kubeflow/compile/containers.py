@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from penstock import _tfx
+from penstock import _tfx, ir
 from penstock.errors import PipelineError
 
 _PLACEHOLDER = _tfx.placeholder_pb2.Placeholder
@@ -19,7 +19,7 @@ _Names = Mapping[tuple[int, str], str]
 
 
 def command_lines(
-    node: Any, spec: Any, *, inputs: Mapping[str, str], outputs: Mapping[str, str]
+    node: ir.Node, spec: Any, *, inputs: Mapping[str, str], outputs: Mapping[str, str]
 ) -> tuple[list[str], list[str]]:
     """Return the command and the arguments of a node's container.
 
@@ -38,7 +38,7 @@ def command_lines(
     )
 
 
-def _text(node: Any, expression: Any, names: _Names) -> str:
+def _text(node: ir.Node, expression: Any, names: _Names) -> str:
     which = expression.WhichOneof("expression_type")
     if which == "value":
         return _value(expression.value)
@@ -51,19 +51,19 @@ def _text(node: Any, expression: Any, names: _Names) -> str:
     if kind == "artifact_uri_op" and not operator.artifact_uri_op.split:
         return _path(node, operator.artifact_uri_op.expression, names)
     raise PipelineError(
-        f"node {node.node_info.id}: the command of its container has a placeholder "
+        f"node {node.id}: the command of its container has a placeholder "
         f"({kind or which}) that Kubeflow Pipelines cannot fill in",
         hint="Pass parameters and the URIs of artifacts, which become paths; read values from "
         "their files.",
     )
 
 
-def _path(node: Any, expression: Any, names: _Names) -> str:
+def _path(node: ir.Node, expression: Any, names: _Names) -> str:
     while expression.WhichOneof("expression_type") == "operator":
         index = expression.operator.index_op
         if index.index:
             raise PipelineError(
-                f"node {node.node_info.id}: the command of its container asks for artifact "
+                f"node {node.id}: the command of its container asks for artifact "
                 f"{index.index} of an input, and Kubeflow Pipelines passes one",
                 hint="Put the artifacts into one folder in a component before it.",
             )
@@ -72,8 +72,8 @@ def _path(node: Any, expression: Any, names: _Names) -> str:
     return f"{{{{$.{names[placeholder.type, placeholder.key]}.path}}}}"
 
 
-def _parameter(node: Any, key: str) -> str:
-    value = node.parameters.parameters[key]
+def _parameter(node: ir.Node, key: str) -> str:
+    value = node.proto.parameters.parameters[key]
     which = value.WhichOneof("value")
     if which == "field_value":
         return _value(value.field_value)
@@ -87,7 +87,7 @@ def _parameter(node: Any, key: str) -> str:
             for part in value.structural_runtime_parameter.parts
         )
     raise PipelineError(
-        f"node {node.node_info.id}: the parameter {key!r} of its container comes from another "
+        f"node {node.id}: the parameter {key!r} of its container comes from another "
         "node, and Kubeflow Pipelines cannot read an artifact's value for it",
         hint="Pass the artifact itself, and read its file in the container.",
     )

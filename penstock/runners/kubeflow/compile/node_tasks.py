@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from penstock import ir
+from penstock import _tfx, ir
 from penstock.execution.cache import code_digests
-from penstock.execution.nodes import is_system_node
 from penstock.project.kubeflow import KubeflowOptions
 from penstock.project.pods import PodOptions
 from penstock.runners.kubeflow.compile import containers, platform, protos, wiring
@@ -45,37 +44,28 @@ _PUSHED = "PushedModel"
 
 
 @dataclass(frozen=True)
-class Site:
+class Compilation:
     """What the nodes of one pipeline have in common.
 
     `tasks` has the name of every node's task. `decisions` has the names of the tasks that decide
     about conditions, by the conditions' names in the IR.
     """
 
-    pipeline: Any
+    pipeline: ir.Pipeline
     options: KubeflowOptions
     store: str
     project: Project
     tasks: Mapping[str, str]
     decisions: Mapping[frozenset[str], str] = field(default_factory=dict)
 
-    def node(self, node_id: str) -> Any:
-        """Return a node of the pipeline."""
-        return next(node for node in ir.nodes(self.pipeline) if node.node_info.id == node_id)
-
-    def is_container(self, node_id: str) -> bool:
-        """Whether a node is a container of its own."""
-        spec = ir.executor_spec(self.pipeline, node_id)
-        return type(spec).__name__ == "ContainerExecutableSpec"
-
     def last_task(self, node_id: str) -> str:
         """Return the task of a node that those after it wait for."""
         task = self.tasks[node_id]
-        return f"{task}-record" if self.is_container(node_id) else task
+        return f"{task}-record" if self.pipeline.nodes[node_id].is_container else task
 
     def pod(self, node_id: str) -> PodOptions:
         """Return the options of a node's pod."""
-        return self.options.pod_of(node_id, platform.asked_options(self.pipeline, node_id))
+        return self.options.pod_of(node_id, platform.asked_options(self.pipeline.nodes[node_id]))
 
 
 @dataclass(frozen=True)
@@ -89,56 +79,56 @@ class Task:
     pod: Any
 
 
-def tasks_of(site: Site, node: Any) -> list[Task]:
+def tasks_of(compilation: Compilation, node: ir.Node) -> list[Task]:
     """Return the tasks that a node becomes.
 
     Raises:
       PipelineError: Kubeflow cannot run it.
     """
-    if is_system_node(node):
-        return [_lookup(site, node)]
-    if site.is_container(node.node_info.id):
-        return [_container(site, node), _record(site, node)]
-    return [_component(site, node)]
+    if node.works_in_store:
+        return [_lookup(compilation, node)]
+    if node.is_container:
+        return [_container(compilation, node), _record(compilation, node)]
+    return [_component(compilation, node)]
 
 
-def _component(site: Site, node: Any) -> Task:
+def _component(compilation: Compilation, node: ir.Node) -> Task:
     """A node whose executor is a class: it runs in our image."""
     outputs = _outputs(node)
     shown: tuple[str, ...] = (METRICS, REPORT)
     if any(output.type == _EVALUATION for output in outputs):
         shown = (CLASSIFICATION, *shown)
-    task = _begin(site, node, cached=_is_cacheable(site, node))
+    task = _begin(compilation, node, cached=_is_cacheable(node))
     made = [(output.name, f"tfx.{output.type}") for output in outputs]
     _add_outputs(task, [*made, *((name, SHOWN_TYPES[name]) for name in shown)])
-    _run_ours(site, node, task, outputs=outputs, shown=shown, code=_code(site, node))
+    _run_ours(compilation, node, task, outputs=outputs, shown=shown, code=_code(node))
     return task
 
 
-def _lookup(site: Site, node: Any) -> Task:
+def _lookup(compilation: Compilation, node: ir.Node) -> Task:
     """An importer or a resolver: an ordinary task over our store, which may have changed since."""
-    outputs = _outputs(node) or _looked_up(site, node)
-    task = _begin(site, node)
+    outputs = _outputs(node) or _looked_up(compilation, node)
+    task = _begin(compilation, node)
     made = [(output.name, f"tfx.{output.type}") for output in outputs]
     _add_outputs(task, [*made, (REPORT, SHOWN_TYPES[REPORT])])
-    _run_ours(site, node, task, outputs=outputs, shown=(REPORT,))
+    _run_ours(compilation, node, task, outputs=outputs, shown=(REPORT,))
     return task
 
 
-def _container(site: Site, node: Any) -> Task:
+def _container(compilation: Compilation, node: ir.Node) -> Task:
     """A component that is a container of its own: it runs as it is."""
-    spec: Any = ir.executor_spec(site.pipeline, node.node_info.id)
-    inputs, outputs = _inputs(site, node), _outputs(node)
+    spec = node.executor
+    assert spec is not None, "a container is an executor"
+    inputs, outputs = _inputs(compilation, node), _outputs(node)
     command, arguments = containers.command_lines(
         node,
         spec,
         inputs={taken.key: taken.name for taken in inputs},
         outputs={made.key: made.name for made in outputs},
     )
-    task = _begin(site, node, cached=_is_cacheable(site, node))
-    _add_inputs(
-        site, task, inputs, _parameters(node_alone(site.pipeline, node, site.project.relocate))
-    )
+    task = _begin(compilation, node, cached=_is_cacheable(node))
+    alone = node_alone(compilation.pipeline, node, compilation.project.relocate)
+    _add_inputs(compilation, task, inputs, _parameters(alone))
     _add_outputs(task, [(made.name, f"tfx.{made.type}") for made in outputs])
     task.container.image = spec.image
     task.container.command.extend(command)
@@ -146,46 +136,45 @@ def _container(site: Site, node: Any) -> Task:
     return task
 
 
-def _record(site: Site, node: Any) -> Task:
+def _record(compilation: Compilation, node: ir.Node) -> Task:
     """What writes down in our store what a container of its own did."""
-    node_id = node.node_info.id
-    own, made = site.tasks[node_id], _outputs(node)
-    taken = {entry.name for entry in _inputs(site, node)}
+    node_id = node.id
+    own, made = compilation.tasks[node_id], _outputs(node)
+    taken = {entry.name for entry in _inputs(compilation, node)}
     outputs = tuple(
         PodOutput(names.key_name(f"made_{output.key}", taken), output.key, output.type)
         for output in made
     )
-    task = _begin(site, node, helper=f"{own}-record", after=[own])
-    _run_ours(site, node, task, action=RECORD, outputs=outputs)
+    task = _begin(compilation, node, helper=f"{own}-record", after=[own])
+    _run_ours(compilation, node, task, action=RECORD, outputs=outputs)
     for recorded, output in zip(outputs, made, strict=True):
         _add_artifact(task, recorded.name, recorded.type, own, output.name)
     return task
 
 
-def decision(site: Site, node: Any, name: str) -> Task:
+def decision(compilation: Compilation, node: ir.Node, name: str) -> Task:
     """What decides whether the conditions of a node hold, for all nodes that have the same ones.
 
     Kubeflow's own conditions see parameters, and properties of artifacts as its metadata store
     has changed them, but no values. So they are evaluated in a pod, by the code that evaluates
     them elsewhere, and the result is a parameter, which conditions of all versions can see.
     """
-    deciding = type(node)()
-    deciding.CopyFrom(node)
-    keys = wiring.condition_keys(node)
-    for key in [key for key in deciding.inputs.inputs if key not in keys]:
-        del deciding.inputs.inputs[key]
-    deciding.ClearField("outputs")
-    deciding.ClearField("parameters")
-    after = {site.last_task(link.producer) for link in wiring.links(deciding)}
-    task = _begin(site, deciding, helper=name, after=sorted(after))
-    _run_ours(site, deciding, task, action=DECIDE)
+    proto = node.copied()
+    for key in set(proto.inputs.inputs) - node.condition_keys:
+        del proto.inputs.inputs[key]
+    proto.ClearField("outputs")
+    proto.ClearField("parameters")
+    deciding = replace(node, proto=proto)
+    after = {compilation.last_task(link.producer) for link in wiring.links(deciding)}
+    task = _begin(compilation, deciding, helper=name, after=sorted(after))
+    _run_ours(compilation, deciding, task, action=DECIDE)
     task.component.output_definitions.parameters[HOLDS].parameter_type = parameter_type(bool)
     return task
 
 
-def add_condition(site: Site, task: Task, node: Any) -> None:
+def add_condition(compilation: Compilation, task: Task, node: ir.Node) -> None:
     """Let a task wait for the decision about its node's conditions, and obey it."""
-    deciding = site.decisions.get(frozenset(node.inputs.conditionals))
+    deciding = compilation.decisions.get(node.conditions)
     if deciding is None:
         return
     name = f"{deciding}-{HOLDS}"
@@ -203,19 +192,24 @@ def parameter_type(kind: type) -> int:
 
 
 def _begin(
-    site: Site, node: Any, *, cached: bool = False, helper: str = "", after: Sequence[str] = ()
+    compilation: Compilation,
+    node: ir.Node,
+    *,
+    cached: bool = False,
+    helper: str = "",
+    after: Sequence[str] = (),
 ) -> Task:
     """Return a task without inputs, outputs and command.
 
     A `helper` has that name and starts after those tasks; what the node asks for (a GPU, retries,
     a timeout) is not for it. The node's own task starts after the nodes before it.
     """
-    spec, node_id = protos.pipeline_spec(), node.node_info.id
-    name = helper or site.tasks[node_id]
-    pod = site.options.pod_of(helper, PodOptions()) if helper else site.pod(node_id)
-    timeout = 0 if helper else node.execution_options.execution_timeout_sec
+    spec, node_id = protos.pipeline_spec(), node.id
+    name = helper or compilation.tasks[node_id]
+    pod = compilation.options.pod_of(helper, PodOptions()) if helper else compilation.pod(node_id)
+    timeout = 0 if helper else node.timeout
     if not helper:
-        after = sorted({site.last_task(before) for before in node.upstream_nodes})
+        after = sorted({compilation.last_task(before) for before in node.upstream})
     task = Task(
         name,
         spec.PipelineTaskSpec(dependent_tasks=after),
@@ -230,7 +224,7 @@ def _begin(
         task.container.env.add(name=variable, value=value)
     platform.add_resources(task.container, pod)
     if not helper:
-        _add_retries(task, node.execution_options.max_execution_retries)
+        _add_retries(task, node.retries)
     return task
 
 
@@ -244,8 +238,8 @@ def _add_retries(task: Task, retries: int) -> None:
 
 
 def _run_ours(
-    site: Site,
-    node: Any,
+    compilation: Compilation,
+    node: ir.Node,
     task: Task,
     *,
     action: str = RUN,
@@ -256,51 +250,51 @@ def _run_ours(
     """Let a task's container run our entrypoint in our image."""
     from google.protobuf import json_format
 
-    alone = node_alone(site.pipeline, node, site.project.relocate)
-    site.project.check(alone)
-    inputs, parameters = _inputs(site, node), _parameters(alone)
+    alone = node_alone(compilation.pipeline, node, compilation.project.relocate)
+    compilation.project.check(alone)
+    inputs, parameters = _inputs(compilation, node), _parameters(alone)
     pod_task = PodTask(
-        node=node.node_info.id,
+        node=node.id,
         pipeline=json_format.MessageToDict(alone, preserving_proto_field_name=True),
-        store=site.store,
-        project_folder=site.options.project_folder,
+        store=compilation.store,
+        project_folder=compilation.options.project_folder,
         action=action,
         parameters={name: kind.__name__ for name, kind in sorted(parameters.items())},
         inputs=inputs,
         outputs=outputs,
         shown=shown,
         code=code,
-        import_paths=site.project.import_paths(alone),
+        import_paths=compilation.project.import_paths(alone),
     )
-    _add_inputs(site, task, inputs, parameters)
+    _add_inputs(compilation, task, inputs, parameters)
     task.container.command.extend(COMMAND)
     task.container.args.extend(["--task", pod_task.to_text(), "--executor-input", "{{$}}"])
 
 
-def _inputs(site: Site, node: Any) -> tuple[PodInput, ...]:
+def _inputs(compilation: Compilation, node: ir.Node) -> tuple[PodInput, ...]:
     found: list[PodInput] = []
     for link in wiring.links(node):
         name = names.key_name(link.key, [taken.name for taken in found])
-        by_run = is_system_node(site.node(link.producer))
+        by_run = compilation.pipeline.nodes[link.producer].works_in_store
         found.append(PodInput(name, link.key, link.type, link.producer, link.output, by_run))
     return tuple(found)
 
 
-def _outputs(node: Any) -> tuple[PodOutput, ...]:
+def _outputs(node: ir.Node) -> tuple[PodOutput, ...]:
     found: list[PodOutput] = []
-    for key, spec in sorted(node.outputs.outputs.items()):
+    for key, spec in sorted(node.proto.outputs.outputs.items()):
         name = names.key_name(key, [*SHOWN_TYPES, *(made.name for made in found)])
         found.append(PodOutput(name, key, spec.artifact_spec.type.name))
     return tuple(found)
 
 
-def _looked_up(site: Site, node: Any) -> tuple[PodOutput, ...]:
+def _looked_up(compilation: Compilation, node: ir.Node) -> tuple[PodOutput, ...]:
     """Return what others take from a resolver: its own outputs do not stand in the IR."""
     types = {
         link.output: link.type
-        for other in ir.nodes(site.pipeline)
+        for other in compilation.pipeline
         for link in wiring.links(other)
-        if link.producer == node.node_info.id
+        if link.producer == node.id
     }
     found: list[PodOutput] = []
     for key, kind in sorted(types.items()):
@@ -309,25 +303,28 @@ def _looked_up(site: Site, node: Any) -> tuple[PodOutput, ...]:
     return tuple(found)
 
 
-def _parameters(alone: Any) -> dict[str, type]:
+def _parameters(alone: _tfx.PipelineProto) -> dict[str, type]:
     return {name: parameter.type for name, parameter in ir.run_parameters(alone).items()}
 
 
 def _add_inputs(
-    site: Site, task: Task, inputs: tuple[PodInput, ...], parameters: Mapping[str, type]
+    compilation: Compilation,
+    task: Task,
+    inputs: tuple[PodInput, ...],
+    parameters: Mapping[str, type],
 ) -> None:
     for name, kind in sorted(parameters.items()):
         task.component.input_definitions.parameters[name].parameter_type = parameter_type(kind)
         task.spec.inputs.parameters[name].component_input_parameter = name
     for taken in inputs:
-        made = _name_of_output(site, taken)
-        _add_artifact(task, taken.name, taken.type, site.tasks[taken.producer], made)
+        made = _name_of_output(compilation, taken)
+        _add_artifact(task, taken.name, taken.type, compilation.tasks[taken.producer], made)
 
 
-def _name_of_output(site: Site, taken: PodInput) -> str:
+def _name_of_output(compilation: Compilation, taken: PodInput) -> str:
     """Return the name of an output in the task that makes it."""
-    producer = site.node(taken.producer)
-    outputs = _outputs(producer) or _looked_up(site, producer)
+    producer = compilation.pipeline.nodes[taken.producer]
+    outputs = _outputs(producer) or _looked_up(compilation, producer)
     return next(made.name for made in outputs if made.key == taken.output)
 
 
@@ -345,25 +342,24 @@ def _add_outputs(task: Task, outputs: list[tuple[str, str]]) -> None:
         kind.schema_title, kind.schema_version = schema_title, "0.0.1"
 
 
-def _is_cacheable(site: Site, node: Any) -> bool:
+def _is_cacheable(node: ir.Node) -> bool:
     """Whether Kubeflow's own cache may stand in for a node.
 
     It does not see what lies outside. A driver looks there (at new spans, changed files), and what
     was pushed lies there. The pod of such a node starts always, and asks our cache, which looks.
     """
-    looks_outside = ir.driver_spec(site.pipeline, node.node_info.id) is not None or any(
+    looks_outside = node.driver is not None or any(
         output.type == _PUSHED for output in _outputs(node)
     )
-    return bool(node.execution_options.caching_options.enable_cache) and not looks_outside
+    return node.is_cached and not looks_outside
 
 
-def _code(site: Site, node: Any) -> str:
+def _code(node: ir.Node) -> str:
     """Return a digest of the code that a node runs."""
     written = {
         key: value.field_value.string_value
-        for key, value in node.parameters.parameters.items()
+        for key, value in node.proto.parameters.parameters.items()
         if value.WhichOneof("value") == "field_value"
     }
-    executor = ir.executor_spec(site.pipeline, node.node_info.id)
-    digests = code_digests(ir.class_path(executor), written)
+    digests = code_digests(node.executor_path, written)
     return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:32]

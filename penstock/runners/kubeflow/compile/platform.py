@@ -47,7 +47,7 @@ def _number(quantity: str) -> float:
     return float(digits.group()) * _UNITS[quantity[digits.end() :]]
 
 
-def asked_options(pipeline: Any, node_id: str) -> PodOptions:
+def asked_options(node: ir.Node) -> PodOptions:
     """Return what the pipeline itself asks of Kubernetes for a node.
 
     Beside our own options that is the platform config that TFX's runner for Kubeflow takes, a
@@ -56,16 +56,16 @@ def asked_options(pipeline: Any, node_id: str) -> PodOptions:
     Raises:
       PipelineError: the node's platform config is another.
     """
-    packed = ir.platform_config(pipeline, node_id)
+    packed = node.platform
     container = protos.pipeline_spec().PipelineDeploymentConfig.PipelineContainerSpec
     resources = container.ResourceSpec()
     if packed is None or packed.TypeName() == "tfx.orchestration.DockerPlatformConfig":
         return PodOptions()
     if not packed.Is(resources.DESCRIPTOR):
         if packed.TypeName() == "google.protobuf.Struct":
-            return ir.pod_options_of(pipeline, node_id)
+            return node.pod_options
         raise PipelineError(
-            f"node {node_id}: its platform config is a {packed.TypeName()}, which says nothing "
+            f"node {node.id}: its platform config is a {packed.TypeName()}, which says nothing "
             "that Kubeflow Pipelines understands",
             hint="Use with_options(node, pod=PodOptions(cpu=..., memory=...)), or a ResourceSpec.",
         )

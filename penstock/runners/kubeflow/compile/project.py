@@ -8,9 +8,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from penstock import ir
+from penstock import _tfx, ir
 from penstock.errors import PipelineError
 from penstock.execution.cache import CODE_PARAMETERS
 from penstock.project.user_code import existing_file
@@ -28,21 +27,21 @@ class Project:
         """Return a text in which paths of this machine are places."""
         return places.relocate(text, self.folder, self.packages)
 
-    def import_paths(self, alone: Any) -> tuple[str, ...]:
+    def import_paths(self, alone: _tfx.PipelineProto) -> tuple[str, ...]:
         """Return the folders, relative to the project, that a node's code is imported from.
 
         Raises:
           PipelineError: its code is where an image has none.
         """
-        [node] = ir.nodes(alone)
+        [node] = ir.view(alone)
         found = {"."}
-        for module in _modules(alone, node):
+        for module in _modules(node):
             root = _import_root(module)
             if root is None or _is_installed(module, root):
                 continue
             if not root.is_relative_to(self.folder):
                 raise PipelineError(
-                    f"node {node.node_info.id}: its code, {module}, lies in {root}, outside of "
+                    f"node {node.id}: its code, {module}, lies in {root}, outside of "
                     f"the project's folder {self.folder}, so an image would not have it",
                     hint="Move it below the folder of penstock.toml, or install it as a package "
                     "here and in the image.",
@@ -50,44 +49,37 @@ class Project:
             found.add(str(root.relative_to(self.folder)))
         return tuple(sorted(found))
 
-    def check(self, alone: Any) -> None:
+    def check(self, alone: _tfx.PipelineProto) -> None:
         """Check that the module files of a node will be in the image.
 
         Raises:
           PipelineError: one is elsewhere.
           UserCodeError: one is not there.
         """
-        [node] = ir.nodes(alone)
+        [node] = ir.view(alone)
         for name in CODE_PARAMETERS:
-            path = _written(node, name)
+            path = node.written(name)
             if path.startswith(places.PROJECT):
                 existing_file(places.localize(path, str(self.folder)))
             if os.path.isabs(path):
                 raise PipelineError(
-                    f"node {node.node_info.id}: its {name}, {path}, lies outside of the project's "
+                    f"node {node.id}: its {name}, {path}, lies outside of the project's "
                     f"folder {self.folder}, so an image would not have it",
                     hint="Move it below the folder of penstock.toml.",
                 )
 
 
-def _modules(alone: Any, node: Any) -> Iterator[str]:
+def _modules(node: ir.Node) -> Iterator[str]:
     """Yield the modules that a node's classes and functions come from."""
-    node_id = node.node_info.id
-    for spec in (ir.executor_spec(alone, node_id), ir.driver_spec(alone, node_id)):
-        if path := ir.class_path(spec):
+    for path in (node.executor_path, node.driver_path):
+        if path:
             yield path.rpartition(".")[0]
-    for step in node.inputs.resolver_config.resolver_steps:
+    for step in node.proto.inputs.resolver_config.resolver_steps:
         yield step.class_path.rpartition(".")[0]
     for name in CODE_PARAMETERS:
-        dotted = _written(node, name)
+        dotted = node.written(name)
         if dotted and "/" not in dotted and not dotted.endswith(".py"):
             yield dotted if name == "module_path" else dotted.rpartition(".")[0]
-
-
-def _written(node: Any, name: str) -> str:
-    if name not in node.parameters.parameters:
-        return ""
-    return str(node.parameters.parameters[name].field_value.string_value)
 
 
 def _import_root(module: str) -> Path | None:

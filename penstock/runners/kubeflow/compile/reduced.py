@@ -7,41 +7,43 @@ before and after this one, how often Kubeflow tries it, and where the pipeline w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from penstock import _tfx, ir
 from penstock.safety import secrets
 
 
 def node_alone(
-    pipeline: Any, node: Any, relocate: Callable[[str], str], *, inputs: Iterable[str] | None = None
-) -> Any:
+    pipeline: ir.Pipeline,
+    node: ir.Node,
+    relocate: Callable[[str], str],
+    *,
+    inputs: Iterable[str] | None = None,
+) -> _tfx.PipelineProto:
     """Return a copy of the IR with one node, in which paths are places; `inputs` are kept of it.
 
     Neither the pipeline's own root nor its own metadata store is in it: those of a pod are others,
     and the second may hold a password.
     """
-    node_id = node.node_info.id
     alone = _tfx.pipeline_pb2.Pipeline()
-    alone.pipeline_info.CopyFrom(pipeline.pipeline_info)
-    alone.execution_mode = pipeline.execution_mode
-    alone.runtime_spec.CopyFrom(pipeline.runtime_spec)
+    alone.pipeline_info.CopyFrom(node.info)
+    alone.execution_mode = pipeline.proto.execution_mode
+    alone.runtime_spec.CopyFrom(node.runtime)
     alone.runtime_spec.pipeline_root.runtime_parameter.ClearField("default_value")
     copied = alone.nodes.add().pipeline_node
-    copied.CopyFrom(secrets.map_texts(node, relocate))
+    copied.CopyFrom(secrets.map_texts(node.proto, relocate))
     for field in ("upstream_nodes", "downstream_nodes", "execution_options"):
         copied.ClearField(field)
-    caching = node.execution_options.caching_options
+    caching = node.proto.execution_options.caching_options
     copied.execution_options.caching_options.CopyFrom(caching)
     if inputs is not None:
         for key in set(copied.inputs.inputs) - set(inputs):
             del copied.inputs.inputs[key]
     config = _tfx.pipeline_pb2.IntermediateDeploymentConfig()
     for specs, spec in (
-        (config.executor_specs, ir.executor_spec(pipeline, node_id)),
-        (config.custom_driver_specs, ir.driver_spec(pipeline, node_id)),
+        (config.executor_specs, node.executor),
+        (config.custom_driver_specs, node.driver),
     ):
         if spec is not None:
-            specs[node_id].Pack(secrets.map_texts(spec, relocate))
+            specs[node.id].Pack(secrets.map_texts(spec, relocate))
     alone.deployment_config.Pack(config)
     return alone

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from penstock import ir
 from penstock.errors import PipelineError
@@ -21,7 +20,7 @@ class Link:
     type: str
 
 
-def links(node: Any) -> list[Link]:
+def links(node: ir.Node) -> list[Link]:
     """Return what a node takes from other nodes of its run; the rest it finds in the store."""
     return [
         Link(
@@ -30,25 +29,14 @@ def links(node: Any) -> list[Link]:
             channel.output_key,
             channel.artifact_query.type.name,
         )
-        for key, spec in sorted(node.inputs.inputs.items())
+        for key, spec in sorted(node.proto.inputs.inputs.items())
         for channel in spec.channels
         if any(query.type.name == RUN_CONTEXT for query in channel.context_queries)
         and channel.producer_node_query.id
     ]
 
 
-def condition_keys(node: Any) -> list[str]:
-    """Return the keys of the inputs that a node's conditions look at."""
-    return sorted(
-        {
-            key
-            for conditional in node.inputs.conditionals.values()
-            for key in ir.placeholder_keys(conditional.placeholder_expression)
-        }
-    )
-
-
-def exit_handler(pipeline: Any) -> str | None:
+def exit_handler(pipeline: ir.Pipeline) -> str | None:
     """Return the node that runs after all others, whatever has become of them, if there is one.
 
     Raises:
@@ -56,8 +44,8 @@ def exit_handler(pipeline: Any) -> str | None:
     """
     graph = read_graph(pipeline)
     found = None
-    for node in ir.nodes(pipeline):
-        node_id = node.node_info.id
+    for node in pipeline:
+        node_id = node.id
         _refuse_what_never_works(graph, node)
         if graph.trigger(node_id) is Trigger.UPSTREAM_COMPLETED:
             if found is not None:
@@ -73,9 +61,9 @@ def exit_handler(pipeline: Any) -> str | None:
     return found
 
 
-def _check_exit_handler(graph: Graph, node: Any) -> None:
-    node_id = node.node_info.id
-    if node.inputs.conditionals:
+def _check_exit_handler(graph: Graph, node: ir.Node) -> None:
+    node_id = node.id
+    if node.conditions:
         raise PipelineError(
             f"node {node_id} starts after failures too, and only on a condition: Kubeflow "
             "Pipelines starts its exit handler always",
@@ -96,8 +84,8 @@ def _check_exit_handler(graph: Graph, node: Any) -> None:
         )
 
 
-def _refuse_what_never_works(graph: Graph, node: Any) -> None:
-    node_id = node.node_info.id
+def _refuse_what_never_works(graph: Graph, node: ir.Node) -> None:
+    node_id = node.id
     trigger = graph.trigger(node_id)
     if trigger not in (Trigger.UPSTREAM_SUCCEEDED, Trigger.UPSTREAM_COMPLETED):
         raise PipelineError(
@@ -121,7 +109,7 @@ def _refuse_what_never_works(graph: Graph, node: Any) -> None:
             f"node {node_id} ends the lifetime of a resource, which Kubeflow Pipelines cannot do",
             hint='Let one node clean up at the end: with_options(node, start="completed").',
         )
-    for graph_of_inputs in node.inputs.input_graphs.values():
+    for graph_of_inputs in node.proto.inputs.input_graphs.values():
         for step in graph_of_inputs.nodes.values():
             if step.op_node.op_type.endswith("Unnest"):
                 raise PipelineError(
@@ -131,14 +119,14 @@ def _refuse_what_never_works(graph: Graph, node: Any) -> None:
                 )
 
 
-def check_conditions(pipeline: Any) -> None:
+def check_conditions(pipeline: ir.Pipeline) -> None:
     """Check that a node after one with a condition is skipped with it, as Kubeflow would do.
 
     Raises:
       PipelineError: it would run elsewhere.
     """
     graph = read_graph(pipeline)
-    conditions = {node.node_info.id: set(node.inputs.conditionals) for node in ir.nodes(pipeline)}
+    conditions = {node.id: node.conditions for node in pipeline}
     for name, own in conditions.items():
         if graph.trigger(name).takes_failures:
             continue

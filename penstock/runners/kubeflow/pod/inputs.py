@@ -14,11 +14,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from penstock import _tfx
+from penstock import _tfx, ir
 from penstock.data.files import remote
 from penstock.errors import DataError, RunError
 from penstock.execution import contents
 from penstock.metadata.executions import node_executions
+from penstock.metadata.protocol import Store
 from penstock.metadata.store import execution_outputs
 from penstock.runners.kubeflow.contract.task import PodInput, PodOutput, PodTask
 from penstock.runners.kubeflow.pod.launcher import ExecutorInput, LaunchedArtifact
@@ -37,9 +38,7 @@ class KnownInputs:
     not_made: Mapping[str, str]
 
 
-def known_inputs(
-    store: Any, task: PodTask, pipeline_name: str, run_id: str, given: ExecutorInput
-) -> KnownInputs:
+def known_inputs(store: Store, task: PodTask, node: ir.Node, given: ExecutorInput) -> KnownInputs:
     """Find the artifacts that the launcher names in our store.
 
     Raises:
@@ -57,7 +56,7 @@ def known_inputs(
         if reason:
             continue
         if wanted.by_run and not any(a.metadata.get(REFERENCE) for a in launched):
-            known += _of_producer(store, pipeline_name, run_id, wanted)
+            known += _of_producer(store, node, wanted)
             continue
         for artifact in launched:
             known += _referred(store, wanted, artifact)
@@ -70,15 +69,15 @@ def reference(artifacts: Iterable[Any]) -> str:
     return json.dumps([[artifact.id, artifact.uri] for artifact in artifacts])
 
 
-def _of_producer(store: Any, pipeline_name: str, run_id: str, wanted: PodInput) -> list[int]:
-    for execution in node_executions(store, pipeline_name, wanted.producer, run=run_id):
+def _of_producer(store: Store, node: ir.Node, wanted: PodInput) -> list[int]:
+    for execution in node_executions(store, node.pipeline, wanted.producer, run=node.run_id):
         if _tfx.execution_lib.is_execution_successful(execution):
             found = execution_outputs(store, execution.id)
             return [artifact.id for artifact in found.get(wanted.output, ())]
     return []
 
 
-def _referred(store: Any, wanted: PodInput, launched: LaunchedArtifact) -> list[int]:
+def _referred(store: Store, wanted: PodInput, launched: LaunchedArtifact) -> list[int]:
     text = launched.metadata.get(REFERENCE)
     if not text:
         return [_by_uri(store, wanted, launched.uri)]
@@ -92,7 +91,7 @@ def _referred(store: Any, wanted: PodInput, launched: LaunchedArtifact) -> list[
 
 
 def known_outputs(
-    store: Any, outputs: Iterable[PodOutput], launched: Mapping[str, LaunchedArtifact]
+    store: Store, outputs: Iterable[PodOutput], launched: Mapping[str, LaunchedArtifact]
 ) -> dict[str, list[Any]] | None:
     """Return the artifacts of our store that outputs are, None unless it has them all.
 
@@ -109,7 +108,7 @@ def known_outputs(
     return known
 
 
-def _newest(store: Any, kind: str, uri: str) -> Any | None:
+def _newest(store: Store, kind: str, uri: str) -> Any | None:
     live = _tfx.metadata_store_pb2.Artifact.LIVE
     for place in (uri, f"{uri}/{_VALUE}"):
         found = [
@@ -122,7 +121,7 @@ def _newest(store: Any, kind: str, uri: str) -> Any | None:
     return None
 
 
-def _by_uri(store: Any, wanted: PodInput, uri: str) -> int:
+def _by_uri(store: Store, wanted: PodInput, uri: str) -> int:
     found = _newest(store, wanted.type, uri)
     if found is not None:
         return int(found.id)
@@ -147,7 +146,7 @@ class Copies:
 
     brought: Mapping[str, str]
 
-    def __call__(self, inputs: Mapping[str, list[Any]], folder: str) -> dict[str, str]:
+    def __call__(self, inputs: _tfx.Artifacts, folder: str) -> dict[str, str]:
         """Return by URI where artifacts are to be read, if that is elsewhere; fetch to `folder`.
 
         Raises:

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from penstock import _tfx
 from penstock.execution.contents import visible_properties
 from penstock.execution.staging import StagedOutput
 from penstock.metadata.reading import plain_value
@@ -40,7 +41,7 @@ def places(
 def reported(
     outputs: Iterable[PodOutput],
     given: ExecutorInput,
-    made: Mapping[str, list[Any]],
+    made: _tfx.Artifacts,
     not_made: str = "",
 ) -> dict[str, tuple[str, Mapping[str, Any]]]:
     """Return URI and metadata of each output for the launcher; `made` are artifacts of our store.

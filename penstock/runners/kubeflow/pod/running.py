@@ -8,21 +8,37 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from multiprocessing.connection import wait
 from typing import Any
 
-from penstock import ir
+from penstock import _tfx, ir
 from penstock.data.files import tfx_files
-from penstock.errors import PenstockError, RunError
-from penstock.execution import nodes, preconditions, work
+from penstock.errors import PenstockError
+from penstock.execution import preconditions, publication, work
+from penstock.execution.lifecycle import Life
+from penstock.execution.publication import give_up, take_known, take_made
 from penstock.execution.recovery import mark_abandoned, mark_superseded
+from penstock.execution.registration import prepare
+from penstock.execution.resolution import conditions_hold
+from penstock.execution.schedule import State
+from penstock.execution.stages import (
+    Broken,
+    Finished,
+    Outcome,
+    Placement,
+    Prepared,
+    Skipped,
+    Work,
+)
 from penstock.execution.workers import failures
 from penstock.execution.workers.interrupts import Interrupts, counted_interrupts
-from penstock.execution.workers.nursery import Failed, Job, Nursery, Report, Succeeded
+from penstock.execution.workers.jobs import Failed, Succeeded, job_of
+from penstock.execution.workers.nursery import Nurseries
+from penstock.execution.workers.pool import Pool
 from penstock.metadata import attempts, leases
+from penstock.metadata.protocol import Metadata
 from penstock.metadata.run_requests import record_parameters
 from penstock.metadata.store import connect, connection_config
 from penstock.runners.kubeflow.contract import names, places
@@ -46,26 +62,18 @@ _LOST = "it was taken for abandoned while it was not heard of"
 DONE, FAILED, CANCELED = "done", "failed", "canceled"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Pod:
-    """A node under way in a pod; `prepared` is what is registered of it so far."""
+    """A node under way in a pod, which holds an attempt at it."""
 
     task: PodTask
     given: ExecutorInput
-    pipeline: Any
-    node: Any
-    run_id: str
-    metadata: Any
-    connection: Any
+    node: ir.Node
+    metadata: Metadata
+    connection: Any  # ML Metadata's connection config
     lease: leases.Lease
     interrupts: Interrupts
-    nursery: Nursery | None
-    prepared: nodes.Prepared | None = None
-
-    @property
-    def node_id(self) -> str:
-        """The node's name."""
-        return str(self.node.node_info.id)
+    workers: Pool | None
 
     @property
     def stopped(self) -> str:
@@ -81,35 +89,24 @@ def run_task(task: PodTask, given: ExecutorInput) -> str:
     Raises:
       PenstockError: nothing could be begun.
     """
-    pipeline, run_id = bind(task, given)
-    [node] = ir.nodes(pipeline)
+    pipeline = bind(task, given)
+    [node] = pipeline
     connection = connection_config(secrets.resolve_address(task.store))
     preconditions.check(pipeline)
     with (
-        _nursery(task, pipeline, node) as nursery,
+        _workers(task, node) as workers,
         connect(connection) as metadata,
         counted_interrupts() as interrupts,
     ):
         if task.action == DECIDE:
-            return _decide(task, given, pipeline, node, run_id, metadata)
+            return _decide(task, given, node, metadata)
         mark_abandoned(metadata)
-        mark_superseded(metadata, run_id, task.node)
-        attempt = attempts.begin(metadata.store, run_id, task.node)
+        mark_superseded(metadata, node.run_id, node.id)
+        attempt = attempts.begin(metadata.store, node.run_id, node.id)
         state = FAILED
         try:
             with leases.kept(connection, attempt) as lease:
-                pod = Pod(
-                    task,
-                    given,
-                    pipeline,
-                    node,
-                    run_id,
-                    metadata,
-                    connection,
-                    lease,
-                    interrupts,
-                    nursery,
-                )
+                pod = Pod(task, given, node, metadata, connection, lease, interrupts, workers)
                 state = _run(pod)
         finally:
             attempts.end(metadata.store, attempt, state)
@@ -117,23 +114,24 @@ def run_task(task: PodTask, given: ExecutorInput) -> str:
 
 
 @contextmanager
-def _nursery(task: PodTask, pipeline: Any, node: Any) -> Iterator[Nursery | None]:
+def _workers(task: PodTask, node: ir.Node) -> Iterator[Pool | None]:
     """Start what starts workers, before this process does anything else.
 
     It imports what the node's work needs while inputs are looked up and fetched.
     """
-    if task.action != RUN or nodes.is_system_node(node):
+    if task.action != RUN or node.works_in_store:
         yield None
         return
     needs: tuple[str, ...] = ()
     # Code that does not load is told when the node has been registered.
     with contextlib.suppress(Exception):
-        needs = work.preloads(ir.class_path(ir.executor_spec(pipeline, task.node)))
-    nursery = Nursery(needs, _log(), fork=True)
+        needs = work.preloads(node.executor_path)
+    pool = Pool(Nurseries(), needs, _log(), fork=True, apart=False)
+    pool.warm_up()
     try:
-        yield nursery
+        yield pool
     finally:
-        nursery.close()
+        pool.close()
 
 
 def _log() -> str:
@@ -141,8 +139,8 @@ def _log() -> str:
     return f"/proc/{os.getpid()}/fd/1"
 
 
-def bind(task: PodTask, given: ExecutorInput) -> tuple[Any, str]:
-    """Return the task's IR with parameters and places filled in, and the run's name.
+def bind(task: PodTask, given: ExecutorInput) -> ir.Pipeline:
+    """Return the task's pipeline with parameters and places filled in.
 
     Raises:
       ParameterError: a parameter has not come, or is none of its type.
@@ -158,172 +156,144 @@ def bind(task: PodTask, given: ExecutorInput) -> tuple[Any, str]:
     # What a node keeps while it works; its outputs are elsewhere.
     root = tempfile.mkdtemp(prefix=f"{name}-")
     compiled.runtime_spec.pipeline_root.field_value.string_value = root
-    return ir.bind(compiled, run_id=run_id, parameters=values), run_id
+    return ir.view(ir.bind(compiled, run_id=run_id, parameters=values))
 
 
 def _run(pod: Pod) -> str:
     try:
-        record_parameters(pod.metadata, pod.node, pod.run_id, _parameters(pod))
+        record_parameters(pod.metadata, pod.node, _parameters(pod))
         outcome = _live(pod)
-    except _Stopped as stopped:
-        return _give_up(pod, CANCELED, str(stopped))
     except (PenstockError, OSError) as error:
-        return _give_up(pod, FAILED, failures.describe(error, _root(pod)))
+        outcome = Broken(State.FAILED, failures.describe(error, pod.node.root))
     except BaseException:
-        _give_up(pod, FAILED, "its pod ended in an error")
+        _tell_broken(pod, Broken(State.FAILED, "its pod ended in an error"))
         raise
+    if isinstance(outcome, Broken):
+        return _tell_broken(pod, outcome)
     _tell(pod, outcome)
     return DONE
-
-
-class _Stopped(RunError):
-    """The work was stopped from outside."""
 
 
 def _parameters(pod: Pod) -> dict[str, Any]:
     return launcher.bind_parameters(pod.given.parameters, pod.task.parameters)
 
 
-def _root(pod: Pod) -> str:
-    return str(pod.pipeline.runtime_spec.pipeline_root.field_value.string_value)
-
-
-def _live(pod: Pod) -> nodes.Finished | nodes.Skipped:
+def _live(pod: Pod) -> Outcome:
     """Take the node through its life."""
     copies = inputs.copies(pod.given)
     tfx_files.register(copies.path)
-    known = inputs.known_inputs(
-        pod.metadata.store, pod.task, pod.pipeline.pipeline_info.id, pod.run_id, pod.given
-    )
+    known = inputs.known_inputs(pod.metadata.store, pod.task, pod.node, pod.given)
     if reason := _lacks(pod.node, known):
-        return nodes.Skipped(reason)
-    node = nodes.with_static_inputs(pod.node, known.ids)
+        return Skipped(reason)
+    node = pod.node.with_static_inputs(known.ids)
     if pod.task.action == RECORD:
         return _record(pod, node, copies)
-    site = nodes.Site(copies, outputs.places(pod.task.outputs, pod.given.outputs))
-    outcome = nodes.prepare(pod.metadata, pod.pipeline, node, site=site)
-    if isinstance(outcome, nodes.Prepared) and outcome.driver is not None:
-        pod.prepared = outcome
-        outcome = nodes.apply_driver(outcome, _work(pod, outcome, "driver").result)
-    if isinstance(outcome, nodes.Prepared):
-        pod.prepared = outcome
-        outcome = nodes.look_up(pod.metadata, outcome)
-    if isinstance(outcome, nodes.Prepared):
-        pod.prepared = outcome
-        done = _work(pod, outcome, "executor")
-        outcome = nodes.publish(pod.metadata, outcome, done.result, done.measured)
-    return outcome
+    placement = Placement(copies, outputs.places(pod.task.outputs, pod.given.outputs))
+    life = Life(pod.metadata, node, placement=placement)
+    try:
+        following = life.begin()
+        while isinstance(following, Work):
+            following = _do(pod, life, following)
+    except (PenstockError, OSError) as error:
+        return life.broken(failures.describe(error, node.root))
+    except BaseException:
+        life.broken("its pod ended in an error")
+        raise
+    return following
 
 
-def _record(pod: Pod, node: Any, copies: inputs.Copies) -> nodes.Finished | nodes.Skipped:
-    """Write down what a container of its own has done: its outputs are among the task's inputs."""
-    made = {name: found[0] for name, found in pod.given.inputs.items() if found}
-    site = nodes.Site(copies, outputs.places(pod.task.outputs, made))
-    outcome = nodes.prepare(pod.metadata, pod.pipeline, node, site=site)
-    if not isinstance(outcome, nodes.Prepared):
-        return outcome
-    pod.prepared = outcome
-    known = inputs.known_outputs(pod.metadata.store, pod.task.outputs, made)
-    if known is not None:
-        return nodes.take_known(pod.metadata, outcome, known)
-    return nodes.take_made(pod.metadata, outcome)
-
-
-def _lacks(node: Any, known: inputs.KnownInputs) -> str:
-    """Return why a node cannot run because of what was not made, "" if it can."""
-    for key, reason in known.not_made.items():
-        if node.inputs.inputs[key].min_count:
-            return f"its input {key!r} was not made: {reason}"
-    return ""
-
-
-def _work(pod: Pod, prepared: nodes.Prepared, kind: str) -> Succeeded:
-    """Have a worker do the work of a driver or an executor.
-
-    Raises:
-      RunError: it failed.
-      _Stopped: the pod was asked to end meanwhile.
-    """
+def _do(pod: Pod, life: Life, asked: Work) -> Work | Outcome:
+    """Have a worker do what a life asks for; once the pod is to end it is stopped."""
+    assert pod.workers is not None
     if reason := pod.stopped:
-        raise _Stopped(reason)
-    spec = prepared.driver if kind == "driver" else prepared.executor
-    assert pod.nursery is not None
-    needs = work.preloads(ir.class_path(spec))
+        return life.canceled(reason)
     sys.stdout.flush()
-    connection = pod.connection if kind == "driver" else None
-    job = Job(
-        kind,
-        prepared.invocation(),
-        spec,
-        _log(),
-        connection,
-        needs,
-        pod.node_id,
-        pipeline_root=_root(pod),
-    )
-    pod.nursery.submit(kind, job)
-    report = _await(pod, pod.nursery, kind)
+    pod.workers.start(asked.kind, job_of(asked, _log(), pod.connection))
+    report = _await(pod, pod.workers, asked.kind)
     if reason := pod.stopped:
-        raise _Stopped(reason)
+        return life.canceled(reason)
     if isinstance(report, Succeeded):
-        return report
-    raise RunError((report.message if isinstance(report, Failed) else "") or "it had no result")
+        return life.succeeded(report.result, report.measured)
+    return life.failed(failures.worker_failure(report.message))
 
 
-def _await(pod: Pod, nursery: Nursery, token: str) -> Report:
+def _await(pod: Pod, workers: Pool, token: str) -> Succeeded | Failed:
     """Wait for a worker's end; once the pod is to end it is stopped, after a while for good."""
     deadline = None
     while True:
         if pod.stopped and deadline is None:
-            nursery.stop(token, signal.SIGTERM)
+            workers.stop(token, signal.SIGTERM)
             deadline = time.monotonic() + _GRACE_SECONDS
         if deadline is not None and time.monotonic() > deadline:
-            nursery.stop(token, signal.SIGKILL)
+            workers.stop(token, signal.SIGKILL)
             return Failed("it did not end when it was asked to")
-        if not wait([nursery.connection], 0.2):
-            continue
-        try:
-            reports = nursery.receive()
-        except (EOFError, OSError):
-            return Failed("the process that starts its worker was killed")
-        for about, report in reports:
-            # The end of the process that has worked before is told too.
-            if about == token and isinstance(report, (Succeeded, Failed)):
+        for _, report in workers.reports(timeout=0.2):
+            if isinstance(report, (Succeeded, Failed)):
                 return report
 
 
-def _give_up(pod: Pod, state: str, reason: str) -> str:
-    """Record how the node failed, remove what it wrote, and say so last of all."""
-    reason = secrets.redaction_for(pod.task.to_text().encode()).text(reason)
-    if pod.prepared is not None:
-        recorded = nodes.CANCELED if state == CANCELED else nodes.FAILED
-        nodes.give_up(pod.metadata, pod.prepared, recorded, reason)
-    print(f"{pod.node_id}  {state}  {reason}", file=sys.stderr, flush=True)
+def _record(pod: Pod, node: ir.Node, copies: inputs.Copies) -> Outcome:
+    """Write down what a container of its own has done: its outputs are among the task's inputs."""
+    made = {name: artifacts[0] for name, artifacts in pod.given.inputs.items() if artifacts}
+    placement = Placement(copies, outputs.places(pod.task.outputs, made))
+    prepared = prepare(pod.metadata, node, placement=placement)
+    if not isinstance(prepared, Prepared):
+        return prepared
+    try:
+        known = inputs.known_outputs(pod.metadata.store, pod.task.outputs, made)
+        if known is not None:
+            return take_known(pod.metadata, prepared, known)
+        return take_made(pod.metadata, prepared)
+    except BaseException as error:
+        give_up(
+            pod.metadata,
+            prepared,
+            publication.FAILED,
+            _redacted(pod, failures.describe(error, node.root)),
+        )
+        raise
+
+
+def _lacks(node: ir.Node, known: inputs.KnownInputs) -> str:
+    """Return why a node cannot run because of what was not made, "" if it can."""
+    for key, reason in known.not_made.items():
+        if node.proto.inputs.inputs[key].min_count:
+            return f"its input {key!r} was not made: {reason}"
+    return ""
+
+
+def _tell_broken(pod: Pod, broken: Broken) -> str:
+    """Say last of all how the node failed."""
+    state = CANCELED if broken.state is State.CANCELED else FAILED
+    reason = _redacted(pod, broken.reason)
+    print(f"{pod.node.id}  {state}  {reason}", file=sys.stderr, flush=True)
     return state
 
 
-def _tell(pod: Pod, outcome: nodes.Finished | nodes.Skipped) -> None:
+def _redacted(pod: Pod, text: str) -> str:
+    return secrets.redaction_for(pod.task.to_text().encode()).text(text)
+
+
+def _tell(pod: Pod, outcome: Finished | Skipped) -> None:
     """Report to the launcher."""
-    made: Mapping[str, list[Any]] = {}
+    made: _tfx.Artifacts = {}
     reason = ""
-    if isinstance(outcome, nodes.Skipped):
+    if isinstance(outcome, Skipped):
         reason, state = outcome.reason, f"skipped  {outcome.reason}"
     else:
         made, state = outcome.outputs, "cached" if outcome.cached else "done"
     told = outputs.reported(pod.task.outputs, pod.given, made, reason)
-    told |= shown.reported(pod.task, pod.given, pod.metadata.store, pod.run_id, made, state)
+    told |= shown.reported(pod.task, pod.given, pod.metadata.store, pod.node.run_id, made, state)
     launcher.write_output(pod.given.output_file, told)
-    print(f"{pod.node_id}  {state}", file=sys.stderr, flush=True)
+    print(f"{pod.node.id}  {state}", file=sys.stderr, flush=True)
 
 
-def _decide(
-    task: PodTask, given: ExecutorInput, pipeline: Any, node: Any, run_id: str, metadata: Any
-) -> str:
+def _decide(task: PodTask, given: ExecutorInput, node: ir.Node, metadata: Metadata) -> str:
     """Write whether a node's conditions hold."""
     tfx_files.register(inputs.copies(given).path)
-    known = inputs.known_inputs(metadata.store, task, pipeline.pipeline_info.id, run_id, given)
-    deciding = nodes.with_static_inputs(node, known.ids)
-    holds = not _lacks(node, known) and nodes.conditions_hold(metadata, deciding)
+    known = inputs.known_inputs(metadata.store, task, node, given)
+    deciding = node.with_static_inputs(known.ids)
+    holds = not _lacks(node, known) and conditions_hold(metadata, deciding)
     with open(given.files[HOLDS], "w", encoding="utf-8") as file:
         file.write("true" if holds else "false")
     launcher.write_output(given.output_file, {})

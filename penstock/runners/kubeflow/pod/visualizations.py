@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from penstock import _tfx
 from penstock.data.results import evaluation
 from penstock.data.results.evaluation import ConfusionMatrix
 from penstock.errors import DataError
@@ -49,7 +50,7 @@ def reported(
     given: ExecutorInput,
     store: Any,
     run_id: str,
-    made: Mapping[str, list[Any]],
+    made: _tfx.Artifacts,
     state: str,
 ) -> dict[str, tuple[str, Mapping[str, Any]]]:
     """Make what the UI shows; return URI and metadata of each for the launcher.
@@ -85,7 +86,7 @@ def reported(
     return told
 
 
-def _decides(made: Mapping[str, list[Any]]) -> bool:
+def _decides(made: _tfx.Artifacts) -> bool:
     """Whether a node has made what tells how the run came out."""
     types = {artifact.type_name for artifacts in made.values() for artifact in artifacts}
     return bool(types & {_EVALUATION, _PUSHED})
@@ -104,7 +105,7 @@ def _report_of_run(given: ExecutorInput, store: Any, run_id: str) -> str:
             return file.read()
 
 
-def _metrics(store: Any, made: Mapping[str, list[Any]]) -> dict[str, float]:
+def _metrics(store: Any, made: _tfx.Artifacts) -> dict[str, float]:
     """Return all numbers that the outputs carry: an evaluation's metrics, counts of rows."""
     found: dict[str, float] = {}
     for key, artifacts in made.items():
@@ -119,7 +120,7 @@ def _metrics(store: Any, made: Mapping[str, list[Any]]) -> dict[str, float]:
 
 
 def _confusion_matrices(
-    task: PodTask, given: ExecutorInput, made: Mapping[str, list[Any]]
+    task: PodTask, given: ExecutorInput, made: _tfx.Artifacts
 ) -> list[ConfusionMatrix]:
     for output in task.outputs:
         is_evaluation = output.type == _EVALUATION and made.get(output.key)
@@ -148,9 +149,7 @@ def _roc(matrices: Iterable[ConfusionMatrix]) -> list[dict[str, float]]:
     return points[::step]
 
 
-def page(
-    title: str, state: str, made: Mapping[str, list[Any]], metrics: Mapping[str, float]
-) -> str:
+def page(title: str, state: str, made: _tfx.Artifacts, metrics: Mapping[str, float]) -> str:
     """Return a page about what came of a node, complete in itself."""
     sections = []
     if metrics:

@@ -122,8 +122,8 @@ def test_without_cache_neither_kubeflow_nor_a_pod_takes_what_was_made_before(com
     made = documents.read(compiled(single(Prepare)).text).without_cache()["pipeline_spec"]
     assert made["root"]["dag"]["tasks"]["prepare"]["cachingOptions"] == {}
     container = made["deploymentSpec"]["executors"]["exec-prepare"]["container"]
-    [node] = ir.nodes(pod_task(container).ir())
-    assert not node.execution_options.caching_options.enable_cache
+    [node] = ir.view(pod_task(container).ir())
+    assert not node.is_cached
 
 
 def test_a_node_that_looks_outside_before_it_runs_is_not_cached_by_kubeflow(compiled):

@@ -82,7 +82,7 @@ class Ran:
     definition: Definition
     run_id: str
     execution_id: int | None
-    outputs: Mapping[str, list[Any]]
+    outputs: _tfx.Artifacts
     inputs: Mapping[str, list[int]]
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
@@ -169,7 +169,9 @@ def _moved(compiled: Any, homes: Mapping[str, str]) -> Any:
     return compiled
 
 
-def with_inputs(definition: Definition, artifacts: Mapping[tuple[str, str], list[Any]]) -> Any:
+def with_inputs(
+    definition: Definition, artifacts: Mapping[tuple[str, str], Sequence[_tfx.Artifact]]
+) -> Any:
     """Return IR that runs a node on artifacts, which are given by producer and output."""
     pipeline = _tfx.pipeline_pb2.Pipeline()
     pipeline.CopyFrom(definition.pipeline)

@@ -1,0 +1,129 @@
+"""What a node would do: its inputs, its parameters, and the fingerprint of it all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from penstock import _tfx, ir
+from penstock.execution.cache import (
+    Fingerprint,
+    code_digests,
+    input_addresses,
+    input_fingerprints,
+    node_fingerprint,
+)
+from penstock.execution.stages import Resolution, Skipped
+from penstock.metadata.protocol import Metadata
+
+
+def resolve(metadata: Metadata, node: ir.Node) -> Resolution | Skipped:
+    """Find out what a node of bound IR would do.
+
+    Raises:
+      InputResolutionError: its inputs are not there.
+    """
+    parameters = node_parameters(node)
+    resolved = _resolved_inputs(metadata, node)
+    if resolved is None:
+        return Skipped("its condition does not hold")
+    if len(resolved) > 1:
+        raise _tfx.InputResolutionError("it would have to run once for each of several inputs")
+    inputs = resolved[0]
+    parameters.update(_dynamic_parameters(node, inputs))
+    return Resolution(
+        node,
+        inputs,
+        parameters,
+        Fingerprint(
+            node_fingerprint(node),
+            code_digests(node.executor_path, parameters),
+            parameters,
+            input_fingerprints(inputs),
+            input_addresses(inputs),
+        ),
+    )
+
+
+def conditions_hold(metadata: Metadata, node: ir.Node) -> bool:
+    """Whether the conditions of a node hold.
+
+    Raises:
+      InputResolutionError: the inputs that they ask for are not there.
+    """
+    return _resolved_inputs(metadata, node) is not None
+
+
+def looked_up(metadata: Metadata, resolver: ir.Node) -> _tfx.Artifacts | None:
+    """Return what a resolver finds, None if its condition does not hold."""
+    resolved = _resolved_inputs(metadata, resolver)
+    return None if resolved is None else resolved[0]
+
+
+def _resolved_inputs(metadata: Metadata, node: ir.Node) -> list[_tfx.Artifacts] | None:
+    resolved = _tfx.inputs_utils.resolve_input_artifacts(
+        pipeline_node=node.proto, metadata_handle=metadata
+    )
+    return None if isinstance(resolved, _tfx.inputs_utils.Skip) else list(resolved)
+
+
+def node_parameters(node: ir.Node) -> dict[str, Any]:
+    """Return a node's parameters as far as they do not come from other nodes."""
+    parameters: dict[str, Any] = _tfx.data_types_utils.build_parsed_value_dict(
+        _tfx.inputs_utils.resolve_parameters_with_schema(node_parameters=node.proto.parameters)
+    )
+    return parameters
+
+
+def execution_info(resolution: Resolution, execution_id: int = 0) -> _tfx.ExecutionInfo:
+    """Return TFX's `ExecutionInfo` of a node, without folders on disk."""
+    node = resolution.node
+    outputs = outputs_resolver(node).generate_output_artifacts(execution_id)
+    return _tfx.data_types.ExecutionInfo(
+        execution_id=execution_id,
+        input_dict={key: list(artifacts) for key, artifacts in resolution.inputs.items()},
+        output_dict=dict(outputs),
+        exec_properties=dict(resolution.parameters),
+        pipeline_node=node.proto,
+        pipeline_info=node.info,
+        pipeline_run_id=node.run_id,
+    )
+
+
+def outputs_resolver(node: ir.Node) -> Any:  # TFX's OutputsResolver
+    """Return what knows where a node's outputs and working folders are."""
+    return _tfx.outputs_utils.OutputsResolver(
+        pipeline_node=node.proto,
+        pipeline_info=node.info,
+        pipeline_runtime_spec=node.runtime,
+    )
+
+
+def _dynamic_parameters(node: ir.Node, inputs: _tfx.Artifacts) -> Mapping[str, Any]:
+    """Read parameters that come from other nodes' artifacts."""
+    info = _tfx.data_types.ExecutionInfo(
+        input_dict={key: list(artifacts) for key, artifacts in inputs.items()},
+        pipeline_node=node.proto,
+        pipeline_info=node.info,
+        pipeline_run_id=node.run_id,
+    )
+    context = _tfx.placeholder_utils.ResolutionContext(exec_info=info, executor_spec=node.executor)
+    resolved: Mapping[str, Any] = _tfx.inputs_utils.resolve_dynamic_parameters(
+        node_parameters=node.proto.parameters, context=context
+    )
+    return resolved
+
+
+def driver_parameters(output: Any) -> dict[str, Any]:
+    """Return the parameters that a `DriverOutput` has."""
+    return {
+        key: getattr(value, value.WhichOneof("value"))
+        for key, value in output.exec_properties.items()
+    }
+
+
+def root_cause(error: BaseException) -> str:
+    """Return the innermost reason of an error."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,89 @@
+"""What a node has made before: earlier in its run, or in another run for nodes that do not run."""
+
+from __future__ import annotations
+
+from penstock import _tfx, ir
+from penstock.errors import RunError
+from penstock.execution.contents import first_damage
+from penstock.execution.publication import CACHED
+from penstock.execution.registration import node_contexts
+from penstock.execution.resolution import node_parameters
+from penstock.execution.stages import Finished
+from penstock.metadata.executions import node_executions
+from penstock.metadata.protocol import Metadata, Store
+from penstock.metadata.store import execution_outputs
+
+REUSED_PROPERTY = "__reused_execution__"
+
+
+def finished_in_run(store: Store, node: ir.Node) -> Finished | None:
+    """Return what a node has made in its run already, None if it has not come to its end.
+
+    Raises:
+      RunError: its outputs are not there any more.
+    """
+    for execution in node_executions(store, node.pipeline, node.id, run=node.run_id):
+        if not _tfx.execution_lib.is_execution_successful(execution):
+            continue
+        outputs = execution_outputs(store, execution.id)
+        if harm := first_damage(outputs):
+            raise RunError(
+                f"run {node.run_id} cannot be resumed: of node {node.id}, {harm}",
+                hint="Start a new run; what is intact comes from the cache.",
+            )
+        return Finished(int(execution.id), outputs, cached=execution.last_known_state == CACHED)
+    return None
+
+
+def reuse(metadata: Metadata, node: ir.Node, base_run: str | None = None) -> Finished:
+    """Take a node's outputs over from its newest successful execution, or that of a certain run.
+
+    Raises:
+      RunError: there is none whose outputs are all still there.
+    """
+    execution_id, outputs = require_reusable(metadata.store, node, base_run)
+    contexts = node_contexts(metadata, node)
+    execution = _tfx.execution_publish_utils.register_execution(
+        metadata_handle=metadata,
+        execution_type=node.proto.node_info.type,
+        contexts=contexts,
+        exec_properties={**node_parameters(node), REUSED_PROPERTY: execution_id},
+    )
+    _tfx.execution_publish_utils.publish_cached_executions(
+        metadata_handle=metadata,
+        contexts=contexts,
+        executions=[execution],
+        output_artifacts_maps=[outputs],
+    )
+    return Finished(execution.id, outputs, cached=True)
+
+
+def require_reusable(
+    store: Store, node: ir.Node, base_run: str | None = None
+) -> tuple[int, _tfx.Artifacts]:
+    """Return what `reusable` finds.
+
+    Raises:
+      RunError: it finds none.
+    """
+    found = reusable(store, node, base_run)
+    if found is None:
+        where = f"run {base_run}" if base_run else f"any run of {node.pipeline}"
+        raise RunError(
+            f"node {node.id} is left out, but nodes that are to run need its outputs, and it has "
+            f"none from {where}",
+            hint="Let it run too: widen --from, --to or --only.",
+        )
+    return found
+
+
+def reusable(
+    store: Store, node: ir.Node, base_run: str | None = None
+) -> tuple[int, _tfx.Artifacts] | None:
+    """Return the newest successful execution of a node, and its outputs, if all are intact."""
+    for execution in node_executions(store, node.pipeline, node.id, run=base_run):
+        if _tfx.execution_lib.is_execution_successful(execution):
+            outputs = execution_outputs(store, execution.id)
+            if not first_damage(outputs):
+                return int(execution.id), outputs
+    return None

@@ -1,0 +1,80 @@
+"""Jobs of workers, and what they report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from penstock import _tfx, ir
+from penstock.execution import work as nodes_work
+from penstock.execution.stages import Work
+from penstock.execution.steps import OnStep, ignore
+
+
+@dataclass(frozen=True)
+class Job:
+    """A piece of work: a driver's or an executor's.
+
+    It starts when the nursery has imported all modules that it `needs`.
+    """
+
+    kind: Literal["driver", "executor"]
+    invocation: bytes
+    spec: _tfx.ExecutableSpec
+    log_path: str
+    metadata_connection: _tfx.Connection | None = None
+    needs: tuple[str, ...] = ()
+    node_id: str = ""
+    on_step: OnStep = ignore
+    pipeline_root: str = ""
+
+
+@dataclass(frozen=True)
+class Started:
+    """A worker has begun; until then its nursery was busy importing."""
+
+
+@dataclass(frozen=True)
+class Advanced:
+    """A worker says how far it is: running totals, as rows or steps."""
+
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Succeeded:
+    """A worker's result, and the resources that it took."""
+
+    result: bytes
+    measured: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A worker's error: one paragraph for the reader, and the whole traceback.
+
+    `crashed` if its process died of itself, so that the log's last line may say at what.
+    """
+
+    message: str
+    details: str = ""
+    crashed: bool = False
+
+
+Report = Started | Advanced | Succeeded | Failed
+
+
+def job_of(work: Work, log_path: str, connection: _tfx.Connection, on_step: OnStep = ignore) -> Job:
+    """Return the job of a node's work; a driver is given a connection to the store."""
+    prepared = work.prepared
+    return Job(
+        work.kind,
+        prepared.invocation(),
+        work.spec,
+        log_path,
+        connection if work.kind == "driver" else None,
+        nodes_work.preloads(ir.class_path(work.spec)),
+        prepared.node_id,
+        on_step,
+        prepared.node.root,
+    )

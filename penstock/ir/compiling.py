@@ -1,0 +1,120 @@
+"""From a pipeline to its IR, by TFX's own compiler and with what that has no words for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from penstock import _tfx
+from penstock.authoring.options import pod_options, uses_cache
+from penstock.authoring.pipeline import PipelineDefinition
+from penstock.authoring.values import PARAMETER_KEY
+from penstock.errors import PipelineError
+from penstock.ir.reading import deployment, runtime_parameters, values
+from penstock.ir.view import POD_KEY
+from penstock.project.tables import as_table
+
+
+def compile_pipeline(
+    pipeline: Any,
+    *,
+    pipeline_root: str | None = None,
+    metadata_connection_config: Any = None,
+    beam_args: Iterable[str] = (),
+) -> _tfx.PipelineProto:
+    """Return the IR of a pipeline: one of ours, a TFX `Pipeline`, or IR already.
+
+    Root, metadata store and Beam arguments are what a TFX pipeline has of its own where they are
+    not given.
+
+    Raises:
+      PipelineError: it is no pipeline, or it does not hold together.
+    """
+    if isinstance(pipeline, _tfx.pipeline_pb2.Pipeline):
+        copied = _tfx.pipeline_pb2.Pipeline()
+        copied.CopyFrom(pipeline)
+        return copied
+    defined = None
+    if isinstance(pipeline, PipelineDefinition):
+        defined = pipeline
+        pipeline = pipeline.build(
+            pipeline_root=pipeline_root or "",
+            metadata_connection_config=metadata_connection_config,
+            beam_args=beam_args,
+        )
+    if not isinstance(pipeline, _tfx.Pipeline):
+        raise PipelineError(
+            f"expected a pipeline, got {pipeline!r} ({type(pipeline).__name__})",
+            hint="Pass a function decorated with @pipeline, or a TFX Pipeline.",
+        )
+    ir = _tfx.Compiler().compile(pipeline)
+    uncached = {node.id for node in pipeline.components if not uses_cache(node)}
+    for entry in ir.nodes:
+        if entry.pipeline_node.node_info.id in uncached:
+            entry.pipeline_node.execution_options.caching_options.enable_cache = False
+    _add_pod_options(ir, pipeline.components)
+    for value in values(ir):
+        _expand_references(value)
+    if defined is not None:
+        _keep_falsy_defaults(ir, defined)
+    return ir
+
+
+def _add_pod_options(ir: _tfx.PipelineProto, components: Iterable[_tfx.BaseNode]) -> None:
+    """Write the nodes' options for pods into the IR; TFX's own runners refuse a config like this.
+
+    Raises:
+      PipelineError: a node has a platform config beside them.
+    """
+    from google.protobuf import struct_pb2
+
+    asked = {node.id: pod_options(node) for node in components if pod_options(node) is not None}
+    if not asked:
+        return
+    config = deployment(ir)
+    for node_id, options in sorted(asked.items()):
+        if node_id in config.node_level_platform_configs:
+            raise PipelineError(
+                f"node {node_id} has options for its pod and a platform config of TFX's",
+                hint="Say it all in with_options(node, pod=PodOptions(...)).",
+            )
+        table = struct_pb2.Struct()
+        table.update({POD_KEY: as_table(options)})
+        config.node_level_platform_configs[node_id].Pack(table)
+    ir.deployment_config.Pack(config)
+
+
+def _expand_references(value: _tfx.ValueProto) -> None:
+    """Turn JSON text that refers to pipeline parameters into a structural runtime parameter."""
+    text = value.field_value.string_value if value.WhichOneof("value") == "field_value" else ""
+    opening = f'{{"{PARAMETER_KEY}": '
+    if opening not in text:
+        return
+    parts = _tfx.pipeline_pb2.StructuralRuntimeParameter()
+    decoder = json.JSONDecoder()
+    while opening in text:
+        before, _, _ = text.partition(opening)
+        reference, length = decoder.raw_decode(text[len(before) :])
+        if before:
+            parts.parts.add().constant_value = before
+        described = reference[PARAMETER_KEY]
+        parameter = parts.parts.add().runtime_parameter
+        parameter.name = f"{described['name']}@{described['type']}"
+        parameter.type = _tfx.pipeline_pb2.RuntimeParameter.STRING
+        if described["default"] is not None:
+            parameter.default_value.string_value = json.dumps(described["default"])
+        text = text[len(before) + length :]
+    if text:
+        parts.parts.add().constant_value = text
+    value.structural_runtime_parameter.CopyFrom(parts)
+
+
+def _keep_falsy_defaults(ir: _tfx.PipelineProto, defined: PipelineDefinition) -> None:
+    """Restore the defaults 0, 0.0 and "", which TFX's compiler takes for no default."""
+    for parameter in runtime_parameters(ir):
+        declared = defined.parameters.get(parameter.name)
+        if declared is None or declared.name in defined.required or declared.default:
+            continue
+        field = {int: "int_value", float: "double_value", str: "string_value"}[declared.type]
+        setattr(parameter.default_value, field, declared.default)

@@ -1,0 +1,128 @@
+"""The parameters of a run: which a pipeline takes, and their values in its IR.
+
+A pipeline parameter inside a structured value is a structural runtime parameter, of type STRING,
+bound to the value's JSON text under the name `{parameter}@{type}`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from penstock import _tfx
+from penstock.errors import ParameterError, suggestion
+from penstock.ir.reading import runtime_parameters
+
+PIPELINE_ROOT = "pipeline-root"
+RUN_ID = "pipeline-run-id"
+
+_TYPES = {"str": str, "int": int, "float": float, "bool": bool}
+_PROTO_TYPES = {1: int, 2: float, 3: str}
+
+
+@dataclass(frozen=True)
+class RunParameter:
+    """A parameter of a run; one without a default must be given."""
+
+    name: str
+    type: type
+    default: Any = None
+    has_default: bool = False
+
+
+def run_parameters(ir: _tfx.PipelineProto) -> dict[str, RunParameter]:
+    """Return the parameters that a run of the pipeline takes, by name."""
+    found: dict[str, RunParameter] = {}
+    for parameter in runtime_parameters(ir):
+        name, _, kind = parameter.name.partition("@")
+        if name in (PIPELINE_ROOT, RUN_ID):
+            continue
+        has_default = parameter.HasField("default_value")
+        default = _proto_value(parameter.default_value) if has_default else None
+        if kind:
+            default = json.loads(default or "null")
+        if name not in found or (has_default and not found[name].has_default):
+            proto_type = _TYPES[kind] if kind else _PROTO_TYPES[parameter.type]
+            found[name] = RunParameter(name, proto_type, default, has_default)
+    return found
+
+
+def bind(
+    ir: _tfx.PipelineProto, *, run_id: str, parameters: Mapping[str, Any]
+) -> _tfx.PipelineProto:
+    """Return a copy of the IR in which every runtime parameter has its value.
+
+    Raises:
+      ParameterError: a parameter is unknown, missing or of the wrong type.
+    """
+    known = run_parameters(ir)
+    bindings: dict[str, Any] = {RUN_ID: run_id}
+    for name, value in effective_parameters(ir, parameters).items():
+        bindings[name] = value
+        bindings[f"{name}@{known[name].type.__name__}"] = json.dumps(value)
+    bound = _tfx.pipeline_pb2.Pipeline()
+    bound.CopyFrom(ir)
+    for parameter in runtime_parameters(bound):
+        name, _, kind = parameter.name.partition("@")
+        if (
+            not kind
+            and name in bindings
+            and parameter.type == _tfx.pipeline_pb2.RuntimeParameter.DOUBLE
+        ):
+            bindings[name] = float(bindings[name])
+    _tfx.runtime_parameter_utils.substitute_runtime_parameter(bound, bindings)
+    return bound
+
+
+def effective_parameters(ir: _tfx.PipelineProto, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of all parameters of a run, defaults included.
+
+    Raises:
+      ParameterError: a parameter is unknown, missing or of the wrong type.
+    """
+    check_parameters(ir, given)
+    known = run_parameters(ir)
+    pipeline = ir.pipeline_info.id
+    values = {}
+    for parameter in known.values():
+        if parameter.name in given:
+            values[parameter.name] = parameter.type(given[parameter.name])
+        elif parameter.has_default:
+            values[parameter.name] = parameter.default
+        else:
+            raise ParameterError(
+                f"pipeline {pipeline} needs the parameter {parameter.name!r} "
+                f"({parameter.type.__name__})",
+                hint=f"Give it as -p {parameter.name}=VALUE, in the profile, or as "
+                f"run(parameters={{{parameter.name!r}: ...}}).",
+            )
+    return values
+
+
+def check_parameters(ir: _tfx.PipelineProto, given: Mapping[str, Any]) -> None:
+    """Check parameters that are given to a run.
+
+    Raises:
+      ParameterError: one is unknown or of the wrong type.
+    """
+    known = run_parameters(ir)
+    pipeline = ir.pipeline_info.id
+    for name, value in given.items():
+        if name not in known:
+            raise ParameterError(
+                f"pipeline {pipeline} has no parameter {name!r}",
+                hint=suggestion(name, known, noun="parameter"),
+            )
+        expected = known[name].type
+        fits = type(value) is expected or (expected is float and type(value) is int)
+        if not fits:
+            raise ParameterError(
+                f"pipeline {pipeline}, parameter {name!r}: expected {expected.__name__}, got "
+                f"{value!r} ({type(value).__name__})"
+            )
+
+
+def _proto_value(value: Any) -> Any:
+    return getattr(value, value.WhichOneof("value"))

@@ -1,0 +1,250 @@
+"""A pipeline's IR as frozen values: each node with what belongs to it, unpacked once.
+
+TFX's own functions take messages of the IR; they are there as `proto`, to be read and never
+changed. What is to be another pipeline is made of a copy of its message, and viewed anew.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from penstock import _tfx
+from penstock.ir.reading import class_path, deployment, node_protos, placeholder_keys, unpacked_spec
+from penstock.project.pods import PodOptions
+from penstock.project.tables import read_table
+
+# Under which a node's platform config holds its options for pods.
+POD_KEY = "pod"
+
+IMPORTER = "tfx.dsl.components.common.importer.Importer"
+RESOLVER = "tfx.dsl.components.common.resolver.Resolver"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of a pipeline, with what the pipeline says of it and of itself.
+
+    `executor` is None for importers and resolvers, `driver` for nodes without a driver of their
+    own. `platform` is what the pipeline says of the platform that the node runs on, packed.
+    """
+
+    proto: _tfx.NodeProto
+    info: _tfx.PipelineInfo
+    runtime: _tfx.RuntimeSpec
+    executor: _tfx.ExecutableSpec | None = None
+    driver: _tfx.ExecutableSpec | None = None
+    platform: Any = None  # a google.protobuf.Any, whatever is in it
+
+    @cached_property
+    def id(self) -> str:
+        """The node's name."""
+        return str(self.proto.node_info.id)
+
+    @property
+    def kind(self) -> str:
+        """The name of its type: its class's import path."""
+        return str(self.proto.node_info.type.name)
+
+    @property
+    def pipeline(self) -> str:
+        """The pipeline's name."""
+        return str(self.info.id)
+
+    @property
+    def run_id(self) -> str:
+        """The run's name, "" before the IR is bound."""
+        return str(self.runtime.pipeline_run_id.field_value.string_value)
+
+    @property
+    def root(self) -> str:
+        """The pipeline's root, "" before the IR is bound."""
+        return str(self.runtime.pipeline_root.field_value.string_value)
+
+    @property
+    def folder(self) -> str:
+        """The folder below the pipeline's root that holds what the node makes."""
+        return os.path.join(self.root, self.id)
+
+    @property
+    def works_in_store(self) -> bool:
+        """Whether it does its work in the store alone: an importer or a resolver."""
+        return self.kind in (IMPORTER, RESOLVER)
+
+    @property
+    def is_importer(self) -> bool:
+        """Whether it brings in an artifact from outside."""
+        return self.kind == IMPORTER
+
+    @property
+    def is_container(self) -> bool:
+        """Whether its executor is a container of its own."""
+        return isinstance(self.executor, _tfx.executable_spec_pb2.ContainerExecutableSpec)
+
+    @property
+    def executor_path(self) -> str | None:
+        """The import path of its executor's class, None if it has none."""
+        return class_path(self.executor)
+
+    @property
+    def driver_path(self) -> str | None:
+        """The import path of its own driver's class, None if it has none."""
+        return class_path(self.driver)
+
+    @property
+    def is_cached(self) -> bool:
+        """Whether what earlier executions made may stand in for its work."""
+        return bool(self.proto.execution_options.caching_options.enable_cache)
+
+    @property
+    def retries(self) -> int:
+        """How often its work is tried again."""
+        return int(self.proto.execution_options.max_execution_retries)
+
+    @property
+    def timeout(self) -> int:
+        """The seconds that its work may take, 0 for as many as it likes."""
+        return int(self.proto.execution_options.execution_timeout_sec)
+
+    @property
+    def is_optional(self) -> bool:
+        """Whether its failure does not fail the run."""
+        return bool(self.proto.execution_options.node_success_optional)
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether it is not to run."""
+        return bool(self.proto.execution_options.HasField("skip"))
+
+    @property
+    def lends(self) -> bool:
+        """Whether it is not to run, but others need what it made before."""
+        return self.is_left_out and bool(self.proto.execution_options.skip.reuse_artifacts)
+
+    @cached_property
+    def upstream(self) -> tuple[str, ...]:
+        """The nodes that it waits for."""
+        return tuple(self.proto.upstream_nodes)
+
+    @property
+    def producers(self) -> frozenset[str]:
+        """The nodes of the same pipeline whose outputs it takes."""
+        named = {
+            channel.producer_node_query.id
+            for spec in self.proto.inputs.inputs.values()
+            for channel in spec.channels
+        }
+        return frozenset(named & set(self.upstream))
+
+    @property
+    def output_keys(self) -> tuple[str, ...]:
+        """The keys of its outputs."""
+        return tuple(self.proto.outputs.outputs)
+
+    @property
+    def conditions(self) -> frozenset[str]:
+        """The names of the conditions under which it runs."""
+        return frozenset(self.proto.inputs.conditionals)
+
+    @property
+    def condition_keys(self) -> frozenset[str]:
+        """The keys of the inputs that its conditions look at."""
+        return frozenset(
+            key
+            for conditional in self.proto.inputs.conditionals.values()
+            for key in placeholder_keys(conditional.placeholder_expression)
+        )
+
+    @property
+    def pod_options(self) -> PodOptions:
+        """What the pipeline itself asks of Kubernetes for it."""
+        from google.protobuf import json_format, struct_pb2
+
+        table = struct_pb2.Struct()
+        if self.platform is None or not self.platform.Unpack(table):
+            return PodOptions()
+        return read_table(PodOptions, json_format.MessageToDict(table)[POD_KEY], key=self.id)
+
+    def written(self, name: str) -> str:
+        """Return a parameter's text as it stands in the pipeline, "" where it has none."""
+        if name not in self.proto.parameters.parameters:
+            return ""
+        return str(self.proto.parameters.parameters[name].field_value.string_value)
+
+    def copied(self) -> _tfx.NodeProto:
+        """Return a copy of its message, to be changed."""
+        proto = type(self.proto)()
+        proto.CopyFrom(self.proto)
+        return proto
+
+    def with_static_inputs(self, known: Mapping[str, Iterable[int]]) -> Node:
+        """Return a node that takes some inputs from the store by their artifacts' ids."""
+        proto = self.copied()
+        for key, ids in known.items():
+            spec = proto.inputs.inputs[key]
+            del spec.channels[:]
+            spec.static_inputs.artifact_ids.extend(ids)
+            spec.static_inputs.SetInParent()
+        return replace(self, proto=proto)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A pipeline's IR, its nodes by name in topological order."""
+
+    proto: _tfx.PipelineProto
+    nodes: Mapping[str, Node]
+
+    @property
+    def name(self) -> str:
+        """The pipeline's name."""
+        return str(self.proto.pipeline_info.id)
+
+    @property
+    def run_id(self) -> str:
+        """The run's name, "" before the IR is bound."""
+        return str(self.proto.runtime_spec.pipeline_run_id.field_value.string_value)
+
+    @property
+    def root(self) -> str:
+        """The pipeline's root, "" before the IR is bound."""
+        return str(self.proto.runtime_spec.pipeline_root.field_value.string_value)
+
+    @property
+    def chosen(self) -> list[str]:
+        """The nodes that are to run."""
+        return [node.id for node in self if not node.is_left_out]
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes.values())
+
+
+def view(ir: _tfx.PipelineProto) -> Pipeline:
+    """Return a view of a pipeline's IR, which nobody changes any more.
+
+    Raises:
+      PipelineError: it holds another pipeline, or says in an unknown way how nodes are executed.
+    """
+    config = deployment(ir)
+    # A map of messages makes an entry for what it is asked for, where it has none.
+    platforms = dict(config.node_level_platform_configs)
+    nodes: dict[str, Node] = {}
+    for proto in node_protos(ir):
+        node_id = proto.node_info.id
+        executor, driver = (
+            unpacked_spec(specs[node_id], node_id) if node_id in specs else None
+            for specs in (config.executor_specs, config.custom_driver_specs)
+        )
+        nodes[node_id] = Node(
+            proto,
+            ir.pipeline_info,
+            ir.runtime_spec,
+            executor,
+            driver,
+            platforms.get(node_id),
+        )
+    return Pipeline(ir, MappingProxyType(nodes))
