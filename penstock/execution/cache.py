@@ -16,7 +16,6 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from penstock import _tfx, ir
@@ -25,6 +24,7 @@ from penstock.execution.contents import fingerprint, first_damage
 from penstock.metadata.executions import newest_first
 from penstock.metadata.runs import CODE_PROPERTY
 from penstock.metadata.store import execution_outputs
+from penstock.project.library import is_library_component, library_digest
 from penstock.project.source import function_digests, source_digests
 from penstock.safety import secrets
 
@@ -225,11 +225,8 @@ def module_digests(module: str, entry: str | None) -> dict[str, str]:
     path = _source_file(module)
     if path is None or not path.endswith(".py"):
         return {module: _digest(module)}
-    if module.startswith("penstock.components."):
-        # A library component imports its engine when it runs, and shares the data layer.
-        folders = [Path(path).parent, Path(__file__).parents[1] / "data"]
-        files = sorted(file for folder in folders for file in folder.rglob("*.py"))
-        return {module.removesuffix(".component"): _digest(*(file.read_bytes() for file in files))}
+    if is_library_component(module):
+        return {module.removesuffix(".component"): library_digest(module)}
     return source_digests(path, entry=entry)
 
 

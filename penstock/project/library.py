@@ -1,0 +1,125 @@
+"""Which of Penstock's own code a library component consists of, to know when it changed.
+
+That are the modules of its folder, since it imports its engine when it runs, and of all that
+computes in the library what these import, transitively, also inside functions. Code is what Python
+makes of a file, as with users' code: comments and formatting do not count. What only carries a
+component out (authoring, execution, the store) does not change what it makes.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import importlib.util
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+COMPONENTS = "penstock.components"
+# Where the library computes.
+_COMPUTING = (COMPONENTS, "penstock.data")
+
+
+@dataclass(frozen=True)
+class _Module:
+    """What a module's code is, by a digest, and what it imports."""
+
+    digest: str
+    imports: frozenset[str]
+
+
+def is_library_component(module: str) -> bool:
+    """Whether a module is one of Penstock's component library."""
+    return module.startswith(f"{COMPONENTS}.")
+
+
+def library_digest(module: str) -> str:
+    """Return a digest of all library code that a component runs; `module` is one of its own."""
+    whole = hashlib.sha256()
+    for name in library_modules(module):
+        path = _path_of(name)
+        assert path is not None, "only modules that have a file are found"
+        whole.update(f"{name} {_read(str(path), *_signature(path)).digest}\n".encode())
+    return whole.hexdigest()
+
+
+def library_modules(module: str) -> list[str]:
+    """Return the names of the library modules that a component consists of, sorted."""
+    package = ".".join(module.split(".")[:3])
+    waiting = _modules_below(package)
+    reached: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        path = _path_of(name)
+        # The library's own package only says where its components are.
+        if name in reached or path is None or name == COMPONENTS:
+            continue
+        reached.add(name)
+        for imported in _read(str(path), *_signature(path)).imports:
+            # Importing a.b.c runs a and a.b too; the last part may be a name in a module.
+            parts = imported.split(".")
+            waiting += [".".join(parts[:n]) for n in range(2, len(parts) + 1)]
+    return sorted(reached)
+
+
+def _modules_below(package: str) -> list[str]:
+    path = _path_of(package)
+    if path is None or path.name != "__init__.py":
+        return [package]
+    below = path.parent
+    files = (file.relative_to(below).with_suffix("") for file in below.rglob("*.py"))
+    return [package, *(".".join((package, *f.parts)) for f in files if f.name != "__init__")]
+
+
+def _path_of(name: str) -> Path | None:
+    """Return the file of a module where the library computes, None if there is none."""
+    top = next((top for top in _COMPUTING if name == top or name.startswith(f"{top}.")), None)
+    if top is None:
+        return None
+    place = _folder(top).joinpath(*name.removeprefix(top).strip(".").split("."))
+    for candidate in (place / "__init__.py", place.with_suffix(".py")):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+@functools.cache
+def _folder(package: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    assert spec is not None, "it is part of Penstock"
+    assert spec.origin is not None, "it is part of Penstock"
+    return Path(spec.origin).parent
+
+
+def _signature(path: Path) -> tuple[int, int]:
+    status = os.stat(path)
+    return status.st_mtime_ns, status.st_size
+
+
+@functools.lru_cache(maxsize=1000)
+def _read(path: str, _changed: int, _size: int) -> _Module:
+    """Read a module; as long as its signature stays the same, once."""
+    tree = ast.parse(Path(path).read_bytes(), filename=path)
+    return _Module(
+        hashlib.sha256(ast.dump(tree).encode("utf-8", "surrogatepass")).hexdigest(),
+        frozenset(_imports(tree)),
+    )
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and _asks_a_type_checker(node.test):
+            for statement in node.orelse:
+                yield from _imports(statement)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        else:
+            yield from _imports(node)
+
+
+def _asks_a_type_checker(test: ast.expr) -> bool:
+    return isinstance(test, ast.Name) and test.id == "TYPE_CHECKING"
