@@ -11,7 +11,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -26,7 +26,6 @@ _SNIFFED_BYTES = 1 << 16
 _MOST_VALUES = 1000
 _MOST_CLASSES = 20
 _DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}([ T].*)?|\d{1,2}[./]\d{1,2}[./]\d{2,4}( .*)?")
-_INTEGER = re.compile(r"[+-]?\d{1,18}")
 
 
 class Task(StrEnum):
@@ -123,11 +122,22 @@ def read_table(path: Path) -> Table:
         count += 1
     if not count:
         raise DataError("There is a header and no row", path=str(path))
-    found = [cells.column(count) for cells in columns]
-    nulls = sorted(set().union(*(cells.nulls_among_numbers() for cells in columns)))
-    table = Table(path, delimiter, encoding, count, tuple(found), tuple(nulls))
     # A cell that means nothing in one column does so in all: ExampleGens know one list.
-    return replace(table, columns=tuple(_without(c, nulls) for c in found)) if nulls else table
+    nulls = tuple(sorted(set().union(*(cells.nulls_among_numbers() for cells in columns))))
+    kinds = _kinds(path, delimiter, encoding, nulls)
+    found = tuple(
+        cells.column(kind, count, nulls) for cells, kind in zip(columns, kinds, strict=True)
+    )
+    return Table(path, delimiter, encoding, count, found, nulls)
+
+
+def _kinds(path: Path, delimiter: str, encoding: str, nulls: tuple[str, ...]) -> list[Kind]:
+    """Return the types that CsvExampleGen will give the columns."""
+    from penstock.data.csv import CsvOptions, infer_columns
+
+    options = CsvOptions(delimiter, null_values=nulls, encoding=encoding)
+    types = infer_columns([str(path)], options).types
+    return [Kind[kind.name] if kind.name in Kind.__members__ else Kind.BYTES for kind in types]
 
 
 def read_rows(path: Path, delimiter: str, encoding: str) -> Iterator[tuple[int, list[str]]]:
@@ -203,7 +213,6 @@ class _Cells:
     counts: Counter[str] = field(default_factory=Counter)
     many: bool = False
     present: int = 0
-    integers: int = 0
     numbers: int = 0
     dates: int = 0
     mean: float = 0.0
@@ -221,7 +230,6 @@ class _Cells:
         if number is None:
             self.dates += bool(_DATE.fullmatch(cell))
             return
-        self.integers += bool(_INTEGER.fullmatch(cell.strip()))
         self.numbers += 1
         # Welford's update: one pass, and no loss where the mean is far from zero.
         step = number - self.mean
@@ -233,12 +241,8 @@ class _Cells:
         has_only_numbers_else = self.numbers and self.numbers + sum(nulls.values()) == self.present
         return set(nulls) if has_only_numbers_else else set()
 
-    def column(self, rows: int) -> Column:
-        nulls = self.nulls_among_numbers()
+    def column(self, kind: Kind, rows: int, nulls: Sequence[str]) -> Column:
         present = self.present - sum(self.counts[cell] for cell in nulls)
-        kind = Kind.BYTES
-        if self.numbers == present and present:
-            kind = Kind.INT if self.integers == present else Kind.FLOAT
         values = tuple((v, n) for v, n in self.counts.most_common() if v not in nulls)
         return Column(
             name=self.name,
@@ -251,12 +255,6 @@ class _Cells:
             mean=self.mean,
             spread=math.sqrt(self.squares / self.numbers) if self.numbers else 0.0,
         )
-
-
-def _without(column: Column, nulls: Sequence[str]) -> Column:
-    values = tuple((value, count) for value, count in column.values if value not in nulls)
-    lost = sum(count for value, count in column.values if value in nulls)
-    return replace(column, values=values, present=column.present - lost)
 
 
 def _number(cell: str) -> float | None:

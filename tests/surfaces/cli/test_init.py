@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from penstock.data.csv import CsvOptions, infer_columns
 from penstock.errors import PenstockError
 from penstock.surfaces.cli.columns import Kind, Task, find_task, read_table
 from penstock.surfaces.cli.init import TEMPLATES, pipeline_name
@@ -97,6 +98,29 @@ def test_how_a_file_is_written_is_found_out(houses):
     table = read_table(houses)
     assert (table.delimiter, table.encoding, table.null_values) == (";", "cp1252", ("NA",))
     assert table.column("Size (m²)").kind is Kind.FLOAT
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        (["1_000", "2"], Kind.INT),
+        (["1234567890123456789", "1"], Kind.INT),
+        (["9223372036854775808", "1"], Kind.BYTES),
+        (["inf", "1.5"], Kind.FLOAT),
+        (["1e3", "2"], Kind.FLOAT),
+        (["\u0661\u0662", "3"], Kind.BYTES),
+        (["", ""], Kind.BYTES),
+        (["-5", "NA"], Kind.INT),
+    ],
+)
+def test_a_column_has_the_type_that_csv_example_gen_gives_it(cells, kind, tmp_path):
+    path = tmp_path / "data.csv"
+    path.write_text("value,other\n" + "".join(f"{cell},x\n" for cell in cells), encoding="utf-8")
+    table = read_table(path)
+    assert table.column("value").kind is kind
+    options = CsvOptions(null_values=table.null_values)
+    inferred = infer_columns([str(path)], options).types[0].name
+    assert kind.name == inferred or (kind is Kind.BYTES and inferred == "EMPTY")
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
@@ -193,7 +217,7 @@ def test_texts_are_no_numbers_to_predict(houses):
 
 def test_every_file_of_the_templates_is_in_the_distribution():
     root = Path(__file__).parents[3]
-    folder = root / "penstock" / "cli"
+    folder = root / "penstock" / "surfaces" / "cli"
     globs = runpy.run_path(str(root / "setup.py"))["PACKAGE_DATA"]["penstock.surfaces.cli"]
     packed = {path for glob in globs for path in folder.glob(glob)}
     there = {path for path in (folder / "templates").rglob("*") if path.is_file()}
