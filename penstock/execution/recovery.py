@@ -20,10 +20,12 @@ def mark_abandoned(metadata: Any) -> list[str]:
     """
     store = metadata.store
     marked = []
-    for attempt in attempts.abandoned_attempts(store):
+    recent = attempts.read_recent(store)
+    for attempt in recent.abandoned():
         _mark(store, attempt)
         attempts.end(store, attempt, attempts.ABANDONED)
         marked.append(attempt.run_id)
+    attempts.note_ended(store, recent)
     return marked
 
 
@@ -47,7 +49,7 @@ def _mark(store: Any, attempt: attempts.Attempt) -> None:
     executions = store.get_executions_by_context(context.id)
     # Asked after the executions: what a later attempt has registered is not among them then, or
     # the later attempt is seen here.
-    if attempts.attempts(store, attempt.run_id, attempt.node_id)[-1].number != attempt.number:
+    if not attempts.is_latest(store, attempt):
         return
     holder = attempt.holder
     reason = f"process {holder.process_id} on {holder.name}, which ran it, ended without saying so"

@@ -6,10 +6,16 @@ attempts at their nodes, named `{run}/{node}/{number}`. The store makes sure tha
 once, so that of two processes only one gets the next number. An attempt is a lease: its holder
 renews it as long as it lives. One whose process is gone, or which has not been renewed for its
 term, is abandoned.
+
+Attempts stay in the store, as runs do: ML Metadata has no call that removes a context. So that
+nobody has to read those that are long over, a context of type `ended_attempts` says up to which of
+them all have ended, and which have not. That is true for ever, because what has ended does not
+begin again. So it does not matter which of several processes writes it last.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -17,17 +23,30 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import count, takewhile
+from typing import TYPE_CHECKING, Any
 
 from penstock import _tfx
 from penstock.errors import RunError
 
+if TYPE_CHECKING:
+    from ml_metadata.proto.metadata_store_pb2 import Context
+
 ATTEMPT_CONTEXT = "run_attempt"
+ENDED_CONTEXT = "ended_attempts"
+_ENDED_PROPERTY = "ended"
 TERM_SECONDS = 60.0
 RENEWAL_SECONDS = 5.0
 
 RUNNING = "running"
 ABANDONED = "abandoned"
+
+# What is younger may be followed by one with a smaller id, of a transaction that takes longer, or
+# be set to running once more by a renewal that had read the state before the end. Clocks of
+# several machines may differ by less than that too.
+_QUIET_SECONDS = 3600.0
+# So many attempts are read in vain before it is written that they have ended.
+_WORTH_WRITING = 50
 
 
 @dataclass(frozen=True)
@@ -92,14 +111,14 @@ def begin(store: Any, run_id: str, node_id: str = "") -> Attempt:
         raise _held(earlier[-1])
     attempt = Attempt(
         run_id,
-        earlier[-1].number + 1 if earlier else 1,
+        len(earlier) + 1,
         RUNNING,
         this_process(),
         time.time() + TERM_SECONDS,
         node_id,
     )
     context = _as_context(attempt)
-    context.type_id = _type_id(store)
+    context.type_id = _type_id(store, ATTEMPT_CONTEXT)
     try:
         store.put_contexts([context])
     except _tfx.ml_metadata.errors.AlreadyExistsError:
@@ -123,24 +142,99 @@ def is_ours(store: Any, attempt: Attempt) -> bool:
     if context is None or context.custom_properties["state"].string_value != RUNNING:
         return False
     # Somebody's mark can be overwritten by a renewal at the same moment, their next attempt not.
-    following = _name(replace(attempt, number=attempt.number + 1))
-    return store.get_context_by_type_and_name(ATTEMPT_CONTEXT, following) is None
+    return is_latest(store, attempt)
+
+
+def is_latest(store: Any, attempt: Attempt) -> bool:
+    """Whether no later attempt at the same run or node has begun."""
+    following = replace(attempt, number=attempt.number + 1)
+    return store.get_context_by_type_and_name(ATTEMPT_CONTEXT, _name(following)) is None
 
 
 def attempts(store: Any, run_id: str, node_id: str = "") -> list[Attempt]:
     """Return the attempts at a run, or at one of its nodes, in their order."""
-    found = [a for a in all_attempts(store) if (a.run_id, a.node_id) == (run_id, node_id)]
-    return sorted(found, key=lambda attempt: attempt.number)
+    found: list[Attempt] = []
+    for number in count(1):
+        name = _join(run_id, node_id, number)
+        context = store.get_context_by_type_and_name(ATTEMPT_CONTEXT, name)
+        if context is None:
+            break
+        found.append(_read(context))
+    return found
 
 
-def abandoned_attempts(store: Any) -> list[Attempt]:
-    """Return the attempts that nobody is working on, though they have not ended."""
-    return [a for a in all_attempts(store) if a.is_abandoned()]
+@dataclass(frozen=True)
+class Ended:
+    """All attempts up to an id have ended, but for some, of which that is not known."""
+
+    through: int = 0
+    but: tuple[int, ...] = ()
 
 
-def all_attempts(store: Any) -> list[Attempt]:
-    """Return all attempts at all runs."""
-    return [_read(context) for context in store.get_contexts_by_type(ATTEMPT_CONTEXT)]
+@dataclass(frozen=True)
+class Recent:
+    """The attempts of which it is not written that they have ended, as contexts of the store."""
+
+    ended: Ended
+    contexts: tuple[Context, ...]
+
+    def running(self) -> list[Attempt]:
+        """Return those that have not ended, abandoned ones among them."""
+        found = [_read(context) for context in self.contexts]
+        return [attempt for attempt in found if attempt.state == RUNNING]
+
+    def abandoned(self) -> list[Attempt]:
+        """Return those that nobody is working on, though they have not ended."""
+        return [attempt for attempt in self.running() if attempt.is_abandoned()]
+
+    def ended_by(self, now: float) -> Ended:
+        """Return which attempts have ended, with those of them that are known now."""
+        quiet = (now - _QUIET_SECONDS) * 1000
+        settled = takewhile(
+            lambda context: context.create_time_since_epoch < quiet,
+            sorted(self.contexts, key=lambda context: context.id),
+        )
+        through = max([self.ended.through, *(context.id for context in settled)])
+        but = tuple(
+            context.id
+            for context in self.contexts
+            if context.id <= through
+            and (context.last_update_time_since_epoch >= quiet or _read(context).state == RUNNING)
+        )
+        return Ended(through, but)
+
+
+def read_recent(store: Any) -> Recent:
+    """Read the attempts that may not have ended yet."""
+    ended = Ended()
+    context = store.get_context_by_type_and_name(ENDED_CONTEXT, ENDED_CONTEXT)
+    if context is not None:
+        noted = json.loads(context.custom_properties[_ENDED_PROPERTY].string_value)
+        ended = Ended(noted["through"], tuple(noted["but"]))
+    options = _tfx.ml_metadata.ListOptions(
+        filter_query=f"type = '{ATTEMPT_CONTEXT}' AND id > {ended.through}",
+        # So that where this is read page by page, it ends with the first that has older ones.
+        order_by=_tfx.ml_metadata.OrderByField.ID,
+        is_asc=False,
+    )
+    others = store.get_contexts_by_id(ended.but) if ended.but else ()
+    return Recent(ended, (*store.get_contexts(options), *others))
+
+
+def note_ended(store: Any, recent: Recent, now: float | None = None) -> None:
+    """Write down which attempts have ended, if that spares others much reading."""
+    ended = recent.ended_by(now or time.time())
+    known = sum(context.id <= ended.through for context in recent.contexts)
+    if known - len(ended.but) < _WORTH_WRITING:
+        return
+    context = store.get_context_by_type_and_name(ENDED_CONTEXT, ENDED_CONTEXT)
+    if context is None:
+        type_id = _type_id(store, ENDED_CONTEXT)
+        context = _tfx.metadata_store_pb2.Context(type_id=type_id, name=ENDED_CONTEXT)
+    context.custom_properties[_ENDED_PROPERTY].string_value = json.dumps(vars(ended))
+    # Another process may have made it meanwhile; what that one wrote is as true.
+    with contextlib.suppress(_tfx.ml_metadata.errors.AlreadyExistsError):
+        store.put_contexts([context])
 
 
 def _change(store: Any, attempt: Attempt, state: str, properties: Mapping[str, str]) -> bool:
@@ -155,7 +249,11 @@ def _change(store: Any, attempt: Attempt, state: str, properties: Mapping[str, s
 
 
 def _name(attempt: Attempt) -> str:
-    return "/".join(filter(None, (attempt.run_id, attempt.node_id, str(attempt.number))))
+    return _join(attempt.run_id, attempt.node_id, attempt.number)
+
+
+def _join(run_id: str, node_id: str, number: int) -> str:
+    return "/".join(filter(None, (run_id, node_id, str(number))))
 
 
 def _as_context(attempt: Attempt) -> Any:
@@ -180,12 +278,11 @@ def _read(context: Any) -> Attempt:
     )
 
 
-def _type_id(store: Any) -> int:
+def _type_id(store: Any, name: str) -> int:
     try:
-        return int(store.get_context_type(ATTEMPT_CONTEXT).id)
+        return int(store.get_context_type(name).id)
     except _tfx.ml_metadata.errors.NotFoundError:
-        kind = _tfx.metadata_store_pb2.ContextType(name=ATTEMPT_CONTEXT)
-        return int(store.put_context_type(kind))
+        return int(store.put_context_type(_tfx.metadata_store_pb2.ContextType(name=name)))
 
 
 def _held(attempt: Attempt) -> RunError:

@@ -28,6 +28,8 @@ _EVENT, _ARTIFACT = _proto.Event, _proto.Artifact
 # More starting nodes than this are left out of a lineage subgraph without a word.
 _SUBGRAPH_NODES = 100
 _IDS_A_CALL = 1000
+# Of a list of which mostly the beginning is wanted; no page may be larger than the second.
+_FIRST_PAGE, _PAGE = 25, 100
 
 _INPUTS = (_EVENT.INPUT, _EVENT.DECLARED_INPUT, _EVENT.INTERNAL_INPUT)
 _OUTPUTS = (_EVENT.OUTPUT, _EVENT.DECLARED_OUTPUT, _EVENT.PENDING_OUTPUT)
@@ -83,6 +85,26 @@ class Link:
     key: str
     index: int
     is_output: bool
+
+
+def newest_contexts(store: Any, type_name: str) -> Iterator[Any]:
+    """Yield the contexts of a type, the newest first; only as many are read as are taken.
+
+    One that is made meanwhile is not among them.
+    """
+    service = _tfx.metadata_store_service_pb2
+    request = service.GetContextsByTypeRequest(type_name=type_name)
+    request.options.max_result_size = _FIRST_PAGE
+    request.options.order_by_field.field = _proto.ListOperationOptions.OrderByField.ID
+    request.options.order_by_field.is_asc = False
+    while True:
+        response = service.GetContextsByTypeResponse()
+        store.answer("GetContextsByType", request, response)
+        yield from response.contexts
+        if not response.next_page_token:
+            return
+        request.options.next_page_token = response.next_page_token
+        request.options.max_result_size = _PAGE
 
 
 def read_artifacts(store: Any, artifact_ids: Iterable[int]) -> dict[int, ArtifactRecord]:

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from penstock import _tfx
 from penstock.errors import RunError, suggestion
@@ -19,12 +20,16 @@ from penstock.metadata.reading import (
     Place,
     fingerprint_bytes,
     links_of_executions,
+    newest_contexts,
     places_of,
     plain_value,
     read_artifacts,
 )
 from penstock.metadata.run_requests import STATE_PROPERTY, read_parameters
 from penstock.metadata.store import execution_inputs, execution_outputs
+
+if TYPE_CHECKING:
+    from ml_metadata.proto.metadata_store_pb2 import Context
 
 # What a digest of a node's whole code is kept under.
 ALL_CODE = "all code"
@@ -33,6 +38,8 @@ _FINGERPRINT = "input_fingerprint"
 _EVENTS, _EVENTS_LOST = "openlineage_events", "openlineage_events_lost"
 _EVENTS_REASON = "openlineage_events_lost_because"
 _RUNS_AT_A_TIME = 25
+# Of names with other characters a query could not be sure, since databases escape them differently.
+_PLAIN = re.compile(r"[\w.:-]+", re.ASCII)
 _EXECUTION = _tfx.metadata_store_pb2.Execution
 
 # In this order: the first that any node is in is the run's.
@@ -136,13 +143,11 @@ def _read_events(context: Any) -> EventDelivery | None:
 
 def list_runs(store: Any, *, pipeline_name: str | None = None, most: int = 20) -> list[RunRecord]:
     """Return the newest runs, newest first."""
-    contexts = sorted(store.get_contexts_by_type(RUN_CONTEXT), key=lambda c: c.id, reverse=True)
+    contexts = newest_contexts(store, RUN_CONTEXT)
     runs: list[RunRecord] = []
-    for start in range(0, len(contexts), _RUNS_AT_A_TIME):
-        records = _read_runs(store, contexts[start : start + _RUNS_AT_A_TIME])
+    while len(runs) < most and (some := list(islice(contexts, _RUNS_AT_A_TIME))):
+        records = _read_runs(store, some)
         runs += [r for r in records if pipeline_name in (None, r.pipeline_name)]
-        if len(runs) >= most:
-            break
     return runs[:most]
 
 
@@ -154,28 +159,48 @@ def find_run(store: Any, run_id: str) -> RunRecord:
     Raises:
       RunError: there is no such run, or there are several.
     """
-    contexts = {c.name: c for c in store.get_contexts_by_type(RUN_CONTEXT)}
-    if not contexts:
-        raise RunError("the store has no runs yet", hint="Start one: penstock run PIPELINE.")
     back = re.fullmatch(r"latest(?:~(\d{1,9}))?", run_id)
-    if back:
-        newest_first = sorted(contexts, key=lambda name: -contexts[name].id)
-        earlier = int(back[1] or 0)
-        if earlier >= len(newest_first):
-            raise RunError(
-                f"there is no run {run_id}: the store has {len(newest_first)}",
-                hint="penstock runs lists them.",
-            )
-        run_id = newest_first[earlier]
-    matching = [run_id] if run_id in contexts else []
-    matching = matching or [n for n in contexts if n.startswith(run_id) or n.endswith(run_id)]
-    if len(matching) > 1:
-        raise RunError(f"{run_id!r} fits several runs: {', '.join(sorted(matching)[:5])}")
-    records = _read_runs(store, [contexts[matching[0]]]) if matching else []
+    contexts = [_earlier_run(store, int(back[1] or 0), run_id)] if back else _runs(store, run_id)
+    if len(contexts) > 1:
+        names = sorted(context.name for context in contexts)
+        raise RunError(f"{run_id!r} fits several runs: {', '.join(names[:5])}")
+    records = _read_runs(store, contexts)
     if not records:
-        newest = sorted(contexts, key=lambda n: contexts[n].id)[-5:]
+        newest = [c.name for c in islice(newest_contexts(store, RUN_CONTEXT), 5)]
+        if not newest:
+            raise _no_runs()
         raise RunError(f"there is no run {run_id!r}", hint=suggestion(run_id, newest, noun="run"))
     return records[0]
+
+
+def _earlier_run(store: Any, back: int, run_id: str) -> Context:
+    """Return the run that is so many before the newest one."""
+    contexts = list(islice(newest_contexts(store, RUN_CONTEXT), back + 1))
+    if not contexts:
+        raise _no_runs()
+    if len(contexts) <= back:
+        raise RunError(
+            f"there is no run {run_id}: the store has {len(contexts)}",
+            hint="penstock runs lists them.",
+        )
+    return contexts[-1]
+
+
+def _runs(store: Any, run_id: str) -> list[Context]:
+    """Return the run of a name, or else all whose name begins or ends like this."""
+    context = store.get_context_by_type_and_name(RUN_CONTEXT, run_id)
+    if context is not None:
+        return [context]
+    query = f"type = '{RUN_CONTEXT}'"
+    if _PLAIN.fullmatch(run_id):
+        query += f" AND (name LIKE '{run_id}%' OR name LIKE '%{run_id}')"
+    found = store.get_contexts(_tfx.ml_metadata.ListOptions(filter_query=query))
+    # An underscore stands for any character there, and some databases disregard case.
+    return [c for c in found if c.name.startswith(run_id) or c.name.endswith(run_id)]
+
+
+def _no_runs() -> RunError:
+    return RunError("the store has no runs yet", hint="Start one: penstock run PIPELINE.")
 
 
 def node_artifacts(

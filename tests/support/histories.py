@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as proto
 
 from penstock.metadata.databases.client import Store
@@ -154,3 +155,27 @@ def _set(target: Any, values: Mapping[str, Any]) -> None:
             target[name].double_value = value
         else:
             target[name].string_value = value
+
+
+@dataclass
+class Reading:
+    """How many contexts, executions and artifacts stores have answered with, and in how many calls.
+
+    It counts from when it is installed, with a monkeypatch.
+    """
+
+    nodes: int = 0
+    calls: int = 0
+
+    def install(self, monkeypatch: Any) -> Reading:
+        """Count what all stores answer from now on."""
+        call_method = MetadataStore._call_method
+
+        def counted(store: Any, name: str, request: Any, response: Any) -> None:
+            call_method(store, name, request, response)
+            self.calls += 1
+            for kind in ("contexts", "executions", "artifacts"):
+                self.nodes += len(getattr(response, kind, ()))
+
+        monkeypatch.setattr(MetadataStore, "_call_method", counted)
+        return self

@@ -142,9 +142,10 @@ class _Reader:
         while True:
             options.next_page_token = token
             response = self.ask(method_name, options=options, **arguments)
-            yield token, list(getattr(response, kind.plural.lower()))
+            nodes = list(getattr(response, kind.plural.lower()))
+            yield token, nodes
             token = response.next_page_token
-            if not token:
+            if not token or _is_past(nodes, options.order_by_field, condition):
                 return
 
     def _by_ids(self, kind: _Kind, ids: Iterable[int], order: Any) -> list[Any]:
@@ -270,6 +271,17 @@ def _ids(condition: Condition) -> list[int] | None:
         if part.field == ("id",) and part.sign in ("=", "IN"):
             return [part.value] if part.sign == "=" else list(part.value)
     return None
+
+
+def _is_past(nodes: list[Any], order: Any, condition: Condition) -> bool:
+    """Say whether all nodes after these have smaller ids than a condition asks for."""
+    if order.field != order.ID or order.is_asc or not nodes:
+        return False
+    return any(
+        nodes[-1].id <= part.value
+        for part in _required(condition)
+        if part.field == ("id",) and part.sign in (">", ">=")
+    )
 
 
 def _draw(reader: _Reader, request: Any, graph: Any) -> None:

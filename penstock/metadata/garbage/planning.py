@@ -138,8 +138,8 @@ def read_snapshot(store: Any) -> Snapshot:
     }
     held = frozenset(
         attempt.run_id
-        for attempt in attempts.all_attempts(store)
-        if attempt.state == attempts.RUNNING and not attempt.is_abandoned()
+        for attempt in attempts.read_recent(store).running()
+        if not attempt.is_abandoned()
     )
     soon = datetime.now() - _MAY_STILL_RUN
     lone = tuple(
