@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -25,7 +25,7 @@ from penstock.metadata.reading import (
     plain_value,
     read_artifacts,
 )
-from penstock.metadata.run_requests import STATE_PROPERTY, read_parameters
+from penstock.metadata.run_requests import STATE_PROPERTY, read_parameters, run_state
 from penstock.metadata.store import execution_inputs, execution_outputs
 
 if TYPE_CHECKING:
@@ -141,14 +141,38 @@ def _read_events(context: Any) -> EventDelivery | None:
     return EventDelivery(properties[_EVENTS].int_value, properties[_EVENTS_LOST].int_value, reason)
 
 
-def list_runs(store: Any, *, pipeline_name: str | None = None, most: int = 20) -> list[RunRecord]:
-    """Return the newest runs, newest first."""
+def list_runs(
+    store: Any,
+    *,
+    pipeline_name: str | None = None,
+    most: int = 20,
+    known: MutableMapping[tuple[int, int], RunRecord] | None = None,
+) -> list[RunRecord]:
+    """Return the newest runs, newest first.
+
+    `known` is for who asks again and again: runs that are done are kept there, and not read again
+    unless they have changed.
+    """
     contexts = newest_contexts(store, RUN_CONTEXT)
     runs: list[RunRecord] = []
     while len(runs) < most and (some := list(islice(contexts, _RUNS_AT_A_TIME))):
-        records = _read_runs(store, some)
+        records = _read_runs(store, some) if known is None else _reread(store, some, known)
         runs += [r for r in records if pipeline_name in (None, r.pipeline_name)]
     return runs[:most]
+
+
+def _reread(
+    store: Any, contexts: Sequence[Context], known: MutableMapping[tuple[int, int], RunRecord]
+) -> list[RunRecord]:
+    """Return runs, of which only those are read that are not known, or not as they are now."""
+    now = {context.name: (context.id, context.last_update_time_since_epoch) for context in contexts}
+    read = _read_runs(store, [context for context in contexts if now[context.name] not in known])
+    # Its runner writes this last; whoever resumes it writes into its context first.
+    done = {c.name for c in contexts if run_state(c) == "done"}
+    known.update({now[record.run_id]: record for record in read if record.run_id in done})
+    found = {record.run_id: record for record in read}
+    records = [found.get(name) or known.get(key) for name, key in now.items()]
+    return [record for record in records if record is not None]
 
 
 def find_run(store: Any, run_id: str) -> RunRecord:
@@ -159,18 +183,28 @@ def find_run(store: Any, run_id: str) -> RunRecord:
     Raises:
       RunError: there is no such run, or there are several.
     """
+    records = _read_runs(store, [find_context(store, run_id)])
+    if not records:
+        raise _unknown(store, run_id)
+    return records[0]
+
+
+def find_context(store: Any, run_id: str) -> Context:
+    """Return the context of a run, which is named as for `find_run`.
+
+    Raises:
+      RunError: there is no such run, or there are several.
+    """
     back = re.fullmatch(r"latest(?:~(\d{1,9}))?", run_id)
-    contexts = [_earlier_run(store, int(back[1] or 0), run_id)] if back else _runs(store, run_id)
+    if back:
+        return _earlier_run(store, int(back[1] or 0), run_id)
+    contexts = _named(store, run_id)
     if len(contexts) > 1:
         names = sorted(context.name for context in contexts)
         raise RunError(f"{run_id!r} fits several runs: {', '.join(names[:5])}")
-    records = _read_runs(store, contexts)
-    if not records:
-        newest = [c.name for c in islice(newest_contexts(store, RUN_CONTEXT), 5)]
-        if not newest:
-            raise _no_runs()
-        raise RunError(f"there is no run {run_id!r}", hint=suggestion(run_id, newest, noun="run"))
-    return records[0]
+    if not contexts:
+        raise _unknown(store, run_id)
+    return contexts[0]
 
 
 def _earlier_run(store: Any, back: int, run_id: str) -> Context:
@@ -186,7 +220,7 @@ def _earlier_run(store: Any, back: int, run_id: str) -> Context:
     return contexts[-1]
 
 
-def _runs(store: Any, run_id: str) -> list[Context]:
+def _named(store: Any, run_id: str) -> list[Context]:
     """Return the run of a name, or else all whose name begins or ends like this."""
     context = store.get_context_by_type_and_name(RUN_CONTEXT, run_id)
     if context is not None:
@@ -197,6 +231,13 @@ def _runs(store: Any, run_id: str) -> list[Context]:
     found = store.get_contexts(_tfx.ml_metadata.ListOptions(filter_query=query))
     # An underscore stands for any character there, and some databases disregard case.
     return [c for c in found if c.name.startswith(run_id) or c.name.endswith(run_id)]
+
+
+def _unknown(store: Any, run_id: str) -> RunError:
+    newest = [context.name for context in islice(newest_contexts(store, RUN_CONTEXT), 5)]
+    if not newest:
+        return _no_runs()
+    return RunError(f"there is no run {run_id!r}", hint=suggestion(run_id, newest, noun="run"))
 
 
 def _no_runs() -> RunError:
@@ -248,7 +289,8 @@ def _read_run(
     return RunRecord(
         context.name,
         next((name for name in named if name), ""),
-        _run_state(context, nodes),
+        # A node that was tried again counts as it ended.
+        state_of_run(context, {node.node_id: node.state for node in nodes}),
         min((node.began for node in nodes), default=_time(context.create_time_since_epoch)),
         max((node.ended for node in nodes), default=_time(context.last_update_time_since_epoch)),
         read_parameters(context),
@@ -261,13 +303,16 @@ def _time(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000)
 
 
-def _run_state(context: Any, nodes: Iterable[NodeRecord]) -> str:
-    """Return what the runner has written down, or for runs of others what the nodes amount to."""
+def state_of_run(context: Context, states: Mapping[str, str]) -> str:
+    """Return what the runner has written down, or for others' runs what the nodes amount to."""
     if STATE_PROPERTY in context.custom_properties:
-        return str(context.custom_properties[STATE_PROPERTY].string_value)
-    # A node that was tried again counts as it ended.
-    states = {node.node_id: node.state for node in nodes}.values()
-    return next((s for s in _RUN_STATES if s in states), "done")
+        return run_state(context)
+    return next((state for state in _RUN_STATES if state in states.values()), "done")
+
+
+def state_of_node(execution: Any) -> str:
+    """Return how an execution of ML Metadata stands."""
+    return _STATES.get(execution.last_known_state, "unknown")
 
 
 def read_node(
@@ -296,7 +341,7 @@ def read_node(
         bytes_in = fingerprint_bytes(str(parameters[_FINGERPRINT]))
     return NodeRecord(
         node_id,
-        _STATES.get(execution.last_known_state, "unknown"),
+        state_of_node(execution),
         execution.id,
         _time(execution.create_time_since_epoch),
         _time(execution.last_update_time_since_epoch),

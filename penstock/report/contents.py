@@ -117,7 +117,7 @@ def read_run(store: Any, run_id: str) -> RunContents:
         nodes.append(
             RunNode(
                 plan.node_id,
-                _state(plan, record, run),
+                record.state if record else state_without_record(plan, run.state),
                 plan.upstream,
                 record,
                 given,
@@ -134,12 +134,11 @@ def read_run(store: Any, run_id: str) -> RunContents:
     )
 
 
-def _state(plan: PlannedNode, record: NodeRecord | None, run: RunRecord) -> str:
-    if record is not None:
-        return record.state
+def state_without_record(plan: PlannedNode, run_state: str) -> str:
+    """Return how a node stands that has not begun."""
     if not plan.takes_part:
         return NOT_ASKED
-    return WAITING if run.state == "running" else NOT_RUN
+    return WAITING if run_state == "running" else NOT_RUN
 
 
 def _from_links(records: Mapping[str, NodeRecord], links: list[Link]) -> list[PlannedNode]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import jinja2
 from markupsafe import Markup
@@ -34,6 +35,9 @@ FILE_NAME = "report.html"
 LIMITS = {"shown_features": 24, "shown_slices": 20, "detailed_features": 500}
 
 
+Content = TypeVar("Content")
+
+
 @dataclass(frozen=True)
 class Statistics:
     """What one node found about data, and whose the findings are."""
@@ -54,7 +58,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Report:
-    """All that a report shows."""
+    """All that a report shows; `unreachable` are artifacts whose files could not be fetched."""
 
     contents: RunContents
     verdict: Verdict
@@ -63,6 +67,7 @@ class Report:
     training: tuple[Training, ...]
     origins: tuple[Origin, ...]
     missing: tuple[Output, ...]
+    unreachable: tuple[ArtifactRecord, ...] = ()
 
     @property
     def anomaly_count(self) -> int:
@@ -93,46 +98,91 @@ def report_path(store: Any, run_id: str) -> str:
     return os.path.join(log_folder(root, run_id), FILE_NAME) if root else ""
 
 
-def build(store: Any, run_id: str, copied_to: Callable[[str], str | None] | None = None) -> Report:
-    """Collect what a report shows, from the store and from the artifacts' files."""
+def build(
+    store: Any,
+    run_id: str,
+    copied_to: Callable[[str], str | None] | None = None,
+    kept: MutableMapping[Hashable, Any] | None = None,
+) -> Report:
+    """Collect what a report shows, from the store and from the artifacts' files.
+
+    `kept` is for who makes the report of a run again: what was read of its artifacts is left
+    there, and only what has changed since is read, or fetched from where it is remote.
+    """
     contents = read_run(store, run_id)
     with tempfile.TemporaryDirectory() as folder:
-
-        def local(artifact: ArtifactRecord) -> ArtifactRecord:
-            path = copied_to(artifact.uri) if copied_to else None
-            if path is not None:
-                return replace(artifact, uri=path)
-            return _local_copy(artifact, os.path.join(folder, str(artifact.artifact_id)))
-
+        files = _Files(folder, copied_to, {} if kept is None else kept)
         evaluations = tuple(
-            read_evaluation(output.node_id, local(output.artifact))
+            files.read(read_evaluation, output.node_id, output.artifact)
             for output in contents.outputs("ModelEvaluation")
         )
         return Report(
             contents,
             judge(contents, evaluations),
             evaluations,
-            tuple(_statistics(contents, local)),
+            tuple(_statistics(contents, files)),
             tuple(
-                read_training(output.node_id, local(output.artifact))
+                files.read(read_training, output.node_id, output.artifact)
                 for output in contents.outputs("ModelRun")
             ),
             origins(store, contents),
             tuple(_missing(contents)),
+            tuple(files.unreachable),
         )
 
 
-def _local_copy(artifact: ArtifactRecord, folder: str) -> ArtifactRecord:
-    """Return an artifact where its files can be read; what cannot be fetched stays where it is."""
-    try:
-        return replace(artifact, uri=local_copy(artifact.uri, folder))
-    except PenstockError:
-        return artifact
+@dataclass(frozen=True)
+class _Files:
+    """Reads artifacts' files, once for each state that they are in."""
+
+    folder: str
+    copied_to: Callable[[str], str | None] | None
+    kept: MutableMapping[Hashable, Any]
+    unreachable: list[ArtifactRecord] = field(default_factory=list)
+
+    def read(
+        self, reader: Callable[..., Content], node_id: str, *artifacts: ArtifactRecord
+    ) -> Content:
+        """Return what a reader makes of a node's artifacts, or what it made of them before."""
+        as_they_are = (reader, node_id, *(artifact_version(artifact) for artifact in artifacts))
+        if as_they_are in self.kept:
+            known: Content = self.kept[as_they_are]
+            return known
+        before = len(self.unreachable)
+        content = reader(node_id, *(self._local(artifact) for artifact in artifacts))
+        # What could not be fetched now may be there the next time.
+        if len(self.unreachable) == before:
+            self.kept[as_they_are] = content
+        return content
+
+    def _local(self, artifact: ArtifactRecord) -> ArtifactRecord:
+        """Return an artifact where its files can be read, or where it is if they cannot."""
+        path = self.copied_to(artifact.uri) if self.copied_to else None
+        if path is None:
+            try:
+                to = os.path.join(self.folder, str(artifact.artifact_id))
+                path = local_copy(artifact.uri, to)
+            except PenstockError:
+                self.unreachable.append(artifact)
+                return artifact
+        return replace(artifact, uri=path)
 
 
-def _statistics(
-    contents: RunContents, local: Callable[[ArtifactRecord], ArtifactRecord]
-) -> Iterable[Statistics]:
+def artifact_version(artifact: ArtifactRecord) -> tuple[Hashable, ...]:
+    """Return what changes with an artifact and, where they are local, with its files."""
+    files: list[tuple[str, int, int]] = []
+    if "://" not in artifact.uri:
+        with contextlib.suppress(OSError):
+            whole = os.stat(artifact.uri)
+            files.append(("", whole.st_mtime_ns, whole.st_size))
+            with os.scandir(artifact.uri) as entries:
+                for entry in entries:
+                    stat = entry.stat()
+                    files.append((entry.name, stat.st_mtime_ns, stat.st_size))
+    return (artifact.artifact_id, artifact.state, artifact.uri, *sorted(files))
+
+
+def _statistics(contents: RunContents, files: _Files) -> Iterable[Statistics]:
     """Yield the statistics of a run with the anomalies that were found in them."""
     checked: dict[int, list[ArtifactRecord]] = {}
     for check in contents.outputs("ExampleAnomalies"):
@@ -141,9 +191,13 @@ def _statistics(
             if given.key == "statistics":
                 checked.setdefault(given.artifact.artifact_id, []).append(check.artifact)
     for output in contents.outputs("ExampleStatistics"):
-        anomalies = [local(a) for a in checked.get(output.artifact.artifact_id, ())]
-        found = find([local(output.artifact)], anomalies)
+        anomalies = checked.get(output.artifact.artifact_id, [])
+        found = files.read(_find, output.node_id, output.artifact, *anomalies)
         yield Statistics(output.node_id, _title(contents, output), found)
+
+
+def _find(_: str, statistics: ArtifactRecord, *anomalies: ArtifactRecord) -> Findings:
+    return find([statistics], anomalies)
 
 
 def _title(contents: RunContents, output: Output) -> str:

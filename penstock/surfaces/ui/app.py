@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from penstock.errors import ConfigError
 from penstock.surfaces.ui.access import Access
-from penstock.surfaces.ui.pages import Pages
+from penstock.surfaces.ui.pages import Limit, Pages
 
 ADDRESS = "127.0.0.1"
 
@@ -21,17 +21,25 @@ ADDRESS = "127.0.0.1"
 def application(store: Any, token: str, where: str = "") -> Access:
     """Return the pages over a store as an ASGI application; `where` says which store it is."""
     pages = Pages(store, where)
+    # What a page asks for again and again waits for nothing that may take long, and the pages that
+    # are read from the store alone do not wait for reports, whose files may come from far away.
+    states, lists, reports = Limit(4), Limit(16), Limit(4)
     routes = {
-        "/": pages.runs,
-        "/compare": pages.compare,
-        "/runs/{run}": pages.run,
-        "/runs/{run}/report": pages.report,
-        "/runs/{run}/nodes/{node}": pages.node,
-        "/runs/{run}/nodes/{node}/log": pages.log,
-        "/artifacts/{artifact:int}": pages.artifact,
+        "/": (pages.runs, lists),
+        "/state": (pages.runs_state, states),
+        "/compare": (pages.compare, reports),
+        "/runs/{run}": (pages.run, reports),
+        "/runs/{run}/state": (pages.run_state, states),
+        "/runs/{run}/report": (pages.report, reports),
+        "/runs/{run}/nodes/{node}": (pages.node, lists),
+        "/runs/{run}/nodes/{node}/state": (pages.node_state, states),
+        "/runs/{run}/nodes/{node}/log": (pages.log, lists),
+        "/artifacts/{artifact:int}": (pages.artifact, lists),
     }
     return Access(
-        Starlette(routes=[Route(path, pages.answering(page)) for path, page in routes.items()]),
+        Starlette(
+            routes=[Route(path, pages.answering(*answered)) for path, answered in routes.items()]
+        ),
         token,
     )
 

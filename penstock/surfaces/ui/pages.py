@@ -1,17 +1,24 @@
-"""The pages: each is read from the store when it is asked for, and changes nothing."""
+"""The pages: each is read from the store when it is asked for, and changes nothing.
+
+What a page shows has a version. A page that is shown asks for the state of what it shows, which
+costs a few calls of the store, and for itself again where the version there is another one.
+"""
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+import anyio.to_thread
 from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from penstock.data.results.training_curves import Curve
 from penstock.errors import PenstockError, RunError
@@ -20,32 +27,79 @@ from penstock.metadata.comparison import compare_runs, seconds_of
 from penstock.metadata.evaluations import metrics_of
 from penstock.metadata.lineage import ancestors, descendants, find_artifact
 from penstock.metadata.reading import links_of_executions, read_artifacts
-from penstock.metadata.runs import list_runs
+from penstock.metadata.runs import RunRecord, find_context, list_runs
+from penstock.report import charts
 from penstock.report import page as report_page
 from penstock.report.contents import RunContents, RunNode, read_run
 from penstock.report.evaluations import COUNT
 from penstock.report.origins import tree_of
+from penstock.report.progress import Places, Progress, read_progress, store_version
+from penstock.surfaces.ui.reports import Reports
 
 _MOST_RUNS = 200
 _LOG_LINES = 200
+_MOST_KNOWN_RUNS = 1000
 _STATES = ("done", "failed", "canceled", "running")
+
+
+class OneAtATime:
+    """A store that several threads use: one call at a time."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._store, name)
+
+        @functools.wraps(method)
+        def locked(*arguments: Any, **options: Any) -> Any:
+            with self._lock:
+                return method(*arguments, **options)
+
+        return locked
+
+
+@dataclass(frozen=True)
+class Followed:
+    """Where a page asks how what it shows stands, and as what version of that it was made.
+
+    `running` says that more is to come soon. A page that is `whole` is put in as a whole by one
+    that was shown before, any other in its parts.
+    """
+
+    state: str
+    version: str
+    running: bool = False
+    whole: bool = False
 
 
 @dataclass
 class Pages:
-    """Pages over one store; a lock lets one request at a time ask it."""
+    """Pages over one store, which several requests may ask for at the same time."""
 
     store: Any
     where: str = ""
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    places: Places = field(default_factory=Places)
+    known_runs: dict[tuple[int, int], RunRecord] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.store = OneAtATime(self.store)
+        self.reports = Reports(self.store)
 
     def runs(self, request: Request) -> Response:
         """List runs, those of a pipeline or in a state where the request asks for them."""
         pipeline = request.query_params.get("pipeline", "")
         state = request.query_params.get("state", "")
-        found = list_runs(self.store, pipeline_name=pipeline or None, most=_MOST_RUNS)
+        version = store_version(self.store)
+        found = list_runs(
+            self.store, pipeline_name=pipeline or None, most=_MOST_RUNS, known=self.known_runs
+        )
+        if len(self.known_runs) > _MOST_KNOWN_RUNS:
+            self.known_runs.clear()
         names = {c.name for c in self.store.get_contexts_by_type("pipeline")}
         shown = [run for run in found if state in ("", run.state)]
+        running = any(run.state == "running" for run in shown)
         return self._page(
             "runs.html",
             runs=shown,
@@ -55,7 +109,12 @@ class Pages:
             pipeline=pipeline,
             state=state,
             most=_MOST_RUNS,
+            followed=Followed("/state", version, running),
         )
+
+    def runs_state(self, request: Request) -> Response:
+        """Tell the version of the list of runs."""
+        return _told(request, store_version(self.store))
 
     def _metrics(self, runs: list[Any]) -> dict[str, Any]:
         """Return the first metric of each run's evaluation, as far as the store has it."""
@@ -73,25 +132,38 @@ class Pages:
 
     def run(self, request: Request) -> Response:
         """Show a run: its report, with the nodes and artifacts as links."""
-        report = report_page.build(self.store, request.path_params["run"])
-        run_id = report.contents.run.run_id
+        progress = self._progress(request)
+        path = _path(progress.run_id)
+        running = progress.state == "running"
         return self._page(
             "run.html",
-            report=report,
-            node_links=f"/runs/{quote(run_id, safe='')}/nodes/{{}}",
+            report=self.reports.report(progress),
+            node_links=f"{path}/nodes/{{}}",
             artifact_links="/artifacts/{}",
-            live=report.contents.run.state == "running",
+            live=_status(progress),
+            followed=Followed(f"{path}/state", progress.version, running, whole=not running),
             **report_page.LIMITS,
         )
 
+    def run_state(self, request: Request) -> Response:
+        """Tell how a run and its nodes stand."""
+        return _told_of(request, progress := self._progress(request), progress.version)
+
+    def _progress(self, request: Request) -> Progress:
+        run_id = find_context(self.store, request.path_params["run"]).name
+        return read_progress(self.store, run_id, self.places)
+
     def report(self, request: Request) -> Response:
         """Give the report of a run as a file that needs nothing else."""
-        report = report_page.build(self.store, request.path_params["run"])
-        return HTMLResponse(report_page.render(report))
+        return HTMLResponse(report_page.render(self.reports.report(self._progress(request))))
 
     def node(self, request: Request) -> Response:
         """Show a node of a run: its state, what it took, was given and made, and its log's end."""
+        progress = self._progress(request)
         contents, node = self._node(request)
+        path = f"{_path(progress.run_id)}/nodes/{quote(node.node_id, safe='')}"
+        running = node.state in ("running", "waiting") and progress.state == "running"
+        version = progress.node_version(node.node_id)
         return self._page(
             "node.html",
             contents=contents,
@@ -100,8 +172,14 @@ class Pages:
             log_path=_log_path(contents, node),
             lines=_LOG_LINES,
             artifact_links="/artifacts/{}",
-            live=node.state in ("running", "waiting") and contents.run.state == "running",
+            followed=Followed(f"{path}/state", version, running, whole=not running),
         )
+
+    def node_state(self, request: Request) -> Response:
+        """Tell how a node stands, with the others of its run."""
+        progress = self._progress(request)
+        version = progress.node_version(request.path_params["node"])
+        return _told_of(request, progress, version)
 
     def log(self, request: Request) -> Response:
         """Give the whole log of a node."""
@@ -141,7 +219,8 @@ class Pages:
                 f"expected two runs to compare, got {len(named)}",
                 hint="Go back and mark two of them.",
             )
-        reports = [report_page.build(self.store, name) for name in named]
+        runs = [find_context(self.store, name).name for name in named]
+        reports = [self.reports.report(read_progress(self.store, run, self.places)) for run in runs]
         # What is new is compared with what was before, in whichever order they are listed.
         reports.sort(key=lambda report: report.contents.run.began)
         names = [report.contents.run.run_id for report in reports]
@@ -158,23 +237,74 @@ class Pages:
         templates = report_page.environment("penstock.surfaces.ui")
         head = report_page.head(templates, "live.js")
         text = templates.get_template(template).render(
-            head=head, where=self.where, connections=_SELF, forms=_SELF, **content
+            head=head,
+            where=self.where,
+            connections=_SELF,
+            forms=_SELF,
+            **{"followed": None, **content},
         )
         return HTMLResponse(text)
 
-    def answering(self, page: Callable[[Request], Response]) -> Callable[[Request], Response]:
-        """Return a page that the store is asked for by one request at a time."""
+    def answering(
+        self, page: Callable[[Request], Response], limit: Limit
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """Return a page that is made in a thread, of which those of its limit have a number."""
 
         def answer(request: Request) -> Response:
             try:
-                with self.lock:
-                    return page(request)
+                return page(request)
             except PenstockError as error:
                 response = self._page("error.html", error=error)
                 response.status_code = 404
                 return response
 
-        return answer
+        async def answered(request: Request) -> Response:
+            return await anyio.to_thread.run_sync(answer, request, limiter=limit.limiter)
+
+        return answered
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How many threads make pages that take alike long, so that slow ones leave room for others."""
+
+    threads: int
+
+    @functools.cached_property
+    def limiter(self) -> anyio.CapacityLimiter:
+        """The limit, for the event loop that first asks for it."""
+        return anyio.CapacityLimiter(self.threads)
+
+
+def _told_of(request: Request, progress: Progress, version: str) -> Response:
+    return _told(
+        request,
+        version,
+        run=progress.run_id,
+        state=progress.state,
+        nodes=progress.nodes,
+        status=_status(progress),
+    )
+
+
+def _told(request: Request, version: str, **content: Any) -> Response:
+    """Tell a version and what else it is of, or that the one that is known is still right."""
+    tag = f'"{version}"'
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers={"etag": tag})
+    return JSONResponse({"version": version, **content}, headers={"etag": tag})
+
+
+def _status(progress: Progress) -> str:
+    """Say how a run that is under way stands; "" for one that is over."""
+    if progress.state != "running":
+        return ""
+    counts = charts.counted(Counter(progress.nodes.values()))
+    return f"Running: {counts}. This page follows it."
+
+
+def _path(run_id: str) -> str:
+    return f"/runs/{quote(run_id, safe='')}"
 
 
 _SELF = Markup("'self'")

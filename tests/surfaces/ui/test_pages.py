@@ -122,3 +122,27 @@ def test_a_run_under_way_is_followed_without_loading_the_page_again(visit, proje
     page.get_by_text("Its threshold holds.").wait_for(timeout=WAIT_MILLISECONDS)
     assert page.evaluate("window.loadedOnce") is True
     thread.join()
+
+
+def test_the_list_shows_a_new_run_and_its_end_without_loading_the_page_again(
+    visit, project, results
+):
+    page = visit.page
+    page.get_by_label(f"Compare {results.first.run_id}").check()
+    page.evaluate("window.loadedOnce = true")
+    run_id = project.run(accuracy=0.94).run_id
+    row = page.get_by_role("row").filter(has_text=run_id)
+    row.filter(has_text="done").wait_for(timeout=WAIT_MILLISECONDS)
+    assert page.evaluate("window.loadedOnce") is True
+    assert page.get_by_label(f"Compare {results.first.run_id}").is_checked()
+
+
+def test_a_page_that_is_followed_asks_for_its_state_alone_while_nothing_changes(visit, results):
+    page = visit.page
+    page.get_by_role("link", name=results.first.run_id).click()
+    path = f"/runs/{results.first.run_id}/state"
+    with page.expect_response(lambda answer: answer.url.endswith(path)) as asked:
+        pass
+    assert asked.value.status == 304
+    pages = [url for url in visit.requests if url.endswith(f"/runs/{results.first.run_id}")]
+    assert len(pages) == 1

@@ -1,0 +1,141 @@
+"""How a run stands, read with few calls: for who asks again and again, and for who keeps reports.
+
+A version is a text that changes with what it stands for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from penstock import _tfx
+from penstock.errors import RunError
+from penstock.execution.logs import log_folder
+from penstock.metadata.reading import (
+    RUN_CONTEXT,
+    Place,
+    links_of_executions,
+    places_of,
+    read_artifacts,
+)
+from penstock.metadata.run_requests import run_graph, run_root
+from penstock.metadata.runs import state_of_node, state_of_run
+from penstock.report.contents import state_without_record
+from penstock.report.page import artifact_version
+
+if TYPE_CHECKING:
+    from ml_metadata.proto.metadata_store_pb2 import Execution
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How a run and each of its nodes stand; `executions` are all that it has had."""
+
+    run_id: str
+    state: str
+    nodes: Mapping[str, str]
+    version: str
+    executions: tuple[int, ...] = ()
+    log_folder: str = ""
+
+    def log_path(self, node_id: str) -> str:
+        """Return where the log of a node stands, "" if the store does not say."""
+        return os.path.join(self.log_folder, f"{node_id}.log") if self.log_folder else ""
+
+    def node_version(self, node_id: str) -> str:
+        """Return what changes with the run or with the log of one of its nodes."""
+        return _version((self.version, _file_version(self.log_path(node_id))))
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where executions belong, which never changes: it is read once for each."""
+
+    known: dict[int, Place] = field(default_factory=dict)
+
+    def read(self, store: Any, execution_ids: Iterable[int]) -> Mapping[int, Place]:
+        """Return the places of executions."""
+        ids = list(execution_ids)
+        self.known.update(places_of(store, [i for i in ids if i not in self.known]))
+        return {i: self.known.get(i, Place()) for i in ids}
+
+
+def read_progress(store: Any, run_id: str, places: Places) -> Progress:
+    """Return how a run stands; `run_id` is its full name.
+
+    Raises:
+      RunError: there is no such run.
+    """
+    context = store.get_context_by_type_and_name(RUN_CONTEXT, run_id)
+    if context is None:
+        raise RunError(f"there is no run {run_id!r}")
+    executions: list[Execution] = store.get_executions_by_context(context.id)
+    executions.sort(key=lambda execution: execution.id)
+    belongs = places.read(store, [execution.id for execution in executions])
+    # Of several executions of a node, tried again, the last one counts.
+    states = {belongs[e.id].node_id: state_of_node(e) for e in executions}
+    state = state_of_run(context, states)
+    planned = {plan.node_id: state_without_record(plan, state) for plan in run_graph(context)}
+    root = run_root(context)
+    return Progress(
+        run_id,
+        state,
+        {**planned, **states},
+        _version(
+            (
+                context.id,
+                context.last_update_time_since_epoch,
+                *((e.id, e.last_known_state, e.last_update_time_since_epoch) for e in executions),
+            )
+        ),
+        tuple(execution.id for execution in executions),
+        log_folder(root, run_id) if root else "",
+    )
+
+
+def report_version(store: Any, progress: Progress) -> str:
+    """Return what changes with anything that the report of a run shows of it."""
+    links = links_of_executions(store, progress.executions)
+    artifacts = read_artifacts(store, {link.artifact_id for link in links})
+    failed = [node_id for node_id, state in progress.nodes.items() if state == "failed"]
+    return _version(
+        (
+            progress.version,
+            *(artifact_version(artifact) for _, artifact in sorted(artifacts.items())),
+            *(_file_version(progress.log_path(node_id)) for node_id in failed),
+        )
+    )
+
+
+def store_version(store: Any) -> str:
+    """Return what changes with any run: when the last change of one was, and of an execution."""
+    latest = {
+        "order_by": _tfx.ml_metadata.OrderByField.UPDATE_TIME,
+        "is_asc": False,
+        "limit": _SEVERAL,
+    }
+    runs = _tfx.ml_metadata.ListOptions(filter_query=f"type = '{RUN_CONTEXT}'", **latest)
+    changed = [
+        *store.get_contexts(runs),
+        *store.get_executions(_tfx.ml_metadata.ListOptions(**latest)),
+    ]
+    return _version([(node.id, node.last_update_time_since_epoch) for node in changed])
+
+
+# Of several changes in one millisecond, more than the last are looked at.
+_SEVERAL = 5
+
+
+def _file_version(path: str) -> tuple[int, int]:
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return (0, 0)
+    return (stat.st_mtime_ns, stat.st_size)
+
+
+def _version(facts: Iterable[Hashable]) -> str:
+    return hashlib.sha256(repr(tuple(facts)).encode()).hexdigest()[:20]
