@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from penstock import _tfx
@@ -23,6 +25,7 @@ DIGEST_PROPERTY = "content_digest"
 BYTES_PROPERTY = "content_bytes"
 
 _proto = _tfx.metadata_store_pb2
+_service = _tfx.metadata_store_service_pb2
 _EVENT, _ARTIFACT = _proto.Event, _proto.Artifact
 
 # More starting nodes than this are left out of a lineage subgraph without a word.
@@ -44,7 +47,7 @@ ARTIFACT_STATES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ArtifactRecord:
     """An artifact as the store has it; `properties` are its own and its custom properties."""
 
@@ -67,7 +70,7 @@ class ArtifactRecord:
         return None if size is None else int(size)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where an execution belongs."""
 
@@ -76,7 +79,7 @@ class Place:
     node_id: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Link:
     """An artifact that an execution was given, or that it made, under a key."""
 
@@ -92,15 +95,44 @@ def newest_contexts(store: Any, type_name: str) -> Iterator[Any]:
 
     One that is made meanwhile is not among them.
     """
-    service = _tfx.metadata_store_service_pb2
-    request = service.GetContextsByTypeRequest(type_name=type_name)
+    request = _service.GetContextsByTypeRequest(type_name=type_name)
     request.options.max_result_size = _FIRST_PAGE
+    return _listed(store, "GetContextsByType", request, "contexts", ascending=False)
+
+
+def all_contexts(store: Any, type_name: str) -> Iterator[Any]:
+    """Yield the contexts of a type, the oldest first, without having all of them at once."""
+    request = _service.GetContextsByTypeRequest(type_name=type_name)
+    return _listed(store, "GetContextsByType", request, "contexts")
+
+
+def all_executions(store: Any, context_id: int | None = None) -> Iterator[Any]:
+    """Yield executions, all or those of a context, without having all of them at once."""
+    if context_id is None:
+        return _listed(store, "GetExecutions", _service.GetExecutionsRequest(), "executions")
+    request = _service.GetExecutionsByContextRequest(context_id=context_id)
+    return _listed(store, "GetExecutionsByContext", request, "executions")
+
+
+def all_artifacts(store: Any) -> Iterator[ArtifactRecord]:
+    """Yield all artifacts, without having all of them at once."""
+    types: dict[int, str] = {}
+    protos = _listed(store, "GetArtifacts", _service.GetArtifactsRequest(), "artifacts")
+    while page := list(islice(protos, _PAGE)):
+        yield from to_records(store, page, types).values()
+
+
+def _listed(
+    store: Any, method_name: str, request: Any, kind: str, *, ascending: bool = True
+) -> Iterator[Any]:
+    """Yield what a call lists, in the order of ids; it is made once for each page."""
     request.options.order_by_field.field = _proto.ListOperationOptions.OrderByField.ID
-    request.options.order_by_field.is_asc = False
+    request.options.order_by_field.is_asc = ascending
+    request.options.max_result_size = request.options.max_result_size or _PAGE
     while True:
-        response = service.GetContextsByTypeResponse()
-        store.answer("GetContextsByType", request, response)
-        yield from response.contexts
+        response = getattr(_service, f"{method_name}Response")()
+        store.answer(method_name, request, response)
+        yield from getattr(response, kind)
         if not response.next_page_token:
             return
         request.options.next_page_token = response.next_page_token
@@ -117,11 +149,18 @@ def read_artifacts(store: Any, artifact_ids: Iterable[int]) -> dict[int, Artifac
     return to_records(store, protos)
 
 
-def to_records(store: Any, protos: Iterable[Any]) -> dict[int, ArtifactRecord]:
-    """Return ML Metadata's own artifacts as records, by id."""
+def to_records(
+    store: Any, protos: Iterable[Any], types: MutableMapping[int, str] | None = None
+) -> dict[int, ArtifactRecord]:
+    """Return ML Metadata's own artifacts as records, by id.
+
+    `types` are the names of types that are known already; others are added to them.
+    """
     protos = list(protos)
-    type_ids = sorted({proto.type_id for proto in protos})
-    types = {t.id: t.name for t in store.get_artifact_types_by_id(type_ids)} if type_ids else {}
+    types = {} if types is None else types
+    type_ids = sorted({proto.type_id for proto in protos} - types.keys())
+    if type_ids:
+        types.update({t.id: t.name for t in store.get_artifact_types_by_id(type_ids)})
     return {
         proto.id: ArtifactRecord(
             proto.id,
@@ -164,9 +203,9 @@ def _links(event: Any) -> Iterator[Link]:
         return
     steps = list(event.path.steps)
     for key, index in zip(steps[::2], steps[1::2], strict=False):
-        yield Link(
-            event.artifact_id, event.execution_id, key.key, index.index, event.type in _OUTPUTS
-        )
+        # Stores have very many events, and few keys.
+        name = sys.intern(key.key)
+        yield Link(event.artifact_id, event.execution_id, name, index.index, event.type in _OUTPUTS)
     if len(steps) < 2:
         yield Link(event.artifact_id, event.execution_id, "", 0, event.type in _OUTPUTS)
 

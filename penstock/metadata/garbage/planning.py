@@ -8,9 +8,10 @@ it: `{root}/{node}/{key}/{execution}` of an execution of this node.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,20 +20,25 @@ from penstock import _tfx
 from penstock.metadata import attempts
 from penstock.metadata.graph import claiming
 from penstock.metadata.reading import (
+    NODE_CONTEXT,
+    PIPELINE_CONTEXT,
     RUN_CONTEXT,
     ArtifactRecord,
     Link,
     Place,
+    all_artifacts,
+    all_contexts,
+    all_executions,
     links_of_executions,
     places_of,
-    to_records,
 )
-from penstock.metadata.run_requests import STATE_PROPERTY
+from penstock.metadata.run_requests import STATE_PROPERTY, run_state
 
 REMOVING = "removing"
 SYSTEM_FOLDER = ".system"
 LOG_FOLDER = ".runs"
 _STAGING = "executor_execution"
+_FOLDERS = 1000
 
 _EXECUTION = _tfx.metadata_store_pb2.Execution
 _FINAL_STATES = ("done", "failed", "canceled", "abandoned")
@@ -60,6 +66,11 @@ UNREFERENCED = "folders that no artifact refers to"
 LOGS = "logs of runs that have nothing left"
 
 
+# What is looked at of artifacts' properties.
+_PROPERTIES = ("pushed", "pushed_destination", "blessed", "current_model_id", "is_external")
+_NO_PROPERTIES: Mapping[str, Any] = {}
+
+
 @dataclass(frozen=True)
 class Policy:
     """What is worth keeping: the newest runs of each pipeline, and what is younger than an age."""
@@ -68,7 +79,7 @@ class Policy:
     older_than: timedelta = timedelta(days=30)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Removal:
     """A path to remove, with its artifact if it has one; it need not exist any more."""
 
@@ -99,12 +110,31 @@ class Collection:
         return sum(removal.size for removal in self.removals)
 
 
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """Of an execution of ML Metadata, what is looked at here: stores have many of them."""
+
+    last_known_state: int
+    create_time_since_epoch: int
+    last_update_time_since_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The same of a run's context; `state` is None where nobody has recorded it."""
+
+    context_id: int
+    name: str
+    state: str | None
+    create_time_since_epoch: int
+
+
 @dataclass(frozen=True)
 class Snapshot:
-    """All that a store says about artifacts and executions."""
+    """What a store says about artifacts and executions, as far as it matters here."""
 
     artifacts: Mapping[int, ArtifactRecord]
-    executions: Mapping[int, Any]
+    executions: Mapping[int, Execution]
     places: Mapping[int, Place]
     links: tuple[Link, ...]
     run_states: Mapping[str, str]
@@ -127,15 +157,26 @@ class Snapshot:
 
 def read_snapshot(store: Any) -> Snapshot:
     """Read a store as a whole."""
-    executions = {execution.id: execution for execution in store.get_executions()}
-    places = places_of(store, executions)
-    runs = store.get_contexts_by_type(RUN_CONTEXT)
-    busy = {place.run_id for place in places.values()}
-    states = {
-        run.name: run.custom_properties[STATE_PROPERTY].string_value
-        for run in runs
-        if STATE_PROPERTY in run.custom_properties
+    executions = {
+        execution.id: Execution(
+            execution.last_known_state,
+            execution.create_time_since_epoch,
+            execution.last_update_time_since_epoch,
+        )
+        for execution in all_executions(store)
     }
+    runs = [
+        _Run(
+            context.id,
+            context.name,
+            run_state(context) if STATE_PROPERTY in context.custom_properties else None,
+            context.create_time_since_epoch,
+        )
+        for context in all_contexts(store, RUN_CONTEXT)
+    ]
+    places = _places(store, executions, runs)
+    busy = {place.run_id for place in places.values()}
+    states = {run.name: run.state for run in runs if run.state is not None}
     held = frozenset(
         attempt.run_id
         for attempt in attempts.read_recent(store).running()
@@ -150,7 +191,7 @@ def read_snapshot(store: Any) -> Snapshot:
         and (run.name in held or datetime.fromtimestamp(run.create_time_since_epoch / 1000) > soon)
     )
     return Snapshot(
-        to_records(store, store.get_artifacts()),
+        {artifact.artifact_id: _reduced(artifact) for artifact in all_artifacts(store)},
         executions,
         places,
         tuple(links_of_executions(store, executions)),
@@ -158,6 +199,37 @@ def read_snapshot(store: Any) -> Snapshot:
         held,
         lone,
     )
+
+
+def _reduced(artifact: ArtifactRecord) -> ArtifactRecord:
+    properties = {n: artifact.properties[n] for n in _PROPERTIES if n in artifact.properties}
+    return replace(artifact, properties=properties or _NO_PROPERTIES)
+
+
+def _places(
+    store: Any, executions: Mapping[int, Execution], runs: Iterable[_Run]
+) -> dict[int, Place]:
+    """Return where each execution belongs.
+
+    ML Metadata finds the contexts of an execution by reading through those of all executions, but
+    the executions of a context at once. So the contexts are asked.
+    """
+    pipelines = [context.name for context in all_contexts(store, PIPELINE_CONTEXT)]
+    nodes: dict[int, Place] = {}
+    for context in all_contexts(store, NODE_CONTEXT):
+        owners = [name for name in pipelines if context.name.startswith(f"{name}.")]
+        # A name with several points may be that of nodes of several pipelines.
+        if len(owners) == 1:
+            place = Place(owners[0], "", context.name.removeprefix(f"{owners[0]}."))
+            nodes.update((e.id, place) for e in all_executions(store, context.id))
+    places: dict[int, Place] = {}
+    for run in runs:
+        for execution in all_executions(store, run.context_id):
+            if execution.id in nodes and execution.id in executions:
+                found = nodes[execution.id]
+                places[execution.id] = Place(found.pipeline_name, run.name, found.node_id)
+    places.update(places_of(store, executions.keys() - places.keys()))
+    return places
 
 
 def plan_collection(
@@ -189,6 +261,7 @@ class _Planning:
         self.snapshot = snapshot
         self.policy = policy
         self.now = now
+        self._real_folder = functools.lru_cache(maxsize=_FOLDERS)(os.path.realpath)
         self.makers = snapshot.makers()
         self.inputs: dict[int, list[int]] = {}
         self.outputs: dict[int, list[Link]] = {}
@@ -362,10 +435,15 @@ class _Planning:
         if not os.path.isdir(root):
             return NO_ROOT
         folder = os.path.join(root, place.node_id, link.key, str(link.execution_id))
-        if not is_plainly_inside(record.uri, folder, root):
+        if not is_plainly_inside(record.uri, folder, root, self._real):
             return OUTSIDE
         is_here = record.state == "marked for deletion" or os.path.lexists(record.uri)
         return None if is_here else NOT_HERE
+
+    def _real(self, path: str) -> str:
+        """Return a path without links; most are in folders that others are in too."""
+        real = os.path.join(self._real_folder(os.path.dirname(path)), os.path.basename(path))
+        return os.path.realpath(real) if os.path.islink(real) else real
 
     def _touched(self, run_id: str) -> set[int]:
         """Return all artifacts that the executions of a run made, found or were given."""
@@ -398,10 +476,10 @@ class _Planning:
     def _keep_what_shares_a_path(
         self, candidates: dict[int, ArtifactRecord], reasons: dict[int, str]
     ) -> None:
-        kept = {os.path.normpath(self.snapshot.artifacts[a].uri) for a in reasons}
+        kept = {_normal(self.snapshot.artifacts[a].uri) for a in reasons}
         above_kept = {parent for uri in kept for parent in _and_parents(uri)}
         for artifact_id, record in list(candidates.items()):
-            uri = os.path.normpath(record.uri)
+            uri = _normal(record.uri)
             if uri in above_kept or any(parent in kept for parent in _and_parents(uri)):
                 del candidates[artifact_id]
                 reasons[artifact_id] = SHARED
@@ -427,7 +505,7 @@ class _Planning:
         root = self.roots[place.pipeline_name]
         trash = trash_of(root, place.node_id, artifact_id)
         return Removal(
-            os.path.normpath(record.uri),
+            _normal(record.uri),
             root,
             INTERRUPTED if record.state == "marked for deletion" else AGED,
             disk_size(record.uri) + disk_size(trash),
@@ -438,7 +516,7 @@ class _Planning:
 
     def _leftovers(self, going: set[int | None]) -> Iterator[Removal]:
         uris = {
-            os.path.normpath(record.uri)
+            _normal(record.uri)
             for record in self.snapshot.artifacts.values()
             if record.state != "deleted"
         }
@@ -524,8 +602,13 @@ class _Planning:
                 yield Removal(path, root, LOGS, disk_size(path), pipeline, None, trash)
 
 
-def is_plainly_inside(path: str, folder: str, root: str) -> bool:
-    """Return whether a path is a folder or in it, below a root, with no link on its way there."""
+def is_plainly_inside(
+    path: str, folder: str, root: str, real: Callable[[str], str] = os.path.realpath
+) -> bool:
+    """Return whether a path is a folder or in it, below a root, with no link on its way there.
+
+    `real` returns a path without links.
+    """
     if "://" in path or not os.path.isabs(path) or not root or not os.path.isabs(root):
         return False
     if path.rstrip(os.sep) != os.path.normpath(path):
@@ -536,7 +619,7 @@ def is_plainly_inside(path: str, folder: str, root: str) -> bool:
     if not folder.startswith(root + os.sep):
         return False
     below = os.path.relpath(path, root)
-    return os.path.realpath(path) == os.path.join(os.path.realpath(root), below)
+    return real(path) == os.path.join(real(root), below)
 
 
 def trash_of(root: str, node_id: str, artifact_id: int) -> str:
@@ -553,11 +636,23 @@ def disk_size(path: str) -> int:
     """Return the bytes of a file or of all files below a folder; links are not followed."""
     if not os.path.isdir(path) or os.path.islink(path):
         return os.lstat(path).st_size if os.path.lexists(path) else 0
-    return sum(
-        os.lstat(os.path.join(folder, name)).st_size
-        for folder, _, names in os.walk(path)
-        for name in names
-    )
+    try:
+        entries = os.scandir(path)
+    except OSError:
+        return 0
+    with entries:
+        return sum(
+            disk_size(entry.path)
+            if entry.is_dir(follow_symlinks=False)
+            else entry.stat(follow_symlinks=False).st_size
+            for entry in entries
+        )
+
+
+def _normal(path: str) -> str:
+    """Return a path without detours: the same text where it has none, of which there are many."""
+    normal = os.path.normpath(path)
+    return path if normal == path else normal
 
 
 def _folders(path: str) -> list[str]:
@@ -574,5 +669,5 @@ def _and_parents(path: str) -> Iterator[str]:
         path = os.path.dirname(path)
 
 
-def _changed(execution: Any) -> datetime:
+def _changed(execution: Execution) -> datetime:
     return datetime.fromtimestamp(execution.last_update_time_since_epoch / 1000)
