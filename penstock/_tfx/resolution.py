@@ -8,6 +8,9 @@ from typing import Any
 from penstock._tfx.core import artifact_utils, channel_resolver, ml_metadata
 
 _resolve_single_channel = channel_resolver.resolve_single_channel
+_read_executions = channel_resolver._get_executions_by_all_contexts
+# TFX's own runner opens stores with the stock client, and that of ml-metadata 1.21 has no queries.
+_NoQueriesError = ml_metadata.errors.UnimplementedError
 
 
 def _executions_by_all_contexts(store: Any, contexts: Sequence[Any]) -> list[Any]:
@@ -16,7 +19,10 @@ def _executions_by_all_contexts(store: Any, contexts: Sequence[Any]) -> list[Any
         return []
     conditions = [f"contexts_{index}.id = {c.id}" for index, c in enumerate(contexts)]
     options = ml_metadata.ListOptions(filter_query=" AND ".join(conditions))
-    return list(store.get_executions(list_options=options))
+    try:
+        return list(store.get_executions(list_options=options))
+    except _NoQueriesError:
+        return list(_read_executions(store, contexts))
 
 
 def _resolve_channel(handle_like: Any, channel: Any) -> list[Any]:
@@ -34,7 +40,10 @@ def _resolve_channel(handle_like: Any, channel: Any) -> list[Any]:
     if context is None:
         return []
     options = ml_metadata.ListOptions(filter_query=f"type = '{type_name}' AND state = LIVE")
-    found = store.get_artifacts_by_context(context.id, list_options=options)
+    try:
+        found = store.get_artifacts_by_context(context.id, list_options=options)
+    except _NoQueriesError:
+        return list(_resolve_single_channel(handle_like, channel))
     if not found:
         return []
     artifact_type = store.get_artifact_type(type_name)
