@@ -3,6 +3,7 @@ UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 PENSTOCK := .venv/bin/penstock
 SETUP := .venv/.setup-done
 TEST_PROCESSES := 2
+PYTEST := pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 DOCKER_TESTS := tests/kubeflow_docker
@@ -10,7 +11,7 @@ DOCKER_TESTS := tests/kubeflow_docker
 # Without kept bytecode, each process that imports TensorFlow compiles it anew, which takes longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-kubeflow services lint docs bench bench-kernels notebooks format clean
+.PHONY: setup demo test coverage test-kubeflow services lint docs bench bench-kernels notebooks format clean
 
 setup: $(SETUP)
 
@@ -25,7 +26,17 @@ demo: $(SETUP)  ## run the flights pipeline end to end
 	$(PENSTOCK) run flights
 
 test: $(SETUP)  ## run the whole test suite
-	.venv/bin/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
+	.venv/bin/python -m $(PYTEST) $(TESTS)
+
+# Processes that tests start measure themselves, wherever they run.
+coverage: export PENSTOCK_SOURCES := $(CURDIR)
+coverage: $(SETUP)  ## run the whole test suite, and say what share of lines and branches it runs
+	rm -f .coverage .coverage.*
+	.venv/bin/coverage run -m $(PYTEST) $(TESTS)
+	.venv/bin/coverage run --source penstock,components,pipelines -m penstock --version
+	.venv/bin/coverage combine --quiet
+	rm -f .coverage.*
+	.venv/bin/coverage report
 
 test-kubeflow: $(SETUP)  ## build the image and run penguins in containers, with a Docker engine of its own if none runs
 	@{ command -v docker && command -v debootstrap && command -v docker-registry; } >/dev/null && \
