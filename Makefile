@@ -6,12 +6,13 @@ TEST_PROCESSES := 2
 PYTEST := pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
+MATRIX := 3.12 3.13
 DOCKER_TESTS := tests/kubeflow_docker
 
 # Without kept bytecode, each process that imports TensorFlow compiles it anew, which takes longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test coverage test-kubeflow services lint docs bench bench-kernels notebooks format clean
+.PHONY: setup demo test coverage test-matrix test-kubeflow services lint docs bench bench-kernels notebooks format release clean
 
 setup: $(SETUP)
 
@@ -37,6 +38,9 @@ coverage: $(SETUP)  ## run the whole test suite, and say what share of lines and
 	.venv/bin/coverage combine --quiet
 	rm -f .coverage.*
 	.venv/bin/coverage report
+
+test-matrix:  ## run the whole test suite with other versions of Python, MATRIX="3.12 3.13"
+	build/matrix.sh $(MATRIX)
 
 test-kubeflow: $(SETUP)  ## build the image and run penguins in containers, with a Docker engine of its own if none runs
 	@{ command -v docker && command -v debootstrap && command -v docker-registry; } >/dev/null && \
@@ -75,5 +79,8 @@ format: $(SETUP)  ## rewrite the sources in the project's style
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
+release: $(SETUP)  ## build wheel and sdist into dist/, check them, and run a pipeline with the wheel alone
+	build/release.sh $(UV)
+
 clean:  ## remove what was installed and what runs have made
-	rm -rf .venv .uv .docker .penstock serving
+	rm -rf .venv .uv .docker .matrix .penstock serving dist .coverage
