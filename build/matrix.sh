@@ -77,7 +77,11 @@ test_version() {
 failed=()
 for version; do
     echo "== Python $version"
-    (test_version "$version") || failed+=("$version")
+    # Not with ||, which would let a version go on after its first error.
+    set +e
+    (set -e; test_version "$version")
+    [ $? = 0 ] || failed+=("$version")
+    set -e
 done
 if [ ${#failed[@]} -gt 0 ]; then
     echo "failed with Python: ${failed[*]}" >&2
