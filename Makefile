@@ -61,6 +61,9 @@ lint: $(SETUP)  ## check style and types
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy penstock components pipelines
+	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	.venv/bin/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	.venv/bin/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
 
 docs: $(SETUP)  ## build the documentation into docs/_build; warnings are errors
 	.venv/bin/sphinx-build -q -W --keep-going -c docs . docs/_build
