@@ -22,6 +22,7 @@ from penstock import _tfx, ir
 from penstock.data.files import remote
 from penstock.execution.contents import fingerprint, first_damage
 from penstock.metadata.executions import newest_first
+from penstock.metadata.protocol import Store
 from penstock.metadata.runs import CODE_PROPERTY
 from penstock.metadata.store import execution_outputs
 from penstock.project.library import is_library_component, library_digest
@@ -163,7 +164,7 @@ def merged_digests(sources: Iterable[Mapping[str, str]]) -> dict[str, str]:
     }
 
 
-def cached_outputs(store: Any, key: str) -> tuple[int, dict[str, list[Any]]] | None:
+def cached_outputs(store: Store, key: str) -> tuple[int, dict[str, list[Any]]] | None:
     """Return the newest complete execution with a key, and its outputs, if all are intact."""
     for execution, outputs in _with_key(store, key):
         if not first_damage(outputs):
@@ -171,7 +172,7 @@ def cached_outputs(store: Any, key: str) -> tuple[int, dict[str, list[Any]]] | N
     return None
 
 
-def damaged_outputs(store: Any, key: str) -> str:
+def damaged_outputs(store: Store, key: str) -> str:
     """Return why no execution with a key can be used, or "" where there is none."""
     for _, outputs in _with_key(store, key):
         if harm := first_damage(outputs):
@@ -179,7 +180,7 @@ def damaged_outputs(store: Any, key: str) -> str:
     return ""
 
 
-def _with_key(store: Any, key: str) -> Iterator[tuple[Any, dict[str, list[Any]]]]:
+def _with_key(store: Store, key: str) -> Iterator[tuple[Any, dict[str, list[Any]]]]:
     context = store.get_context_by_type_and_name(_tfx.context_lib.CONTEXT_TYPE_EXECUTION_CACHE, key)
     if context is None:
         return
@@ -188,7 +189,7 @@ def _with_key(store: Any, key: str) -> Iterator[tuple[Any, dict[str, list[Any]]]
             yield execution, execution_outputs(store, execution.id)
 
 
-def recorded_fingerprint(execution: Any) -> Fingerprint | None:
+def recorded_fingerprint(execution: _tfx.ExecutionProto) -> Fingerprint | None:
     """Read the fingerprint that an execution was published with, None for one that has none."""
     properties = execution.custom_properties
     if NODE_PROPERTY not in properties:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from penstock import _tfx
 from penstock.execution import staging
 from penstock.execution.publication import FAILED
 from penstock.metadata import attempts
-from penstock.metadata.reading import RUN_CONTEXT, Place, places_of
+from penstock.metadata.protocol import Metadata, Store
+from penstock.metadata.reading import RUN_CONTEXT, Place, places_of, run_context
 from penstock.metadata.run_requests import record_state, run_root, run_state
 
 
-def mark_abandoned(metadata: Any) -> list[str]:
+def mark_abandoned(metadata: Metadata) -> list[str]:
     """Record that runs have ended whose process is gone, and remove what it had half done.
 
     Returns the runs' names. Killed in the middle, it can simply be called again.
@@ -29,7 +29,7 @@ def mark_abandoned(metadata: Any) -> list[str]:
     return marked
 
 
-def mark_superseded(metadata: Any, run_id: str, node_id: str) -> None:
+def mark_superseded(metadata: Metadata, run_id: str, node_id: str) -> None:
     """Record that earlier attempts at a node have ended, because another one begins now.
 
     Whoever starts processes for nodes starts another one only where the last one is gone; one that
@@ -42,7 +42,7 @@ def mark_superseded(metadata: Any, run_id: str, node_id: str) -> None:
             attempts.end(store, attempt, attempts.ABANDONED)
 
 
-def _mark(store: Any, attempt: attempts.Attempt) -> None:
+def _mark(store: Store, attempt: attempts.Attempt) -> None:
     context = store.get_context_by_type_and_name(RUN_CONTEXT, attempt.run_id)
     if context is None:
         return
@@ -61,13 +61,15 @@ def _mark(store: Any, attempt: attempts.Attempt) -> None:
         record_state(store, attempt.run_id, attempts.ABANDONED)
 
 
-def end_executions(store: Any, run_id: str, reason: str) -> None:
+def end_executions(store: Store, run_id: str, reason: str) -> None:
     """Record the executions of a run that are not over as failed: nobody works on them."""
-    context = store.get_context_by_type_and_name(RUN_CONTEXT, run_id)
+    context = run_context(store, run_id)
     _end(store, run_id, store.get_executions_by_context(context.id), run_root(context), reason)
 
 
-def _end(store: Any, run_id: str, executions: Iterable[Any], root: str, reason: str) -> None:
+def _end(
+    store: Store, run_id: str, executions: Iterable[_tfx.ExecutionProto], root: str, reason: str
+) -> None:
     executions = list(executions)
     places = places_of(store, [execution.id for execution in executions])
     for execution in executions:
@@ -82,7 +84,9 @@ def _end(store: Any, run_id: str, executions: Iterable[Any], root: str, reason: 
             _put_failed(store, execution, reason)
 
 
-def _end_node(store: Any, executions: Iterable[Any], node_id: str, reason: str) -> None:
+def _end_node(
+    store: Store, executions: Iterable[_tfx.ExecutionProto], node_id: str, reason: str
+) -> None:
     """Record the executions of one node of a run; what they wrote went with their machine."""
     running = [
         execution
@@ -95,7 +99,7 @@ def _end_node(store: Any, executions: Iterable[Any], node_id: str, reason: str) 
             _put_failed(store, execution, reason)
 
 
-def _put_failed(store: Any, execution: Any, reason: str) -> None:
+def _put_failed(store: Store, execution: _tfx.ExecutionProto, reason: str) -> None:
     execution.last_known_state = FAILED
     result = _tfx.execution_result_pb2.ExecutionResult(code=1, result_message=reason)
     _tfx.execution_lib.set_execution_result(result, execution)

@@ -53,7 +53,7 @@ def _check(text: str, where: str, resolved: bool) -> None:
             )
 
 
-def resolve_parameters(info: Any) -> dict[str, Any]:
+def resolve_parameters(info: _tfx.ExecutionInfo) -> dict[str, Any]:
     """Return an execution's parameters with secrets.
 
     Only what the pipeline itself says is resolved: a text that comes from an artifact or from a

@@ -24,7 +24,7 @@ Progress = Callable[..., None]
 def run_driver(
     invocation: bytes,
     spec: Any,
-    metadata_connection: Any,
+    metadata_connection: _tfx.Connection,
     redaction: Redaction | None = None,
 ) -> bytes:
     """Run a node's custom driver and return its serialized `DriverOutput`."""
@@ -75,7 +75,7 @@ def run_executor(
     return output.SerializeToString()
 
 
-def _run_executor(info: Any, spec: Any, progress: Progress | None) -> Any:
+def _run_executor(info: _tfx.ExecutionInfo, spec: Any, progress: Progress | None) -> Any:
     kind = type(spec).__name__
     _prepare_for(ir.class_path(spec) or "")
     if kind == "PythonClassExecutableSpec":
@@ -128,7 +128,7 @@ def _invocation(serialized: bytes) -> Any:
 
 
 def _context(
-    info: Any, spec: Any, context_class: Any, progress: Progress | None, **more: Any
+    info: _tfx.ExecutionInfo, spec: Any, context_class: Any, progress: Progress | None, **more: Any
 ) -> Any:
     python = getattr(spec, "python_executor_spec", spec)
     context = context_class(
@@ -146,7 +146,9 @@ def _context(
     return context
 
 
-def _beam_context(info: Any, spec: Any, executor_class: type, progress: Progress | None) -> Any:
+def _beam_context(
+    info: _tfx.ExecutionInfo, spec: Any, executor_class: type, progress: Progress | None
+) -> Any:
     resolution = _tfx.placeholder_utils.ResolutionContext(exec_info=info, executor_spec=spec)
     args = []
     for arg in spec.beam_pipeline_args_placeholders:
@@ -163,7 +165,7 @@ def _beam_context(info: Any, spec: Any, executor_class: type, progress: Progress
     return context
 
 
-def _run_container(info: Any, spec: Any) -> Any:
+def _run_container(info: _tfx.ExecutionInfo, spec: Any) -> Any:
     from tfx.orchestration.portable.docker_executor_operator import DockerExecutorOperator
 
     return DockerExecutorOperator(spec).run_executor(info)

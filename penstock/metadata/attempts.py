@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock import _tfx
 from penstock.errors import RunError
+from penstock.metadata.protocol import Store
 
 if TYPE_CHECKING:
     from ml_metadata.proto.metadata_store_pb2 import Context
@@ -100,7 +101,7 @@ def this_process() -> Holder:
     return Holder(_this_machine(), socket.gethostname(), process_id, _birth(process_id) or 0)
 
 
-def begin(store: Any, run_id: str, node_id: str = "") -> Attempt:
+def begin(store: Store, run_id: str, node_id: str = "") -> Attempt:
     """Take the next attempt at a run or a node; an abandoned one must have been marked before.
 
     Raises:
@@ -126,17 +127,17 @@ def begin(store: Any, run_id: str, node_id: str = "") -> Attempt:
     return attempt
 
 
-def renew(store: Any, attempt: Attempt) -> bool:
+def renew(store: Store, attempt: Attempt) -> bool:
     """Put off an attempt's end; return whether it is still ours to renew."""
     return _change(store, attempt, RUNNING, {"until": repr(time.time() + TERM_SECONDS)})
 
 
-def end(store: Any, attempt: Attempt, state: str) -> None:
+def end(store: Store, attempt: Attempt, state: str) -> None:
     """Record how an attempt came to its end, unless somebody took it for abandoned meanwhile."""
     _change(store, attempt, state, {})
 
 
-def is_ours(store: Any, attempt: Attempt) -> bool:
+def is_ours(store: Store, attempt: Attempt) -> bool:
     """Whether nobody has taken an attempt for abandoned."""
     context = store.get_context_by_type_and_name(ATTEMPT_CONTEXT, _name(attempt))
     if context is None or context.custom_properties["state"].string_value != RUNNING:
@@ -145,13 +146,13 @@ def is_ours(store: Any, attempt: Attempt) -> bool:
     return is_latest(store, attempt)
 
 
-def is_latest(store: Any, attempt: Attempt) -> bool:
+def is_latest(store: Store, attempt: Attempt) -> bool:
     """Whether no later attempt at the same run or node has begun."""
     following = replace(attempt, number=attempt.number + 1)
     return store.get_context_by_type_and_name(ATTEMPT_CONTEXT, _name(following)) is None
 
 
-def attempts(store: Any, run_id: str, node_id: str = "") -> list[Attempt]:
+def attempts(store: Store, run_id: str, node_id: str = "") -> list[Attempt]:
     """Return the attempts at a run, or at one of its nodes, in their order."""
     found: list[Attempt] = []
     for number in count(1):
@@ -204,7 +205,7 @@ class Recent:
         return Ended(through, but)
 
 
-def read_recent(store: Any) -> Recent:
+def read_recent(store: Store) -> Recent:
     """Read the attempts that may not have ended yet."""
     ended = Ended()
     context = store.get_context_by_type_and_name(ENDED_CONTEXT, ENDED_CONTEXT)
@@ -221,7 +222,7 @@ def read_recent(store: Any) -> Recent:
     return Recent(ended, (*store.get_contexts(options), *others))
 
 
-def note_ended(store: Any, recent: Recent, now: float | None = None) -> None:
+def note_ended(store: Store, recent: Recent, now: float | None = None) -> None:
     """Write down which attempts have ended, if that spares others much reading."""
     ended = recent.ended_by(now or time.time())
     known = sum(context.id <= ended.through for context in recent.contexts)
@@ -237,10 +238,12 @@ def note_ended(store: Any, recent: Recent, now: float | None = None) -> None:
         store.put_contexts([context])
 
 
-def _change(store: Any, attempt: Attempt, state: str, properties: Mapping[str, str]) -> bool:
+def _change(store: Store, attempt: Attempt, state: str, properties: Mapping[str, str]) -> bool:
     if not is_ours(store, attempt):
         return False
     context = store.get_context_by_type_and_name(ATTEMPT_CONTEXT, _name(attempt))
+    if context is None:
+        return False
     context.custom_properties["state"].string_value = state
     for key, value in properties.items():
         context.custom_properties[key].string_value = value
@@ -264,7 +267,7 @@ def _as_context(attempt: Attempt) -> Any:
     return context
 
 
-def _read(context: Any) -> Attempt:
+def _read(context: _tfx.ContextProto) -> Attempt:
     place, _, number = context.name.rpartition("/")
     run_id, _, node_id = place.partition("/")
     properties = context.custom_properties
@@ -278,7 +281,7 @@ def _read(context: Any) -> Attempt:
     )
 
 
-def _type_id(store: Any, name: str) -> int:
+def _type_id(store: Store, name: str) -> int:
     try:
         return int(store.get_context_type(name).id)
     except _tfx.ml_metadata.errors.NotFoundError:

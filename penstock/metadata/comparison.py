@@ -9,6 +9,7 @@ from typing import Any
 
 from penstock.metadata.evaluations import metrics_of
 from penstock.metadata.graph import read_makers
+from penstock.metadata.protocol import Store
 from penstock.metadata.reading import ArtifactRecord, Link, links_of_executions, read_artifacts
 from penstock.metadata.runs import NodeRecord, RunRecord, find_run
 
@@ -90,7 +91,7 @@ def seconds_of(node: NodeRecord) -> float:
     return float(node.measured.get("wall_seconds", node.seconds))
 
 
-def compare_runs(store: Any, first: str, second: str) -> RunComparison:
+def compare_runs(store: Store, first: str, second: str) -> RunComparison:
     """Compare two runs, named as `find_run` takes them.
 
     Raises:
@@ -117,7 +118,7 @@ def compare_runs(store: Any, first: str, second: str) -> RunComparison:
 class _Contents:
     """A run with the artifacts that its nodes made and were given."""
 
-    def __init__(self, store: Any, run: RunRecord) -> None:
+    def __init__(self, store: Store, run: RunRecord) -> None:
         self.run = run
         # Of several executions of a node, tried again, the last one counts.
         self.nodes = {node.node_id: node for node in run.nodes}
@@ -130,7 +131,7 @@ class _Contents:
         self.made = {link.artifact_id for link in found if link.is_output}
         self._take_over_from_makers(store)
 
-    def _take_over_from_makers(self, store: Any) -> None:
+    def _take_over_from_makers(self, store: Store) -> None:
         """Give a cached node the parameters that only its maker computed, as fingerprints."""
         outputs = {
             link.artifact_id: node_id

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from penstock import _tfx
+from penstock.metadata.protocol import Store
 from penstock.metadata.reading import NODE_CONTEXT, RUN_CONTEXT
 
 _FIRST_PORTION, _LARGEST_PORTION = 4, 1000
 
 
 def node_executions(
-    store: Any, pipeline_name: str, node_id: str, *, run: str | None = None, where: str = ""
+    store: Store, pipeline_name: str, node_id: str, *, run: str | None = None, where: str = ""
 ) -> Iterator[Any]:
     """Yield the executions of a node, newest first; with `run`, only those of that run.
 
@@ -32,7 +33,7 @@ def node_executions(
     yield from newest_first(store, context.id, *conditions)
 
 
-def newest_first(store: Any, context_id: int, *conditions: str) -> Iterator[Any]:
+def newest_first(store: Store, context_id: int, *conditions: str) -> Iterator[Any]:
     """Yield the executions of a context, newest first, reading them in growing portions."""
     limit, before = _FIRST_PORTION, ""
     while True:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from penstock.metadata.protocol import Store
 from penstock.metadata.reading import (
     ArtifactRecord,
     Link,
@@ -58,7 +59,7 @@ class Graph:
         return self.inputs.get(self.makers.get(artifact_id, 0), ())
 
 
-def read_ancestors(store: Any, artifact_ids: Iterable[int]) -> Graph:
+def read_ancestors(store: Store, artifact_ids: Iterable[int]) -> Graph:
     """Read all that artifacts were made from, with all that was made along with it."""
     reading = _Reading(store)
     level = set(artifact_ids)
@@ -76,7 +77,7 @@ def read_ancestors(store: Any, artifact_ids: Iterable[int]) -> Graph:
     return reading.graph()
 
 
-def read_descendants(store: Any, artifact_ids: Iterable[int]) -> Graph:
+def read_descendants(store: Store, artifact_ids: Iterable[int]) -> Graph:
     """Read all that was made from artifacts; what only stands in the cache has its maker too."""
     reading = _Reading(store)
     level = set(artifact_ids)
@@ -101,7 +102,7 @@ def read_descendants(store: Any, artifact_ids: Iterable[int]) -> Graph:
     return reading.graph()
 
 
-def read_makers(store: Any, artifact_ids: Iterable[int]) -> dict[int, ExecutionRecord]:
+def read_makers(store: Store, artifact_ids: Iterable[int]) -> dict[int, ExecutionRecord]:
     """Return which executions really made artifacts, by the artifacts' ids."""
     reading = _Reading(store)
     reading.find_makers(set(artifact_ids))
@@ -112,7 +113,7 @@ def read_makers(store: Any, artifact_ids: Iterable[int]) -> dict[int, ExecutionR
 class _Reading:
     """What was read so far."""
 
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: Store) -> None:
         self.store = store
         self.touching: dict[int, list[Link]] = {}
         self.links: dict[int, list[Link]] = {}

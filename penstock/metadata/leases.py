@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from penstock import _tfx
 from penstock.errors import StoreError
@@ -23,7 +22,7 @@ class Lease:
 
 
 @contextmanager
-def kept(connection: Any, attempt: attempts.Attempt) -> Iterator[Lease]:
+def kept(connection: _tfx.Connection, attempt: attempts.Attempt) -> Iterator[Lease]:
     """Renew an attempt's lease from a thread of its own, over a connection of its own."""
     lease, over = Lease(), threading.Event()
     thread = threading.Thread(target=_keep, args=(connection, attempt, lease, over), daemon=True)
@@ -35,7 +34,9 @@ def kept(connection: Any, attempt: attempts.Attempt) -> Iterator[Lease]:
         thread.join()
 
 
-def _keep(connection: Any, attempt: attempts.Attempt, lease: Lease, over: threading.Event) -> None:
+def _keep(
+    connection: _tfx.Connection, attempt: attempts.Attempt, lease: Lease, over: threading.Event
+) -> None:
     while not over.wait(attempts.RENEWAL_SECONDS):
         # A store that cannot be reached now may be there again before the lease's term is over.
         with (

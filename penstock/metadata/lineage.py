@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from penstock.errors import LineageError, RunError, suggestion
 from penstock.metadata.graph import ExecutionRecord, Graph, read_ancestors, read_descendants
+from penstock.metadata.protocol import Store
 from penstock.metadata.reading import ArtifactRecord, Link, links_of_executions, to_records
 from penstock.metadata.runs import find_run
 
@@ -172,7 +173,7 @@ def _merged(links: tuple[Link, ...]) -> list[_Branch]:
     return [_Branch(", ".join(names), artifact_id) for artifact_id, names in keys.items()]
 
 
-def ancestors(store: Any, artifact_id: int) -> Lineage:
+def ancestors(store: Store, artifact_id: int) -> Lineage:
     """Return an artifact with all that it was made from.
 
     Raises:
@@ -181,7 +182,7 @@ def ancestors(store: Any, artifact_id: int) -> Lineage:
     return _lineage(artifact_id, read_ancestors(store, [artifact_id]), is_down=False)
 
 
-def descendants(store: Any, artifact_id: int) -> Lineage:
+def descendants(store: Store, artifact_id: int) -> Lineage:
     """Return an artifact with all that was made from it.
 
     Raises:
@@ -196,7 +197,7 @@ def _lineage(artifact_id: int, graph: Graph, *, is_down: bool) -> Lineage:
     return Lineage(graph.artifacts[artifact_id], is_down, graph)
 
 
-def find_artifact(store: Any, named: str) -> ArtifactRecord:
+def find_artifact(store: Store, named: str) -> ArtifactRecord:
     """Return an artifact by its id, its URI or path, a file in it, or as RUN/NODE/KEY.
 
     RUN is as in `find_run`; RUN/NODE is enough for a node with one output, and RUN/NODE/KEY/1
@@ -225,7 +226,7 @@ def find_artifact(store: Any, named: str) -> ArtifactRecord:
     return found
 
 
-def _by_path(store: Any, named: str) -> ArtifactRecord | None:
+def _by_path(store: Store, named: str) -> ArtifactRecord | None:
     """Find the artifact whose address is a path or a folder above it; the newest that is live."""
     if "://" in named:
         starts = [named.rstrip("/")]
@@ -243,7 +244,7 @@ def _by_path(store: Any, named: str) -> ArtifactRecord | None:
     return None
 
 
-def _by_run(store: Any, named: str) -> ArtifactRecord | None:
+def _by_run(store: Store, named: str) -> ArtifactRecord | None:
     parts = named.split("/")
     if not 2 <= len(parts) <= 4 or not all(parts):
         return None

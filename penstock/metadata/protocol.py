@@ -1,4 +1,7 @@
-"""What Penstock asks of an ML Metadata store: ML Metadata's own client has it, and so has ours."""
+"""What Penstock asks of an ML Metadata store; `penstock.metadata.store.connect` gives one.
+
+ML Metadata's own client has all of it but `answer`.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,9 @@ if TYPE_CHECKING:
 
 class Store(Protocol):
     """A client of ML Metadata; what its methods do and raise is in ML Metadata's documentation."""
+
+    def answer(self, method_name: str, request: Any, response: Any) -> None:
+        """Call a method of ML Metadata's service by its name, and fill in the response."""
 
     def get_artifacts(
         self, list_options: _tfx.ListOptions | None = None
@@ -71,6 +77,9 @@ class Store(Protocol):
 
     def get_contexts(self, list_options: _tfx.ListOptions | None = None) -> list[_tfx.ContextProto]:
         """Return contexts, all or those that the options choose."""
+
+    def get_contexts_by_id(self, context_ids: Iterable[int]) -> Sequence[_tfx.ContextProto]:
+        """Return those of these ids that are there."""
 
     def get_contexts_by_type(
         self, type_name: str, type_version: str | None = None

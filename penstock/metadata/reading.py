@@ -16,6 +16,8 @@ from itertools import islice
 from typing import Any
 
 from penstock import _tfx
+from penstock.errors import RunError
+from penstock.metadata.protocol import Store
 
 RUN_CONTEXT = "pipeline_run"
 NODE_CONTEXT = "node"
@@ -90,7 +92,7 @@ class Link:
     is_output: bool
 
 
-def newest_contexts(store: Any, type_name: str) -> Iterator[Any]:
+def newest_contexts(store: Store, type_name: str) -> Iterator[Any]:
     """Yield the contexts of a type, the newest first; only as many are read as are taken.
 
     One that is made meanwhile is not among them.
@@ -100,13 +102,13 @@ def newest_contexts(store: Any, type_name: str) -> Iterator[Any]:
     return _listed(store, "GetContextsByType", request, "contexts", ascending=False)
 
 
-def all_contexts(store: Any, type_name: str) -> Iterator[Any]:
+def all_contexts(store: Store, type_name: str) -> Iterator[Any]:
     """Yield the contexts of a type, the oldest first, without having all of them at once."""
     request = _service.GetContextsByTypeRequest(type_name=type_name)
     return _listed(store, "GetContextsByType", request, "contexts")
 
 
-def all_executions(store: Any, context_id: int | None = None) -> Iterator[Any]:
+def all_executions(store: Store, context_id: int | None = None) -> Iterator[Any]:
     """Yield executions, all or those of a context, without having all of them at once."""
     if context_id is None:
         return _listed(store, "GetExecutions", _service.GetExecutionsRequest(), "executions")
@@ -114,7 +116,7 @@ def all_executions(store: Any, context_id: int | None = None) -> Iterator[Any]:
     return _listed(store, "GetExecutionsByContext", request, "executions")
 
 
-def all_artifacts(store: Any) -> Iterator[ArtifactRecord]:
+def all_artifacts(store: Store) -> Iterator[ArtifactRecord]:
     """Yield all artifacts, without having all of them at once."""
     types: dict[int, str] = {}
     protos = _listed(store, "GetArtifacts", _service.GetArtifactsRequest(), "artifacts")
@@ -122,8 +124,20 @@ def all_artifacts(store: Any) -> Iterator[ArtifactRecord]:
         yield from to_records(store, page, types).values()
 
 
+def run_context(store: Store, run_id: str) -> _tfx.ContextProto:
+    """Return the context of a run, which is known by its full name.
+
+    Raises:
+      RunError: the store has no such run.
+    """
+    context = store.get_context_by_type_and_name(RUN_CONTEXT, run_id)
+    if context is None:
+        raise RunError(f"the store has no run {run_id}")
+    return context
+
+
 def _listed(
-    store: Any, method_name: str, request: Any, kind: str, *, ascending: bool = True
+    store: Store, method_name: str, request: Any, kind: str, *, ascending: bool = True
 ) -> Iterator[Any]:
     """Yield what a call lists, in the order of ids; it is made once for each page."""
     request.options.order_by_field.field = _proto.ListOperationOptions.OrderByField.ID
@@ -139,7 +153,7 @@ def _listed(
         request.options.max_result_size = _PAGE
 
 
-def read_artifacts(store: Any, artifact_ids: Iterable[int]) -> dict[int, ArtifactRecord]:
+def read_artifacts(store: Store, artifact_ids: Iterable[int]) -> dict[int, ArtifactRecord]:
     """Return artifacts by id; ids that the store does not know are left out."""
     protos = [
         proto
@@ -150,7 +164,7 @@ def read_artifacts(store: Any, artifact_ids: Iterable[int]) -> dict[int, Artifac
 
 
 def to_records(
-    store: Any, protos: Iterable[Any], types: MutableMapping[int, str] | None = None
+    store: Store, protos: Iterable[Any], types: MutableMapping[int, str] | None = None
 ) -> dict[int, ArtifactRecord]:
     """Return ML Metadata's own artifacts as records, by id.
 
@@ -177,7 +191,7 @@ def to_records(
     }
 
 
-def links_of_executions(store: Any, execution_ids: Iterable[int]) -> list[Link]:
+def links_of_executions(store: Store, execution_ids: Iterable[int]) -> list[Link]:
     """Return what executions were given and made, in the order of their keys' places."""
     return [
         link
@@ -187,7 +201,7 @@ def links_of_executions(store: Any, execution_ids: Iterable[int]) -> list[Link]:
     ]
 
 
-def links_of_artifacts(store: Any, artifact_ids: Iterable[int]) -> list[Link]:
+def links_of_artifacts(store: Store, artifact_ids: Iterable[int]) -> list[Link]:
     """Return which executions made artifacts or were given them."""
     return [
         link
@@ -197,7 +211,7 @@ def links_of_artifacts(store: Any, artifact_ids: Iterable[int]) -> list[Link]:
     ]
 
 
-def _links(event: Any) -> Iterator[Link]:
+def _links(event: _tfx.EventProto) -> Iterator[Link]:
     # A resolver's internal outputs are artifacts that others made.
     if event.type not in (*_INPUTS, *_OUTPUTS):
         return
@@ -210,7 +224,7 @@ def _links(event: Any) -> Iterator[Link]:
         yield Link(event.artifact_id, event.execution_id, "", 0, event.type in _OUTPUTS)
 
 
-def read_executions(store: Any, execution_ids: Iterable[int]) -> dict[int, Any]:
+def read_executions(store: Store, execution_ids: Iterable[int]) -> dict[int, Any]:
     """Return ML Metadata's own executions by id."""
     return {
         execution.id: execution
@@ -219,7 +233,7 @@ def read_executions(store: Any, execution_ids: Iterable[int]) -> dict[int, Any]:
     }
 
 
-def places_of(store: Any, execution_ids: Iterable[int]) -> dict[int, Place]:
+def places_of(store: Store, execution_ids: Iterable[int]) -> dict[int, Place]:
     """Return the pipeline, the run and the node of each execution."""
     found: dict[int, dict[str, str]] = {}
     for ids in _portions(execution_ids, _SUBGRAPH_NODES):

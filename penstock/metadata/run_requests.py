@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penstock import _tfx, ir
-from penstock.errors import RunError
 from penstock.metadata.protocol import Metadata, Store
-from penstock.metadata.reading import RUN_CONTEXT
+from penstock.metadata.reading import run_context
 from penstock.project.environment import environment
 
 PARAMETER_PREFIX = "parameter:"
@@ -113,18 +112,6 @@ def _describe(context: _tfx.ContextProto, pipeline: ir.Pipeline) -> None:
     root = pipeline.root if "://" in pipeline.root else os.path.abspath(pipeline.root)
     context.custom_properties[_ROOT].string_value = root
     context.custom_properties[STATE_PROPERTY].string_value = "running"
-
-
-def run_context(store: Store, run_id: str) -> _tfx.ContextProto:
-    """Return the context of a run, which is known by its full name.
-
-    Raises:
-      RunError: the store has no such run.
-    """
-    context = store.get_context_by_type_and_name(RUN_CONTEXT, run_id)
-    if context is None:
-        raise RunError(f"the store has no run {run_id}")
-    return context
 
 
 def _read_options(recorded: Mapping[str, Any]) -> RunOptions:

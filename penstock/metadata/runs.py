@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock import _tfx
 from penstock.errors import RunError, suggestion
+from penstock.metadata.protocol import Store
 from penstock.metadata.reading import (
     PIPELINE_CONTEXT,
     RUN_CONTEXT,
@@ -24,6 +25,7 @@ from penstock.metadata.reading import (
     places_of,
     plain_value,
     read_artifacts,
+    run_context,
 )
 from penstock.metadata.run_requests import STATE_PROPERTY, read_parameters, run_state
 from penstock.metadata.store import execution_inputs, execution_outputs
@@ -123,9 +125,9 @@ class RunRecord:
         return (self.ended - self.began).total_seconds()
 
 
-def record_events(store: Any, run_id: str, delivery: EventDelivery) -> None:
+def record_events(store: Store, run_id: str, delivery: EventDelivery) -> None:
     """Add to a run's context what became of its OpenLineage events."""
-    context = store.get_context_by_type_and_name(RUN_CONTEXT, run_id)
+    context = run_context(store, run_id)
     context.custom_properties[_EVENTS].int_value += delivery.events
     context.custom_properties[_EVENTS_LOST].int_value += delivery.lost
     if delivery.reason:
@@ -133,7 +135,7 @@ def record_events(store: Any, run_id: str, delivery: EventDelivery) -> None:
     store.put_contexts([context])
 
 
-def _read_events(context: Any) -> EventDelivery | None:
+def _read_events(context: _tfx.ContextProto) -> EventDelivery | None:
     properties = context.custom_properties
     if _EVENTS not in properties:
         return None
@@ -142,7 +144,7 @@ def _read_events(context: Any) -> EventDelivery | None:
 
 
 def list_runs(
-    store: Any,
+    store: Store,
     *,
     pipeline_name: str | None = None,
     most: int = 20,
@@ -162,7 +164,7 @@ def list_runs(
 
 
 def _reread(
-    store: Any, contexts: Sequence[Context], known: MutableMapping[tuple[int, int], RunRecord]
+    store: Store, contexts: Sequence[Context], known: MutableMapping[tuple[int, int], RunRecord]
 ) -> list[RunRecord]:
     """Return runs, of which only those are read that are not known, or not as they are now."""
     now = {context.name: (context.id, context.last_update_time_since_epoch) for context in contexts}
@@ -175,7 +177,7 @@ def _reread(
     return [record for record in records if record is not None]
 
 
-def find_run(store: Any, run_id: str) -> RunRecord:
+def find_run(store: Store, run_id: str) -> RunRecord:
     """Return a run by its name, by an unambiguous beginning or end of it, or as `latest`.
 
     `latest~1` is the run before the latest, and so on.
@@ -189,7 +191,7 @@ def find_run(store: Any, run_id: str) -> RunRecord:
     return records[0]
 
 
-def find_context(store: Any, run_id: str) -> Context:
+def find_context(store: Store, run_id: str) -> Context:
     """Return the context of a run, which is named as for `find_run`.
 
     Raises:
@@ -207,7 +209,7 @@ def find_context(store: Any, run_id: str) -> Context:
     return contexts[0]
 
 
-def _earlier_run(store: Any, back: int, run_id: str) -> Context:
+def _earlier_run(store: Store, back: int, run_id: str) -> Context:
     """Return the run that is so many before the newest one."""
     contexts = list(islice(newest_contexts(store, RUN_CONTEXT), back + 1))
     if not contexts:
@@ -220,7 +222,7 @@ def _earlier_run(store: Any, back: int, run_id: str) -> Context:
     return contexts[-1]
 
 
-def _named(store: Any, run_id: str) -> list[Context]:
+def _named(store: Store, run_id: str) -> list[Context]:
     """Return the run of a name, or else all whose name begins or ends like this."""
     context = store.get_context_by_type_and_name(RUN_CONTEXT, run_id)
     if context is not None:
@@ -233,7 +235,7 @@ def _named(store: Any, run_id: str) -> list[Context]:
     return [c for c in found if c.name.startswith(run_id) or c.name.endswith(run_id)]
 
 
-def _unknown(store: Any, run_id: str) -> RunError:
+def _unknown(store: Store, run_id: str) -> RunError:
     newest = [context.name for context in islice(newest_contexts(store, RUN_CONTEXT), 5)]
     if not newest:
         return _no_runs()
@@ -245,13 +247,13 @@ def _no_runs() -> RunError:
 
 
 def node_artifacts(
-    store: Any, node: NodeRecord
+    store: Store, node: NodeRecord
 ) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
     """Return a node's input and output artifacts by key."""
     return execution_inputs(store, node.execution_id), execution_outputs(store, node.execution_id)
 
 
-def _read_runs(store: Any, contexts: Sequence[Any]) -> list[RunRecord]:
+def _read_runs(store: Store, contexts: Sequence[Any]) -> list[RunRecord]:
     """Return the runs that have executions; few calls, however many nodes they have."""
     executions = {c.id: store.get_executions_by_context(c.id) for c in contexts}
     ids = [e.id for found in executions.values() for e in found]
@@ -270,9 +272,9 @@ def _read_runs(store: Any, contexts: Sequence[Any]) -> list[RunRecord]:
 
 
 def _read_run(
-    store: Any,
-    context: Any,
-    executions: Iterable[Any],
+    store: Store,
+    context: _tfx.ContextProto,
+    executions: Iterable[_tfx.ExecutionProto],
     places: Mapping[int, Place],
     links: Mapping[int, list[Link]],
     artifacts: Mapping[int, ArtifactRecord],
@@ -310,14 +312,14 @@ def state_of_run(context: Context, states: Mapping[str, str]) -> str:
     return next((state for state in _RUN_STATES if state in states.values()), "done")
 
 
-def state_of_node(execution: Any) -> str:
+def state_of_node(execution: _tfx.ExecutionProto) -> str:
     """Return how an execution of ML Metadata stands."""
     return _STATES.get(execution.last_known_state, "unknown")
 
 
 def read_node(
     node_id: str,
-    execution: Any,
+    execution: _tfx.ExecutionProto,
     links: Iterable[Link] = (),
     artifacts: Mapping[int, ArtifactRecord] | None = None,
 ) -> NodeRecord:
@@ -354,7 +356,7 @@ def read_node(
     )
 
 
-def _is_boolean(execution: Any, name: str) -> bool:
+def _is_boolean(execution: _tfx.ExecutionProto, name: str) -> bool:
     """Return whether TFX wrote down that an integer stands for a boolean."""
     schema = execution.custom_properties.get(f"__schema__{name}__")
     if schema is None or '"boolean_type"' not in schema.string_value:

@@ -6,10 +6,10 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from penstock.errors import LineageError
 from penstock.metadata.graph import ExecutionRecord, Graph, read_ancestors
+from penstock.metadata.protocol import Store
 from penstock.metadata.reading import ArtifactRecord, to_records
 from penstock.metadata.runs import RunRecord, find_run
 
@@ -86,7 +86,7 @@ class Served:
         return self.runs.get(self.model.maker.run_id) if self.model.maker else None
 
 
-def explain_served(store: Any, directory: str) -> Served:
+def explain_served(store: Store, directory: str) -> Served:
     """Return what made the model in a folder of versions (its newest), or in one version.
 
     Raises:
@@ -123,7 +123,7 @@ def explain_served(store: Any, directory: str) -> Served:
     return _with_runs(store, found)
 
 
-def _with_runs(store: Any, found: Served) -> Served:
+def _with_runs(store: Store, found: Served) -> Served:
     parts = (found.pushed, found.model, *found.data)
     names = [part.maker.run_id for part in parts if part.maker and part.maker.run_id]
     runs = {name: find_run(store, name) for name in dict.fromkeys(names)}
@@ -169,7 +169,7 @@ def version_folder(directory: str, destinations: Iterable[str] = ()) -> str:
     )
 
 
-def _pushes(store: Any) -> list[ArtifactRecord]:
+def _pushes(store: Store) -> list[ArtifactRecord]:
     found = to_records(store, store.get_artifacts_by_type(PUSHED_MODEL)).values()
     done = [a for a in found if a.properties.get("pushed") == 1]
     return sorted(done, key=lambda a: a.artifact_id, reverse=True)

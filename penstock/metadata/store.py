@@ -10,6 +10,7 @@ from penstock import _tfx
 from penstock.metadata.databases.addresses import connection_config, without_password
 from penstock.metadata.databases.client import Handle
 from penstock.metadata.databases.locking import WAIT_SECONDS
+from penstock.metadata.protocol import Metadata, Store
 
 __all__ = [
     "connect",
@@ -22,8 +23,8 @@ __all__ = [
 
 @contextmanager
 def connect(
-    config: Any, *, create: bool = True, wait_seconds: float = WAIT_SECONDS
-) -> Iterator[Any]:
+    config: _tfx.Connection, *, create: bool = True, wait_seconds: float = WAIT_SECONDS
+) -> Iterator[Metadata]:
     """Connect to a store; yield TFX's `Metadata`, whose `store` is ML Metadata's client.
 
     Other processes may use the store at the same time. `wait_seconds` is how long to wait for one
@@ -36,19 +37,19 @@ def connect(
         yield handle
 
 
-def execution_outputs(store: Any, execution_id: int) -> dict[str, list[Any]]:
+def execution_outputs(store: Store, execution_id: int) -> dict[str, list[Any]]:
     """Return the output artifacts of an execution by key, in their order."""
     wanted = (_tfx.metadata_store_pb2.Event.OUTPUT, _tfx.metadata_store_pb2.Event.INTERNAL_OUTPUT)
     return _artifacts(store, execution_id, wanted)
 
 
-def execution_inputs(store: Any, execution_id: int) -> dict[str, list[Any]]:
+def execution_inputs(store: Store, execution_id: int) -> dict[str, list[Any]]:
     """Return the input artifacts of an execution by key, in their order."""
     wanted = (_tfx.metadata_store_pb2.Event.INPUT, _tfx.metadata_store_pb2.Event.INTERNAL_INPUT)
     return _artifacts(store, execution_id, wanted)
 
 
-def _artifacts(store: Any, execution_id: int, wanted: tuple[int, ...]) -> dict[str, list[Any]]:
+def _artifacts(store: Store, execution_id: int, wanted: tuple[int, ...]) -> dict[str, list[Any]]:
     events = [e for e in store.get_events_by_execution_ids([execution_id]) if e.type in wanted]
     ids = list({event.artifact_id for event in events})
     if not ids:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from penstock.execution.logs import log_folder
 from penstock.metadata.graph import ExecutionRecord, read_makers
+from penstock.metadata.protocol import Store
 from penstock.metadata.reading import (
     RUN_CONTEXT,
     ArtifactRecord,
@@ -82,7 +82,7 @@ class RunContents:
         return next((node for node in self.nodes if node.node_id == node_id), None)
 
 
-def read_run(store: Any, run_id: str) -> RunContents:
+def read_run(store: Store, run_id: str) -> RunContents:
     """Read a run; `run_id` is as `find_run` takes it.
 
     Raises:

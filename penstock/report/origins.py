@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from penstock.metadata.lineage import Lineage, Row, ancestors
+from penstock.metadata.protocol import Store
 from penstock.report.contents import Output, RunContents
 
 # The artifacts that a lineage is told of, the first that a run has.
@@ -28,7 +28,7 @@ class Origin:
     tree: Branch
 
 
-def origins(store: Any, contents: RunContents) -> tuple[Origin, ...]:
+def origins(store: Store, contents: RunContents) -> tuple[Origin, ...]:
     """Return where the models that were pushed come from; else those that were trained."""
     for type_name in _ENDS:
         found = [

@@ -20,6 +20,7 @@ from penstock.data.files.remote import local_copy
 from penstock.data.results.training_curves import Curve, read_curves
 from penstock.errors import PenstockError
 from penstock.execution.logs import log_folder
+from penstock.metadata.protocol import Store
 from penstock.metadata.reading import RUN_CONTEXT, ArtifactRecord
 from penstock.metadata.run_requests import run_root
 from penstock.report import charts, drawing, wording
@@ -76,7 +77,7 @@ class Report:
 
 
 def write_report(
-    store: Any, run_id: str, path: str, *, copied_to: Callable[[str], str | None] | None = None
+    store: Store, run_id: str, path: str, *, copied_to: Callable[[str], str | None] | None = None
 ) -> None:
     """Write the report of a run into a file; `run_id` is as `find_run` takes it.
 
@@ -91,7 +92,7 @@ def write_report(
         file.write(page)
 
 
-def report_path(store: Any, run_id: str) -> str:
+def report_path(store: Store, run_id: str) -> str:
     """Return where the report of a run stands, beside its logs; "" if it has no folder there."""
     context = store.get_context_by_type_and_name(RUN_CONTEXT, run_id)
     root = run_root(context)
@@ -99,7 +100,7 @@ def report_path(store: Any, run_id: str) -> str:
 
 
 def build(
-    store: Any,
+    store: Store,
     run_id: str,
     copied_to: Callable[[str], str | None] | None = None,
     kept: MutableMapping[Hashable, Any] | None = None,

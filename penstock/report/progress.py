@@ -9,11 +9,12 @@ import hashlib
 import os
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from penstock import _tfx
 from penstock.errors import RunError
 from penstock.execution.logs import log_folder
+from penstock.metadata.protocol import Store
 from penstock.metadata.reading import (
     RUN_CONTEXT,
     Place,
@@ -56,14 +57,14 @@ class Places:
 
     known: dict[int, Place] = field(default_factory=dict)
 
-    def read(self, store: Any, execution_ids: Iterable[int]) -> Mapping[int, Place]:
+    def read(self, store: Store, execution_ids: Iterable[int]) -> Mapping[int, Place]:
         """Return the places of executions."""
         ids = list(execution_ids)
         self.known.update(places_of(store, [i for i in ids if i not in self.known]))
         return {i: self.known.get(i, Place()) for i in ids}
 
 
-def read_progress(store: Any, run_id: str, places: Places) -> Progress:
+def read_progress(store: Store, run_id: str, places: Places) -> Progress:
     """Return how a run stands; `run_id` is its full name.
 
     Raises:
@@ -96,7 +97,7 @@ def read_progress(store: Any, run_id: str, places: Places) -> Progress:
     )
 
 
-def report_version(store: Any, progress: Progress) -> str:
+def report_version(store: Store, progress: Progress) -> str:
     """Return what changes with anything that the report of a run shows of it."""
     links = links_of_executions(store, progress.executions)
     artifacts = read_artifacts(store, {link.artifact_id for link in links})
@@ -110,7 +111,7 @@ def report_version(store: Any, progress: Progress) -> str:
     )
 
 
-def store_version(store: Any) -> str:
+def store_version(store: Store) -> str:
     """Return what changes with any run: when the last change of one was, and of an execution."""
     latest = {
         "order_by": _tfx.ml_metadata.OrderByField.UPDATE_TIME,

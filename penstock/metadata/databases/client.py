@@ -240,7 +240,11 @@ class Handle(_tfx.metadata.Metadata):
     """
 
     def __init__(
-        self, connection: Any, *, create: bool = True, wait_seconds: float = WAIT_SECONDS
+        self,
+        connection: _tfx.Connection,
+        *,
+        create: bool = True,
+        wait_seconds: float = WAIT_SECONDS,
     ) -> None:
         super().__init__(connection)
         self._store: Any = None
@@ -255,7 +259,7 @@ class Handle(_tfx.metadata.Metadata):
         return self
 
 
-def database_of(connection: Any, wait_seconds: float = WAIT_SECONDS) -> Database:
+def database_of(connection: _tfx.Connection, wait_seconds: float = WAIT_SECONDS) -> Database:
     """Return where the store is that connection settings name, ML Metadata's or an `Access`."""
     if isinstance(connection, _tfx.metadata_store_pb2.MetadataStoreClientConfig):
         connection = access_of(connection)

@@ -19,6 +19,7 @@ from typing import Any
 from penstock import _tfx
 from penstock.metadata import attempts
 from penstock.metadata.graph import claiming
+from penstock.metadata.protocol import Store
 from penstock.metadata.reading import (
     NODE_CONTEXT,
     PIPELINE_CONTEXT,
@@ -155,7 +156,7 @@ class Snapshot:
         return makers
 
 
-def read_snapshot(store: Any) -> Snapshot:
+def read_snapshot(store: Store) -> Snapshot:
     """Read a store as a whole."""
     executions = {
         execution.id: Execution(
@@ -207,7 +208,7 @@ def _reduced(artifact: ArtifactRecord) -> ArtifactRecord:
 
 
 def _places(
-    store: Any, executions: Mapping[int, Execution], runs: Iterable[_Run]
+    store: Store, executions: Mapping[int, Execution], runs: Iterable[_Run]
 ) -> dict[int, Place]:
     """Return where each execution belongs.
 
@@ -233,7 +234,7 @@ def _places(
 
 
 def plan_collection(
-    store: Any,
+    store: Store,
     root_of: Callable[[str], str],
     policy: Policy | None = None,
     *,

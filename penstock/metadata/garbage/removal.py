@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from penstock import _tfx
 from penstock.errors import StoreError
@@ -24,6 +23,7 @@ from penstock.metadata.garbage.planning import (
     is_plainly_inside,
     plan_collection,
 )
+from penstock.metadata.protocol import Store
 
 LOCK_FILE = ".gc.lock"
 _ARTIFACT = _tfx.metadata_store_pb2.Artifact
@@ -45,7 +45,7 @@ class Collected:
 
 
 def collect(
-    store: Any,
+    store: Store,
     root_of: Callable[[str], str],
     policy: Policy | None = None,
     *,
@@ -84,7 +84,7 @@ def collect(
     return Collected(planned, tuple(removed), tuple(failed))
 
 
-def _remove(store: Any, removal: Removal, watch: Callable[[str], None]) -> None:
+def _remove(store: Store, removal: Removal, watch: Callable[[str], None]) -> None:
     root, path, trash = removal.root, removal.path, removal.trash
     if not is_plainly_inside(trash, trash, root) or not is_plainly_inside(path, path, root):
         raise OSError(f"{path} has moved, or a link has taken its place")
@@ -119,7 +119,7 @@ def _remove_empty_execution_folder(root: str, path: str) -> None:
         os.rmdir(os.path.join(root, node, key, execution))
 
 
-def _set_state(store: Any, artifact_ids: Iterable[int], state: int) -> None:
+def _set_state(store: Store, artifact_ids: Iterable[int], state: int) -> None:
     ids = sorted(set(artifact_ids))
     for start in range(0, len(ids), _ARTIFACTS_A_CALL):
         artifacts = store.get_artifacts_by_id(ids[start : start + _ARTIFACTS_A_CALL])

@@ -68,7 +68,7 @@ class Server:
         self._workers.close()
 
 
-def start(connection: Any, host: str, port: int, protection: Protection) -> Server:
+def start(connection: _tfx.Connection, host: str, port: int, protection: Protection) -> Server:
     """Serve a store; make it where there is none. Port 0 is one that is free.
 
     Raises:
@@ -123,7 +123,7 @@ def _bind(server: Any, address: str, protection: Protection) -> int:
 class _Workers:
     """The processes that answer; new ones where they were killed or crashed."""
 
-    def __init__(self, connection: Any, processes: int) -> None:
+    def __init__(self, connection: _tfx.Connection, processes: int) -> None:
         self._connection = connection
         self._processes = processes
         self._lock = threading.Lock()

@@ -44,7 +44,7 @@ class Answer:
     text: str = ""
 
 
-def start(connection: Any) -> None:
+def start(connection: _tfx.Connection) -> None:
     """Open the store, for the life of this process, which ends with the server's."""
     # Both also reach the server, which lets calls under way come to their end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

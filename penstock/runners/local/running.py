@@ -43,7 +43,7 @@ class RunSetup:
     pipeline: ir.Pipeline
     graph: Graph
     parameters: Mapping[str, Any]
-    connection: Any  # ML Metadata's connection config
+    connection: _tfx.Connection  # ML Metadata's connection config
     base_run: str | None
     parallelism: int
     display: Display

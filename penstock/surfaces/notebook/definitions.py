@@ -15,7 +15,8 @@ from typing import Any
 
 from penstock import _tfx, ir
 from penstock.errors import PipelineError
-from penstock.metadata.reading import RUN_CONTEXT
+from penstock.metadata.protocol import Store
+from penstock.metadata.reading import RUN_CONTEXT, run_context
 from penstock.metadata.run_requests import read_parameters
 from penstock.metadata.store import execution_outputs
 
@@ -206,9 +207,9 @@ def in_order(definitions: Mapping[str, Definition]) -> Iterator[Definition]:
         yield from visit(node_id)
 
 
-def record(store: Any, session: str, ran: Ran) -> None:
+def record(store: Store, session: str, ran: Ran) -> None:
     """Write into the context of its run which node a session has run, and how it is defined."""
-    context = store.get_context_by_type_and_name(RUN_CONTEXT, ran.run_id)
+    context = run_context(store, ran.run_id)
     context.custom_properties[_SESSION].string_value = session
     context.custom_properties[_CELL].int_value = ran.definition.cell or 0
     kept = {
@@ -220,7 +221,7 @@ def record(store: Any, session: str, ran: Ran) -> None:
     store.put_contexts([context])
 
 
-def recorded(store: Any, session: str, through: str | None = None) -> list[Ran]:
+def recorded(store: Store, session: str, through: str | None = None) -> list[Ran]:
     """Return what a session has run, oldest first; no more than `through`, the name of a run."""
     found = []
     for context in sorted(store.get_contexts_by_type(RUN_CONTEXT), key=lambda c: c.id):
@@ -233,7 +234,7 @@ def recorded(store: Any, session: str, through: str | None = None) -> list[Ran]:
     return found
 
 
-def _read(store: Any, context: Any) -> Ran:
+def _read(store: Store, context: Any) -> Ran:
     kept = json.loads(context.custom_properties[_NODE].string_value)
     pipeline = _tfx.pipeline_pb2.Pipeline.FromString(bytes.fromhex(kept["ir"]))
     cell = context.custom_properties[_CELL].int_value or None
@@ -249,7 +250,7 @@ def _read(store: Any, context: Any) -> Ran:
     )
 
 
-def sessions(store: Any) -> dict[str, str]:
+def sessions(store: Store) -> dict[str, str]:
     """Return the session of every run that belongs to one."""
     return {
         context.name: context.custom_properties[_SESSION].string_value

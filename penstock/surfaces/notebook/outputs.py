@@ -17,6 +17,7 @@ from penstock.data.results.training_curves import read_curves
 from penstock.data.splits import split_files, split_names
 from penstock.errors import PenstockError
 from penstock.metadata.lineage import ancestors
+from penstock.metadata.protocol import Store
 from penstock.metadata.reading import ArtifactRecord, read_artifacts
 from penstock.report import charts, drawing
 from penstock.report.evaluations import Evaluation, SliceRow, read_evaluation
@@ -39,7 +40,7 @@ _NOTHING = "-"
 
 
 def blocks_of(
-    outputs: _tfx.Artifacts, store: Any, neighbors: Iterable[ArtifactRecord] = ()
+    outputs: _tfx.Artifacts, store: Store, neighbors: Iterable[ArtifactRecord] = ()
 ) -> list[Block]:
     """Return what is shown of artifacts; `neighbors` are others that say more about them.
 
@@ -67,7 +68,7 @@ def blocks_of(
     return blocks
 
 
-def lineage(store: Any, artifact_id: int) -> Section:
+def lineage(store: Store, artifact_id: int) -> Section:
     """Return what an artifact was made from, as a tree."""
     lines = []
     for row in ancestors(store, artifact_id).rows():

@@ -14,6 +14,7 @@ from penstock.authoring.values import SCALARS, PipelineParameter
 from penstock.errors import ParameterError, PipelineError, RunError, WiringError, suggestion
 from penstock.execution.schedule import State
 from penstock.execution.workers.nursery import Nurseries
+from penstock.metadata.protocol import Store
 from penstock.metadata.runs import find_run
 from penstock.metadata.store import connect, connection_config
 from penstock.project.config import Config, find_config, read_config
@@ -414,7 +415,7 @@ def _project() -> Config:
     return read_config(find_config())
 
 
-def _run_of_a_session(store: Any, name: str, known: Mapping[str, str]) -> tuple[str, str]:
+def _run_of_a_session(store: Store, name: str, known: Mapping[str, str]) -> tuple[str, str]:
     try:
         run_id = find_run(store, name).run_id
     except RunError:

@@ -12,13 +12,14 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from penstock.errors import ConfigError
+from penstock.metadata.protocol import Store
 from penstock.surfaces.ui.access import Access
 from penstock.surfaces.ui.pages import Limit, Pages
 
 ADDRESS = "127.0.0.1"
 
 
-def application(store: Any, token: str, where: str = "") -> Access:
+def application(store: Store, token: str, where: str = "") -> Access:
     """Return the pages over a store as an ASGI application; `where` says which store it is."""
     pages = Pages(store, where)
     # What a page asks for again and again waits for nothing that may take long, and the pages that

@@ -26,6 +26,7 @@ from penstock.execution.logs import log_tail
 from penstock.metadata.comparison import compare_runs, seconds_of
 from penstock.metadata.evaluations import metrics_of
 from penstock.metadata.lineage import ancestors, descendants, find_artifact
+from penstock.metadata.protocol import Store
 from penstock.metadata.reading import links_of_executions, read_artifacts
 from penstock.metadata.runs import RunRecord, find_context, list_runs
 from penstock.report import charts
@@ -45,7 +46,7 @@ _STATES = ("done", "failed", "canceled", "running")
 class OneAtATime:
     """A store that several threads use: one call at a time."""
 
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
         self._lock = threading.Lock()
 
@@ -78,7 +79,7 @@ class Followed:
 class Pages:
     """Pages over one store, which several requests may ask for at the same time."""
 
-    store: Any
+    store: Store
     where: str = ""
     places: Places = field(default_factory=Places)
     known_runs: dict[tuple[int, int], RunRecord] = field(default_factory=dict)

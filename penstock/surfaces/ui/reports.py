@@ -8,6 +8,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
+from penstock.metadata.protocol import Store
 from penstock.report import page
 from penstock.report.page import Report
 from penstock.report.progress import Progress, report_version
@@ -32,7 +33,7 @@ class Reports:
     Several requests may ask for reports at the same time; those for the same one wait for it.
     """
 
-    store: Any
+    store: Store
     most: int = _MOST
     kept: OrderedDict[str, _Kept] = field(default_factory=OrderedDict)
     lock: threading.Lock = field(default_factory=threading.Lock)

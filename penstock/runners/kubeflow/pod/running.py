@@ -70,7 +70,7 @@ class Pod:
     given: ExecutorInput
     node: ir.Node
     metadata: Metadata
-    connection: Any  # ML Metadata's connection config
+    connection: _tfx.Connection  # ML Metadata's connection config
     lease: leases.Lease
     interrupts: Interrupts
     workers: Pool | None

@@ -19,6 +19,7 @@ from penstock.data.results.evaluation import ConfusionMatrix
 from penstock.errors import DataError
 from penstock.execution.contents import visible_properties
 from penstock.metadata.evaluations import metrics_of
+from penstock.metadata.protocol import Store
 from penstock.metadata.reading import to_records
 from penstock.runners.kubeflow.contract.task import CLASSIFICATION, METRICS, REPORT, PodTask
 from penstock.runners.kubeflow.pod.inputs import Copies
@@ -48,7 +49,7 @@ h1 {{ font-size: 1.4em }} h2 {{ font-size: 1.1em }}
 def reported(
     task: PodTask,
     given: ExecutorInput,
-    store: Any,
+    store: Store,
     run_id: str,
     made: _tfx.Artifacts,
     state: str,
@@ -92,7 +93,7 @@ def _decides(made: _tfx.Artifacts) -> bool:
     return bool(types & {_EVALUATION, _PUSHED})
 
 
-def _report_of_run(given: ExecutorInput, store: Any, run_id: str) -> str:
+def _report_of_run(given: ExecutorInput, store: Store, run_id: str) -> str:
     """Return the report of a run so far."""
     from penstock.report import write_report
 
@@ -105,7 +106,7 @@ def _report_of_run(given: ExecutorInput, store: Any, run_id: str) -> str:
             return file.read()
 
 
-def _metrics(store: Any, made: _tfx.Artifacts) -> dict[str, float]:
+def _metrics(store: Store, made: _tfx.Artifacts) -> dict[str, float]:
     """Return all numbers that the outputs carry: an evaluation's metrics, counts of rows."""
     found: dict[str, float] = {}
     for key, artifacts in made.items():
