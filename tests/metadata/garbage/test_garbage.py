@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from histories import History, new_store
+from histories import History, Reading, new_store
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ml_metadata.proto import metadata_store_pb2 as proto
@@ -20,6 +20,7 @@ from penstock.metadata import attempts
 from penstock.metadata.garbage import planning as garbage
 from penstock.metadata.garbage.planning import Policy, plan_collection
 from penstock.metadata.garbage.removal import collect
+from penstock.metadata.reading import places_of
 
 LATER = datetime.now() + timedelta(days=60)
 NONE_BY_AGE = Policy(keep_last=0)
@@ -574,3 +575,58 @@ def test_every_ancestor_of_a_served_or_blessed_model_is_intact_and_readable(
                 assert not os.path.exists(found.uri)
         assert needed <= {i for i, found in after.items() if found.state == proto.Artifact.LIVE}
         assert clean(history, policy).removed == ()
+
+
+def places_match(history) -> bool:
+    snapshot = garbage.read_snapshot(history.store)
+    return dict(snapshot.places) == places_of(history.store, snapshot.executions)
+
+
+def test_executions_are_placed_as_each_of_them_says(history):
+    for run in ("r1", "r2"):
+        trained(history, run)
+        trained(history, f"{run}-of-q", pipeline="q")
+    assert places_match(history)
+
+
+def test_executions_are_placed_though_a_node_s_name_could_be_that_of_two_pipelines(history):
+    history.execute("r1", "Gen", pipeline="a.b")
+    history.execute("r2", "b.Gen", pipeline="a")
+    history.execute("r3", "Other", pipeline="a")
+    assert places_match(history)
+
+
+def test_what_no_context_has_is_placed_nowhere(history):
+    kind = history.store.put_execution_type(proto.ExecutionType(name="alone"))
+    history.store.put_executions([proto.Execution(type_id=kind)])
+    trained(history)
+    assert places_match(history)
+
+
+def test_all_of_a_long_history_is_read(history):
+    for number in range(130):
+        history.execute(f"r{number:03}", "Gen", {}, {"examples": "Examples"})
+    snapshot = garbage.read_snapshot(history.store)
+    sizes = (len(snapshot.executions), len(snapshot.artifacts), len(snapshot.places))
+    assert sizes == (130, 130, 130)
+    assert len(plan(history, Policy(keep_last=3, older_than=timedelta(0))).removals) == 127
+
+
+def test_planning_asks_for_no_execution_s_contexts_one_by_one(history, monkeypatch):
+    for number in range(130):
+        history.execute(f"r{number:03}", "Gen", {}, {"examples": "Examples"})
+    read = Reading().install(monkeypatch)
+    plan(history)
+    # A call for each run, one for each page of what there is, and some more.
+    assert read.calls < 130 + 20
+
+
+def test_sizes_are_those_of_files_below_links_not_followed(tmp_path):
+    folder = tmp_path / "artifact"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "one").write_bytes(b"12345")
+    (folder / "inner" / "two").write_bytes(b"123")
+    (tmp_path / "outside").write_bytes(b"1" * 1000)
+    (folder / "link").symlink_to(tmp_path / "outside")
+    link = (folder / "link").lstat().st_size
+    assert garbage.disk_size(str(folder)) == 8 + link
