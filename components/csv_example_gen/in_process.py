@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 
 from penstock.data import csv
-from penstock.data.csv import CsvColumns, CsvOptions
+from penstock.data.csv import CsvColumns
+from penstock.data.csv_options import CsvOptions
 from penstock.data.ingestion import Destination, check_payload
 from penstock.data.parallel.processes import available_processes, in_processes
 from penstock.data.spans import ResolvedInput

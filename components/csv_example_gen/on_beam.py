@@ -8,7 +8,8 @@ import apache_beam as beam_sdk
 
 from penstock.authoring.beam import BeamOptions
 from penstock.data import csv
-from penstock.data.csv import CsvColumns, CsvOptions
+from penstock.data.csv import CsvColumns
+from penstock.data.csv_options import CsvOptions
 from penstock.data.ingestion import Destination, check_payload
 from penstock.data.spans import ResolvedInput
 from penstock.data.writing_on_beam import WriteSplits, refuse_parquet, split_rows

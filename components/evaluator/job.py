@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from penstock.authoring.node_context import NodeContext
-from penstock.data.records import is_parquet, read_record_batches, read_serialized_batches, rebatch
+from penstock.data.data_files import is_parquet
+from penstock.data.records import read_record_batches, read_serialized_batches, rebatch
 
 if TYPE_CHECKING:
     import pyarrow

@@ -32,7 +32,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
 from penstock.data.coding.buffers import to_numpy
-from penstock.data.csv_options import TYPE_NAMES, ColumnType, CsvOptions
+from penstock.data.csv_options import TYPE_NAMES, ColumnType
+from penstock.data.csv_options import CsvOptions as CsvOptions  # noqa: PLC0414  # public here too
 from penstock.errors import DataError, ParameterError, suggestion
 
 K = TypeVar("K")

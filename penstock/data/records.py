@@ -22,11 +22,8 @@ from penstock.data.coding import decoding
 from penstock.data.coding.buffers import distinct, windows
 from penstock.data.coding.columns import pruned_schema, select, with_schema
 from penstock.data.coding.decoding import Buffered, joined
-from penstock.data.data_files import (
-    is_parquet,
-    record_files,  # noqa: F401  # readers begin with it
-    shard_name,
-)
+from penstock.data.data_files import is_parquet, shard_name
+from penstock.data.data_files import record_files as record_files  # noqa: PLC0414  # public here too
 from penstock.data.files.closing import ClosesOnExit
 from penstock.errors import DataError
 

@@ -30,14 +30,14 @@ Artifacts = Mapping[str, Iterable[Any]]
 def _losing_at_most_an_event(
     method: Callable[Concatenate[RunEvents, _P], None],
 ) -> Callable[Concatenate[RunEvents, _P], None]:
-    @functools.wraps(method)
-    def guarded(self: RunEvents, *args: _P.args, **kwargs: _P.kwargs) -> None:
+    def guarded(self: RunEvents, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
         try:
             method(self, *args, **kwargs)
         except Exception as error:  # no event is worth a run
             _LOG.debug("an event could not be made", exc_info=True)
             self.mailbox.lose(f"{type(error).__name__} while an event was made")
 
+    functools.update_wrapper(guarded, method)
     return guarded
 
 

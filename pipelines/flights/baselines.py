@@ -31,7 +31,7 @@ def baselines(directory: str) -> list[Baseline]:
     """Return the baselines on the examples (TFRecord or Parquet) of a split's directory."""
     import numpy as np
 
-    from penstock.data.records import read_record_batches, record_files
+    from penstock.data import read_record_batches, record_files
 
     labels, delays = [], []
     for batch in read_record_batches(

@@ -164,7 +164,10 @@ class _Reader:
 
     def junction(self, word: str) -> Condition:
         """Read conditions between which a word stands, AND binding more closely than OR."""
-        read = (lambda: self.junction("AND")) if word == "OR" else self.condition
+
+        def read() -> Condition:
+            return self.junction("AND") if word == "OR" else self.condition()
+
         parts = [read()]
         while self.take(word):
             parts.append(read())

@@ -133,7 +133,8 @@ def read_table(path: Path) -> Table:
 
 def _kinds(path: Path, delimiter: str, encoding: str, nulls: tuple[str, ...]) -> list[Kind]:
     """Return the types that CsvExampleGen will give the columns."""
-    from penstock.data.csv import CsvOptions, infer_columns
+    from penstock.data.csv import infer_columns
+    from penstock.data.csv_options import CsvOptions
 
     options = CsvOptions(delimiter, null_values=nulls, encoding=encoding)
     types = infer_columns([str(path)], options).types

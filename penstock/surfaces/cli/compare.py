@@ -51,7 +51,7 @@ def compare(
 
 
 def _print(compared: RunComparison, show_all: bool) -> None:
-    from penstock.surfaces.cli.summary import number, when
+    from penstock.report.wording import number, when
 
     one, other = compared.first, compared.second
     sections: list[tuple[str, list[tuple[str, ...]]]] = [

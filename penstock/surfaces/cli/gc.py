@@ -111,7 +111,7 @@ def gc(
 
 def _print_plan(planned: Collection, policy: Policy, verbose: bool) -> None:
     from penstock.metadata.garbage.planning import disk_size
-    from penstock.surfaces.cli.summary import size
+    from penstock.report.wording import size
 
     for reason, kept in sorted(planned.kept.items(), key=lambda item: -len(item[1])):
         held = sum(disk_size(a.uri) for a in kept if "://" not in a.uri)
@@ -143,7 +143,8 @@ def _age(age: timedelta) -> str:
 
 
 def _print_removals(removals: Iterable[Removal], title: str, verbose: bool) -> None:
-    from penstock.surfaces.cli.summary import short, size
+    from penstock.report.wording import size
+    from penstock.surfaces.cli.summary import short
 
     groups: dict[str, list[Removal]] = {}
     for removal in removals:
@@ -159,7 +160,7 @@ def _print_removals(removals: Iterable[Removal], title: str, verbose: bool) -> N
 
 
 def _print_collected(done: Collected, verbose: bool) -> None:
-    from penstock.surfaces.cli.summary import size
+    from penstock.report.wording import size
 
     _print_removals(done.removed, "  removed ", verbose)
     for removal, error in done.failed:

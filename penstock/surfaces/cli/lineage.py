@@ -145,7 +145,8 @@ def _code_folders(config: Config) -> list[str]:
 
 def _print_served(found: Served, folders: list[str]) -> None:
     from penstock.execution.evidence import is_intact
-    from penstock.surfaces.cli.summary import short, when
+    from penstock.report.wording import when
+    from penstock.surfaces.cli.summary import short
 
     push = found.pushed.maker
     click.secho(short(found.folder), bold=True, nl=False)
@@ -275,7 +276,7 @@ def _code_states(execution: ExecutionRecord, folders: list[str]) -> dict[str, st
 
 def _print_evaluation(evaluation: Made) -> None:
     from penstock.metadata.evaluations import metrics_of, thresholds_of
-    from penstock.surfaces.cli.summary import number
+    from penstock.report.wording import number
 
     for metric in metrics_of(evaluation.artifact):
         click.echo(f"    {metric.name} {number(metric.value)}")

@@ -55,7 +55,7 @@ def blocks_of(
             record = records.get(artifact.id)
             if record is None:
                 continue
-            show = _SHOWN.get(artifact.type_name, _plain)
+            show: _Show = _SHOWN.get(artifact.type_name, _plain)
             try:
                 inner = list(show(artifact, record, [*records.values(), *of_others]))
             except (PenstockError, OSError, ValueError) as error:
