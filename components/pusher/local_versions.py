@@ -9,7 +9,6 @@ system gives back when its holder ends, however it ends, says whose turn it is.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import secrets
 import shutil
@@ -20,6 +19,7 @@ from datetime import UTC, datetime
 
 from penstock.components.pusher import ledger
 from penstock.errors import ParameterError, StorageError
+from penstock.safety.locks import lock
 
 LOCK_FILE = ".penstock-push.lock"
 STAGING_PREFIX = ".penstock-staging-"
@@ -116,10 +116,9 @@ def _open_lock(path: str) -> int:
 
 def _wait_for(descriptor: int, base: str) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        print(f"Waiting for another push to {base} to end.", flush=True)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if not lock(descriptor, wait_seconds=0):
+            print(f"Waiting for another push to {base} to end.", flush=True)
+            lock(descriptor)
     except OSError as error:
         raise StorageError(
             f"the file system of {base} has no locks ({_reason(error)}), so pushes at the same "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import importlib.util
 import os
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from penstock.errors import ConfigError
+from penstock.safety.locks import lock
 
 DEFAULT_NAMESPACE = "penstock"
 DEFAULT_PATH = "/api/v1/lineage"
@@ -121,7 +121,7 @@ def append_line(path: str, line: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:
         with suppress(OSError):  # a file system without locks still appends one write as a whole
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            lock(descriptor)
         before = os.fstat(descriptor).st_size
         written = os.write(descriptor, content)
         if written < len(content):

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import random
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from penstock.errors import StoreError
+from penstock.safety.locks import lock, unlock
 
 WAIT_SECONDS = 30.0
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -36,12 +34,12 @@ def file_lock(path: str, *, protects: str, wait_seconds: float = WAIT_SECONDS) -
         yield
         return
     try:
-        _lock(descriptor, path, protects, wait_seconds)
+        if not lock(descriptor, wait_seconds):
+            raise locked_for_long(protects, wait_seconds, _holder(path))
         try:
             yield
         finally:
-            # Closing is not enough: a process that was forked meanwhile has the file open too.
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            unlock(descriptor)
     finally:
         os.close(descriptor)
 
@@ -56,20 +54,6 @@ def _open(path: str) -> int | None:
             if error.errno not in _READ_ONLY:
                 raise
     return None
-
-
-def _lock(descriptor: int, path: str, protects: str, wait_seconds: float) -> None:
-    deadline = time.monotonic() + wait_seconds
-    pause = 0.001
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise locked_for_long(protects, wait_seconds, _holder(path)) from None
-        time.sleep(random.uniform(pause / 2, pause))
-        pause = min(pause * 1.5, 0.02)
 
 
 def locked_for_long(protects: str, wait_seconds: float, holder: str = "") -> StoreLocked:

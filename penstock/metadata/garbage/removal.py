@@ -6,7 +6,6 @@ the next removal, and the cache offers nothing that is marked.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +23,7 @@ from penstock.metadata.garbage.planning import (
     plan_collection,
 )
 from penstock.metadata.protocol import Store
+from penstock.safety.locks import lock
 
 LOCK_FILE = ".gc.lock"
 _ARTIFACT = _tfx.metadata_store_pb2.Artifact
@@ -134,14 +134,14 @@ def _locked(roots: Iterable[str]) -> Iterator[None]:
     with ExitStack() as stack:
         for root in sorted(roots):
             try:
-                lock = stack.enter_context(open(os.path.join(root, LOCK_FILE), "a"))
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise StoreError(
-                    f"another penstock gc is at work in {root}", hint="Try again when it is done."
-                ) from None
+                file = stack.enter_context(open(os.path.join(root, LOCK_FILE), "a"))
+                locked = lock(file.fileno(), wait_seconds=0)
             except OSError as error:
                 raise StoreError(
                     f"nothing can be removed from {root}, since its lock cannot be taken: {error}"
                 ) from error
+            if not locked:
+                raise StoreError(
+                    f"another penstock gc is at work in {root}", hint="Try again when it is done."
+                )
         yield

@@ -10,6 +10,7 @@ import click
 
 from penstock.errors import ParameterError, suggestion
 from penstock.project.config import Config, Profile
+from penstock.project.scalars import scalar_of
 from penstock.surfaces.cli.completion import PROFILE
 
 RUN_FAILED = 1
@@ -85,14 +86,9 @@ def parse_parameters(name: str, given: tuple[str, ...], known: dict[str, Any]) -
 
 def _parse_value(name: str, key: str, text: str, kind: type) -> Any:
     try:
-        if kind is bool:
-            return {"true": True, "false": False, "1": True, "0": False}[text.lower()]
-        return kind(text)
-    except (ValueError, KeyError):
-        expected = "true or false" if kind is bool else kind.__name__
-        raise ParameterError(
-            f"pipeline {name}, parameter {key!r}: expected {expected}, got {text!r}"
-        ) from None
+        return scalar_of(text, kind)
+    except ValueError as error:
+        raise ParameterError(f"pipeline {name}, parameter {key!r}: {error}") from None
 
 
 @contextmanager

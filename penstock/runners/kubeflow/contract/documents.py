@@ -10,17 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.errors import DataError, ParameterError, suggestion
+from penstock.project.scalars import scalar_of
 from penstock.runners.kubeflow.contract.task import PodTask
 
-_INTEGER, _NUMBER, _BOOLEAN = "NUMBER_INTEGER", "NUMBER_DOUBLE", "BOOLEAN"
-_KINDS = {
-    "STRING": "text",
-    _INTEGER: "an integer",
-    _NUMBER: "a number",
-    _BOOLEAN: "true or false",
-    "LIST": "a JSON list",
-    "STRUCT": "a JSON object",
-}
+_TYPES = {"BOOLEAN": bool, "NUMBER_INTEGER": int, "NUMBER_DOUBLE": float, "STRING": str}
+_JSON_TYPES = {"LIST": list, "STRUCT": dict}
 
 
 @dataclass(frozen=True)
@@ -138,23 +132,21 @@ def _declaration(documents: Documents, name: str) -> Mapping[str, Any]:
 def _parse(documents: Documents, name: str, text: str) -> Any:
     kind = _declaration(documents, name).get("parameterType", "STRING")
     try:
-        if kind == _BOOLEAN:
-            return {"true": True, "false": False, "1": True, "0": False}[text.lower()]
-        if kind == _INTEGER:
-            return int(text)
-        if kind == _NUMBER:
-            return float(text)
-        if kind in ("LIST", "STRUCT"):
-            value = json.loads(text)
-            if isinstance(value, list if kind == "LIST" else dict):
-                return value
-            raise ValueError(text)
-        return text
-    except (ValueError, KeyError):
-        expected = _KINDS.get(kind, kind)
-        raise ParameterError(
-            f"pipeline {documents.name}, parameter {name!r}: expected {expected}, got {text!r}"
-        ) from None
+        if kind in _JSON_TYPES:
+            return _json(text, _JSON_TYPES[kind])
+        return scalar_of(text, _TYPES.get(kind, str))
+    except ValueError as error:
+        raise ParameterError(f"pipeline {documents.name}, parameter {name!r}: {error}") from None
+
+
+def _json(text: str, kind: type) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, kind):
+        raise ValueError(f"expected a JSON {'list' if kind is list else 'object'}, got {text!r}")
+    return value
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,6 @@
 """Which files of a folder go into an image, and what they come to.
 
-A `.dockerignore` is read as engines read it: patterns count from the folder, `**` stands for any
-number of folders, the last pattern that matches a path or a folder above it decides, and `!` takes
-a path back in.
+A `.dockerignore` is read as Docker's own client reads it.
 """
 
 from __future__ import annotations
@@ -11,7 +9,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,69 +96,19 @@ def read_context(folder: Path, never: Iterable[str] = ()) -> BuildContext:
 
     A link counts as what it leads to, if that is a file of the folder.
     """
+    from docker.utils.build import PatternMatcher
+
     ignore = folder / IGNORE_FILE
     lines = ignore.read_text(encoding="utf-8").splitlines() if ignore.is_file() else []
-    rules = [_Rule.read(line) for line in (*never, *lines) if _is_pattern(line)]
+    patterns = [*never, *(line for line in lines if line.strip() and not line.startswith("#"))]
     root = folder.resolve()
     return BuildContext(
         {
             name: folder / name
-            for name in sorted(_names(folder, "", rules))
-            if (folder / name).is_file() and (folder / name).resolve().is_relative_to(root)
+            for name in sorted(PatternMatcher(patterns).walk(str(folder)))
+            # The matcher always keeps that file, for engines that read it themselves.
+            if name != IGNORE_FILE
+            and (folder / name).is_file()
+            and (folder / name).resolve().is_relative_to(root)
         }
-    )
-
-
-@dataclass(frozen=True)
-class _Rule:
-    text: str
-    pattern: re.Pattern[str]
-    takes_back: bool
-
-    @classmethod
-    def read(cls, line: str) -> _Rule:
-        takes_back = line.strip().startswith("!")
-        text = os.path.normpath(line.strip().removeprefix("!").strip()).strip("/")
-        return cls(text, re.compile(_expression(text), re.DOTALL), takes_back)
-
-    def matches(self, name: str) -> bool:
-        """Whether it matches a path or a folder above it."""
-        parts = name.split("/")
-        return any(self.pattern.fullmatch("/".join(parts[: i + 1])) for i in range(len(parts)))
-
-    def may_match_below(self, folder: str) -> bool:
-        """Whether there could be a path below a folder that it matches."""
-        parts, own = folder.split("/"), self.text.split("/")
-        if "**" in self.text or len(own) <= len(parts):
-            return "**" in self.text
-        return all(
-            re.fullmatch(_expression(mine), part) for mine, part in zip(own, parts, strict=False)
-        )
-
-
-def _names(folder: Path, below: str, rules: list[_Rule]) -> Iterator[str]:
-    for entry in os.scandir(folder / below):
-        name = f"{below}/{entry.name}" if below else entry.name
-        ignored = False
-        for rule in rules:
-            if rule.takes_back is ignored and rule.matches(name):
-                ignored = not rule.takes_back
-        if entry.is_dir(follow_symlinks=False):
-            if not ignored or any(r.takes_back and r.may_match_below(name) for r in rules):
-                yield from _names(folder, name, rules)
-        elif not ignored:
-            yield name
-
-
-def _is_pattern(line: str) -> bool:
-    return bool(line.strip()) and not line.startswith("#")
-
-
-def _expression(pattern: str) -> str:
-    parts = re.findall(r"\*\*/|\*\*|\*|\?|\[[^\]]*\]|\\.|.", pattern, re.DOTALL)
-    known = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return "".join(
-        known.get(part)
-        or (part.replace("[^", "[^/") if part.startswith("[") else re.escape(part.lstrip("\\")))
-        for part in parts
     )

@@ -165,7 +165,7 @@ def test_parameters_get_the_types_that_the_pipeline_declares(given, expected):
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        ("n=three", "parameter 'n': expected an integer, got 'three'"),
+        ("n=three", "parameter 'n': expected int, got 'three'"),
         ("loud=perhaps", "parameter 'loud': expected true or false, got 'perhaps'"),
         ("rat=1", "has no parameter 'rat'. Did you mean 'rate'?"),
         ("n", "expected NAME=VALUE after -p, got 'n'"),
