@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from penstock.surfaces.cli.completion import RUN
-from penstock.surfaces.cli.options import json_option, open_store, profile_option
+from penstock.surfaces.cli.options import column, json_option, open_store, profile_option
 
 if TYPE_CHECKING:
     from penstock.metadata.comparison import Difference, NodeComparison, RunComparison
@@ -84,15 +84,15 @@ def _print(compared: RunComparison, show_all: bool) -> None:
     ]
     sections.append(("nodes", nodes))
     everything = [row for _, rows in sections for row in rows]
-    widths = [max(len(row[column]) for row in everything) for column in (0, 1, 2)]
+    columns = [column(row[place] for row in everything) for place in (0, 1, 2)]
+    lines = iter(zip(*columns, strict=True))
     for title, rows in sections:
         if title:
             click.secho(title, bold=True, nl=False)
             nothing = "" if getattr(compared, title.replace(" ", "_")) else "  none"
             click.secho(f"{nothing or '  the same'}" if not rows else "", dim=True)
         for row in rows:
-            cells = [f"{cell:<{width}}" for cell, width in zip(row[:3], widths, strict=True)]
-            click.echo("  ".join(["", *cells, *row[3:]]).rstrip())
+            click.echo("  ".join(["", *next(lines), *row[3:]]).rstrip())
 
 
 def _chosen(items: Iterable[Any], show_all: bool) -> list[Any]:

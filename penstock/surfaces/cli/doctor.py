@@ -8,7 +8,13 @@ from typing import Any
 
 import click
 
-from penstock.surfaces.cli.options import RUN_FAILED, json_option, profile_option, project_config
+from penstock.surfaces.cli.options import (
+    RUN_FAILED,
+    column,
+    json_option,
+    profile_option,
+    project_config,
+)
 
 _MARKS = {
     "fine": ("✔", "green"),
@@ -49,10 +55,11 @@ def doctor(context: click.Context, profile_name: str | None, as_json: bool) -> N
 
 
 def _print(findings: list[Any]) -> None:
-    width = max(len(finding.name) for finding in findings)
-    for finding in findings:
+    names = column(finding.name for finding in findings)
+    for finding, name in zip(findings, names, strict=True):
         mark, color = _MARKS[finding.state]
-        click.secho(f"{mark} {finding.name:<{width}}  ", fg=color, nl=False)
+        head = f"{mark} {name}  "
+        click.secho(head, fg=color, nl=False)
         click.echo(finding.found)
         if finding.advice:
-            click.echo(f"{'':<{width + 4}}{finding.advice}")
+            click.echo(f"{'':<{len(head)}}{finding.advice}")

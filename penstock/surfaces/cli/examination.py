@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, ServiceError
 from penstock.project.config import Config, Profile
 from penstock.project.kubeflow import KubeflowOptions
+from penstock.runners.kubeflow.server.service import API, Patience, Service
+from penstock.safety import secrets
 
 # Nothing waits longer for an answer: all of it is said within three seconds.
 _PATIENCE_SECONDS = 1.5
@@ -206,18 +208,34 @@ def cluster(profile: Profile) -> Finding:
         return Finding("Kubeflow", "unused", f"profile {profile.name} names no kubeflow.host")
     advice = f"Correct profiles.{profile.name}.kubeflow in penstock.toml, or forward its port."
     try:
-        status = _health(options)
+        _connected(options).text(f"{API}/healthz", "ask for its health")
+    except ServiceError as error:
+        if error.status in (401, 403):
+            found = f"{options.host} answers, but lets nobody in with this token ({error.status})"
+            return Finding("Kubeflow", "wrong", found, "Renew what kubeflow.token refers to.")
+        return Finding("Kubeflow", "wrong", error.message, advice)
     except PenstockError as error:
         return Finding("Kubeflow", "wrong", str(error))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        return Finding("Kubeflow", "wrong", f"{options.host} does not answer: {reason}", advice)
-    if status in (401, 403):
-        found = f"{options.host} answers, but lets nobody in with this token ({status})"
-        return Finding("Kubeflow", "wrong", found, "Renew what kubeflow.token refers to.")
-    if status != 200:
-        return Finding("Kubeflow", "wrong", f"{options.host} answers with {status}", advice)
     return Finding("Kubeflow", "fine", options.host)
+
+
+def _connected(options: KubeflowOptions) -> Service:
+    """Return the profile's server, which is asked once and with little patience."""
+    from penstock.runners.kubeflow.server.connecting import connect
+
+    resolved = [
+        secrets.resolve(text)
+        for text in (options.host, options.token, options.cookies, options.ca_certificate)
+    ]
+    host, token, cookies, authority = resolved
+    patience = Patience(connecting=_PATIENCE_SECONDS, reading=_PATIENCE_SECONDS, pauses=())
+    return connect(
+        host,
+        token=token,
+        cookies=cookies,
+        ca_certificate=os.path.expanduser(authority),
+        patience=patience,
+    )
 
 
 def checks(config: Config, profile: Profile) -> tuple[Callable[[], Finding], ...]:
@@ -285,30 +303,3 @@ def _conflicts(root: str) -> Iterator[str]:
 def _reach(host: str, port: int) -> None:
     with socket.create_connection((host, port), timeout=_PATIENCE_SECONDS):
         pass
-
-
-def _health(options: KubeflowOptions) -> int:
-    """Return the status with which Kubeflow Pipelines answer a question about their health."""
-    import ssl
-    from urllib.error import HTTPError
-    from urllib.request import Request, urlopen
-
-    from penstock.safety import secrets
-
-    host, token, cookies, authority = (
-        secrets.resolve(text)
-        for text in (options.host, options.token, options.cookies, options.ca_certificate)
-    )
-    request = Request(f"{host.rstrip('/')}/apis/v2beta1/healthz")
-    if request.type not in ("http", "https"):
-        raise ValueError("an address begins with http:// or https://")
-    if token:
-        request.add_header("Authorization", f"Bearer {token}")
-    if cookies:
-        request.add_header("Cookie", cookies)
-    trusted = ssl.create_default_context(cafile=os.path.expanduser(authority) or None)
-    try:
-        with urlopen(request, timeout=_PATIENCE_SECONDS, context=trusted) as answer:
-            return int(answer.status)
-    except HTTPError as error:
-        return error.code

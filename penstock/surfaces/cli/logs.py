@@ -13,7 +13,13 @@ import click
 
 from penstock.errors import RunError, suggestion
 from penstock.surfaces.cli.completion import NODE_OF_RUN, RUN_OF_PROFILE
-from penstock.surfaces.cli.options import json_option, open_store, profile_option, project_config
+from penstock.surfaces.cli.options import (
+    column,
+    json_option,
+    open_store,
+    profile_option,
+    project_config,
+)
 
 _BLOCK = 1 << 16
 _LOOK = 0.5
@@ -115,10 +121,10 @@ def _list(root: str, record: Any, as_json: bool) -> None:
         ]
         click.echo(json.dumps(listed, indent=2))
         return
-    width = max((len(node.node_id) for node, _ in files), default=0)
-    for node, file in files:
+    names = column(node.node_id for node, _ in files)
+    for (node, file), name in zip(files, names, strict=True):
         size = f"{file.stat().st_size:>12,} bytes" if file.exists() else f"{'no log':>18}"
-        click.echo(f"{node.node_id:<{width}}  {node.state:<9}  {size}")
+        click.echo(f"{name}  {node.state:<9}  {size}")
 
 
 def _log_file(root: str, record: Any, node: str) -> Path:

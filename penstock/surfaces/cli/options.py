@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -62,6 +62,13 @@ def store_address(profile: Profile, compiled: Any) -> str | None:
     if not profile.metadata and ir.metadata_connection(compiled) is not None:
         return None
     return profile.metadata_address()
+
+
+def column(texts: Iterable[str]) -> list[str]:
+    """Return texts padded to the width of the longest."""
+    texts = list(texts)
+    width = max(map(len, texts), default=0)
+    return [text.ljust(width) for text in texts]
 
 
 def parse_parameters(name: str, given: tuple[str, ...], known: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import click
 
 from penstock.errors import ParameterError
 from penstock.surfaces.cli.completion import PIPELINE
-from penstock.surfaces.cli.options import json_option, parameter_option, profile_option
+from penstock.surfaces.cli.options import column, json_option, parameter_option, profile_option
 from penstock.surfaces.cli.service import image_option
 
 if TYPE_CHECKING:
@@ -240,12 +240,12 @@ def _print_list(found: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
-    width = max((len(one["display_name"]) for one in found), default=0)
-    for one in found:
+    names = column(one["display_name"] for one in found)
+    for one, name in zip(found, names, strict=True):
         state = str(one.get("status", "")).lower()
         version = str(one.get("description", "")).rpartition("version ")[2]
         color = "green" if state == "enabled" else None
-        click.secho(f"{one['display_name']:<{width}}  {state:<8}", fg=color, nl=False)
+        click.secho(f"{name}  {state:<8}", fg=color, nl=False)
         click.echo(f"  {_when(one)}  version {version}  {one['recurring_run_id']}")
 
 

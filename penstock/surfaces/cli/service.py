@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from penstock.errors import ConfigError, ParameterError
 from penstock.project.config import Profile
 from penstock.project.kubeflow import KubeflowOptions
 from penstock.safety import secrets
-from penstock.surfaces.cli.options import project_config
+from penstock.surfaces.cli.options import column, project_config
 
 if TYPE_CHECKING:
     from penstock.runners.kubeflow.server.operations import NodeStatus, RunStatus
@@ -89,9 +89,8 @@ def connect(options: KubeflowOptions) -> Service:
 
 def print_nodes(status: RunStatus) -> None:
     """Print a run's nodes, a line each."""
-    width = max((len(node.name) for node in status.nodes), default=0)
-    for node in status.nodes:
-        _print_node(node, width)
+    for node, name in _named(status):
+        _print_node(node, name)
 
 
 def change_printer() -> Callable[[RunStatus], None]:
@@ -99,20 +98,21 @@ def change_printer() -> Callable[[RunStatus], None]:
     seen: dict[str, str] = {}
 
     def print_changes(status: RunStatus) -> None:
-        width = max((len(node.name) for node in status.nodes), default=0)
-        for node in status.nodes:
+        for node, name in _named(status):
             if node.state != seen.get(node.name, "PENDING"):
-                _print_node(node, width, err=True)
+                _print_node(node, name, err=True)
             seen[node.name] = node.state
 
     return print_changes
 
 
-def _print_node(node: NodeStatus, width: int, *, err: bool = False) -> None:
+def _named(status: RunStatus) -> Iterator[tuple[NodeStatus, str]]:
+    return zip(status.nodes, column(node.name for node in status.nodes), strict=True)
+
+
+def _print_node(node: NodeStatus, name: str, *, err: bool = False) -> None:
     mark, color = _MARKS.get(node.state, ("?", None))
-    click.secho(
-        f"{mark} {node.name:<{width}}  {node.state.lower():<9}", fg=color, nl=False, err=err
-    )
+    click.secho(f"{mark} {name}  {node.state.lower():<9}", fg=color, nl=False, err=err)
     took = f"  {node.seconds:.0f} s" if node.seconds is not None else ""
     click.echo(f"{took}{f'  {node.error}' if node.error else ''}", err=err)
 

@@ -16,6 +16,7 @@ from penstock.metadata.graph import ExecutionRecord
 from penstock.metadata.runs import EventDelivery, NodeRecord, RunRecord
 from penstock.report.wording import number, size, when
 from penstock.runners.local import NodeResult, RunResult, State
+from penstock.surfaces.cli.options import column
 
 if TYPE_CHECKING:
     from penstock import _tfx
@@ -76,14 +77,14 @@ _VERDICTS = {
 def print_plan(planned: Iterable[NodePlan]) -> None:
     """Print what would become of each node, a reason a line."""
     planned = list(planned)
-    width = max(len(node.node_id) for node in planned)
-    for node in planned:
+    for node, name in zip(planned, column(node.node_id for node in planned), strict=True):
         mark, color = _VERDICTS[node.verdict]
         first, *more = node.reasons or ("",)
-        click.secho(f"{mark} {node.node_id:<{width}}  {node.verdict.value:<8}", fg=color, nl=False)
+        head = f"{mark} {name}  {node.verdict.value:<8}"
+        click.secho(head, fg=color, nl=False)
         click.echo(f"  {first}".rstrip())
         for reason in more:
-            click.echo(f"{'':<{width + 12}}  {reason}")
+            click.echo(f"{'':<{len(head)}}  {reason}")
     counts = Counter(node.verdict for node in planned)
     shown = [f"{counts[v]} {_PLANNED[v]}" for v in _PLANNED if counts[v]]
     click.echo(f"\n{', '.join(shown)}")
@@ -132,14 +133,14 @@ def _metric_lines(evaluation: Any) -> list[str]:
     if not text:
         return []
     metrics = json.loads(text)
-    width = max((len(metric["metric"]) for metric in metrics), default=0)
     lines = ["metrics"] if metrics else []
-    for metric in metrics:
+    names = column(metric["metric"] for metric in metrics)
+    for metric, name in zip(metrics, names, strict=True):
         lower, upper = metric.get("lower"), metric.get("upper")
         interval = ""
         if lower is not None and metric["metric"] != "example_count":
             interval = f"  (95 % between {lower:.4f} and {upper:.4f})"
-        lines.append(f"  {metric['metric']:<{width}}  {number(metric['value'])}{interval}")
+        lines.append(f"  {name}  {number(metric['value'])}{interval}")
     return lines
 
 
@@ -149,12 +150,10 @@ def print_runs(runs: Iterable[RunRecord]) -> None:
     if not rows:
         click.echo("no runs yet")
         return
-    width = max(len(run.pipeline_name) for run in rows)
-    for run in rows:
+    for run, name in zip(rows, column(run.pipeline_name for run in rows), strict=True):
         _print_state(run.state)
         click.echo(
-            f"  {run.run_id}  {run.pipeline_name:<{width}}  {when(run.began)}  "
-            f"{run.seconds:8.1f} s  {_node_counts(run)}"
+            f"  {run.run_id}  {name}  {when(run.began)}  {run.seconds:8.1f} s  {_node_counts(run)}"
         )
 
 
@@ -181,14 +180,14 @@ def print_run(
         click.echo(f"  -p {name}={value}")
     if not run.nodes:
         return
-    width = max(len(node.node_id) for node in run.nodes)
+    heading, *names = column(["", *(node.node_id for node in run.nodes)])
     heads = ("time", "CPU", "memory", "in", "out")
-    click.secho(f"  {'':<8}  {'':<{width}}" + "".join(f"{h:>10}" for h in heads), dim=True)
-    for node in run.nodes:
+    click.secho(f"  {'':<8}  {heading}" + "".join(f"{h:>10}" for h in heads), dim=True)
+    for node, name in zip(run.nodes, names, strict=True):
         _print_state(f"  {node.state}", node.state)
         cells = "".join(f"{cell:>10}" for cell in _resources(node))
         found = outputs.get(node.execution_id, {})
-        click.echo(f"  {node.node_id:<{width}}{cells}".rstrip() + _origin(run, found, makers))
+        click.echo(f"  {name}{cells}".rstrip() + _origin(run, found, makers))
         if node.error:
             click.echo(f"      {node.error}")
         for key, artifacts in found.items():

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -146,3 +148,57 @@ def test_what_a_package_says_of_itself_is_read_once(monkeypatch):
     )
     assert list(examination._conflicts("penstock")) == []
     assert len(read) == len(set(read))
+
+
+@pytest.mark.parametrize(("parallelism", "at_once"), [(None, 2), (1, 1), (7, 7)])
+def test_the_processors_say_how_many_nodes_work_at_a_time(parallelism, at_once, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    finding = examination.processors(Profile(parallelism=parallelism))
+    assert finding.found.startswith("2 CPUs")
+    assert f"{at_once} nodes work at a time" in finding.found
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "state"),
+    [(8 << 30, 1 << 30, "fine"), (4 << 30, 1 << 30, "doubtful"), (2 << 30, 1 << 30, "wrong")],
+)
+def test_memory_is_what_the_container_leaves(limit, used, state, tmp_path, monkeypatch):
+    files = {"memory.max": f"{limit}\n", "memory.current": f"{used}\n"}
+    read = Path.read_text
+
+    def read_text(path, *arguments, **more):
+        known = path.parent == Path("/sys/fs/cgroup") and path.name in files
+        return files[path.name] if known else read(path, *arguments, **more)
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    finding = examination.memory()
+    assert (finding.state, finding.found) == (state, f"{(limit - used) / 1e9:.1f} GB free")
+
+
+def docker(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    program = folder / "docker"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+
+
+@pytest.mark.parametrize(
+    ("script", "state", "text"),
+    [
+        ("echo 28.2.2", "fine", "28.2.2"),
+        ("echo no daemon here >&2; exit 1", "doubtful", "its daemon does not answer"),
+    ],
+)
+def test_a_docker_whose_daemon_does_not_answer_is_doubtful(
+    script, state, text, tmp_path, monkeypatch
+):
+    docker(tmp_path, monkeypatch, script)
+    finding = examination.docker()
+    assert finding.state == state
+    assert text in finding.found
+    assert state == "fine" or "no daemon here" in finding.advice
+
+
+def test_without_docker_container_components_alone_cannot_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert examination.docker().state == "unused"
