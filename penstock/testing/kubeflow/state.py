@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from penstock.runners.kubeflow.server import cron
-from penstock.testing.kubeflow import messages, specs
+from penstock.testing.kubeflow import messages, specs, timing
 from penstock.testing.kubeflow.listing import page
 from penstock.testing.kubeflow.playing import Play, Playing
 from penstock.testing.kubeflow.refusals import Refusal, invalid, missing
@@ -409,10 +408,8 @@ def _check_trigger(trigger: Mapping[str, Any]) -> None:
                 "Found invalid period schedule interval. Set at interval to least 1 second"
             )
         return
-    try:
-        cron.parse(schedule.get("cron", ""), fields=6)
-    except cron.CronError as error:
-        raise invalid(f"Schedule cron is not a supported format. Error: {error}") from None
+    if reason := timing.refusal(schedule.get("cron", "")):
+        raise invalid(f"Schedule cron is not a supported format. Error: {reason}")
 
 
 def _check_time(name: str, text: str) -> None:

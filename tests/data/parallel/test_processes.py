@@ -47,18 +47,31 @@ print(list(in_processes(work, range(20))))
 
 
 def test_parts_are_done_in_other_processes_as_many_as_there_are_cpus() -> None:
+    # Each part waits until as many are being done at once as there are processors.
     found = alone("""
-doing = list(in_processes(lambda part, advance: os.getpid(), range(20)))
-print(os.getpid() in doing, len(set(doing)) <= 3)
+import threading, multiprocessing
+all_there = multiprocessing.Barrier(3, timeout=50)
+def work(part, advance):
+    if part < 3:
+        all_there.wait()
+    return os.getpid()
+doing = list(in_processes(work, range(20)))
+print(os.getpid() in doing, len(set(doing)))
 """)
-    assert found == "False True"
+    assert found == "False 3"
 
 
 def test_there_are_no_more_processes_than_parts() -> None:
     found = alone("""
-print(len(set(in_processes(lambda part, advance: os.getpid(), "ab"))))
+import multiprocessing
+both_there = multiprocessing.Barrier(2, timeout=50)
+def work(part, advance):
+    both_there.wait()
+    return os.getpid()
+doing = list(in_processes(work, "ab"))
+print(os.getpid() in doing, len(set(doing)))
 """)
-    assert found in ("1", "2")
+    assert found == "False 2"
 
 
 def test_no_parts_have_no_results() -> None:
