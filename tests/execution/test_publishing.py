@@ -60,8 +60,10 @@ def test_an_unexpected_error_ends_the_run_and_leaves_nothing_running(tmp_path, s
     assert written_by(tmp_path, "Trains") == []
     assert executions(tmp_path) == [States.COMPLETE, States.FAILED]
     with connect(connection_config(str(tmp_path / "metadata.sqlite"))) as metadata:
-        assert find_run(metadata.store, "latest").state == "failed"
-        assert [a.state for a in attempts.all_attempts(metadata.store)] == ["failed"]
+        latest = find_run(metadata.store, "latest")
+        assert latest.state == "failed"
+        found = attempts.attempts(metadata.store, latest.run_id)
+        assert [attempt.state for attempt in found] == ["failed"]
 
 
 def test_a_run_that_ended_in_an_error_after_a_node_was_recorded_keeps_that_node(tmp_path):
