@@ -279,7 +279,10 @@ def main() -> None:
     """Measure as the command line asks, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", default="10,1000,10000", help="numbers of runs")
-    parser.add_argument("--store", help="the beginning of databases' addresses; by default files")
+    parser.add_argument(
+        "--store",
+        help="the beginning of databases' addresses, without a password; by default files",
+    )
     parser.add_argument("--folder", type=Path, help="where stores are kept")
     options = parser.parse_args()
     counts = [int(count) for count in options.runs.split(",")]
