@@ -33,6 +33,7 @@ test: $(SETUP)  ## run the whole test suite
 coverage: export PENSTOCK_SOURCES := $(CURDIR)
 coverage: $(SETUP)  ## run the whole test suite, and say what share of lines and branches it runs
 	rm -f .coverage .coverage.*
+	cp build/unmeasured_imports.py .venv/lib/python3.*/site-packages/
 	.venv/bin/coverage run -m $(PYTEST) $(TESTS)
 	.venv/bin/coverage run --source penstock,components,pipelines -m penstock --version
 	.venv/bin/coverage combine --quiet
