@@ -12,7 +12,7 @@ from penstock.data.csv_options import CsvOptions
 from penstock.data.ingestion import Destination, check_payload
 from penstock.data.parallel.processes import available_processes, in_processes
 from penstock.data.spans import ResolvedInput
-from penstock.data.writing import Block, SplitsWriter, shard_count, write_blocks
+from penstock.data.writing import BlockWriter, SplitsWriter, shard_count, write_blocks
 
 
 def generate_examples(
@@ -56,12 +56,12 @@ def _infer(
 
 def _blocks(
     found: ResolvedInput, columns: Mapping[str, CsvColumns], options: CsvOptions
-) -> Iterator[Block]:
+) -> Iterator[BlockWriter]:
     for split in found.splits:
         for path in split.files:
             for block in csv.read_blocks(path, columns[split.name], options):
                 yield partial(_write, block, split.name, options)
 
 
-def _write(block: csv.Block, split: str, options: CsvOptions, writer: SplitsWriter) -> None:
+def _write(block: csv.BlockReader, split: str, options: CsvOptions, writer: SplitsWriter) -> None:
     writer.write_batch(block(), split, null_as_empty=options.missing_cells == "empty")

@@ -11,7 +11,7 @@ from penstock.data import payload, records
 from penstock.data.ingestion import Destination
 from penstock.data.payload import PayloadFormat
 from penstock.data.spans import ResolvedInput
-from penstock.data.writing import Block, SplitsWriter, shard_count, write_blocks
+from penstock.data.writing import BlockWriter, SplitsWriter, shard_count, write_blocks
 from penstock.errors import DataError
 
 
@@ -29,7 +29,7 @@ def generate_examples(
     write_blocks(to, partial(_blocks, found, to), shards, progress)
 
 
-def _blocks(found: ResolvedInput, to: Destination) -> Iterator[Block]:
+def _blocks(found: ResolvedInput, to: Destination) -> Iterator[BlockWriter]:
     for split in found.splits:
         for path in split.files:
             yield partial(_write_file, path, split.name, to)

@@ -9,7 +9,7 @@ from typing import Any
 from penstock.data import parquet
 from penstock.data.ingestion import Destination, check_payload
 from penstock.data.spans import ResolvedInput
-from penstock.data.writing import Block, SplitsWriter, shard_count, write_blocks
+from penstock.data.writing import BlockWriter, SplitsWriter, shard_count, write_blocks
 
 
 def generate_examples(
@@ -37,7 +37,7 @@ def write_parquet(
     write_blocks(to, partial(_blocks, found, columns), shards, progress)
 
 
-def _blocks(found: ResolvedInput, columns: Sequence[str] | None) -> Iterator[Block]:
+def _blocks(found: ResolvedInput, columns: Sequence[str] | None) -> Iterator[BlockWriter]:
     for split in found.splits:
         for path in split.files:
             for row_group in range(parquet.row_group_count(path)):

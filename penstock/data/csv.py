@@ -161,10 +161,10 @@ def read_file(path: str, columns: CsvColumns, options: CsvOptions) -> Iterator[p
 
 
 # Gives some rows of a file, of the types of their columns, converted when it is called.
-Block = Callable[[], pa.RecordBatch]
+BlockReader = Callable[[], pa.RecordBatch]
 
 
-def read_blocks(path: str, columns: CsvColumns, options: CsvOptions) -> Iterator[Block]:
+def read_blocks(path: str, columns: CsvColumns, options: CsvOptions) -> Iterator[BlockReader]:
     """Read one file as `read_file` does, but leave the conversion of a batch to who wants it."""
     for batch, place in _text_batches(path, columns.names, options):
         yield partial(_typed, batch, place, columns, options)

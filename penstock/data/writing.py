@@ -23,7 +23,7 @@ _SHARD_BYTES = 32 << 20
 _MOST_SHARDS = 16
 
 # Writes some rows of the input, read when it is called; a unit of work.
-Block = Callable[["SplitsWriter"], None]
+BlockWriter = Callable[["SplitsWriter"], None]
 
 
 def shard_count(files: Sequence[str], blocks: int) -> int:
@@ -39,7 +39,7 @@ def shard_count(files: Sequence[str], blocks: int) -> int:
 
 def write_blocks(
     to: Destination,
-    blocks: Callable[[], Iterable[Block]],
+    blocks: Callable[[], Iterable[BlockWriter]],
     shards: int,
     progress: Callable[..., None],
 ) -> None:
@@ -68,7 +68,7 @@ def _named(shards: range) -> str:
 
 def _write_shards(
     to: Destination,
-    blocks: Callable[[], Iterable[Block]],
+    blocks: Callable[[], Iterable[BlockWriter]],
     shards: int,
     mine: range,
     advance: Callable[[int], None],

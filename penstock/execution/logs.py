@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 # Stands in a node's log before a traceback; what follows is not shown with the end of the log.
 WHOLE_TRACEBACK = "The whole traceback:"
-
-
-def log_folder(root: str, run_id: str) -> str:
-    """Return the folder of a run's logs, below its pipeline root."""
-    return os.path.join(root, ".runs", run_id)
 
 
 def log_tail(path: str, lines: int = 20) -> str:

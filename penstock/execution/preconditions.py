@@ -9,6 +9,7 @@ from penstock import ir
 from penstock.errors import ParameterError, PipelineError
 from penstock.execution import references
 from penstock.execution.cache import CODE_PARAMETERS
+from penstock.metadata import layout
 from penstock.safety.containment import inside, is_name
 
 
@@ -51,9 +52,10 @@ def _check_names(pipeline: ir.Pipeline) -> None:
 def _check_folders(pipeline: ir.Pipeline) -> None:
     """Check where runs write, rename and remove: links there would lead to what is others'."""
     root = pipeline.root
-    inside(root, os.path.join(root, ".runs"))
+    inside(root, os.path.join(root, layout.RUNS))
     for node in pipeline:
-        for kept in (".system", ".system/executor_execution", ".system/stateful_working_dir"):
-            inside(root, os.path.join(node.folder, kept))
+        inside(root, os.path.join(node.folder, layout.SYSTEM))
+        for folder in layout.working_folders(node.folder):
+            inside(root, folder)
         for key in node.output_keys:
             inside(root, os.path.join(node.folder, key))

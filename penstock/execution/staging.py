@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from penstock import _tfx
+from penstock.metadata import layout
 from penstock.safety import containment
 
 
@@ -42,7 +43,7 @@ def stage(
     `places` are other folders for some keys. Artifacts elsewhere, as those that an executor or
     driver places itself, stay where they are.
     """
-    base = os.path.join(node_folder, ".system", "executor_execution", str(execution_id), "staging")
+    base = layout.staging_folder(node_folder, execution_id)
     containment.inside(os.path.dirname(node_folder), base)
     shutil.rmtree(base, ignore_errors=True)
     staged = []
@@ -76,8 +77,7 @@ def publish(folder: StagedOutput) -> None:
 
 def discard(node_folder: str, execution_id: int) -> None:
     """Remove all that an execution has written but not published."""
-    for kind in ("executor_execution", "stateful_working_dir"):
-        folder = os.path.join(node_folder, ".system", kind, str(execution_id))
+    for folder in layout.working_folders(node_folder, execution_id):
         if containment.is_inside(os.path.dirname(node_folder), folder):
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -99,7 +99,7 @@ def withdraw(
     if not (containment.is_name(run_id) and containment.is_name(node_id)):
         return
     node_folder = os.path.join(root, node_id)
-    own = os.path.isdir(os.path.join(root, ".runs", run_id))
+    own = os.path.isdir(layout.run_folder(root, run_id))
     if not own or not containment.is_inside(root, node_folder):
         return
     if published:
@@ -113,7 +113,7 @@ def take_back(node_folder: str, execution_id: int) -> None:
     for key in os.listdir(node_folder) if os.path.isdir(node_folder) else ():
         published = os.path.join(node_folder, key, str(execution_id))
         link = os.path.islink(published) or not containment.is_inside(node_folder, published)
-        if key != ".system" and os.path.isdir(published) and not link:
+        if key != layout.SYSTEM and os.path.isdir(published) and not link:
             shutil.rmtree(published, ignore_errors=True)
     discard(node_folder, execution_id)
 

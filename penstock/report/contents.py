@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from penstock.execution.logs import log_folder
 from penstock.metadata.graph import ExecutionRecord, read_makers
+from penstock.metadata.layout import run_folder
 from penstock.metadata.protocol import Store
 from penstock.metadata.reading import (
     RUN_CONTEXT,
@@ -129,7 +129,7 @@ def read_run(store: Store, run_id: str) -> RunContents:
     return RunContents(
         run,
         tuple(nodes),
-        log_folder(root, run.run_id) if root else "",
+        run_folder(root, run.run_id) if root else "",
         run_environment(context),
     )
 

@@ -19,7 +19,7 @@ from markupsafe import Markup
 from penstock.data.files.remote import local_copy
 from penstock.data.results.training_curves import Curve, read_curves
 from penstock.errors import PenstockError
-from penstock.execution.logs import log_folder
+from penstock.metadata.layout import run_folder
 from penstock.metadata.protocol import Store
 from penstock.metadata.reading import RUN_CONTEXT, ArtifactRecord
 from penstock.metadata.run_requests import run_root
@@ -96,7 +96,7 @@ def report_path(store: Store, run_id: str) -> str:
     """Return where the report of a run stands, beside its logs; "" if it has no folder there."""
     context = store.get_context_by_type_and_name(RUN_CONTEXT, run_id)
     root = run_root(context)
-    return os.path.join(log_folder(root, run_id), FILE_NAME) if root else ""
+    return os.path.join(run_folder(root, run_id), FILE_NAME) if root else ""
 
 
 def build(

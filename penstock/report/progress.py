@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from penstock import _tfx
 from penstock.errors import RunError
-from penstock.execution.logs import log_folder
+from penstock.metadata.layout import log_path, run_folder
 from penstock.metadata.protocol import Store
 from penstock.metadata.reading import (
     RUN_CONTEXT,
@@ -44,7 +44,7 @@ class Progress:
 
     def log_path(self, node_id: str) -> str:
         """Return where the log of a node stands, "" if the store does not say."""
-        return os.path.join(self.log_folder, f"{node_id}.log") if self.log_folder else ""
+        return log_path(self.log_folder, node_id) if self.log_folder else ""
 
     def node_version(self, node_id: str) -> str:
         """Return what changes with the run or with the log of one of its nodes."""
@@ -93,7 +93,7 @@ def read_progress(store: Store, run_id: str, places: Places) -> Progress:
             )
         ),
         tuple(execution.id for execution in executions),
-        log_folder(root, run_id) if root else "",
+        run_folder(root, run_id) if root else "",
     )
 
 

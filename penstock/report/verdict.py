@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 
 from penstock.execution.logs import log_tail
+from penstock.metadata.layout import log_path
 from penstock.report.contents import Output, RunContents
 from penstock.report.evaluations import Evaluation
 
@@ -98,5 +98,5 @@ def _pushes(contents: RunContents) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def _log(contents: RunContents, node_id: str) -> tuple[str, str]:
     if not contents.log_folder:
         return "", ""
-    path = os.path.join(contents.log_folder, f"{node_id}.log")
+    path = log_path(contents.log_folder, node_id)
     return log_tail(path), path

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock import _tfx
-from penstock.metadata import attempts
+from penstock.metadata import attempts, layout
 from penstock.metadata.graph import claiming
 from penstock.metadata.protocol import Store
 from penstock.metadata.reading import (
@@ -36,9 +36,6 @@ from penstock.metadata.reading import (
 from penstock.metadata.run_requests import STATE_PROPERTY, run_state
 
 REMOVING = "removing"
-SYSTEM_FOLDER = ".system"
-LOG_FOLDER = ".runs"
-_STAGING = "executor_execution"
 _FOLDERS = 1000
 
 _EXECUTION = _tfx.metadata_store_pb2.Execution
@@ -535,7 +532,7 @@ class _Planning:
             for execution_id in sorted(executions):
                 if not self._is_long_over(execution_id):
                     continue
-                staging = os.path.join(root, node_id, SYSTEM_FOLDER, _STAGING, str(execution_id))
+                staging, _ = layout.working_folders(os.path.join(root, node_id), execution_id)
                 if self._is_of(staging, root, execution_id):
                     yield self._leftover(staging, root, pipeline, node_id, STAGED)
                 for key in keys:
@@ -547,14 +544,14 @@ class _Planning:
 
     def _leftover(self, path: str, root: str, pipeline: str, node_id: str, reason: str) -> Removal:
         name = "-".join(Path(path).parts[-2:])
-        trash = os.path.join(root, node_id, SYSTEM_FOLDER, REMOVING, name)
+        trash = os.path.join(root, node_id, layout.SYSTEM, REMOVING, name)
         return Removal(path, root, reason, disk_size(path), pipeline, None, trash)
 
     def _trash(
         self, root: str, pipeline: str, node_id: str, going: set[int | None]
     ) -> Iterator[Removal]:
         """Yield what an earlier removal had moved away and not deleted yet."""
-        folder = os.path.join(root, node_id, SYSTEM_FOLDER, REMOVING)
+        folder = os.path.join(root, node_id, layout.SYSTEM, REMOVING)
         for name in _folders(folder):
             path = os.path.join(folder, name)
             is_an_artifact_s = name.isdecimal() and int(name) in going
@@ -591,7 +588,7 @@ class _Planning:
             ]
             pipeline = self.snapshot.places[executions[0]].pipeline_name
             root = self.roots.get(pipeline, "")
-            path = os.path.join(root, LOG_FOLDER, run_id)
+            path = layout.run_folder(root, run_id)
             if (
                 pipeline not in self.busy_pipelines
                 and all(artifact_id in going for artifact_id in left)
@@ -599,7 +596,7 @@ class _Planning:
                 and is_plainly_inside(path, path, root)
                 and os.path.isdir(path)
             ):
-                trash = os.path.join(root, LOG_FOLDER, f".{REMOVING}-{run_id}")
+                trash = layout.run_folder(root, f".{REMOVING}-{run_id}")
                 yield Removal(path, root, LOGS, disk_size(path), pipeline, None, trash)
 
 
@@ -625,7 +622,7 @@ def is_plainly_inside(
 
 def trash_of(root: str, node_id: str, artifact_id: int) -> str:
     """Return where an artifact is moved before it is deleted: in its node's own folder."""
-    return os.path.join(root, node_id, SYSTEM_FOLDER, REMOVING, str(artifact_id))
+    return os.path.join(root, node_id, layout.SYSTEM, REMOVING, str(artifact_id))
 
 
 def came_to_be(path: str) -> float:

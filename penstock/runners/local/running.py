@@ -13,7 +13,6 @@ from penstock import _tfx, ir
 from penstock.errors import RunError, StoreError
 from penstock.execution import reuse, work
 from penstock.execution.lifecycle import Life, Unobserved
-from penstock.execution.logs import log_folder
 from penstock.execution.schedule import Graph, State, ready, settle
 from penstock.execution.stages import Finished, Outcome, Prepared, Skipped, Work
 from penstock.execution.steps import OnStep, ignore
@@ -23,6 +22,7 @@ from penstock.execution.workers.jobs import Advanced, Failed, Job, Report, Start
 from penstock.execution.workers.nursery import Nurseries, main_is_importable
 from penstock.execution.workers.pool import Pool
 from penstock.metadata import attempts
+from penstock.metadata.layout import log_path, run_folder
 from penstock.metadata.protocol import Metadata
 from penstock.openlineage import RunEvents
 from penstock.runners.local.display import Display, NodeView
@@ -54,11 +54,11 @@ class RunSetup:
     @property
     def log_folder(self) -> str:
         """The folder of the run's logs."""
-        return log_folder(self.pipeline.root, self.pipeline.run_id)
+        return run_folder(self.pipeline.root, self.pipeline.run_id)
 
     def log_path(self, node_id: str) -> str:
         """Return the file that has what a node prints."""
-        return os.path.join(self.log_folder, f"{node_id}.log")
+        return log_path(self.log_folder, node_id)
 
 
 @dataclass

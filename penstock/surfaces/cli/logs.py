@@ -103,9 +103,10 @@ def _show_from_server(
 
 
 def _folder(root: str, record: Any) -> Path:
+    from penstock.metadata import layout
     from penstock.safety import containment
 
-    return Path(root) / ".runs" / containment.name(record.run_id, "a run's name")
+    return Path(layout.run_folder(root, containment.name(record.run_id, "a run's name")))
 
 
 def _list(root: str, record: Any, as_json: bool) -> None:

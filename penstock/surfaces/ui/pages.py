@@ -7,7 +7,6 @@ costs a few calls of the store, and for itself again where the version there is 
 from __future__ import annotations
 
 import functools
-import os
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -25,6 +24,7 @@ from penstock.errors import PenstockError, RunError
 from penstock.execution.logs import log_tail
 from penstock.metadata.comparison import compare_runs, seconds_of
 from penstock.metadata.evaluations import metrics_of
+from penstock.metadata.layout import log_path
 from penstock.metadata.lineage import ancestors, descendants, find_artifact
 from penstock.metadata.protocol import Store
 from penstock.metadata.reading import links_of_executions, read_artifacts
@@ -312,7 +312,7 @@ _SELF = Markup("'self'")
 
 
 def _log_path(contents: RunContents, node: RunNode) -> str:
-    return os.path.join(contents.log_folder, f"{node.node_id}.log") if contents.log_folder else ""
+    return log_path(contents.log_folder, node.node_id) if contents.log_folder else ""
 
 
 def _curves(reports: list[Any]) -> list[tuple[str, list[Curve]]]:

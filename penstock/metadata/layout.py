@@ -1,0 +1,43 @@
+"""Where a run keeps its files, below the root of its pipeline.
+
+    .runs/{run}/                                            logs of nodes, and the report
+    {node}/{key}/{execution}/                               an output
+    {node}/.system/executor_execution/{execution}/          while the node works; `staging` below it
+    {node}/.system/stateful_working_dir/{execution}/        what its tries have in common
+
+The last three are TFX's.
+"""
+
+from __future__ import annotations
+
+import os
+
+RUNS = ".runs"
+SYSTEM = ".system"
+EXECUTOR_EXECUTION = "executor_execution"
+STATEFUL = "stateful_working_dir"
+
+
+def run_folder(root: str, run_id: str) -> str:
+    """Return the folder of a run's own files."""
+    return os.path.join(root, RUNS, run_id)
+
+
+def working_folders(node_folder: str, execution_id: int | None = None) -> tuple[str, str]:
+    """Return the folders in which a node's executions work, or in which one of them does."""
+    execution = () if execution_id is None else (str(execution_id),)
+    system = os.path.join(node_folder, SYSTEM)
+    return (
+        os.path.join(system, EXECUTOR_EXECUTION, *execution),
+        os.path.join(system, STATEFUL, *execution),
+    )
+
+
+def staging_folder(node_folder: str, execution_id: int) -> str:
+    """Return the folder in which an execution's outputs are written."""
+    return os.path.join(working_folders(node_folder, execution_id)[0], "staging")
+
+
+def log_path(run_folder: str, node_id: str) -> str:
+    """Return the file of what a node printed, in the folder of its run."""
+    return os.path.join(run_folder, f"{node_id}.log")
