@@ -9,11 +9,9 @@ from __future__ import annotations
 import glob
 import math
 import os
-from collections.abc import Iterator
-from typing import Any
 
-from penstock.data.records import read_serialized
-from penstock.errors import DataError, UserCodeError
+from penstock.data.results.training_curves import read_scalars
+from penstock.errors import UserCodeError
 
 _SHOWN_WEIGHTS = 5
 
@@ -53,7 +51,7 @@ def first_loss_that_is_not_finite(log_directory: str) -> str | None:
     found = [
         (step, tag, value)
         for path in glob.glob(os.path.join(log_directory, "**", "*.tfevents.*"), recursive=True)
-        for step, tag, value in _scalars(path)
+        for tag, step, value in read_scalars(path)
         if "loss" in tag and not math.isfinite(value)
     ]
     if not found:
@@ -66,31 +64,6 @@ def first_loss_that_is_not_finite(log_directory: str) -> str | None:
 
 def _by_epoch(tag: str) -> bool:
     return tag.startswith("epoch_")
-
-
-def _scalars(path: str) -> Iterator[tuple[int, str, float]]:
-    from tensorflow.core.util import event_pb2
-
-    try:
-        for record in read_serialized(path):
-            event = event_pb2.Event.FromString(record)
-            for value in event.summary.value:
-                number = _scalar(value)
-                if number is not None:
-                    yield int(event.step), value.tag, number
-    except DataError:  # the end of a log may be missing
-        return
-
-
-def _scalar(value: Any) -> float | None:
-    import tensorflow
-
-    if value.HasField("simple_value"):
-        return float(value.simple_value)
-    if value.HasField("tensor") and not value.tensor.tensor_shape.dim:
-        array = tensorflow.make_ndarray(value.tensor)
-        return float(array) if array.dtype.kind == "f" else None
-    return None
 
 
 def _not_finite(weights: str) -> list[str]:

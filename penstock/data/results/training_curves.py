@@ -44,7 +44,7 @@ def read_curves(directory: str) -> list[Curve]:
     for path in sorted(Path(directory).rglob("*tfevents*")):
         run = os.path.relpath(path.parent, directory)
         run = "" if run == "." else run
-        for tag, step, value in _scalars(str(path)):
+        for tag, step, value in read_scalars(str(path)):
             points.setdefault((tag, run), {})[step] = value
     return [
         Curve(tag, run, tuple(sorted(found)), tuple(found[step] for step in sorted(found)))
@@ -52,7 +52,8 @@ def read_curves(directory: str) -> list[Curve]:
     ]
 
 
-def _scalars(path: str) -> Iterator[tuple[str, int, float]]:
+def read_scalars(path: str) -> Iterator[tuple[str, int, float]]:
+    """Yield tag, step and value of each scalar in a file, up to where it may be cut off."""
     from google.protobuf.message import DecodeError
     from tensorboard.compat.proto import event_pb2
 
@@ -62,7 +63,7 @@ def _scalars(path: str) -> Iterator[tuple[str, int, float]]:
             for value in event.summary.value:
                 number = _number(value)
                 if number is not None:
-                    yield value.tag, event.step, number
+                    yield value.tag, int(event.step), number
     except (DataError, DecodeError):
         return
 
