@@ -172,7 +172,7 @@ def shared_models(
                 )
             continue
         if artifact is None:
-            raise ParameterError(f"The model spec {spec.name!r} asks for a baseline_model")
+            raise ParameterError(f"the model spec {spec.name!r} asks for a baseline_model")
         legacy = model_util.get_model_type(spec) == tfma.TFMA_EVAL
         path = layout.evaluation_model if legacy else layout.serving_model
         arguments = {

@@ -73,7 +73,7 @@ def _check(
             )
         if not 0.0 <= threshold <= 1.0:
             raise ParameterError(
-                f"Expected {parameter}[{name!r}] between 0 and 1, but it is {threshold}",
+                f"expected {parameter}[{name!r}] between 0 and 1, but it is {threshold}",
                 hint="0 reports any difference, 1 none.",
             )
 

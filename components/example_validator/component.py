@@ -47,7 +47,7 @@ def ExampleValidator(
     splits = [split for split in split_names(statistics) if split not in excluded]
     if not splits:
         raise DataError(
-            f"Expected statistics of a split that is not excluded, but the splits are "
+            f"expected statistics of a split that is not excluded, but the splits are "
             f"{split_names(statistics)} and exclude_splits is {sorted(excluded)}",
             path=statistics.uri,
             hint="Take a split off exclude_splits.",
@@ -78,7 +78,7 @@ def anomalies_found(described: dict[str, list[Anomaly]], schema_uri: str) -> Ano
     count = sum(len(anomalies) for anomalies in described.values())
     splits = [split for split, anomalies in described.items() if anomalies]
     return AnomaliesError(
-        f"Expected data that conforms to its schema, but found {count} "
+        f"expected data that conforms to its schema, but found {count} "
         f"{'anomaly' if count == 1 else 'anomalies'} in {', '.join(splits)}:\n\n"
         f"{table_of(described)}",
         anomalies=described,

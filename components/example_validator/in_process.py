@@ -113,7 +113,7 @@ def _is_number(text: str) -> bool:
 def _check_environment(schema: schema_pb2.Schema, environment: str | None) -> None:
     if environment is not None and environment not in schema.default_environment:
         raise ParameterError(
-            f"Expected an environment of the schema, but {environment!r} is none",
+            f"expected an environment of the schema, but {environment!r} is none",
             hint=suggestion(environment, schema.default_environment, noun="default_environment"),
         )
 
@@ -127,7 +127,7 @@ def _matched(
     matched = {split: others[split] for split in statistics if split in others}
     if not matched:
         raise DataError(
-            f"Expected {role}_statistics of at least one of the splits {list(statistics)}, "
+            f"expected {role}_statistics of at least one of the splits {list(statistics)}, "
             f"but they are of {list(others)}",
             hint="Splits are matched by name.",
         )

@@ -26,7 +26,7 @@ def clean(read: pa.Table, table: SourceTable) -> tuple[pa.Table, TableCounts]:
     dropped: dict[str, int] = {}
     for rule in table.drop:
         if rule.name in dropped:
-            raise ParameterError(f"Table {table.name} has two drop rules {rule.name!r}")
+            raise ParameterError(f"table {table.name} has two drop rules {rule.name!r}")
         left = rows.filter(pa.array(~applies(rule, rows, table.name)))
         dropped[rule.name] = rows.num_rows - left.num_rows
         rows = left
@@ -55,18 +55,18 @@ def applies(rule: DropRule, rows: pa.Table, table_name: str) -> np.ndarray:
     where = f"rule {rule.name!r} of table {table_name}"
     if rule.column not in rows.column_names:
         raise DataError(
-            f"The {where} needs a column {rule.column!r}",
+            f"the {where} needs a column {rule.column!r}",
             hint=suggestion(rule.column, rows.column_names, noun="column"),
         )
     column = rows.column(rule.column)
     if rule.condition is Condition.MISSING:
         return pc.is_null(column, nan_is_null=True).to_numpy()
     if rule.value is None:
-        raise ParameterError(f"The {where} needs a value to compare with")
+        raise ParameterError(f"the {where} needs a value to compare with")
     try:
         meets = _COMPARISONS[rule.condition](column, pa.scalar(rule.value))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataError(
-            f"The {where} compares {rule.column} ({column.type}) with {rule.value!r}"
+            f"the {where} compares {rule.column} ({column.type}) with {rule.value!r}"
         ) from error
     return pc.fill_null(meets, False).to_numpy()

@@ -75,6 +75,6 @@ def check_sums(counts: MergeCounts) -> None:
 def _equal(what: str, expected: int, name: str, found: int) -> None:
     if expected != found:
         raise DataError(
-            f"The rows do not add up: {what} are {expected}, but {name} are {found}",
+            f"the rows do not add up: {what} are {expected}, but {name} are {found}",
             hint="This is a mistake in MergeTables, not in the data; do not use its output.",
         )

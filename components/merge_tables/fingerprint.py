@@ -19,9 +19,9 @@ def table_files(folder: str) -> list[Path]:
     found = sorted(p for p in Path(folder).rglob("*") if p.suffix in SUFFIXES and p.is_file())
     if not found:
         raise DataError(
-            "Expected Parquet or CSV files, found none"
+            "expected Parquet or CSV files, found none"
             if Path(folder).is_dir()
-            else "Expected a folder of Parquet or CSV files, but it does not exist",
+            else "expected a folder of Parquet or CSV files, but it does not exist",
             path=folder,
         )
     return found
@@ -42,7 +42,7 @@ def fingerprint(folder: str) -> str:
 def _remote_fingerprint(url: str) -> str:
     found = [file for file in remote.list_files(url) if file.name.endswith(SUFFIXES)]
     if not found:
-        raise DataError("Expected Parquet or CSV files, found none", path=url)
+        raise DataError("expected Parquet or CSV files, found none", path=url)
     content = hashlib.sha256()
     for file in found:
         content.update(f"{len(file.name)}:{file.name}:{remote.content_version(file)}\n".encode())

@@ -86,7 +86,7 @@ def _selected(rows: pa.Table, columns: Sequence[str]) -> list[str]:
     for column in columns:
         if column not in rows.column_names:
             raise DataError(
-                f"The merged rows have no column {column!r} to write",
+                f"the merged rows have no column {column!r} to write",
                 hint=suggestion(column, rows.column_names, noun="column"),
             )
     return list(columns)
@@ -95,18 +95,18 @@ def _selected(rows: pa.Table, columns: Sequence[str]) -> list[str]:
 def _with_derived(rows: pa.Table, derived: DerivedColumn) -> pa.Table:
     _selected(rows, derived.columns)
     if derived.name in rows.column_names:
-        raise DataError(f"The derived column {derived.name!r} is there already")
+        raise DataError(f"the derived column {derived.name!r} is there already")
     needed = 1 if derived.operation is Operation.AT_LEAST else 3
     if len(derived.columns) != needed:
         raise ParameterError(
-            f"The derived column {derived.name!r} ({derived.operation.value}) needs {needed} "
+            f"the derived column {derived.name!r} ({derived.operation.value}) needs {needed} "
             f"column(s), got {len(derived.columns)}"
         )
     inputs = [rows.column(name) for name in derived.columns]
     if derived.operation is Operation.WEEKDAY:
         return rows.append_column(derived.name, _weekday(*inputs))
     if derived.value is None:
-        raise ParameterError(f"The derived column {derived.name!r} (at_least) needs a value")
+        raise ParameterError(f"the derived column {derived.name!r} (at_least) needs a value")
     at_least = pc.greater_equal(inputs[0], pa.scalar(derived.value))
     return rows.append_column(derived.name, at_least.cast(pa.int64()))
 
@@ -154,7 +154,7 @@ def _span_values(rows: pa.Table, span_column: str) -> pa.ChunkedArray:
     elif len(spans) and pc.min(spans).as_py() < 0:
         bad = f"is {pc.min(spans).as_py()} in a row"
     if bad:
-        raise DataError(f"Spans are whole numbers from 0, and the column {span_column!r} {bad}")
+        raise DataError(f"spans are whole numbers from 0, and the column {span_column!r} {bad}")
     return spans
 
 

@@ -47,24 +47,24 @@ def join_tables(left: pa.Table, right: pa.Table, join: Join) -> tuple[pa.Table, 
 def _check_columns(left: pa.Table, right: pa.Table, join: Join) -> None:
     name = join.table.name
     if not join.on:
-        raise DataError(f"The join with {name} names no columns to join on")
+        raise DataError(f"the join with {name} names no columns to join on")
     for key in join.on:
         for side, table in (("the rows so far", left), (f"table {name}", right)):
             if key not in table.column_names:
                 raise DataError(
-                    f"The join with {name} is on {key!r}, and {side} have no such column",
+                    f"the join with {name} is on {key!r}, and {side} have no such column",
                     hint=suggestion(key, table.column_names, noun="column"),
                 )
         types = left.schema.field(key).type, right.schema.field(key).type
         if types[0] != types[1]:
             raise DataError(
-                f"The join with {name} is on {key!r}, which is {types[0]} on the left and "
+                f"the join with {name} is on {key!r}, which is {types[0]} on the left and "
                 f"{types[1]} in {name}"
             )
     both = [c for c in right.column_names if c in left.column_names and c not in join.on]
     if both:
         raise DataError(
-            f"The join with {name} would give two columns {both[0]!r}",
+            f"the join with {name} would give two columns {both[0]!r}",
             hint=f"Rename it in the table {name}: rename={{{both[0]!r}: '{name}_{both[0]}'}}.",
         )
 
@@ -80,7 +80,7 @@ def _check_unique(right: pa.Table, join: Join) -> None:
     )
     more = f" and {len(values) - _SHOWN_KEYS} more" if len(values) > _SHOWN_KEYS else ""
     raise DuplicateKeysError(
-        f"The join with {join.table.name} would multiply rows: {len(values)} of its keys "
+        f"the join with {join.table.name} would multiply rows: {len(values)} of its keys "
         f"({', '.join(join.on)}) are there more than once: {shown}{more}",
         keys=values,
         hint="Add a column to the keys that tells them apart, or a drop rule that keeps one.",

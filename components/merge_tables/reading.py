@@ -20,7 +20,7 @@ def read_table(folder: str, table: SourceTable) -> pa.Table:
     for path, part in parts[1:]:
         if part.schema != first.schema:
             raise DataError(
-                f"Expected the columns of {first_path.name} "
+                f"expected the columns of {first_path.name} "
                 f"({_described(first.schema)}), found {_described(part.schema)}",
                 path=str(path),
             )
@@ -40,7 +40,7 @@ def _files(folder: str, name: str) -> list[Path]:
         return table_files(str(Path(folder, name)))
     known = {str(path.relative_to(folder).parts[0]) for path in table_files(folder)}
     raise DataError(
-        f"Expected a table {name!r} ({name}.parquet, {name}.csv or a folder {name})",
+        f"expected a table {name!r} ({name}.parquet, {name}.csv or a folder {name})",
         path=folder,
         hint=suggestion(name, {Path(entry).stem for entry in known}, noun="table"),
     )
@@ -51,7 +51,7 @@ def _read_file(path: Path, table: SourceTable) -> pa.Table:
     for column in table.columns:
         if column not in names:
             raise DataError(
-                f"Expected a column {column!r} of table {table.name}",
+                f"expected a column {column!r} of table {table.name}",
                 path=str(path),
                 hint=suggestion(column, names, noun="column"),
             )
@@ -67,7 +67,7 @@ def _read_file(path: Path, table: SourceTable) -> pa.Table:
             )
             read = pyarrow.csv.read_csv(path, convert_options=convert)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise DataError(f"Table {table.name} cannot be read: {error}", path=str(path)) from error
+        raise DataError(f"table {table.name} cannot be read: {error}", path=str(path)) from error
     return _plain(read.select(columns))
 
 
@@ -78,7 +78,7 @@ def _column_names(path: Path) -> list[str]:
         with pyarrow.csv.open_csv(path) as reader:
             return reader.schema.names
     except pa.ArrowInvalid as error:
-        raise DataError(f"The file cannot be read as a table: {error}", path=str(path)) from error
+        raise DataError(f"the file cannot be read as a table: {error}", path=str(path)) from error
 
 
 def _plain(table: pa.Table) -> pa.Table:
@@ -94,11 +94,11 @@ def _renamed(read: pa.Table, table: SourceTable) -> pa.Table:
     for column in table.rename:
         if column not in read.column_names:
             raise DataError(
-                f"Table {table.name} has no column {column!r} to rename",
+                f"table {table.name} has no column {column!r} to rename",
                 hint=suggestion(column, read.column_names, noun="column"),
             )
     names = [table.rename.get(name, name) for name in read.column_names]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
-        raise DataError(f"Table {table.name} has two columns {twice[0]!r}")
+        raise DataError(f"table {table.name} has two columns {twice[0]!r}")
     return read.rename_columns(names)

@@ -89,7 +89,7 @@ def model_to_push(model: Model | None, infra_blessing: InfraBlessing | None) -> 
         raise ParameterError("Pusher should be given a model, or an infra_blessing that has one")
     if not infra_blessing.get_int_custom_property("has_model"):
         raise DataError(
-            "The infra_blessing has no model to push",
+            "the infra_blessing has no model to push",
             path=infra_blessing.uri,
             hint="Set request_spec.make_warmup in InfraValidator, or give Pusher the model.",
         )

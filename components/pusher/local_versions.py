@@ -168,7 +168,7 @@ def new_name(version_names: str, version: str | None, taken: list[str], base: st
         return name
     if not _numbers([name]):
         raise ParameterError(
-            f"The version {name!r} exists already in {base}", hint="Choose a new name."
+            f"the version {name!r} exists already in {base}", hint="Choose a new name."
         )
     number = int(name)
     while str(number) in taken:

@@ -29,7 +29,7 @@ def SchemaGen(
     splits = [split for split in split_names(statistics) if split not in excluded]
     if not splits:
         raise DataError(
-            f"Expected statistics of a split that is not excluded, but the splits are "
+            f"expected statistics of a split that is not excluded, but the splits are "
             f"{split_names(statistics)} and exclude_splits is {sorted(excluded)}",
             path=statistics.uri,
             hint="Take a split off exclude_splits.",

@@ -33,7 +33,7 @@ def infer_schema(
             schema = tfdv.update_schema(schema, statistics)
     if schema is None:
         raise DataError(
-            f"Expected statistics of at least one example to infer a schema from, but the splits "
+            f"expected statistics of at least one example to infer a schema from, but the splits "
             f"{list(directory_by_split)} have none",
             hint="Check the input of the example generator.",
         )

@@ -45,7 +45,7 @@ def read_bytes(path: str) -> bytes:
             return file.read()
     except (FileNotFoundError, IsADirectoryError) as error:
         raise DataError(
-            "Expected a schema file, but there is no such file",
+            "expected a schema file, but there is no such file",
             path=path,
             hint="Give the path of a file such as schema.pbtxt.",
         ) from error
@@ -57,20 +57,20 @@ def schema_from_bytes(content: bytes, path: str) -> schema_pb2.Schema:
         schema = text_format.Parse(content.decode("utf-8"), schema_pb2.Schema())
     except UnicodeDecodeError as error:
         raise DataError(
-            f"Expected a schema as UTF-8 text, but byte {error.start} is not UTF-8",
+            f"expected a schema as UTF-8 text, but byte {error.start} is not UTF-8",
             path=path,
             hint="Write a binary schema as text with tfdv.write_schema_text(schema, path).",
         ) from error
     except RecursionError as error:
         raise DataError(
-            "Expected a schema as protobuf text, but its messages stand in one another too deeply",
+            "expected a schema as protobuf text, but its messages stand in one another too deeply",
             path=path,
             hint="The fields of a schema are those of tensorflow_metadata/proto/v0/schema.proto.",
         ) from error
     except text_format.ParseError as error:
         problem = _POSITION.sub("", str(error)).rstrip(".")
         raise DataError(
-            f"Expected a tf.metadata.v0.Schema as protobuf text, but it does not parse: {problem}",
+            f"expected a tf.metadata.v0.Schema as protobuf text, but it does not parse: {problem}",
             path=path,
             line=error.GetLine(),
             column=error.GetColumn(),
@@ -86,7 +86,7 @@ def _check(schema: schema_pb2.Schema, path: str) -> None:
     twice = sorted(name for name, count in counts.items() if count > 1)
     if twice:
         raise DataError(
-            f"Expected every feature once, but the schema has {', '.join(twice)} more than once",
+            f"expected every feature once, but the schema has {', '.join(twice)} more than once",
             path=path,
             hint="Keep one entry a feature.",
         )
@@ -95,7 +95,7 @@ def _check(schema: schema_pb2.Schema, path: str) -> None:
     for feature in schema.feature:
         if feature.domain and feature.domain not in domains:
             raise DataError(
-                f"Feature {feature.name!r} has the domain {feature.domain!r}, "
+                f"feature {feature.name!r} has the domain {feature.domain!r}, "
                 "which is no domain of the schema",
                 path=path,
                 hint=suggestion(feature.domain, domains, noun="domain"),
@@ -106,7 +106,7 @@ def _only_file(directory: str) -> str:
     names = sorted(name for name in os.listdir(directory) if not name.startswith("."))
     if len(names) != 1:
         raise DataError(
-            f"Expected one schema file, but the directory has {', '.join(names) or 'none'}",
+            f"expected one schema file, but the directory has {', '.join(names) or 'none'}",
             path=directory,
         )
     return os.path.join(directory, names[0])

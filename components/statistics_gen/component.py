@@ -37,7 +37,7 @@ def StatisticsGen(
     splits = [split for split in split_names(examples) if split not in excluded]
     if not splits:
         raise DataError(
-            f"Expected examples with a split that is not excluded, but the splits are "
+            f"expected examples with a split that is not excluded, but the splits are "
             f"{split_names(examples)} and exclude_splits is {sorted(excluded)}",
             path=examples.uri,
             hint="Take a split off exclude_splits.",

@@ -38,7 +38,7 @@ def statistics_options(
     if schema is not None:
         if options.schema is not None:
             raise ParameterError(
-                "Expected one schema, but stats_options_json has one and so has the input",
+                "expected one schema, but stats_options_json has one and so has the input",
                 hint="Remove one of the two.",
             )
         options.schema = schema
@@ -52,12 +52,12 @@ def _decode(stats_options_json: str | None) -> dict[str, Any]:
         given = json.loads(stats_options_json)
     except json.JSONDecodeError as error:
         raise ParameterError(
-            f"Expected stats_options_json to be JSON, but it does not parse: {error}",
+            f"expected stats_options_json to be JSON, but it does not parse: {error}",
             hint="Use tfdv.StatsOptions(...).to_json().",
         ) from error
     if not isinstance(given, dict):
         raise ParameterError(
-            f"Expected stats_options_json to be a JSON object, but it is {type(given).__name__}",
+            f"expected stats_options_json to be a JSON object, but it is {type(given).__name__}",
             hint="Use tfdv.StatsOptions(...).to_json().",
         )
     return given

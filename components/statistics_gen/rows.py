@@ -26,7 +26,7 @@ def check_payload_format(payload_format: str) -> None:
     """Raise DataError on a payload that has no features to describe."""
     if payload_format not in PAYLOAD_FORMATS:
         raise DataError(
-            f"Expected examples with the payload {', '.join(PAYLOAD_FORMATS)}, "
+            f"expected examples with the payload {', '.join(PAYLOAD_FORMATS)}, "
             f"but it is {payload_format}",
             hint="Write them as tf.Example with an example generator.",
         )

@@ -32,7 +32,7 @@ def sample_rates(
     for split, own_rate in rates.items():
         if not 0.0 < own_rate <= 1.0:
             raise ParameterError(
-                f"Expected a sample rate above 0 and at most 1 for split {split!r}, "
+                f"expected a sample rate above 0 and at most 1 for split {split!r}, "
                 f"but it is {own_rate}",
                 hint="A rate of 0.1 looks at about a tenth of the rows.",
             )

@@ -120,7 +120,7 @@ def _only_file(directory: str) -> str:
     files = sorted(os.listdir(directory))
     if len(files) != 1:
         raise DataError(
-            f"Expected one file, found {len(files)}: {', '.join(files)}", path=directory
+            f"expected one file, found {len(files)}: {', '.join(files)}", path=directory
         )
     return os.path.join(directory, files[0])
 

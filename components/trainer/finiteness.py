@@ -32,7 +32,7 @@ def check_weights(directory: str, module: str, model_run_directory: str | None =
     shown = ", ".join(broken[:_SHOWN_WEIGHTS])
     more = len(broken) - _SHOWN_WEIGHTS
     raise UserCodeError(
-        f"The trained model has weights that are not numbers (NaN or infinite): {shown}"
+        f"the trained model has weights that are not numbers (NaN or infinite): {shown}"
         + (f" and {more} more" if more > 0 else "")
         + (f"; {lost}" if lost else ""),
         path=module,

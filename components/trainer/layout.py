@@ -64,7 +64,7 @@ def _format_directory(uri: str, name: str) -> str:
         return old
     found = sorted(os.listdir(uri)) if os.path.isdir(uri) else None
     raise DataError(
-        f"A Model artifact should have a directory {name}, and this one "
+        f"a Model artifact should have a directory {name}, and this one "
         + ("does not exist" if found is None else f"has {', '.join(found) or 'nothing'}"),
         path=uri,
         hint="The code that trains the model should save it to fn_args.serving_model_dir.",
@@ -75,7 +75,7 @@ def _only_entry(directory: str) -> str:
     entries = sorted(os.listdir(directory))
     if len(entries) != 1:
         raise DataError(
-            f"Expected one exported model, found {len(entries)}: {', '.join(entries)}",
+            f"expected one exported model, found {len(entries)}: {', '.join(entries)}",
             path=directory,
         )
     return os.path.join(directory, entries[0])

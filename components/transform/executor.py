@@ -128,7 +128,7 @@ def _payload_format(examples: Sequence[Examples]) -> str:
         for artifact in examples
     }
     if len(formats) > 1:
-        raise DataError(f"The examples should have one payload format, and have {sorted(formats)}")
+        raise DataError(f"the examples should have one payload format, and have {sorted(formats)}")
     (payload_format,) = formats
     if payload_format == "FORMAT_PROTO":
         raise DataError(

@@ -106,7 +106,7 @@ def graph_function(job: Job) -> Callable[[pyarrow.RecordBatch], pyarrow.RecordBa
             features = loader.apply_transform_model({name: tensors[name] for name in needed})
         except tensorflow.errors.OpError as error:
             raise UserCodeError(
-                f"The transformation failed on a batch of {batch.num_rows} rows: {error.message}",
+                f"the transformation failed on a batch of {batch.num_rows} rows: {error.message}",
                 hint="An operation of preprocessing_fn cannot take these values.",
             ) from error
         return converter.convert(features)

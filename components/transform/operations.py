@@ -111,7 +111,7 @@ def _extract_outputs(node: Any, outputs: list[Sequence[Any]]) -> tuple[list[Any]
     (values,) = outputs
     if len(values) != node.num_outputs:
         raise ValueError(
-            f"An analyzer should have {node.num_outputs} outputs, and has {len(values)} "
+            f"an analyzer should have {node.num_outputs} outputs, and has {len(values)} "
             f"({node.label})"
         )
     return tuple([value] for value in values)

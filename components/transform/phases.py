@@ -160,7 +160,7 @@ def graph_function(
             tensors = loader.apply_transform_model(tensors)
         except tf.errors.OpError as error:
             raise UserCodeError(
-                f"The analysis failed on a batch of {batch.num_rows} rows: {error.message}",
+                f"the analysis failed on a batch of {batch.num_rows} rows: {error.message}",
                 hint="An operation of preprocessing_fn cannot take these values.",
             ) from error
         return {name: tensor.numpy() for name, tensor in tensors.items()}

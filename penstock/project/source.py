@@ -345,7 +345,7 @@ def _parse(file: Path) -> ast.Module:
     try:
         return ast.parse(file.read_bytes(), filename=str(file))
     except (SyntaxError, ValueError) as error:
-        raise user_code_error("The module is not Python", error, str(file)) from error
+        raise user_code_error("the module is not Python", error, str(file)) from error
 
 
 def _imported_names(tree: ast.Module) -> Iterator[tuple[list[str], int]]:

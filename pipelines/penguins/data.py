@@ -24,7 +24,7 @@ def package_file() -> Path:
         if path.is_file():
             return path
     raise DataError(
-        "Expected the data of the package palmerpenguins",
+        "expected the data of the package palmerpenguins",
         hint="Install it: pip install 'penstock[examples]'.",
     )
 
@@ -48,7 +48,7 @@ def csv_files(data_root: str) -> list[Path]:
     """
     found = sorted(path for path in Path(data_root).glob("*.csv") if path.is_file())
     if not found:
-        raise DataError("Expected a folder with CSV files of penguins", path=data_root)
+        raise DataError("expected a folder with CSV files of penguins", path=data_root)
     return found
 
 

@@ -70,7 +70,7 @@ BAD: dict[str, tuple[str, str | None, list[str]]] = {
     "no_module": (
         "trainer",
         None,
-        ["The module file", "no_module.py does not exist", "Did you mean 'no_modules.py'?"],
+        ["the module file", "no_module.py does not exist", "Did you mean 'no_modules.py'?"],
     ),
     "does_not_import": (
         "trainer",

@@ -213,12 +213,12 @@ def test_an_unknown_split_is_an_error(evaluate):
 
 
 def test_an_empty_evaluation_is_an_error(tmp_path):
-    with pytest.raises(DataError, match="There are no metrics in this evaluation"):
+    with pytest.raises(DataError, match="there are no metrics in this evaluation"):
         results.summarize(str(tmp_path))
 
 
 def test_an_evaluation_without_thresholds_has_nothing_to_validate(tmp_path):
-    with pytest.raises(DataError, match="There are no validations in this evaluation"):
+    with pytest.raises(DataError, match="there are no validations in this evaluation"):
         results.validation_failures(str(tmp_path))
 
 

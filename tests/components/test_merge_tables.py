@@ -158,7 +158,7 @@ def test_refuses_a_join_that_multiplies_rows_and_names_the_keys(folder: Path):
         merged(folder)
     assert caught.value.keys == [{"port": "B"}]
     assert str(caught.value) == (
-        "The join with ports would multiply rows: 1 of its keys (port) are there more than once: "
+        "the join with ports would multiply rows: 1 of its keys (port) are there more than once: "
         "port='B'. Add a column to the keys that tells them apart, or a drop rule that keeps one."
     )
 
@@ -235,7 +235,7 @@ def test_names_the_nearest_column_for_one_that_is_not_there(folder: Path):
 
 
 def test_names_the_tables_that_there_are(folder: Path):
-    with pytest.raises(DataError, match="Expected a table 'trip'.*Did you mean 'trips'"):
+    with pytest.raises(DataError, match="expected a table 'trip'.*Did you mean 'trips'"):
         merged(folder, base=SourceTable("trip"))
 
 
@@ -251,7 +251,7 @@ def test_a_rule_that_cannot_compare_says_so(folder: Path):
 
 
 def test_spans_are_whole_numbers(folder: Path):
-    with pytest.raises(DataError, match="Spans are whole numbers from 0, and .* 'port' is string"):
+    with pytest.raises(DataError, match="spans are whole numbers from 0, and .* 'port' is string"):
         merged(folder, span_column="port")
 
 

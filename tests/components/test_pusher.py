@@ -138,7 +138,7 @@ def test_a_number_that_is_taken_becomes_the_next_free_one(source, base):
 
 def test_a_name_that_is_taken_is_refused(source, base):
     local_versions.push(source, base, version_names="unix_time", version="release-7")
-    with pytest.raises(ParameterError, match="The version 'release-7' exists already"):
+    with pytest.raises(ParameterError, match="the version 'release-7' exists already"):
         local_versions.push(source, base, version_names="unix_time", version="release-7")
 
 

@@ -168,7 +168,7 @@ def test_an_edit_changes_the_fingerprint(tmp_path) -> None:
 
 
 def test_a_schema_directory_holds_one_file(tmp_path) -> None:
-    with pytest.raises(DataError, match="Expected one schema file, but the directory has none"):
+    with pytest.raises(DataError, match="expected one schema file, but the directory has none"):
         read_schema(str(tmp_path))
 
 

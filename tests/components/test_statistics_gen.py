@@ -467,7 +467,7 @@ def test_two_schemas_are_one_too_many() -> None:
     import tensorflow_data_validation as tfdv
 
     given = tfdv.StatsOptions(schema=schema_pb2.Schema()).to_json()
-    with pytest.raises(ParameterError, match="Expected one schema"):
+    with pytest.raises(ParameterError, match="expected one schema"):
         statistics_options(given, schema_pb2.Schema())
 
 

@@ -261,7 +261,7 @@ def test_an_operation_that_fails_on_data_is_the_users(run_taxi_transform, module
         "    with tf.control_dependencies([tf.debugging.assert_less(hour.values, least)]):\n"
         "        return {'hour': hour.with_values(tf.identity(hour.values))}\n"
     )
-    with pytest.raises(UserCodeError, match="The transformation failed on a batch of"):
+    with pytest.raises(UserCodeError, match="the transformation failed on a batch of"):
         run_taxi_transform(module_file=module(text))
 
 

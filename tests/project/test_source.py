@@ -138,7 +138,7 @@ def test_the_digests_does_not_run_the_module(write):
 
 
 def test_the_digests_of_what_is_not_python_shows_the_line(write):
-    with pytest.raises(UserCodeError, match="The module is not Python") as caught:
+    with pytest.raises(UserCodeError, match="the module is not Python") as caught:
         source_digests(write("m.py", "a = 1\nb = = 2\n"))
     assert "m.py:2" in str(caught.value)
 

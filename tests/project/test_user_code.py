@@ -139,7 +139,7 @@ def test_a_dotted_name_without_a_module_says_what_to_give():
 
 
 def test_no_code_at_all_says_what_to_give():
-    with pytest.raises(ParameterError, match="There is no code to take run_fn from"):
+    with pytest.raises(ParameterError, match="there is no code to take run_fn from"):
         user_code.load_function("run_fn")
 
 

@@ -220,7 +220,7 @@ def test_gone_artifacts_are_told_and_the_rest_is_shown(moved, results, tmp_path)
         aside.rename(root)
     assert "artifacts are gone" in text
     assert "there is no such file" in text
-    assert "There are no metrics in this evaluation" in text
+    assert "there are no metrics in this evaluation" in text
     assert "Blessed" in text
     assert "0.9300" in text
 

@@ -232,7 +232,7 @@ def _files(evaluation_uri: str, what: str) -> Sequence[str]:
         if files:
             return files
     raise DataError(
-        f"There are no {what} in this evaluation",
+        f"there are no {what} in this evaluation",
         path=evaluation_uri,
         hint="They are there only where the eval_config has thresholds."
         if what == "validations"

@@ -18,13 +18,13 @@ def read_message(path: str, message: SomeMessage, *, noun: str, hint: str) -> So
     Raises DataError when the file is missing or is not such a message.
     """
     if not os.path.exists(path):
-        raise DataError(f"Expected {noun}, but there is no such file", path=path, hint=hint)
+        raise DataError(f"expected {noun}, but there is no such file", path=path, hint=hint)
     try:
         with open(path, "rb") as file:
             message.ParseFromString(file.read())
     except DecodeError as error:
         name = message.DESCRIPTOR.name
         raise DataError(
-            f"Expected a binary {name} message, but it does not parse: {error}", path=path
+            f"expected a binary {name} message, but it does not parse: {error}", path=path
         ) from error
     return message

@@ -121,7 +121,7 @@ def read_table(path: Path) -> Table:
             cells.add(cell)
         count += 1
     if not count:
-        raise DataError("There is a header and no row", path=str(path))
+        raise DataError("there is a header and no row", path=str(path))
     # A cell that means nothing in one column does so in all: ExampleGens know one list.
     nulls = tuple(sorted(set().union(*(cells.nulls_among_numbers() for cells in columns))))
     kinds = _kinds(path, delimiter, encoding, nulls)
@@ -153,7 +153,7 @@ def read_rows(path: Path, delimiter: str, encoding: str) -> Iterator[tuple[int, 
                 width = width or len(row)
                 if len(row) != width:
                     raise DataError(
-                        f"Expected {width} cells, as in the header, and the row has {len(row)}",
+                        f"expected {width} cells, as in the header, and the row has {len(row)}",
                         path=str(path),
                         line=reader.line_num,
                         hint=f"Cells are cut at {delimiter!r}; one that has it in it needs quotes.",
@@ -161,7 +161,7 @@ def read_rows(path: Path, delimiter: str, encoding: str) -> Iterator[tuple[int, 
                 yield reader.line_num, row
         except csv.Error as error:
             raise DataError(
-                f"This is not CSV: {error}", path=str(path), line=reader.line_num
+                f"this is not CSV: {error}", path=str(path), line=reader.line_num
             ) from error
 
 
@@ -174,7 +174,7 @@ def find_task(label: Column, asked: str | None) -> Task:
     where = f"column {label.name!r}"
     if len(label.values) < 2 and not label.many_values:
         raise DataError(
-            f"There is nothing to learn: {where}, the label, has fewer than two different values",
+            f"there is nothing to learn: {where}, the label, has fewer than two different values",
             hint="Name another column with --label.",
         )
     is_text = label.kind is Kind.BYTES
@@ -182,7 +182,7 @@ def find_task(label: Column, asked: str | None) -> Task:
     if asked == "regression" or (asked is None and not is_text and not (few and _is_class(label))):
         if is_text:
             raise DataError(
-                f"A regression needs numbers, and {where}, the label, has texts such as "
+                f"a regression needs numbers, and {where}, the label, has texts such as "
                 f"{_first_text(label)!r}",
                 hint="Use --task classification, or correct these cells.",
             )
@@ -190,7 +190,7 @@ def find_task(label: Column, asked: str | None) -> Task:
     if not few:
         number = f"more than {_MOST_VALUES}" if label.many_values else str(len(label.values))
         raise DataError(
-            f"Expected at most {_MOST_CLASSES} classes, and {where}, the label, has {number} "
+            f"expected at most {_MOST_CLASSES} classes, and {where}, the label, has {number} "
             "different values",
             hint="Name another column with --label"
             + ("." if is_text else ", or use --task regression."),
@@ -272,14 +272,14 @@ def _encoding(path: Path) -> str:
     except (FileNotFoundError, IsADirectoryError) as error:
         beside = [file.name for file in path.parent.glob("*.csv")] if path.parent.is_dir() else []
         raise DataError(
-            f"There is no file {path}",
+            f"there is no file {path}",
             hint=suggestion(path.name, beside, noun="CSV file in its folder"),
         ) from error
     if not content.strip():
-        raise DataError("The file is empty", path=str(path))
+        raise DataError("the file is empty", path=str(path))
     if b"\0" in content[:_SNIFFED_BYTES]:
         raise DataError(
-            "This is no text, but CSV is", path=str(path), hint="Save the table as CSV, in UTF-8."
+            "this is no text, but CSV is", path=str(path), hint="Save the table as CSV, in UTF-8."
         )
     for encoding in _ENCODINGS:
         try:
@@ -310,7 +310,7 @@ def _delimiter(path: Path, encoding: str) -> str:
 def _check_header(path: Path, header: list[str], delimiter: str) -> None:
     if len(header) < 2:
         raise DataError(
-            "Expected a label and at least one other column, and the header has only "
+            "expected a label and at least one other column, and the header has only "
             f"{header[0]!r}",
             path=str(path),
             line=1,
@@ -320,7 +320,7 @@ def _check_header(path: Path, header: list[str], delimiter: str) -> None:
     if unnamed or twice:
         what = f"column {unnamed[0]} has none" if unnamed else f"{twice[0]!r} is there twice"
         raise DataError(
-            f"Expected a header with a name of its own for every column, and {what}",
+            f"expected a header with a name of its own for every column, and {what}",
             path=str(path),
             line=1,
             hint="Give it a name in the first line of the file"
@@ -328,7 +328,7 @@ def _check_header(path: Path, header: list[str], delimiter: str) -> None:
         )
     if all(_number(name) is not None for name in header):
         raise DataError(
-            f"The first line should have the names of the columns, and has the numbers "
+            f"the first line should have the names of the columns, and has the numbers "
             f"{delimiter.join(header[:4])!r}",
             path=str(path),
             line=1,

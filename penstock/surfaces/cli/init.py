@@ -96,7 +96,7 @@ def pipeline_name(folder: Path, asked: str | None) -> str:
         return f"{name}_pipeline" if _is_taken(name) else name
     if not re.fullmatch(r"[a-z][a-z0-9_]*", asked):
         raise ParameterError(
-            f"Expected a name of small letters, digits and _ that begins with a letter, got "
+            f"expected a name of small letters, digits and _ that begins with a letter, got "
             f"{asked!r}"
         )
     if _is_taken(asked):

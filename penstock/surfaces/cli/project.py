@@ -102,7 +102,7 @@ def ask_for_label(data: Path) -> ParameterError:
     """Return the error for data without a label; it names the columns to choose from."""
     names = ", ".join(repr(column.name) for column in read_table(data).columns)
     return ParameterError(
-        "Which column is to be predicted?", hint=f"Name it: --label COLUMN, one of {names}."
+        "which column is to be predicted?", hint=f"Name it: --label COLUMN, one of {names}."
     )
 
 
@@ -120,7 +120,7 @@ def describe(data: Path, label_name: str, asked_task: str | None) -> Description
     if not (numbers or categories):
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out)
         raise DataError(
-            f"No column is left to learn {label_name!r} from", path=str(data), hint=reasons
+            f"no column is left to learn {label_name!r} from", path=str(data), hint=reasons
         )
     names = _feature_names([label_name, *numbers, *categories])
     dropped = table.rows - label.present

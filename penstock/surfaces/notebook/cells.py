@@ -115,7 +115,7 @@ class Cells:
                     waiting.append(used)
         if refused:
             raise UserCodeError(
-                "Nodes run in processes of their own, which have no more than a module has, and "
+                "nodes run in processes of their own, which have no more than a module has, and "
                 "this cannot stand in one: " + "; ".join(refused),
                 hint="Give values to a component as parameters and data as artifacts.",
             )

@@ -42,7 +42,7 @@ class CellModules:
         cells = notebook_cells(before=self._text(f"{self.components}.py"))
         if cells.cell_of(name) is None:
             raise UserCodeError(
-                f"The component {name} is defined by no cell",
+                f"the component {name} is defined by no cell",
                 hint="Define it with @component in a cell, outside of functions.",
             )
         self.used[name] = None
@@ -55,7 +55,7 @@ class CellModules:
         names = tuple(f.__name__ for f in functions)
         if not names or not file.endswith(".py"):
             raise UserCodeError(
-                f"Expected the name of a Python file and functions for it, got {file!r} and "
+                f"expected the name of a Python file and functions for it, got {file!r} and "
                 f"{len(names)} functions",
                 hint='Write session.module("model.py", run_fn).',
             )

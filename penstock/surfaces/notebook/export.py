@@ -40,7 +40,7 @@ class ExportError(PenstockError):
 
     def __init__(self, reasons: list[str]) -> None:
         super().__init__(
-            "The session cannot be exported yet: " + "; ".join(reasons),
+            "the session cannot be exported yet: " + "; ".join(reasons),
             hint="Change these cells and run them again, or leave a node out with "
             "session.forget(name).",
         )

@@ -165,14 +165,14 @@ def test_another_module_s_name_is_refused():
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        ("", "The file is empty"),
-        ("a,b\n", "There is a header and no row"),
-        ("a,b\n1,2\n1,2,3\n", "Expected 2 cells, as in the header, and the row has 3"),
+        ("", "the file is empty"),
+        ("a,b\n", "there is a header and no row"),
+        ("a,b\n1,2\n1,2,3\n", "expected 2 cells, as in the header, and the row has 3"),
         ("a,a\n1,2\n", "'a' is there twice"),
         (",b\n1,2\n", "column 1 has none"),
-        ("1,2\n3,4\n", "The first line should have the names of the columns"),
+        ("1,2\n3,4\n", "the first line should have the names of the columns"),
         ("a,b\n1,x\n2,x\n", "fewer than two different values"),
-        ("a,b\n1,x\n1,y\n", "No column is left to learn 'b' from"),
+        ("a,b\n1,x\n1,y\n", "no column is left to learn 'b' from"),
     ],
 )
 def test_a_file_that_cannot_be_learned_from_is_an_error(content, text, tmp_path):
@@ -184,7 +184,7 @@ def test_a_file_that_cannot_be_learned_from_is_an_error(content, text, tmp_path)
 
 def test_without_a_label_the_columns_are_named(houses, tmp_path):
     text = error_of(tmp_path / "mine", "--data", houses)
-    assert "Which column is to be predicted? Name it: --label COLUMN, one of 'House-No.'" in text
+    assert "which column is to be predicted? Name it: --label COLUMN, one of 'House-No.'" in text
 
 
 def test_a_label_that_is_not_there_is_answered_with_the_nearest(houses, tmp_path):
@@ -211,7 +211,7 @@ def test_what_there_is_to_learn_is_seen_from_the_label(values, asked, task, tmp_
 
 
 def test_texts_are_no_numbers_to_predict(houses):
-    with pytest.raises(PenstockError, match="A regression needs numbers, and column 'Heating'"):
+    with pytest.raises(PenstockError, match="a regression needs numbers, and column 'Heating'"):
         find_task(read_table(houses).column("Heating"), "regression")
 
 
