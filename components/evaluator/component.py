@@ -32,8 +32,10 @@ def Evaluator(
     FairnessIndicators at these thresholds to the metrics. The optional functions
     `custom_eval_shared_model` and `custom_extractors` come from `module_file`, the path of a
     Python file, or `module_path`, the name of a module.
-    Raises ParameterError for a config that cannot be used, DataError where a split or a model is
-    missing.
+
+    Raises:
+      ParameterError: the config cannot be used.
+      DataError: a split or a model is missing.
     """
     from penstock.components.evaluator import executor
 

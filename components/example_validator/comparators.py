@@ -23,7 +23,8 @@ def with_thresholds(
     divergence; both lie between 0 (alike) and 1. A comparator that the schema has stays. The name
     of a nested feature is its path with dots; "*" stands for all other features.
 
-    Raises ParameterError on a name that is no feature of the schema and a threshold outside 0..1.
+    Raises:
+      ParameterError: a name is no feature of the schema, or a threshold is outside 0..1.
     """
     compared = schema_pb2.Schema()
     compared.CopyFrom(schema)

@@ -38,8 +38,9 @@ def ExampleValidator(
     Jensen-Shannon divergence of numbers, 0 to 1, "*" for all other features.
     `environment` is one of the schema's, to leave out what it does not expect.
 
-    Raises AnomaliesError (a DataError) on any anomaly with `fail_on_anomalies`, after all of them
-    are printed; and ParameterError on an environment or feature that the schema does not have.
+    Raises:
+      AnomaliesError: there is an anomaly, and `fail_on_anomalies` is set; all of them are printed.
+      ParameterError: the schema does not have an environment or a feature.
     """
     from penstock.components.example_validator import in_process
 

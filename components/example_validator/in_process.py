@@ -40,8 +40,9 @@ def validate_splits(
     `statistics`, `previous` and `serving` are directories with a FeatureStats.pb by split. A split
     is compared with that of its name; serving statistics of a single split are for all splits.
 
-    Raises ParameterError on an environment or a threshold that the schema does not know, and
-    DataError where previous or serving statistics have none of the splits.
+    Raises:
+      ParameterError: the schema does not know an environment or a threshold.
+      DataError: previous or serving statistics have none of the splits.
     """
     import tensorflow_data_validation as tfdv
 

@@ -23,6 +23,7 @@ def ImportSchemaGen(
 
     An edit of the file gives a new schema artifact: its content is part of the cache key.
 
-    Raises DataError with path, line and column when the file does not parse.
+    Raises:
+      DataError: the file does not parse; the error has path, line and column.
     """
     import_schema(schema_file, schema.uri)

@@ -11,7 +11,8 @@ from penstock.components.schema_gen.schema_file import FILE_NAME, read_bytes, sc
 def fingerprint(schema_file: str) -> str:
     """Return the SHA-256 of the file's content.
 
-    Raises DataError when there is no such file.
+    Raises:
+      DataError: there is no such file.
     """
     return f"sha256:{hashlib.sha256(read_bytes(schema_file)).hexdigest()}"
 
@@ -19,7 +20,8 @@ def fingerprint(schema_file: str) -> str:
 def import_schema(schema_file: str, output_uri: str) -> str:
     """Copy the file to `schema.pbtxt` below `output_uri` and return its path.
 
-    Raises DataError when it does not parse as a schema or contradicts itself.
+    Raises:
+      DataError: it does not parse as a schema or contradicts itself.
     """
     content = read_bytes(schema_file)
     schema_from_bytes(content, schema_file)

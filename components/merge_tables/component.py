@@ -63,8 +63,9 @@ def MergeTables(
     `_counts.json` beside the data and to the artifact's custom properties `rows_read`,
     `rows_written` (of the base table) and `counts` (JSON).
 
-    Raises DataError where a file, a column or a key does not fit, and above all where a join would
-    multiply rows; ParameterError where not exactly one of `sources` and `input_base` is given.
+    Raises:
+      DataError: a file, a column or a key does not fit, or a join would multiply rows.
+      ParameterError: not exactly one of `sources` and `input_base` is given.
     """
     from penstock.components.merge_tables import in_process
 

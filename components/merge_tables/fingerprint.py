@@ -14,7 +14,8 @@ SUFFIXES = (".parquet", ".csv")
 def table_files(folder: str) -> list[Path]:
     """Return the Parquet and CSV files below a folder, sorted.
 
-    Raises DataError where there is none.
+    Raises:
+      DataError: there is none.
     """
     found = sorted(p for p in Path(folder).rglob("*") if p.suffix in SUFFIXES and p.is_file())
     if not found:

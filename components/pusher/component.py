@@ -63,8 +63,11 @@ def Pusher(
     becomes the next free one. After a push `keep_last` leaves that many numbered versions, the
     greatest, and the one just pushed. A run that is resumed pushes nothing a second time.
     Without `model` the one with warm-up requests in `infra_blessing` is pushed.
-    Raises ParameterError for a destination or version that cannot be used, StorageError for one
-    that cannot be written to or has no locks, DataError where there is no model to push.
+
+    Raises:
+      ParameterError: the destination or version cannot be used.
+      StorageError: the destination cannot be written to or has no locks.
+      DataError: there is no model to push.
     """
     from penstock.components.pusher import executor
 

@@ -161,7 +161,10 @@ def new_name(version_names: str, version: str | None, taken: list[str], base: st
     """Return the name of a new version among those that are `taken`.
 
     A number that is made here is greater than all, as model servers serve the greatest. One that
-    is given, and taken, becomes the next free one. Raises ParameterError where another name is.
+    is given, and taken, becomes the next free one.
+
+    Raises:
+      ParameterError: another name is given, and taken.
     """
     name = version or _proposed_name(version_names, taken)
     if name not in taken:

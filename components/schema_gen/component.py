@@ -21,7 +21,8 @@ def SchemaGen(
     With `infer_feature_shape`, a feature that always has the same number of values gets a fixed
     shape and is dense in Transform; without, every feature is sparse.
 
-    Raises DataError where no split with examples is left.
+    Raises:
+      DataError: no split with examples is left.
     """
     from penstock.components.schema_gen import in_process
 

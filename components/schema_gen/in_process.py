@@ -18,7 +18,10 @@ def infer_schema(
     """Infer one schema that all splits' statistics conform to.
 
     A split without examples says nothing about features and is left out; TFDV would otherwise
-    lose every feature's shape when it comes first. Raises DataError when all are empty.
+    lose every feature's shape when it comes first.
+
+    Raises:
+      DataError: all are empty.
     """
     import tensorflow_data_validation as tfdv
 

@@ -21,7 +21,8 @@ _POSITION = re.compile(r"^\d+:\d+\s*:\s*")
 def read_schema(path: str) -> schema_pb2.Schema:
     """Read a schema from a file, or from the only file of a Schema artifact's directory.
 
-    Raises DataError with path, line and column when it does not parse.
+    Raises:
+      DataError: it does not parse; the error has path, line and column.
     """
     file_path = _only_file(path) if os.path.isdir(path) else path
     return schema_from_bytes(read_bytes(file_path), file_path)

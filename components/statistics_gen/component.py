@@ -31,7 +31,9 @@ def StatisticsGen(
     `sample_rate` is the share of rows to look at, above 0 and at most 1; the rates of
     `sample_rate_by_split` come before it, and it comes before that of the options.
 
-    Raises DataError where no split is left and ParameterError on options that make no sense.
+    Raises:
+      DataError: no split is left.
+      ParameterError: the options make no sense.
     """
     excluded = set(exclude_splits or ())
     splits = [split for split in split_names(examples) if split not in excluded]

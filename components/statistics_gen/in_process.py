@@ -48,8 +48,11 @@ def generate_statistics(
     """Write `Split-X/FeatureStats.pb` below `statistics_uri` for every split.
 
     A sample is drawn row by row, the same rows every time. Options that only Beam can serve run
-    on Beam's local runner. Raises ParameterError on options that do not hold together and
-    DataError on files that cannot be read.
+    on Beam's local runner.
+
+    Raises:
+      ParameterError: the options do not hold together.
+      DataError: a file cannot be read.
     """
     check_payload_format(payload_format)
     options = statistics_options(stats_options_json, schema)

@@ -35,7 +35,10 @@ def generate_statistics(
 ) -> None:
     """Write `Split-X/FeatureStats.pb` below `statistics_uri` for every split.
 
-    A sample is drawn row by row. Raises ParameterError on options that do not hold together.
+    A sample is drawn row by row.
+
+    Raises:
+      ParameterError: the options do not hold together.
     """
     check_payload_format(payload_format)
     # The declared types of TFDV's lift do not hold under the checks of Beam 2.70 and later.

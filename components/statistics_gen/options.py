@@ -25,8 +25,9 @@ def statistics_options(
     The JSON is what `tfdv.StatsOptions.to_json` returns, or a part of it by the names of the
     constructor's arguments: `{"num_top_values": 50}`.
 
-    Raises ParameterError when the JSON cannot be read, names an unknown option, or brings a
-    schema where there is a schema already.
+    Raises:
+      ParameterError: the JSON cannot be read, names an unknown option, or brings a schema where
+        there is a schema already.
     """
     import tensorflow_data_validation as tfdv
 

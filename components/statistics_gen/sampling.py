@@ -16,7 +16,8 @@ def sample_rates(
 ) -> dict[str, float]:
     """Return the rate of every split: its own, else `sample_rate`, else the options', else 1.
 
-    Raises ParameterError on a rate outside (0, 1] and on a split that does not exist.
+    Raises:
+      ParameterError: a rate is outside (0, 1], or a split does not exist.
     """
     rate = sample_rate
     if rate is None:

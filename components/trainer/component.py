@@ -51,8 +51,10 @@ def Trainer(
     belongs in `fn_args.serving_model_dir`, logs and checkpoints in `fn_args.model_run_dir`.
     `run_fn` comes from `module_file`, the path of a Python file, from `module_path`, the name of
     a module, or is itself the dotted name of a function.
-    Raises UserCodeError where the code does not load, fails or saves no model, and DataError
-    where a split is missing.
+
+    Raises:
+      UserCodeError: the code does not load, fails or saves no model.
+      DataError: a split is missing.
     """
     from penstock.components.trainer import executor
 

@@ -103,7 +103,8 @@ def common_arguments(
 def file_patterns(examples: Sequence[Examples], splits: Sequence[str]) -> list[str]:
     """Return patterns for the files of each split of each artifact, as TFX's FnArgs has them.
 
-    Raises DataError where an artifact lacks one of the splits or its files.
+    Raises:
+      DataError: an artifact lacks one of the splits or its files.
     """
     patterns = []
     for split in splits:

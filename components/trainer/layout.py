@@ -32,7 +32,8 @@ def evaluation_model_directory(uri: str) -> str:
 def serving_model(uri: str) -> str:
     """Return the directory of the model to serve in a Model artifact.
 
-    Raises DataError where the artifact has none.
+    Raises:
+      DataError: the artifact has none.
     """
     directory = _format_directory(uri, SERVING)
     export = os.path.join(directory, "export")
@@ -44,7 +45,8 @@ def serving_model(uri: str) -> str:
 def evaluation_model(uri: str) -> str:
     """Return the directory of the model to evaluate: an evaluation graph, or the model to serve.
 
-    Raises DataError where the artifact has neither.
+    Raises:
+      DataError: the artifact has neither.
     """
     for name in (EVALUATION, _OLD_NAMES[EVALUATION]):
         directory = os.path.join(uri, name)

@@ -46,7 +46,8 @@ def read(directory: str | None, datasets: Iterable[DatasetKey]) -> dict[DatasetK
 def check_manifest(folder: str) -> dict[bytes, int]:
     """Return a manifest, if there is one.
 
-    Raises DataError where it is more than data; tf.Transform would go on without.
+    Raises:
+      DataError: it is more than data; tf.Transform would go on without.
     """
     path = os.path.join(folder, "MANIFEST")
     if not os.path.exists(path):

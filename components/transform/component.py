@@ -78,8 +78,10 @@ def Transform(
     Without `splits_config` the split `train` is analyzed and every split transformed. Several
     examples are transformed into one. Statistics are those of the columns that are used before,
     and of all columns after the transformation, the splits of each taken together.
-    Raises UserCodeError where the code does not load or fails, DataError where a split is
-    missing.
+
+    Raises:
+      UserCodeError: the code does not load or fails.
+      DataError: a split is missing.
     """
     from penstock.components.transform import executor
 

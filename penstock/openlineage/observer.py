@@ -48,7 +48,9 @@ class RunEvents:
     a driver has changed its parameters, and `node_ended`; and at last `run_ended`, which says what
     has become of the events. What is told before `run_started` is of an earlier attempt at the
     run, and was told then. States are those of the store: done, cached, failed, canceled, skipped.
-    Raises ConfigError where openlineage-python is not installed.
+
+    Raises:
+      ConfigError: openlineage-python is not installed.
     """
 
     def __init__(self, destination: Destination) -> None:

@@ -38,8 +38,10 @@ def load_function(
 
     `module_path` is looked at first, then `module_file`, as TFX does. `function` is the function's
     own name within that module where it is not `name`, or without a module its dotted name.
-    Raises UserCodeError where the module is missing, does not import or lacks the function, and
-    ParameterError where no place to look at is given.
+
+    Raises:
+      UserCodeError: the module is missing, does not import or lacks the function.
+      ParameterError: no place to look at is given.
     """
     module, attribute = _load(name, module_file, module_path, function)
     found = getattr(module, attribute, None)

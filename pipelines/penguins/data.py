@@ -16,7 +16,8 @@ CSV_FILE = "penguins.csv"
 def package_file() -> Path:
     """Return the CSV file of the installed package.
 
-    Raises DataError where the package is missing.
+    Raises:
+      DataError: the package is missing.
     """
     spec = importlib.util.find_spec("palmerpenguins")
     for folder in (spec.submodule_search_locations if spec else None) or []:
@@ -44,7 +45,8 @@ def write_data(directory: str) -> int:
 def csv_files(data_root: str) -> list[Path]:
     """Return the CSV files of a folder.
 
-    Raises DataError where there is none.
+    Raises:
+      DataError: there is none.
     """
     found = sorted(path for path in Path(data_root).glob("*.csv") if path.is_file())
     if not found:

@@ -21,7 +21,8 @@ def PenguinsCsv(
 ) -> None:
     """Take in the CSV files of the folder `data_root`, by default the 344 rows of palmerpenguins.
 
-    Raises DataError where the folder has no CSV file or the package is not installed.
+    Raises:
+      DataError: the folder has no CSV file, or the package is not installed.
     """
     if data_root:
         data.copy_files(data_root, tables.uri)

@@ -160,7 +160,8 @@ def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 def read_anomalies(split_directory: str) -> anomalies_pb2.Anomalies:
     """Read the anomalies of one split.
 
-    Raises DataError when the file is missing or is not an `Anomalies` message.
+    Raises:
+      DataError: the file is missing or is not an `Anomalies` message.
     """
     return read_message(
         os.path.join(split_directory, FILE_NAME),

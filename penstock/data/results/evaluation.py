@@ -43,7 +43,8 @@ class SliceMetric:
 def summarize(evaluation_uri: str) -> list[SliceMetric]:
     """Return the metrics of a ModelEvaluation that are numbers, by slice as TFMA wrote them.
 
-    Raises DataError where there is no evaluation.
+    Raises:
+      DataError: there is no evaluation.
     """
     kind = proto("metrics_for_slice_pb2").MetricsForSlice
     return [
@@ -86,7 +87,8 @@ def confusion_matrices(evaluation_uri: str) -> list[ConfusionMatrix]:
 
     There are none where the eval_config asks for none.
 
-    Raises DataError where there is no evaluation.
+    Raises:
+      DataError: there is no evaluation.
     """
     plots = proto("metrics_for_slice_pb2").PlotsForSlice
     metrics = proto("metrics_for_slice_pb2").MetricsForSlice
@@ -122,7 +124,8 @@ def _count(matrix: Any, name: str) -> float:
 def read_validation(evaluation_uri: str) -> Any:
     """Return TFMA's `ValidationResult` of a ModelEvaluation.
 
-    Raises DataError where there is none, or where the config had no thresholds.
+    Raises:
+      DataError: there is none, or the config had no thresholds.
     """
     kind = proto("validation_result_pb2").ValidationResult
     (record, *_) = read_serialized(_files(evaluation_uri, "validations"))

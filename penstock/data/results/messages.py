@@ -15,7 +15,8 @@ SomeMessage = TypeVar("SomeMessage", bound=Message)
 def read_message(path: str, message: SomeMessage, *, noun: str, hint: str) -> SomeMessage:
     """Read a binary message into `message` and return it; `noun` says what it is.
 
-    Raises DataError when the file is missing or is not such a message.
+    Raises:
+      DataError: the file is missing or is not such a message.
     """
     if not os.path.exists(path):
         raise DataError(f"expected {noun}, but there is no such file", path=path, hint=hint)

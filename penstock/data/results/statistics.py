@@ -14,7 +14,8 @@ FILE_NAME = "FeatureStats.pb"
 def read_statistics(split_directory: str) -> statistics_pb2.DatasetFeatureStatisticsList:
     """Read the statistics of one split.
 
-    Raises DataError when the file is missing or is not a `DatasetFeatureStatisticsList`.
+    Raises:
+      DataError: the file is missing or is not a `DatasetFeatureStatisticsList`.
     """
     return read_message(
         os.path.join(split_directory, FILE_NAME),

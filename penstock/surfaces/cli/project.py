@@ -78,7 +78,8 @@ def render(template: str, name: str, variables: Mapping[str, Any]) -> dict[Path,
 def write(files: Mapping[Path, bytes], folder: Path) -> list[Path]:
     """Write a project's files and return them; what a repository begins with is left as it is.
 
-    Raises ParameterError, and writes none, where another of them is there already.
+    Raises:
+      ParameterError: another of them is there already; none is written.
     """
     files = {p: c for p, c in files.items() if p.name not in _KEPT or not (folder / p).exists()}
     there = [str(path) for path in files if (folder / path).exists()]

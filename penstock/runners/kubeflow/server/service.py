@@ -73,11 +73,11 @@ class Service:
         return self._object("POST", API + path, request, body=body)
 
     def delete(self, path: str, request: str) -> dict[str, Any]:
-        """Remove something, with one request that is not repeated. Raises as `post` does."""
+        """Remove something, with one request that is not repeated; errors are those of `post`."""
         return self._object("DELETE", API + path, request)
 
     def upload(self, path: str, request: str, content: bytes, **query: Any) -> dict[str, Any]:
-        """Upload a pipeline's documents, with one request. Raises as `post` does."""
+        """Upload a pipeline's documents, with one request; errors are those of `post`."""
         file = ("uploadfile", ("pipeline.yaml", content, "application/yaml"))
         return self._object("POST", API + path, request, query=query, files=[file])
 
