@@ -154,14 +154,14 @@ def is_latest(store: Store, attempt: Attempt) -> bool:
 
 def attempts(store: Store, run_id: str, node_id: str = "") -> list[Attempt]:
     """Return the attempts at a run, or at one of its nodes, in their order."""
-    found: list[Attempt] = []
+    entries: list[Attempt] = []
     for number in count(1):
         name = _join(run_id, node_id, number)
         context = store.get_context_by_type_and_name(ATTEMPT_CONTEXT, name)
         if context is None:
             break
-        found.append(_read(context))
-    return found
+        entries.append(_read(context))
+    return entries
 
 
 @dataclass(frozen=True)
@@ -181,8 +181,8 @@ class Recent:
 
     def running(self) -> list[Attempt]:
         """Return those that have not ended, abandoned ones among them."""
-        found = [_read(context) for context in self.contexts]
-        return [attempt for attempt in found if attempt.state == RUNNING]
+        entries = [_read(context) for context in self.contexts]
+        return [attempt for attempt in entries if attempt.state == RUNNING]
 
     def abandoned(self) -> list[Attempt]:
         """Return those that nobody is working on, though they have not ended."""
@@ -225,8 +225,8 @@ def read_recent(store: Store) -> Recent:
 def note_ended(store: Store, recent: Recent, now: float | None = None) -> None:
     """Write down which attempts have ended, if that spares others much reading."""
     ended = recent.ended_by(now or time.time())
-    known = sum(context.id <= ended.through for context in recent.contexts)
-    if known - len(ended.but) < _WORTH_WRITING:
+    covered = sum(context.id <= ended.through for context in recent.contexts)
+    if covered - len(ended.but) < _WORTH_WRITING:
         return
     context = store.get_context_by_type_and_name(ENDED_CONTEXT, ENDED_CONTEXT)
     if context is None:
@@ -268,8 +268,8 @@ def _as_context(attempt: Attempt) -> Any:
 
 
 def _read(context: _tfx.ContextProto) -> Attempt:
-    place, _, number = context.name.rpartition("/")
-    run_id, _, node_id = place.partition("/")
+    run_and_node, _, number = context.name.rpartition("/")
+    run_id, _, node_id = run_and_node.partition("/")
     properties = context.custom_properties
     return Attempt(
         run_id,

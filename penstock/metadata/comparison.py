@@ -124,11 +124,11 @@ class _Contents:
         self.nodes = {node.node_id: node for node in run.nodes}
         ids = {node.execution_id: node.node_id for node in self.nodes.values()}
         self.links: dict[str, list[Link]] = {}
-        found = links_of_executions(store, ids)
-        for link in sorted(found, key=lambda link: (link.key, link.index)):
+        links = links_of_executions(store, ids)
+        for link in sorted(links, key=lambda link: (link.key, link.index)):
             self.links.setdefault(ids[link.execution_id], []).append(link)
-        self.records = read_artifacts(store, {link.artifact_id for link in found})
-        self.made = {link.artifact_id for link in found if link.is_output}
+        self.records = read_artifacts(store, {link.artifact_id for link in links})
+        self.produced = {link.artifact_id for link in links if link.is_output}
         self._take_over_from_makers(store)
 
     def _take_over_from_makers(self, store: Store) -> None:
@@ -160,22 +160,22 @@ class _Contents:
         }
 
     def data(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        figures: dict[str, Any] = {}
         for node_id, key, record in self._outputs():
             if record.type_name == "Examples" and "input_fingerprint" in record.properties:
                 for name in _DATA_PROPERTIES:
                     if name in record.properties:
-                        found[f"{node_id}.{key} {name}"] = record.properties[name]
-        return found
+                        figures[f"{node_id}.{key} {name}"] = record.properties[name]
+        return figures
 
     def artifacts(self) -> dict[str, ArtifactRecord]:
-        found = {f"{node_id}.{key}": record for node_id, key, record in self._outputs()}
+        records = {f"{node_id}.{key}": record for node_id, key, record in self._outputs()}
         for node_id, links in self.links.items():
             for link in links:
-                if not link.is_output and link.artifact_id not in self.made:
-                    name = f"{node_id}, given {_place(link)}"
-                    found[name] = self.records[link.artifact_id]
-        return found
+                if not link.is_output and link.artifact_id not in self.produced:
+                    name = f"{node_id}, given {_key_of(link)}"
+                    records[name] = self.records[link.artifact_id]
+        return records
 
     def metrics(self) -> dict[str, float]:
         evaluations = [
@@ -194,10 +194,10 @@ class _Contents:
         for node_id, links in self.links.items():
             for link in links:
                 if link.is_output:
-                    yield node_id, _place(link), self.records[link.artifact_id]
+                    yield node_id, _key_of(link), self.records[link.artifact_id]
 
 
-def _place(link: Link) -> str:
+def _key_of(link: Link) -> str:
     return f"{link.key}[{link.index}]" if link.index else link.key
 
 

@@ -43,8 +43,8 @@ def newest_first(store: Store, context_id: int, *conditions: str) -> Iterator[An
             is_asc=False,
             filter_query=" AND ".join(filter(None, (*conditions, before))) or None,
         )
-        found = store.get_executions_by_context(context_id, list_options=options)
-        yield from found
-        if len(found) < limit:
+        portion = store.get_executions_by_context(context_id, list_options=options)
+        yield from portion
+        if len(portion) < limit:
             return
-        limit, before = min(limit * 8, _LARGEST_PORTION), f"id < {found[-1].id}"
+        limit, before = min(limit * 8, _LARGEST_PORTION), f"id < {portion[-1].id}"

@@ -106,8 +106,8 @@ def read_makers(store: Store, artifact_ids: Iterable[int]) -> dict[int, Executio
     """Return which executions really made artifacts, by the artifacts' ids."""
     reading = _Reading(store)
     reading.find_makers(set(artifact_ids))
-    made = reading.graph()
-    return {a: made.executions[maker] for a, maker in made.makers.items()}
+    graph = reading.graph()
+    return {a: graph.executions[maker] for a, maker in graph.makers.items()}
 
 
 class _Reading:
@@ -127,9 +127,9 @@ class _Reading:
             self.touching[link.artifact_id].append(link)
         claimed = {a: claiming(self.touching[a]) for a in artifact_ids}
         self.read_protos(e for executions in claimed.values() for e in executions)
-        found = {a: true_maker(executions, self.protos) for a, executions in claimed.items()}
-        self.makers.update({a: maker for a, maker in found.items() if maker})
-        return {maker for maker in found.values() if maker}
+        true_makers = {a: true_maker(executions, self.protos) for a, executions in claimed.items()}
+        self.makers.update({a: maker for a, maker in true_makers.items() if maker})
+        return {maker for maker in true_makers.values() if maker}
 
     def read_links(self, execution_ids: set[int]) -> None:
         new = execution_ids - self.links.keys()
@@ -166,9 +166,9 @@ def claiming(links: Iterable[Link]) -> list[int]:
 
 def true_maker(executions: list[int], protos: Mapping[int, Any]) -> int:
     """Return the first of some executions that did not find its output in the cache, or 0."""
-    known = [e for e in executions if e in protos]
-    made = [e for e in known if protos[e].last_known_state != protos[e].CACHED]
-    return (made or known or [0])[0]
+    recorded = [e for e in executions if e in protos]
+    uncached = [e for e in recorded if protos[e].last_known_state != protos[e].CACHED]
+    return (uncached or recorded or [0])[0]
 
 
 def make_graph(
@@ -192,7 +192,7 @@ def make_graph(
     return Graph(
         artifacts,
         executions,
-        {execution_id: tuple(found) for execution_id, found in inputs.items()},
-        {execution_id: tuple(found) for execution_id, found in outputs.items()},
+        {execution_id: tuple(own_links) for execution_id, own_links in inputs.items()},
+        {execution_id: tuple(own_links) for execution_id, own_links in outputs.items()},
         dict(makers),
     )

@@ -129,18 +129,18 @@ class _Ascending:
     def below(self, artifact_id: int) -> list[_Group]:
         if self.drawn_with(artifact_id) is not None:
             return []
-        given = _merged(self.graph.inputs_of(artifact_id))
-        return [_Group(given)] if given else []
+        inputs = _merged(self.graph.inputs_of(artifact_id))
+        return [_Group(inputs)] if inputs else []
 
 
 class _Descending:
     """Branches are what was made by those who were given an artifact, below the first of these."""
 
     def __init__(self, graph: Graph) -> None:
-        self.given = {e: {link.artifact_id for link in links} for e, links in graph.inputs.items()}
+        self.inputs = {e: {link.artifact_id for link in links} for e, links in graph.inputs.items()}
         self.consumers: dict[int, list[int]] = {}
-        for execution_id in sorted(self.given):
-            for artifact_id in self.given[execution_id]:
+        for execution_id in sorted(self.inputs):
+            for artifact_id in self.inputs[execution_id]:
                 self.consumers.setdefault(artifact_id, []).append(execution_id)
         self.outputs: dict[int, dict[int, list[Link]]] = {}
         for execution_id, links in graph.outputs.items():
@@ -157,7 +157,7 @@ class _Descending:
         for execution_id in self.consumers.get(artifact_id, ()):
             for maker, links in self.outputs.get(execution_id, {}).items():
                 # What came from the cache stands below what its true maker was given.
-                if maker != execution_id and artifact_id in self.given.get(maker, ()):
+                if maker != execution_id and artifact_id in self.inputs.get(maker, ()):
                     continue
                 groups.append(_Group(_merged(tuple(links)), (execution_id, maker)))
         return groups
@@ -167,9 +167,9 @@ def _merged(links: tuple[Link, ...]) -> list[_Branch]:
     """Return artifacts once each, with all the keys that they have."""
     keys: dict[int, list[str]] = {}
     for link in links:
-        known = keys.setdefault(link.artifact_id, [])
-        if link.key not in known:
-            known.append(link.key)
+        keys_of_artifact = keys.setdefault(link.artifact_id, [])
+        if link.key not in keys_of_artifact:
+            keys_of_artifact.append(link.key)
     return [_Branch(", ".join(names), artifact_id) for artifact_id, names in keys.items()]
 
 
@@ -214,16 +214,16 @@ def find_artifact(store: Store, named: str) -> ArtifactRecord:
                 hint="penstock show RUN has the ids of a run's artifacts.",
             )
         return next(iter(to_records(store, protos).values()))
-    found = _by_path(store, named)
-    if found is None and not os.path.exists(named):
-        found = _by_run(store, named)
-    if found is None:
+    artifact = _by_path(store, named)
+    if artifact is None and not os.path.exists(named):
+        artifact = _by_run(store, named)
+    if artifact is None:
         raise LineageError(
             f"{named!r} is not an artifact that the store knows",
             hint="Name it by its id, by its path or that of a file in it, or as RUN/NODE/KEY; "
             "penstock show RUN has all of them.",
         )
-    return found
+    return artifact
 
 
 def _by_path(store: Store, named: str) -> ArtifactRecord | None:
@@ -272,7 +272,7 @@ def _by_run(store: Store, named: str) -> ArtifactRecord | None:
         node = f"run {run.run_id}: node {parts[1]} ({nodes[parts[1]].state})"
         if chosen:
             raise LineageError(f"{node} has {len(chosen)} of {key!r}; they count from 0")
-        asked = f"no output {key!r}" if key else f"{len(keys)} outputs"
-        raise LineageError(f"{node} has {asked}", hint=suggestion(key, keys, noun="output"))
+        outputs_named = f"no output {key!r}" if key else f"{len(keys)} outputs"
+        raise LineageError(f"{node} has {outputs_named}", hint=suggestion(key, keys, noun="output"))
     protos = store.get_artifacts_by_id([chosen[index].artifact_id])
     return next(iter(to_records(store, protos).values()))

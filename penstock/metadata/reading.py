@@ -235,7 +235,7 @@ def read_executions(store: Store, execution_ids: Iterable[int]) -> dict[int, Any
 
 def places_of(store: Store, execution_ids: Iterable[int]) -> dict[int, Place]:
     """Return the pipeline, the run and the node of each execution."""
-    found: dict[int, dict[str, str]] = {}
+    names: dict[int, dict[str, str]] = {}
     for ids in _portions(execution_ids, _SUBGRAPH_NODES):
         options = _proto.LineageSubgraphQueryOptions(max_num_hops=0)
         options.starting_executions.filter_query = f"id IN ({', '.join(map(str, ids))})"
@@ -244,8 +244,8 @@ def places_of(store: Store, execution_ids: Iterable[int]) -> dict[int, Place]:
         contexts = {c.id: (types.get(c.type_id, c.type), c.name) for c in graph.contexts}
         for association in graph.associations:
             kind, name = contexts[association.context_id]
-            found.setdefault(association.execution_id, {})[kind] = name
-    return {execution_id: _place(named) for execution_id, named in found.items()}
+            names.setdefault(association.execution_id, {})[kind] = name
+    return {execution_id: _place(named) for execution_id, named in names.items()}
 
 
 def _place(named: Mapping[str, str]) -> Place:

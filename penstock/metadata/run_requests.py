@@ -80,8 +80,8 @@ def record_parameters(metadata: Metadata, node: ir.Node, parameters: Mapping[str
     context = _run_context(metadata, node)
     # Another process may write its own at the same moment, and take ours back.
     for _ in range(_TRIES):
-        known = read_parameters(context)
-        missing = {name: value for name, value in parameters.items() if name not in known}
+        recorded = read_parameters(context)
+        missing = {name: value for name, value in parameters.items() if name not in recorded}
         if not missing:
             return
         for name, value in missing.items():

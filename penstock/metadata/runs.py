@@ -148,32 +148,34 @@ def list_runs(
     *,
     pipeline_name: str | None = None,
     most: int = 20,
-    known: MutableMapping[tuple[int, int], RunRecord] | None = None,
+    done_runs: MutableMapping[tuple[int, int], RunRecord] | None = None,
 ) -> list[RunRecord]:
     """Return the newest runs, newest first.
 
-    `known` is for who asks again and again: runs that are done are kept there, and not read again
-    unless they have changed.
+    `done_runs` is for who asks again and again: runs that are done are kept there, and not read
+    again unless they have changed.
     """
     contexts = newest_contexts(store, RUN_CONTEXT)
     runs: list[RunRecord] = []
     while len(runs) < most and (some := list(islice(contexts, _RUNS_AT_A_TIME))):
-        records = _read_runs(store, some) if known is None else _reread(store, some, known)
+        records = _read_runs(store, some) if done_runs is None else _reread(store, some, done_runs)
         runs += [r for r in records if pipeline_name in (None, r.pipeline_name)]
     return runs[:most]
 
 
 def _reread(
-    store: Store, contexts: Sequence[Context], known: MutableMapping[tuple[int, int], RunRecord]
+    store: Store, contexts: Sequence[Context], done_runs: MutableMapping[tuple[int, int], RunRecord]
 ) -> list[RunRecord]:
     """Return runs, of which only those are read that are not known, or not as they are now."""
     now = {context.name: (context.id, context.last_update_time_since_epoch) for context in contexts}
-    read = _read_runs(store, [context for context in contexts if now[context.name] not in known])
+    read = _read_runs(
+        store, [context for context in contexts if now[context.name] not in done_runs]
+    )
     # Its runner writes this last; whoever resumes it writes into its context first.
     done = {c.name for c in contexts if run_state(c) == "done"}
-    known.update({now[record.run_id]: record for record in read if record.run_id in done})
-    found = {record.run_id: record for record in read}
-    records = [found.get(name) or known.get(key) for name, key in now.items()]
+    done_runs.update({now[record.run_id]: record for record in read if record.run_id in done})
+    newly_read = {record.run_id: record for record in read}
+    records = [newly_read.get(name) or done_runs.get(key) for name, key in now.items()]
     return [record for record in records if record is not None]
 
 
@@ -230,9 +232,9 @@ def _named(store: Store, run_id: str) -> list[Context]:
     query = f"type = '{RUN_CONTEXT}'"
     if _PLAIN.fullmatch(run_id):
         query += f" AND (name LIKE '{run_id}%' OR name LIKE '%{run_id}')"
-    found = store.get_contexts(_tfx.ml_metadata.ListOptions(filter_query=query))
+    contexts = store.get_contexts(_tfx.ml_metadata.ListOptions(filter_query=query))
     # An underscore stands for any character there, and some databases disregard case.
-    return [c for c in found if c.name.startswith(run_id) or c.name.endswith(run_id)]
+    return [c for c in contexts if c.name.startswith(run_id) or c.name.endswith(run_id)]
 
 
 def _unknown(store: Store, run_id: str) -> RunError:
@@ -256,7 +258,7 @@ def node_artifacts(
 def _read_runs(store: Store, contexts: Sequence[Any]) -> list[RunRecord]:
     """Return the runs that have executions; few calls, however many nodes they have."""
     executions = {c.id: store.get_executions_by_context(c.id) for c in contexts}
-    ids = [e.id for found in executions.values() for e in found]
+    ids = [e.id for of_run in executions.values() for e in of_run]
     places = places_of(store, ids)
     links = links_of_executions(store, ids)
     artifacts = read_artifacts(store, {link.artifact_id for link in links})
@@ -370,8 +372,8 @@ def _content_bytes(
 ) -> int | None:
     ids = {link.artifact_id for link in links if link.is_output is outputs}
     sizes = [artifacts[i].size for i in ids if i in artifacts]
-    known = [size for size in sizes if size is not None]
-    return sum(known) if known and len(known) == len(ids) else None
+    recorded = [size for size in sizes if size is not None]
+    return sum(recorded) if recorded and len(recorded) == len(ids) else None
 
 
 def _read_code(text: str) -> dict[str, str]:

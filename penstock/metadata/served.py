@@ -102,32 +102,32 @@ def explain_served(store: Store, directory: str) -> Served:
     of_push = [graph.artifacts[link.artifact_id] for link in graph.inputs_of(pushed.artifact_id)]
     blessings = [a for a in of_push if a.type_name in _BLESSINGS]
 
-    def made(artifacts: Iterable[ArtifactRecord]) -> tuple[Made, ...]:
+    def artifacts_made(artifacts: Iterable[ArtifactRecord]) -> tuple[Made, ...]:
         return tuple(Made(a, graph.maker(a.artifact_id)) for a in artifacts)
 
     def of_type(name: str) -> tuple[Made, ...]:
-        return made(a for a in from_model if a.type_name == name)
+        return artifacts_made(a for a in from_model if a.type_name == name)
 
-    found = Served(
+    served = Served(
         folder=folder,
         contents=compare_with_push(folder, pushed, model),
-        pushed=made([pushed])[0],
-        model=made([model])[0],
-        data=made(examples),
-        sources=made(_given(graph, examples)),
+        pushed=artifacts_made([pushed])[0],
+        model=artifacts_made([model])[0],
+        data=artifacts_made(examples),
+        sources=artifacts_made(_inputs_of(graph, examples)),
         schemas=of_type("Schema"),
         transform_graphs=of_type("TransformGraph"),
-        evaluations=made(_made_along(graph, blessings, "ModelEvaluation")),
-        blessings=made(blessings),
+        evaluations=artifacts_made(_outputs_beside(graph, blessings, "ModelEvaluation")),
+        blessings=artifacts_made(blessings),
     )
-    return _with_runs(store, found)
+    return _with_runs(store, served)
 
 
-def _with_runs(store: Store, found: Served) -> Served:
-    parts = (found.pushed, found.model, *found.data)
+def _with_runs(store: Store, served: Served) -> Served:
+    parts = (served.pushed, served.model, *served.data)
     names = [part.maker.run_id for part in parts if part.maker and part.maker.run_id]
     runs = {name: find_run(store, name) for name in dict.fromkeys(names)}
-    return Served(**{**found.__dict__, "runs": runs})
+    return Served(**{**served.__dict__, "runs": runs})
 
 
 def version_folder(directory: str, destinations: Iterable[str] = ()) -> str:
@@ -143,8 +143,10 @@ def version_folder(directory: str, destinations: Iterable[str] = ()) -> str:
     folder = os.path.realpath(directory)
     if not os.path.isdir(folder):
         raise LineageError(f"there is no folder {directory}")
-    known = {os.path.realpath(d) for d in destinations if "://" not in d}
-    if folder in known or any(os.path.exists(os.path.join(folder, f)) for f in _MODEL_FILES):
+    pushed_folders = {os.path.realpath(d) for d in destinations if "://" not in d}
+    if folder in pushed_folders or any(
+        os.path.exists(os.path.join(folder, f)) for f in _MODEL_FILES
+    ):
         return folder
     versions = [
         name
@@ -155,7 +157,7 @@ def version_folder(directory: str, destinations: Iterable[str] = ()) -> str:
     if numbers:
         return os.path.join(folder, max(numbers, key=int))
     named = [os.path.join(folder, name) for name in versions]
-    pushed = [path for path in named if path in known]
+    pushed = [path for path in named if path in pushed_folders]
     if len(pushed) == 1:
         return pushed[0]
     if pushed:
@@ -170,8 +172,8 @@ def version_folder(directory: str, destinations: Iterable[str] = ()) -> str:
 
 
 def _pushes(store: Store) -> list[ArtifactRecord]:
-    found = to_records(store, store.get_artifacts_by_type(PUSHED_MODEL)).values()
-    done = [a for a in found if a.properties.get("pushed") == 1]
+    records = to_records(store, store.get_artifacts_by_type(PUSHED_MODEL)).values()
+    done = [a for a in records if a.properties.get("pushed") == 1]
     return sorted(done, key=lambda a: a.artifact_id, reverse=True)
 
 
@@ -274,10 +276,10 @@ def _nearest_first(graph: Graph, artifact_id: int) -> Iterator[ArtifactRecord]:
     level, seen = [artifact_id], {artifact_id}
     while level:
         above: list[int] = []
-        for found in level:
-            if found in graph.artifacts:
-                yield graph.artifacts[found]
-            for link in graph.inputs_of(found):
+        for artifact in level:
+            if artifact in graph.artifacts:
+                yield graph.artifacts[artifact]
+            for link in graph.inputs_of(artifact):
                 if link.artifact_id not in seen:
                     seen.add(link.artifact_id)
                     above.append(link.artifact_id)
@@ -286,26 +288,26 @@ def _nearest_first(graph: Graph, artifact_id: int) -> Iterator[ArtifactRecord]:
 
 def _is_ingested(graph: Graph, examples: ArtifactRecord) -> bool:
     """Return whether examples came from outside, and not from other examples."""
-    given = graph.inputs_of(examples.artifact_id)
-    return not any(graph.artifacts[link.artifact_id].type_name == "Examples" for link in given)
+    inputs = graph.inputs_of(examples.artifact_id)
+    return not any(graph.artifacts[link.artifact_id].type_name == "Examples" for link in inputs)
 
 
-def _given(graph: Graph, artifacts: Iterable[ArtifactRecord]) -> list[ArtifactRecord]:
+def _inputs_of(graph: Graph, artifacts: Iterable[ArtifactRecord]) -> list[ArtifactRecord]:
     """Return all that stands above some artifacts."""
-    found = {
+    inputs = {
         above.artifact_id: above
         for artifact in artifacts
         for above in _nearest_first(graph, artifact.artifact_id)
         if above.artifact_id != artifact.artifact_id
     }
-    return list(found.values())
+    return list(inputs.values())
 
 
-def _made_along(
+def _outputs_beside(
     graph: Graph, artifacts: Iterable[ArtifactRecord], type_name: str
 ) -> list[ArtifactRecord]:
     """Return what the makers of artifacts made of another type."""
     makers = {graph.makers[a.artifact_id] for a in artifacts if a.artifact_id in graph.makers}
     ids = {link.artifact_id for maker in makers for link in graph.outputs.get(maker, ())}
-    found = [graph.artifacts[artifact_id] for artifact_id in sorted(ids)]
-    return [a for a in found if a.type_name == type_name]
+    outputs = [graph.artifacts[artifact_id] for artifact_id in sorted(ids)]
+    return [a for a in outputs if a.type_name == type_name]

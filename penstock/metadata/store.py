@@ -62,11 +62,11 @@ def _artifacts(store: Store, execution_id: int, wanted: tuple[int, ...]) -> dict
     placed: dict[str, list[tuple[int, Any]]] = {}
     for event in events:
         artifact = artifacts[event.artifact_id]
-        made = _tfx.artifact_utils.deserialize_artifact(types[artifact.type_id], artifact)
+        deserialized = _tfx.artifact_utils.deserialize_artifact(types[artifact.type_id], artifact)
         steps = list(event.path.steps)
         for key, index in zip(steps[::2], steps[1::2], strict=True):
-            placed.setdefault(key.key, []).append((index.index, made))
+            placed.setdefault(key.key, []).append((index.index, deserialized))
     return {
-        key: [artifact for _, artifact in sorted(found, key=lambda pair: pair[0])]
-        for key, found in placed.items()
+        key: [artifact for _, artifact in sorted(indexed, key=lambda pair: pair[0])]
+        for key, indexed in placed.items()
     }

@@ -65,13 +65,13 @@ def connection_config(address: str) -> Any:
 
 def without_password(address: str) -> str:
     """Return an address as it may be shown."""
-    scheme, found, rest = address.partition("://")
-    account, at, place = rest.rpartition("@")
-    if found and at and scheme in ("grpc", "grpcs"):
-        return f"{scheme}://***@{place}"
-    if not found or not at or ":" not in account:
+    scheme, separator, rest = address.partition("://")
+    account, at, host = rest.rpartition("@")
+    if separator and at and scheme in ("grpc", "grpcs"):
+        return f"{scheme}://***@{host}"
+    if not separator or not at or ":" not in account:
         return address
-    return f"{scheme}://{account.partition(':')[0]}:***@{place}"
+    return f"{scheme}://{account.partition(':')[0]}:***@{host}"
 
 
 def _access(address: str, parts: SplitResult) -> Access:
@@ -96,28 +96,29 @@ def _access(address: str, parts: SplitResult) -> Access:
 
 def _server_files(address: str, parts: SplitResult) -> dict[str, bytes]:
     """Read the certificates that an address names after a question mark."""
-    shown = without_password(address)
-    given = dict(parse_qsl(parts.query, keep_blank_values=True))
-    for name in given:
+    safe_address = without_password(address)
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    for name in options:
         if name not in _SERVER_FILES:
             raise StoreError(
-                f"{shown!r} has {name!r} after the question mark, which is not known",
+                f"{safe_address!r} has {name!r} after the question mark, which is not known",
                 hint=suggestion(name, _SERVER_FILES),
             )
-    if given and parts.scheme == "grpc":
+    if options and parts.scheme == "grpc":
         raise StoreError(
-            f"{shown!r} names certificates, and has no TLS", hint="Write grpcs:// in its place."
+            f"{safe_address!r} names certificates, and has no TLS",
+            hint="Write grpcs:// in its place.",
         )
-    if ("certificate" in given) != ("key" in given):
+    if ("certificate" in options) != ("key" in options):
         raise StoreError(
-            f"{shown!r} names a certificate of the client's or a key, and not both",
+            f"{safe_address!r} names a certificate of the client's or a key, and not both",
             hint="Write ...?certificate=FILE&key=FILE.",
         )
     try:
-        return {name: Path(path).read_bytes() for name, path in given.items()}
+        return {name: Path(path).read_bytes() for name, path in options.items()}
     except OSError as error:
         raise StoreError(
-            f"{shown!r} names a file that cannot be read: {error.filename}: {error.strerror}"
+            f"{safe_address!r} names a file that cannot be read: {error.filename}: {error.strerror}"
         ) from error
 
 

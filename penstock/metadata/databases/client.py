@@ -174,11 +174,11 @@ class Store(_tfx.ml_metadata.MetadataStore):
             return True
         getter, field = _TYPE_CALLS[method_name]
         wanted = getattr(request, field)
-        asked = getattr(_service, f"{getter}Request")(
+        type_request = getattr(_service, f"{getter}Request")(
             type_name=wanted.name, type_version=wanted.version or None
         )
         try:
-            self._call_method(getter, asked, getattr(_service, f"{getter}Response")())
+            self._call_method(getter, type_request, getattr(_service, f"{getter}Response")())
         except _errors.NotFoundError:
             return False
         return True
@@ -310,15 +310,15 @@ def _may_be_a_race(method_name: str, error: Any) -> bool:
 def _check_name(database: Database, method_name: str, request: Any, response: Any) -> None:
     """Refuse what a database found that takes names for one that differ in case alone."""
     if method_name == "GetContextByTypeAndName":
-        asked, field = request.context_name, "context"
+        name, field = request.context_name, "context"
     elif method_name in ("GetArtifactType", "GetExecutionType", "GetContextType"):
-        asked, field = request.type_name, _field_of(method_name)
+        name, field = request.type_name, _field_of(method_name)
     else:
         return
-    found = getattr(response, field).name
-    if found and found != asked and found.casefold() == asked.casefold():
+    stored_name = getattr(response, field).name
+    if stored_name and stored_name != name and stored_name.casefold() == name.casefold():
         raise StoreError(
-            f"the metadata store {database.where} takes {asked!r} for {found!r}, which it has",
+            f"the metadata store {database.where} takes {name!r} for {stored_name!r}, which it has",
             hint="Its database compares names without regard to case: choose another name, or "
             "convert its tables to the collation utf8mb4_bin.",
         )

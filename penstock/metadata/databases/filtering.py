@@ -57,8 +57,8 @@ def answer(call: Call, method_name: str, request: Any, response: Any) -> None:
         return
     kind = next(kind for kind in _KINDS if method_name.startswith(f"Get{kind.plural}"))
     condition = parse(request.options.filter_query)
-    found, token = reader.page(kind, method_name, request, condition)
-    getattr(response, kind.plural.lower()).extend(found)
+    nodes, token = reader.page(kind, method_name, request, condition)
+    getattr(response, kind.plural.lower()).extend(nodes)
     if token:
         response.next_page_token = token
 
@@ -106,15 +106,15 @@ class _Reader:
         most = request.options.max_result_size or _PAGE
         token, _, judged = request.options.next_page_token.rpartition("|")
         begin = int(judged or 0)
-        found: list[Any] = []
+        matches: list[Any] = []
         for here, nodes in self._pages(kind, method_name, request, condition, token):
-            for place, node in enumerate(nodes[begin:], begin + 1):
+            for position, node in enumerate(nodes[begin:], begin + 1):
                 if self.meets(kind, node, condition):
-                    found.append(node)
-                    if len(found) == most:
-                        return found, f"{here}|{place}"
+                    matches.append(node)
+                    if len(matches) == most:
+                        return matches, f"{here}|{position}"
             begin = 0
-        return found, ""
+        return matches, ""
 
     def everything(self, kind: _Kind, query: str, most: int) -> list[Any]:
         """Return the nodes that a query asks for, up to a number."""
@@ -149,8 +149,8 @@ class _Reader:
                 return
 
     def _by_ids(self, kind: _Kind, ids: Iterable[int], order: Any) -> list[Any]:
-        asked = {f"{kind.singular.lower()}_ids": sorted(set(ids))}
-        nodes = getattr(self.ask(f"Get{kind.plural}ByID", **asked), kind.plural.lower())
+        id_field = {f"{kind.singular.lower()}_ids": sorted(set(ids))}
+        nodes = getattr(self.ask(f"Get{kind.plural}ByID", **id_field), kind.plural.lower())
         by = {
             order.CREATE_TIME: lambda node: (node.create_time_since_epoch, node.id),
             order.LAST_UPDATE_TIME: lambda node: (node.last_update_time_since_epoch, node.id),
@@ -204,26 +204,28 @@ class _Reader:
 
     def contexts_of(self, kind: _Kind, node_id: int) -> list[Any]:
         """Return the contexts of an artifact or execution."""
-        place = (kind.singular, node_id)
-        if place not in self.contexts:
-            asked = {f"{kind.singular.lower()}_id": node_id}
-            self.contexts[place] = list(self.ask(f"GetContextsBy{kind.singular}", **asked).contexts)
-        return self.contexts[place]
+        key = (kind.singular, node_id)
+        if key not in self.contexts:
+            id_field = {f"{kind.singular.lower()}_id": node_id}
+            self.contexts[key] = list(
+                self.ask(f"GetContextsBy{kind.singular}", **id_field).contexts
+            )
+        return self.contexts[key]
 
     def events_of(self, kind: _Kind, node_id: int) -> list[Any]:
         """Return the events of an artifact or execution."""
-        place = (kind.singular, node_id)
-        if place not in self.events:
+        key = (kind.singular, node_id)
+        if key not in self.events:
             self.read_events(kind, [node_id])
-        return self.events[place]
+        return self.events[key]
 
     def read_events(self, kind: _Kind, node_ids: Iterable[int]) -> None:
         """Read the events of several nodes at once."""
         ids = sorted(set(node_ids))
-        asked = {f"{kind.singular.lower()}_ids": ids}
+        id_field = {f"{kind.singular.lower()}_ids": ids}
         for node_id in ids:
             self.events[kind.singular, node_id] = []
-        for event in self.ask(f"GetEventsBy{kind.singular}IDs", **asked).events:
+        for event in self.ask(f"GetEventsBy{kind.singular}IDs", **id_field).events:
             node_id = getattr(event, f"{kind.singular.lower()}_id")
             self.events[kind.singular, node_id].append(event)
 
@@ -232,8 +234,8 @@ class _Reader:
             value = getattr(node, name[0])[name[1]]
             return getattr(value, name[2]) if value.HasField(name[2]) else None
         if isinstance(node, _proto.Event):
-            found = getattr(node, name[0])
-            return _EVENT.Type.Name(found) if name[0] == "type" else found
+            stored = getattr(node, name[0])
+            return _EVENT.Type.Name(stored) if name[0] == "type" else stored
         if name[0] == "type":
             return node.type or self._type_name(kind, node.type_id)
         if name[0] == kind.state_field:
@@ -242,12 +244,12 @@ class _Reader:
         return getattr(node, name[0]) if node.HasField(name[0]) else None
 
     def _type_name(self, kind: _Kind, type_id: int) -> str:
-        place = (kind.singular, type_id)
-        if place not in self.types:
-            found = self.ask(f"Get{kind.singular}TypesByID", type_ids=[type_id])
-            types = getattr(found, f"{kind.singular.lower()}_types")
-            self.types[place] = types[0].name if types else ""
-        return self.types[place]
+        key = (kind.singular, type_id)
+        if key not in self.types:
+            response = self.ask(f"Get{kind.singular}TypesByID", type_ids=[type_id])
+            types = getattr(response, f"{kind.singular.lower()}_types")
+            self.types[key] = types[0].name if types else ""
+        return self.types[key]
 
 
 def _is_neighbor(name: tuple[str, ...]) -> bool:
@@ -291,14 +293,14 @@ def _draw(reader: _Reader, request: Any, graph: Any) -> None:
     query = getattr(options, f"starting_{starts}").filter_query
     kind = _ARTIFACT if starts == "artifacts" else _EXECUTION
     most = options.max_num_hops if options.HasField("max_num_hops") else _MOST_HOPS
-    found: dict[_Kind, dict[int, None]] = {_ARTIFACT: {}, _EXECUTION: {}}
+    drawn: dict[_Kind, dict[int, None]] = {_ARTIFACT: {}, _EXECUTION: {}}
     border = [node.id for node in reader.everything(kind, query, _MOST_STARTING_NODES)]
     if not border:
         raise _errors.NotFoundError("Cannot find qualified nodes to start the traversal.")
     is_one_way = options.direction in (options.DOWNSTREAM, options.UPSTREAM)
     ends = _Ends(reader, options)
     border = ends.keep(kind, border)
-    found[kind].update(dict.fromkeys(border))
+    drawn[kind].update(dict.fromkeys(border))
     for _ in range(min(most, _MOST_HOPS)):
         other = _EXECUTION if kind is _ARTIFACT else _ARTIFACT
         reached: dict[int, list[Any]] = {}
@@ -306,17 +308,17 @@ def _draw(reader: _Reader, request: Any, graph: Any) -> None:
             reached.setdefault(getattr(event, f"{other.singular.lower()}_id"), []).append(event)
         if not is_one_way:
             # The events that led here lead back; they are told once.
-            reached = {node: events for node, events in reached.items() if node not in found[other]}
+            reached = {node: events for node, events in reached.items() if node not in drawn[other]}
         kept = ends.keep(other, reached)
         for node_id, events in reached.items():
             if node_id in kept:
                 graph.events.extend(events)
-        border = [node_id for node_id in kept if node_id not in found[other]]
-        found[other].update(dict.fromkeys(border))
+        border = [node_id for node_id in kept if node_id not in drawn[other]]
+        drawn[other].update(dict.fromkeys(border))
         kind = other
         if not border:
             break
-    _fill(reader, request.read_mask.paths, found, graph)
+    _fill(reader, request.read_mask.paths, drawn, graph)
 
 
 @dataclass
@@ -331,8 +333,8 @@ class _Ends:
         query = getattr(self.options, f"ending_{kind.plural.lower()}").filter_query
         if not query or not ids:
             return ids
-        asked = f"id IN ({', '.join(map(str, ids))}) AND ({query})"
-        ending = {node.id for node in self.reader.everything(kind, asked, len(ids))}
+        condition = f"id IN ({', '.join(map(str, ids))}) AND ({query})"
+        ending = {node.id for node in self.reader.everything(kind, condition, len(ids))}
         return [node_id for node_id in ids if node_id not in ending]
 
 
@@ -349,27 +351,27 @@ def _followed(reader: _Reader, kind: _Kind, node_ids: list[int], direction: int)
 
 
 def _fill(
-    reader: _Reader, paths: Iterable[str], found: dict[_Kind, dict[int, None]], graph: Any
+    reader: _Reader, paths: Iterable[str], drawn: dict[_Kind, dict[int, None]], graph: Any
 ) -> None:
     """Put into a graph what of its nodes is asked for."""
-    asked = set(paths)
-    if "events" not in asked:
+    fields = set(paths)
+    if "events" not in fields:
         del graph.events[:]
     contexts: dict[int, None] = {}
-    for kind, node_ids in found.items():
-        if kind.plural.lower() in asked:
+    for kind, node_ids in drawn.items():
+        if kind.plural.lower() in fields:
             nodes = getattr(graph, kind.plural.lower())
             for node_id in node_ids:
                 nodes.add(id=node_id)
         edges = "attributions" if kind is _ARTIFACT else "associations"
-        if not asked & {"contexts", edges}:
+        if not fields & {"contexts", edges}:
             continue
         for node_id in node_ids:
             for context in reader.contexts_of(kind, node_id):
                 contexts[context.id] = None
-                if edges in asked:
+                if edges in fields:
                     edge = getattr(graph, edges).add(context_id=context.id)
                     setattr(edge, f"{kind.singular.lower()}_id", node_id)
-    if "contexts" in asked:
+    if "contexts" in fields:
         for context_id in contexts:
             graph.contexts.add(id=context_id)

@@ -93,11 +93,11 @@ class MySql:
                 " WHERE schema_name = %s",
                 (name,),
             )
-            found = cursor.fetchone()
-            verb = "CREATE" if found is None else "ALTER"
+            row = cursor.fetchone()
+            verb = "CREATE" if row is None else "ALTER"
             statement = f"{verb} DATABASE {_backticked(name)} {collation}"
             try:
-                if found is None or not found[0].startswith("utf8mb4") or "_bin" not in found[0]:
+                if row is None or not row[0].startswith("utf8mb4") or "_bin" not in row[0]:
                     cursor.execute(statement)
             except pymysql.Error as error:
                 raise self._may_not(verb, statement, error) from error

@@ -35,8 +35,8 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le,
     ">": operator.gt,
     ">=": operator.ge,
-    "IN": lambda found, values: found in values,
-    "LIKE": lambda found, pattern: _like(found, pattern),
+    "IN": lambda value, values: value in values,
+    "LIKE": lambda value, pattern: _like(value, pattern),
 }
 
 
@@ -54,10 +54,10 @@ class Comparison:
 
     def holds(self, look: Lookup) -> bool | None:
         """Judge it; None where the field is not there."""
-        found = look(self.field)
+        value = look(self.field)
         if self.sign == "IS NULL":
-            return found is None
-        return None if found is None else _COMPARE[self.sign](found, self.value)
+            return value is None
+        return None if value is None else _COMPARE[self.sign](value, self.value)
 
     def fields(self) -> Iterator[tuple[str, ...]]:
         """Yield the field."""
@@ -125,18 +125,20 @@ def parse(text: str) -> Condition:
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:
-    found, place = [], 0
-    while text[place:].strip():
-        token = _TOKEN.match(text, place)
+    tokens, position = [], 0
+    while text[position:].strip():
+        token = _TOKEN.match(text, position)
         if token is None:
-            raise UnknownQueryError(f"the query {text!r} cannot be read from {text[place:]!r} on")
+            raise UnknownQueryError(
+                f"the query {text!r} cannot be read from {text[position:]!r} on"
+            )
         kind = token.lastgroup or ""
         word = token[kind]
         if kind == "name" and word.upper() in _KEYWORDS:
             kind, word = "keyword", word.upper()
-        found.append((kind, word))
-        place = token.end()
-    return found
+        tokens.append((kind, word))
+        position = token.end()
+    return tokens
 
 
 @dataclass
@@ -157,10 +159,10 @@ class _Reader:
         return None
 
     def need(self, *words: str) -> str:
-        found = self.take(*words)
-        if found is None:
+        word = self.take(*words)
+        if word is None:
             raise self.error()
-        return found
+        return word
 
     def junction(self, word: str) -> Condition:
         """Read conditions between which a word stands, AND binding more closely than OR."""
@@ -198,11 +200,11 @@ class _Reader:
 
     def values(self) -> tuple[Value, ...]:
         self.need("(")
-        found = [self.value()]
+        values = [self.value()]
         while self.take(","):
-            found.append(self.value())
+            values.append(self.value())
         self.need(")")
-        return tuple(found)
+        return tuple(values)
 
     def value(self) -> Value:
         if not self.tokens or self.tokens[0][0] in ("keyword", "sign"):
@@ -220,7 +222,7 @@ def _parts(name: str) -> tuple[str, ...]:
     return tuple(part.strip("`") for part in re.findall(r"`[^`]*`|\w+", name))
 
 
-def _like(found: Any, pattern: str) -> bool:
+def _like(value: Any, pattern: str) -> bool:
     parts = {"%": ".*", "_": "."}
     expression = "".join(parts.get(character, re.escape(character)) for character in pattern)
-    return re.fullmatch(expression, str(found), flags=re.DOTALL) is not None
+    return re.fullmatch(expression, str(value), flags=re.DOTALL) is not None

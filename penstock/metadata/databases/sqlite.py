@@ -58,11 +58,11 @@ class SqliteFile:
             raise self._unusable(f"its folder cannot be made: {error.strerror}") from error
         if os.path.isdir(self.path):
             raise self._unusable("it is a folder", "Name a file in it.")
-        for place, noun in ((folder, "its folder"), (self.path, "the file")):
-            if os.path.exists(place) and not os.access(place, os.W_OK):
+        for path, noun in ((folder, "its folder"), (self.path, "the file")):
+            if os.path.exists(path) and not os.access(path, os.W_OK):
                 raise self._unusable(
                     f"{noun} may only be read, and runs are written into it",
-                    f"Allow this user to write {place}, or name another store in the profile.",
+                    f"Allow this user to write {path}, or name another store in the profile.",
                 )
 
     def exists(self) -> bool:

@@ -148,8 +148,10 @@ class Snapshot:
         makers = {}
         for artifact_id, links in claims.items():
             claimed = claiming(links)
-            made = [e for e in claimed if self.executions[e].last_known_state != _EXECUTION.CACHED]
-            makers[artifact_id] = made or claimed
+            uncached = [
+                e for e in claimed if self.executions[e].last_known_state != _EXECUTION.CACHED
+            ]
+            makers[artifact_id] = uncached or claimed
         return makers
 
 
@@ -224,8 +226,8 @@ def _places(
     for run in runs:
         for execution in all_executions(store, run.context_id):
             if execution.id in nodes and execution.id in executions:
-                found = nodes[execution.id]
-                places[execution.id] = Place(found.pipeline_name, run.name, found.node_id)
+                node_place = nodes[execution.id]
+                places[execution.id] = Place(node_place.pipeline_name, run.name, node_place.node_id)
     places.update(places_of(store, executions.keys() - places.keys()))
     return places
 
@@ -296,13 +298,13 @@ class _Planning:
             kept.setdefault(reason, []).append(self.snapshot.artifacts[artifact_id])
         restored = tuple(
             artifact.artifact_id
-            for found in kept.values()
-            for artifact in found
+            for artifacts in kept.values()
+            for artifact in artifacts
             if artifact.state == "marked for deletion" and os.path.lexists(artifact.uri)
         )
         return Collection(
             tuple(removals),
-            {reason: tuple(found) for reason, found in kept.items()},
+            {reason: tuple(artifacts) for reason, artifacts in kept.items()},
             restored,
             tuple(sorted({*self.in_progress, *self.snapshot.lone_runs})),
         )
@@ -372,15 +374,15 @@ class _Planning:
 
     def _ancestors(self, artifact_ids: Iterable[int]) -> set[int]:
         waiting = list(artifact_ids)
-        found: set[int] = set()
+        ancestors: set[int] = set()
         while waiting:
             artifact_id = waiting.pop()
-            if artifact_id in found:
+            if artifact_id in ancestors:
                 continue
-            found.add(artifact_id)
+            ancestors.add(artifact_id)
             for maker in self.makers.get(artifact_id, ()):
                 waiting += self.inputs.get(maker, ())
-        return found
+        return ancestors
 
     def _served(self) -> list[int]:
         """Return pushed models that are where they were pushed to, and the newest of each place."""
@@ -445,11 +447,11 @@ class _Planning:
 
     def _touched(self, run_id: str) -> set[int]:
         """Return all artifacts that the executions of a run made, found or were given."""
-        found: set[int] = set()
+        artifact_ids: set[int] = set()
         for execution_id in self.runs[run_id]:
-            found.update(self.inputs.get(execution_id, ()))
-            found.update(link.artifact_id for link in self.outputs.get(execution_id, ()))
-        return found
+            artifact_ids.update(self.inputs.get(execution_id, ()))
+            artifact_ids.update(link.artifact_id for link in self.outputs.get(execution_id, ()))
+        return artifact_ids
 
     def _newest_runs(self) -> list[str]:
         """Return the newest runs of each pipeline, and the newest of those that went well."""
@@ -518,7 +520,7 @@ class _Planning:
             for record in self.snapshot.artifacts.values()
             if record.state != "deleted"
         }
-        known = {parent for uri in uris for parent in _and_parents(uri)}
+        recorded = {parent for uri in uris for parent in _and_parents(uri)}
         by_node: dict[tuple[str, str], list[int]] = {}
         for execution_id, place in self.snapshot.places.items():
             if place.pipeline_name and place.node_id:
@@ -537,7 +539,7 @@ class _Planning:
                     yield self._leftover(staging, root, pipeline, node_id, STAGED)
                 for key in keys:
                     folder = os.path.join(root, node_id, key, str(execution_id))
-                    is_known = folder in known or any(p in uris for p in _and_parents(folder))
+                    is_known = folder in recorded or any(p in uris for p in _and_parents(folder))
                     if not is_known and self._is_of(folder, root, execution_id):
                         yield self._leftover(folder, root, pipeline, node_id, UNREFERENCED)
         yield from self._logs(going)

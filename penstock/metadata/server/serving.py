@@ -132,13 +132,13 @@ class _Workers:
     def answer(self, method_name: str, request: bytes, is_wanted: Callable[[], bool]) -> Answer:
         pool = self._pool
         try:
-            asked = pool.submit(server_worker.answer, method_name, request)
+            pending = pool.submit(server_worker.answer, method_name, request)
             while True:
                 try:
-                    return asked.result(timeout=1.0)
+                    return pending.result(timeout=1.0)
                 except TimeoutError:
                     # One that is still in the queue is taken out of it.
-                    if not is_wanted() and asked.cancel():
+                    if not is_wanted() and pending.cancel():
                         raise
         except BrokenProcessPool:
             self._replace(pool)
@@ -187,9 +187,9 @@ class _Service(grpc.GenericRpcHandler):
     def _is_allowed(self, metadata: Any) -> bool:
         if not self._expected:
             return True
-        given = [value for key, value in metadata or () if key == "authorization"]
-        given = [value.encode() if isinstance(value, str) else value for value in given]
-        return len(given) == 1 and hmac.compare_digest(given[0], self._expected)
+        tokens = [value for key, value in metadata or () if key == "authorization"]
+        tokens = [value.encode() if isinstance(value, str) else value for value in tokens]
+        return len(tokens) == 1 and hmac.compare_digest(tokens[0], self._expected)
 
     def _answer(self, method_name: str, request: bytes, context: Any) -> bytes:
         if not context.is_active():

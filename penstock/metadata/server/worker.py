@@ -92,9 +92,9 @@ def answer(method_name: str, serialized: bytes) -> Answer:
 def _answer_in_parts(store: Store, method_name: str, request: Any, response: Any) -> None:
     getter, field = _IN_PARTS[method_name]
     for context_id in request.context_ids:
-        found = getattr(_service, f"{getter}Response")()
-        store.answer(getter, getattr(_service, f"{getter}Request")(context_id=context_id), found)
-        getattr(response.contexts[context_id], field).extend(found.contexts)
+        part = getattr(_service, f"{getter}Response")()
+        store.answer(getter, getattr(_service, f"{getter}Request")(context_id=context_id), part)
+        getattr(response.contexts[context_id], field).extend(part.contexts)
 
 
 def _not_in_library(method_name: str) -> Answer:

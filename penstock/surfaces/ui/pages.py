@@ -82,7 +82,7 @@ class Pages:
     store: Store
     where: str = ""
     places: Places = field(default_factory=Places)
-    known_runs: dict[tuple[int, int], RunRecord] = field(default_factory=dict)
+    done_runs: dict[tuple[int, int], RunRecord] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.store = OneAtATime(self.store)
@@ -94,10 +94,10 @@ class Pages:
         state = request.query_params.get("state", "")
         version = store_version(self.store)
         found = list_runs(
-            self.store, pipeline_name=pipeline or None, most=_MOST_RUNS, known=self.known_runs
+            self.store, pipeline_name=pipeline or None, most=_MOST_RUNS, done_runs=self.done_runs
         )
-        if len(self.known_runs) > _MOST_KNOWN_RUNS:
-            self.known_runs.clear()
+        if len(self.done_runs) > _MOST_KNOWN_RUNS:
+            self.done_runs.clear()
         names = {c.name for c in self.store.get_contexts_by_type("pipeline")}
         shown = [run for run in found if state in ("", run.state)]
         running = any(run.state == "running" for run in shown)

@@ -226,10 +226,10 @@ def test_runs_that_are_done_are_not_read_again_until_they_change(tmp_path, monke
         context.custom_properties["state"].string_value = "done"
         history.store.put_contexts([context])
     known: dict = {}
-    list_runs(history.store, known=known)
+    list_runs(history.store, done_runs=known)
     read = Reading().install(monkeypatch)
-    assert [run.run_id for run in list_runs(history.store, known=known)] == ["b", "a"]
+    assert [run.run_id for run in list_runs(history.store, done_runs=known)] == ["b", "a"]
     assert read.calls == 1
     context.custom_properties["state"].string_value = "running"
     history.store.put_contexts([context])
-    assert [run.state for run in list_runs(history.store, known=known)] == ["running", "done"]
+    assert [run.state for run in list_runs(history.store, done_runs=known)] == ["running", "done"]
