@@ -83,8 +83,8 @@ class Fingerprint:
 
 def given_fingerprint(node: str, code: Mapping[str, str], parameters: Mapping[str, Any]) -> str:
     """Digest what is known of a node before any other has run: `parameters` are those given it."""
-    shown = {name: repr(value) for name, value in parameters.items()}
-    return _digest(node, json.dumps(dict(code), sort_keys=True), json.dumps(shown, sort_keys=True))
+    texts = {name: repr(value) for name, value in parameters.items()}
+    return _digest(node, json.dumps(dict(code), sort_keys=True), json.dumps(texts, sort_keys=True))
 
 
 def node_fingerprint(node: ir.Node) -> str:
@@ -159,8 +159,8 @@ def merged_digests(sources: Iterable[Mapping[str, str]]) -> dict[str, str]:
         for file, digest in source.items():
             merged.setdefault(file, []).append(digest)
     return {
-        file: (found[0] if len(found) == 1 else _digest(*found))[:_SHORT]
-        for file, found in merged.items()
+        file: (digests[0] if len(digests) == 1 else _digest(*digests))[:_SHORT]
+        for file, digests in merged.items()
     }
 
 
@@ -205,7 +205,7 @@ def recorded_fingerprint(execution: _tfx.ExecutionProto) -> Fingerprint | None:
         properties[NODE_PROPERTY].string_value,
         json.loads(properties[CODE_PROPERTY].string_value),
         parameters,
-        None if inputs is None else {key: tuple(found) for key, found in inputs.items()},
+        None if inputs is None else {key: tuple(digests) for key, digests in inputs.items()},
     )
 
 

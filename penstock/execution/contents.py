@@ -98,15 +98,15 @@ def fingerprint(artifact: Any) -> str:
             value = properties[name].SerializeToString(deterministic=True)
             whole.update(f"{len(name)}:{name}:{len(value)}:".encode() + value)
     path = local_path(artifact.uri)
-    known = recorded(proto)
+    earlier = recorded(proto)
     if path is None:
-        elsewhere = known.digest if known is not None else _remote_digest(artifact)
+        elsewhere = earlier.digest if earlier is not None else _remote_digest(artifact)
         whole.update(elsewhere.encode())
     elif not os.path.exists(path):
         whole.update(b"nothing")
     else:
-        unchanged = known is not None and known.signature == signature(path)
-        digest = known.digest if known and unchanged else measure(path).digest
+        unchanged = earlier is not None and earlier.signature == signature(path)
+        digest = earlier.digest if earlier and unchanged else measure(path).digest
         whole.update(digest.encode())
     return whole.hexdigest()
 
@@ -140,13 +140,13 @@ def damage(artifact: Any) -> str:
 
 
 def _own_damage(artifact: Any) -> str:
-    known = recorded(artifact.mlmd_artifact)
+    earlier = recorded(artifact.mlmd_artifact)
     path = local_path(artifact.uri)
     if path is None:
-        return _remote_damage(artifact.uri, known)
+        return _remote_damage(artifact.uri, earlier)
     if not os.path.exists(path):
         return f"{path} is gone"
-    if known and known.signature != signature(path) and known.digest != measure(path).digest:
+    if earlier and earlier.signature != signature(path) and earlier.digest != measure(path).digest:
         return f"{path} was changed"
     return ""
 
@@ -158,14 +158,14 @@ def _is_gone(destination: str) -> bool:
     return path is not None and not os.path.exists(path)
 
 
-def _remote_damage(uri: str, known: Contents | None) -> str:
+def _remote_damage(uri: str, earlier: Contents | None) -> str:
     """Return what has become of a published artifact in an object store, as far as it is told."""
     if not remote.is_known(uri):
         return ""
     files = remote.list_files(uri)
-    if not files and (known is None or known.size):
+    if not files and (earlier is None or earlier.size):
         return f"{uri} is gone"
-    if known is not None and known.size != sum(file.size for file in files):
+    if earlier is not None and earlier.size != sum(file.size for file in files):
         return f"{uri} was changed"
     return ""
 
@@ -183,7 +183,7 @@ def _remote_digest(artifact: Any) -> str:
 
 def first_damage(outputs: Mapping[str, Iterable[Any]]) -> str:
     """Return what has become of the first artifact that is not as it was, "" if all are."""
-    return next(filter(None, (damage(a) for found in outputs.values() for a in found)), "")
+    return next(filter(None, (damage(a) for artifacts in outputs.values() for a in artifacts)), "")
 
 
 def local_path(uri: str) -> str | None:

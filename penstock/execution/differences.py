@@ -43,7 +43,7 @@ def parameter_differences(now: Mapping[str, Any], then: Mapping[str, Any]) -> It
             yield f"the contents of {_named_by(name, now)} changed{counts}"
             continue
         for path, old, new in _fields(name, _parsed(before), _parsed(after)):
-            yield f"parameter {path}: {_shown(old)} → {_shown(new)}"
+            yield f"parameter {path}: {_text_of(old)} → {_text_of(new)}"
 
 
 def input_differences(
@@ -51,20 +51,20 @@ def input_differences(
 ) -> Iterator[str]:
     """Say what differs between the artifacts that a key has and those that it had."""
     source = f" from {', '.join(sorted(producers))}" if producers else ""
-    shown = key if not key.startswith("_") else key[1:]
+    name = key if not key.startswith("_") else key[1:]
     if not then:
-        yield f"input {shown}{source}: there was none, now there is one"
+        yield f"input {name}{source}: there was none, now there is one"
     elif not now:
-        yield f"input {shown}{source}: there was one, now there is none"
+        yield f"input {name}{source}: there was one, now there is none"
     elif len(now) != len(then):
-        yield f"input {shown}: {len(then)} artifacts → {len(now)}{source}"
+        yield f"input {name}: {len(then)} artifacts → {len(now)}{source}"
     else:
-        found = [
+        changes = [
             what
             for after, before in zip(now, then, strict=True)
             for what in _artifact_differences(after, before)
         ]
-        yield f"input {shown}{source}: {', '.join(dict.fromkeys(found)) or 'other contents'}"
+        yield f"input {name}{source}: {', '.join(dict.fromkeys(changes)) or 'other contents'}"
 
 
 def differences(
@@ -79,22 +79,22 @@ def differences(
     `inputs` and `earlier_inputs` are the artifacts behind the fingerprints' inputs, `producers` the
     nodes that they come from.
     """
-    found = [
+    changes = [
         *code_differences(now.code, then.code),
-        *parameter_differences(_told(now), then.parameters),
+        *parameter_differences(_parameters_of(now), then.parameters),
     ]
     if now.inputs is not None:
         before = then.inputs or {}
         for key in sorted({*now.inputs, *before}):
             if now.inputs.get(key) != before.get(key):
-                given, had = inputs.get(key, ()), earlier_inputs.get(key, ())
-                found += input_differences(key, given, had, producers.get(key, ()))
+                artifacts, earlier = inputs.get(key, ()), earlier_inputs.get(key, ())
+                changes += input_differences(key, artifacts, earlier, producers.get(key, ()))
     if now.node != then.node:
-        found.append("its definition changed (type, outputs, or options of its executor)")
-    return found
+        changes.append("its definition changed (type, outputs, or options of its executor)")
+    return changes
 
 
-def _told(now: Fingerprint) -> dict[str, Any]:
+def _parameters_of(now: Fingerprint) -> dict[str, Any]:
     # Where an input is makes no difference.
     return {n: v for n, v in now.parameters.items() if not now.is_address(v)}
 
@@ -120,11 +120,11 @@ def _artifact_differences(now: Any, then: Any) -> Iterator[str]:
     after, before = visible_properties(now.mlmd_artifact), visible_properties(then.mlmd_artifact)
     for name in sorted({*after, *before} - {_INPUT_FINGERPRINT}):
         if after.get(name) != before.get(name):
-            yield f"{name} {_shown(before.get(name))} → {_shown(after.get(name))}"
+            yield f"{name} {_text_of(before.get(name))} → {_text_of(after.get(name))}"
     if harm := damage(now):
         yield harm
         return
-    digests = [known and known.digest for known in map(recorded, _protos(now, then))]
+    digests = [contents and contents.digest for contents in map(recorded, _protos(now, then))]
     if digests[0] is None or digests[0] != digests[1]:
         yield "other contents"
 
@@ -149,7 +149,7 @@ def _fields(path: str, before: Any, after: Any) -> Iterator[tuple[str, Any, Any]
         yield path, before, after
 
 
-def _shown(value: Any) -> str:
+def _text_of(value: Any) -> str:
     if value is None or value is _ABSENT:
         return "not given"
     if isinstance(value, (str, dict, list)):
@@ -173,8 +173,8 @@ def _named_by(fingerprint: str, parameters: Mapping[str, Any]) -> str:
 def _counts(before: str, after: str) -> str:
     """Return how many files and bytes there were and are, where fingerprints say so."""
     old, new = (dict(p.split(":", 1) for p in t.split(",") if ":" in p) for t in (before, after))
-    said = []
+    changes = []
     for part, noun in (("files", "files"), ("bytes", "bytes")):
         if part in old and part in new and old[part] != new[part]:
-            said.append(f"{old[part]} → {new[part]} {noun}")
-    return f": {', '.join(said)}" if said else ""
+            changes.append(f"{old[part]} → {new[part]} {noun}")
+    return f": {', '.join(changes)}" if changes else ""

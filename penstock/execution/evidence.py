@@ -86,14 +86,14 @@ def _of_file(path: str, entry: str | None) -> dict[str, str]:
 
 def _find(parts: list[str], folders: list[str]) -> str | None:
     """Return the file of a module without importing the packages that it is in."""
-    places = folders
+    search_path = folders
     for position in range(len(parts)):
-        spec = PathFinder.find_spec(".".join(parts[: position + 1]), places)
+        spec = PathFinder.find_spec(".".join(parts[: position + 1]), search_path)
         if spec is None:
             return None
         if position == len(parts) - 1:
             return spec.origin if spec.origin and spec.origin.endswith(".py") else None
         if spec.submodule_search_locations is None:
             return None
-        places = list(spec.submodule_search_locations)
+        search_path = list(spec.submodule_search_locations)
     return None

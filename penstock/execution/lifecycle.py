@@ -87,7 +87,7 @@ class Life:
         Raises:
           StoreError: the outputs are there and could not be recorded.
         """
-        work = self._asked_for()
+        work = self._requested_work()
         if work.kind == "driver":
             return self._guarded(lambda: self._after_driver(work.prepared, result))
         self._on_step(Step.REPORTED, self.node.id)
@@ -142,7 +142,7 @@ class Life:
         self._work = Work(kind, prepared)
         return self._work
 
-    def _asked_for(self) -> Work:
+    def _requested_work(self) -> Work:
         assert self._work is not None, "work was reported that had not been asked for"
         return self._work
 

@@ -19,5 +19,5 @@ def log_tail(path: str, lines: int = 20) -> str:
 
 def last_lines(path: str, lines: int = 3) -> str:
     """Return the last lines of a node's log in one; empty ones are left out."""
-    found = [line.strip() for line in log_tail(path).splitlines() if line.strip()]
-    return " / ".join(found[-lines:])
+    texts = [line.strip() for line in log_tail(path).splitlines() if line.strip()]
+    return " / ".join(texts[-lines:])

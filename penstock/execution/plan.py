@@ -120,12 +120,15 @@ def plan(metadata: Metadata, pipeline: ir.Pipeline, base_run: str | None = None)
         if node_id in planner.plans:
             continue
         try:
-            made, outputs = _plan_node(planner, node)
+            node_plan, outputs = _plan_node(planner, node)
         except _tfx.InputResolutionError as error:
-            made, outputs = NodePlan(node_id, Verdict.FAILS, (resolution.root_cause(error),)), {}
+            node_plan, outputs = (
+                NodePlan(node_id, Verdict.FAILS, (resolution.root_cause(error),)),
+                {},
+            )
         except PenstockError as error:
-            made, outputs = NodePlan(node_id, Verdict.FAILS, (str(error),)), {}
-        planner.plans[node_id] = made
+            node_plan, outputs = NodePlan(node_id, Verdict.FAILS, (str(error),)), {}
+        planner.plans[node_id] = node_plan
         planner.outputs[node_id] = outputs
         for name, reason in settle(planner.graph, planner.states()).items():
             planner.plans[name] = NodePlan(name, Verdict.SKIPPED, (reason,))
@@ -141,13 +144,13 @@ def _plan_node(planner: _Planner, node: ir.Node) -> _Planned:
     if node.is_left_out:
         return _plan_left_out(planner, node)
     unknown = sorted(n for n in node.producers if planner.outputs.get(n) is None)
-    known = _with_known_inputs(planner, node, unknown)
+    static = _with_static_inputs(planner, node, unknown)
     if unknown:
-        return _plan_unknown(planner, known, unknown)
+        return _plan_unknown(planner, static, unknown)
     uncertain = _uncertainty(planner, node)
     if node.works_in_store:
-        return _plan_lookup(planner, known)
-    resolved = resolution.resolve(planner.metadata, known)
+        return _plan_lookup(planner, static)
+    resolved = resolution.resolve(planner.metadata, static)
     if isinstance(resolved, Skipped):
         return NodePlan(node_id, Verdict.SKIPPED, (resolved.reason,)), {}
     fingerprint = resolved.fingerprint
@@ -158,12 +161,12 @@ def _plan_node(planner: _Planner, node: ir.Node) -> _Planned:
         parameters = _ask_driver(resolved)
         fingerprint = replace(fingerprint, parameters=parameters)
     key = fingerprint.key()
-    found = cached_outputs(planner.store, key) if node.is_cached else None
+    cached = cached_outputs(planner.store, key) if node.is_cached else None
     if uncertain:
         planner.uncertain[node_id] = uncertain
-        return NodePlan(node_id, Verdict.DEPENDS, (uncertain,)), found[1] if found else None
-    if found is not None:
-        return NodePlan(node_id, Verdict.CACHED, (), found[0]), found[1]
+        return NodePlan(node_id, Verdict.DEPENDS, (uncertain,)), cached[1] if cached else None
+    if cached is not None:
+        return NodePlan(node_id, Verdict.CACHED, (), cached[0]), cached[1]
     last = _last_execution(planner, node_id)
     if not node.is_cached:
         reasons = ["its cache is off"]
@@ -178,22 +181,22 @@ def _plan_left_out(planner: _Planner, node: ir.Node) -> _Planned:
     node_id = node.id
     if not node.lends:
         return NodePlan(node_id, Verdict.SKIPPED, ("it was not asked for",)), {}
-    found = reuse.reusable(planner.store, node, planner.base_run)
-    if found is None:
+    reused = reuse.reusable(planner.store, node, planner.base_run)
+    if reused is None:
         reason = "it is left out, but others need its outputs and it has none"
         return NodePlan(node_id, Verdict.FAILS, (reason,)), {}
-    return NodePlan(node_id, Verdict.REUSED, (), found[0]), found[1]
+    return NodePlan(node_id, Verdict.REUSED, (), reused[0]), reused[1]
 
 
 def _plan_lookup(planner: _Planner, node: ir.Node) -> _Planned:
     node_id = node.id
     if node.is_importer:
         return _plan_import(planner, node)
-    found = resolution.looked_up(planner.metadata, node)
-    if found is None:
+    looked_up = resolution.looked_up(planner.metadata, node)
+    if looked_up is None:
         return NodePlan(node_id, Verdict.SKIPPED, ("its condition does not hold",)), {}
-    shown = [f"{key}: {_address(artifacts)}" for key, artifacts in found.items()]
-    return NodePlan(node_id, Verdict.LOOKS_UP, tuple(shown)), found
+    lines = [f"{key}: {_address(artifacts)}" for key, artifacts in looked_up.items()]
+    return NodePlan(node_id, Verdict.LOOKS_UP, tuple(lines)), looked_up
 
 
 def _plan_import(planner: _Planner, node: ir.Node) -> _Planned:
@@ -202,7 +205,7 @@ def _plan_import(planner: _Planner, node: ir.Node) -> _Planned:
     parameters = resolution.node_parameters(node)
     uri = parameters["artifact_uri"]
     [(key, spec)] = node.proto.outputs.outputs.items()
-    found = _tfx.generate_output_dict(
+    outputs = _tfx.generate_output_dict(
         metadata_handle=planner.metadata,
         uri=uri,
         properties=_constants(spec.artifact_spec.additional_properties),
@@ -212,9 +215,9 @@ def _plan_import(planner: _Planner, node: ir.Node) -> _Planned:
         mlmd_artifact_type=spec.artifact_spec.type,
         output_key=key,
     )
-    if not all(artifact.id for artifact in found[key]):
+    if not all(artifact.id for artifact in outputs[key]):
         return NodePlan(node_id, Verdict.LOOKS_UP, (f"imports {uri}",)), None
-    return NodePlan(node_id, Verdict.LOOKS_UP, (f"{uri}, imported before",)), found
+    return NodePlan(node_id, Verdict.LOOKS_UP, (f"{uri}, imported before",)), outputs
 
 
 def _constants(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -253,11 +256,11 @@ def _plan_unknown(planner: _Planner, node: ir.Node, unknown: list[str]) -> _Plan
 
 def _could_stand(planner: _Planner, now: Fingerprint, node_id: str) -> bool:
     """Whether an intact execution agrees with a fingerprint as far as that is known."""
-    given = given_fingerprint(now.node, now.code, now.parameters)
-    where = f"custom_properties.{GIVEN_PROPERTY}.string_value = '{given}'"
-    for found in node_executions(planner.store, planner.pipeline.name, node_id, where=where):
-        is_successful = _tfx.execution_lib.is_execution_successful(found)
-        if is_successful and not first_damage(execution_outputs(planner.store, found.id)):
+    digest = given_fingerprint(now.node, now.code, now.parameters)
+    where = f"custom_properties.{GIVEN_PROPERTY}.string_value = '{digest}'"
+    for execution in node_executions(planner.store, planner.pipeline.name, node_id, where=where):
+        is_successful = _tfx.execution_lib.is_execution_successful(execution)
+        if is_successful and not first_damage(execution_outputs(planner.store, execution.id)):
             return True
     return False
 
@@ -292,9 +295,9 @@ def _condition(planner: _Planner, node: ir.Node, unknown: list[str]) -> bool | N
     return resolution.conditions_hold(planner.metadata, replace(node, proto=deciding))
 
 
-def _with_known_inputs(planner: _Planner, node: ir.Node, unknown: list[str]) -> ir.Node:
+def _with_static_inputs(planner: _Planner, node: ir.Node, unknown: list[str]) -> ir.Node:
     """Return a node that takes what earlier nodes would give it from the store by id."""
-    known: dict[str, list[int]] = {}
+    static: dict[str, list[int]] = {}
     for key, spec in node.proto.inputs.inputs.items():
         names = {channel.producer_node_query.id for channel in spec.channels}
         of_this_run = names & planner.outputs.keys() and all(
@@ -302,11 +305,13 @@ def _with_known_inputs(planner: _Planner, node: ir.Node, unknown: list[str]) -> 
             for channel in spec.channels
         )
         if of_this_run and not names & set(unknown):
-            known[key] = [a.id for channel in spec.channels for a in _given(planner, channel)]
-    return node.with_static_inputs(known)
+            static[key] = [
+                a.id for channel in spec.channels for a in _known_artifacts(planner, channel)
+            ]
+    return node.with_static_inputs(static)
 
 
-def _given(planner: _Planner, channel: _tfx.Channel) -> list[_tfx.Artifact]:
+def _known_artifacts(planner: _Planner, channel: _tfx.Channel) -> list[_tfx.Artifact]:
     outputs = planner.outputs.get(channel.producer_node_query.id) or {}
     return list(outputs.get(channel.output_key, ()))
 
@@ -326,24 +331,24 @@ def _ask_driver(resolved: Resolution) -> dict[str, Any]:
         with contextlib.redirect_stdout(sys.stderr):
             serialized = work.run_driver(invocation, resolved.node.driver, metadata_connection=None)
     except Exception as error:
-        told = str(error) if isinstance(error, PenstockError) else user_code.folded(error)
-        raise PenstockError(redaction_for(invocation).text(told)) from None
+        message = str(error) if isinstance(error, PenstockError) else user_code.folded(error)
+        raise PenstockError(redaction_for(invocation).text(message)) from None
     output = _tfx.driver_output_pb2.DriverOutput.FromString(serialized)
     return {**resolved.parameters, **resolution.driver_parameters(output)}
 
 
 def _last_execution(planner: _Planner, node_id: str) -> _tfx.ExecutionProto | None:
     """Return the newest execution that succeeded, by its own work or from the cache."""
-    for found in node_executions(planner.store, planner.pipeline.name, node_id):
-        if _fingerprint_of_success(found) is not None:
-            return found
+    for execution in node_executions(planner.store, planner.pipeline.name, node_id):
+        if _fingerprint_of_success(execution) is not None:
+            return execution
     return None
 
 
-def _fingerprint_of_success(found: _tfx.ExecutionProto) -> Fingerprint | None:
-    if not _tfx.execution_lib.is_execution_successful(found):
+def _fingerprint_of_success(execution: _tfx.ExecutionProto) -> Fingerprint | None:
+    if not _tfx.execution_lib.is_execution_successful(execution):
         return None
-    return recorded_fingerprint(found)
+    return recorded_fingerprint(execution)
 
 
 def _differences(
@@ -362,8 +367,8 @@ def _differences(
         for key, spec in original.inputs.inputs.items()
     }
     earlier = execution_inputs(planner.store, last.id) if now.inputs != then.inputs else {}
-    found = differences(now, then, inputs, earlier, producers)
-    return found or ["no earlier execution has just these inputs, parameters and code"]
+    changes = differences(now, then, inputs, earlier, producers)
+    return changes or ["no earlier execution has just these inputs, parameters and code"]
 
 
 def _address(artifacts: Sequence[_tfx.Artifact]) -> str:

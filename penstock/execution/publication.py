@@ -28,9 +28,9 @@ def look_up(metadata: Metadata, prepared: Prepared) -> Prepared | Finished:
     )
     contexts = [*prepared.contexts, context]
     if prepared.node.is_cached:
-        found = cached_outputs(metadata.store, key)
-        if found is not None:
-            _, outputs = found
+        cached = cached_outputs(metadata.store, key)
+        if cached is not None:
+            _, outputs = cached
             [execution] = metadata.store.get_executions_by_id([prepared.execution_id])
             for name, value in info.exec_properties.items():
                 # Those that the driver computed.
@@ -64,13 +64,13 @@ def _publish_cached(
     return Finished(prepared.execution_id, outputs, cached=True)
 
 
-def take_known(metadata: Metadata, prepared: Prepared, outputs: _tfx.Artifacts) -> Finished:
+def publish_recorded(metadata: Metadata, prepared: Prepared, outputs: _tfx.Artifacts) -> Finished:
     """Publish artifacts that the store has already as what a node put out again."""
     [execution] = metadata.store.get_executions_by_id([prepared.execution_id])
     return _publish_cached(metadata, prepared, prepared.contexts, execution, outputs)
 
 
-def take_made(metadata: Metadata, prepared: Prepared) -> Finished:
+def publish_staged(metadata: Metadata, prepared: Prepared) -> Finished:
     """Publish what somebody else has made at the places of a node's outputs."""
     info = prepared.info
     staged = staging.stage(
@@ -83,9 +83,9 @@ def take_made(metadata: Metadata, prepared: Prepared) -> Finished:
             if os.path.isfile(folder):
                 # The file of a value, which stands by itself where others made it.
                 artifact.uri = folder
-            made = output.output_artifacts[key].artifacts.add()
-            made.CopyFrom(artifact.mlmd_artifact)
-            contents.record(made)
+            published = output.output_artifacts[key].artifacts.add()
+            published.CopyFrom(artifact.mlmd_artifact)
+            contents.record(published)
     return publish(metadata, replace(prepared, staged=staged), output.SerializeToString(), {})
 
 

@@ -78,8 +78,8 @@ def _end(
             node_id = places.get(execution.id, Place()).node_id
             # Also those that are over may have left something: a machine that marked them
             # abandoned need not reach the root.
-            made = _tfx.execution_lib.is_execution_successful(execution)
-            staging.withdraw(root, run_id, node_id, execution.id, published=not made)
+            succeeded = _tfx.execution_lib.is_execution_successful(execution)
+            staging.withdraw(root, run_id, node_id, execution.id, published=not succeeded)
         if is_running:
             _put_failed(store, execution, reason)
 

@@ -80,14 +80,14 @@ def resolve_parameters(info: _tfx.ExecutionInfo) -> dict[str, Any]:
     return resolved
 
 
-def take_back(properties: Any, given: Mapping[str, Any], resolved: Mapping[str, Any]) -> None:
+def take_back(properties: Any, references: Mapping[str, Any], resolved: Mapping[str, Any]) -> None:
     """Put the references back into the properties that an executor or driver hands on as is."""
     for key in properties:
         value = properties[key]
         if value.WhichOneof("value") != "string_value" or not isinstance(resolved.get(key), str):
             continue
         if value.string_value == resolved[key]:
-            value.string_value = given[key]
+            value.string_value = references[key]
 
 
 def redact_executor_output(output: Any, redaction: Redaction, node_id: str) -> Any:
@@ -136,9 +136,9 @@ def check_results(outputs: Mapping[str, Iterable[Any]], redaction: Redaction, no
 
 def _refuse(content: str | bytes, redaction: Redaction, what: str) -> None:
     encoded = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
-    found = redaction.found(encoded)
-    if found is not None:
+    name = redaction.found(encoded)
+    if name is not None:
         raise ParameterError(
-            f"{what} holds the value of {found}, and would be recorded",
+            f"{what} holds the value of {name}, and would be recorded",
             hint="Keep the secret inside the body; return what can be told.",
         )

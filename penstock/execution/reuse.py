@@ -66,15 +66,15 @@ def require_reusable(
     Raises:
       RunError: it finds none.
     """
-    found = reusable(store, node, base_run)
-    if found is None:
+    reused = reusable(store, node, base_run)
+    if reused is None:
         where = f"run {base_run}" if base_run else f"any run of {node.pipeline}"
         raise RunError(
             f"node {node.id} is left out, but nodes that are to run need its outputs, and it has "
             f"none from {where}",
             hint="Let it run too: widen --from, --to or --only.",
         )
-    return found
+    return reused
 
 
 def reusable(

@@ -36,11 +36,11 @@ def stage(
     outputs: _tfx.Artifacts,
     node_folder: str,
     execution_id: int,
-    places: Mapping[str, StagedOutput] | None = None,
+    folders: Mapping[str, StagedOutput] | None = None,
 ) -> list[StagedOutput]:
     """Redirect artifacts that will stand in the node's own folder to a new staging folder.
 
-    `places` are other folders for some keys. Artifacts elsewhere, as those that an executor or
+    `folders` are other folders for some keys. Artifacts elsewhere, as those that an executor or
     driver places itself, stay where they are.
     """
     base = layout.staging_folder(node_folder, execution_id)
@@ -52,7 +52,7 @@ def stage(
         inside = [a for a in artifacts if _is_inside(a.uri, own)]
         if not inside:
             continue
-        folder = (places or {}).get(key) or StagedOutput(own, os.path.join(base, key))
+        folder = (folders or {}).get(key) or StagedOutput(own, os.path.join(base, key))
         for artifact in inside:
             artifact.uri = _move_prefix(artifact.uri, own, folder.staging)
         staged.append(folder)

@@ -29,14 +29,14 @@ def run_driver(
 ) -> bytes:
     """Run a node's custom driver and return its serialized `DriverOutput`."""
     info = _invocation(invocation)
-    given = info.exec_properties
+    properties = info.exec_properties
     info.exec_properties = references.resolve_parameters(info)
     resolved = dict(info.exec_properties)
     _prepare_for(spec.class_path)
     driver_class = _tfx.import_class_by_path(spec.class_path)
     driver = driver_class(Handle(metadata_connection))
     output = driver.run(info)
-    references.take_back(output.exec_properties, given, resolved)
+    references.take_back(output.exec_properties, properties, resolved)
     redaction = redaction or redaction_for(invocation)
     references.check_driver_output(output, redaction, info.pipeline_node.node_info.id)
     return output.SerializeToString()
@@ -58,13 +58,13 @@ def run_executor(
       ParameterError: a secret is not there, or the body returned one.
     """
     info = _invocation(invocation)
-    given = info.exec_properties
+    properties = info.exec_properties
     info.exec_properties = _with_local_code(references.resolve_parameters(info), info.tmp_dir)
     resolved = dict(info.exec_properties)
     node_id = info.pipeline_node.node_info.id
     output = _run_executor(info, spec, progress)
     on_step(Step.WORKED, node_id)
-    references.take_back(output.execution_properties, given, resolved)
+    references.take_back(output.execution_properties, properties, resolved)
     redaction = redaction or redaction_for(invocation)
     references.check_results(info.output_dict, redaction, node_id)
     output = references.redact_executor_output(output, redaction, node_id)

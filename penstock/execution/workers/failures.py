@@ -23,17 +23,17 @@ _QUOTED = {
 }
 
 
-def describe(error: BaseException, place: str) -> str:
-    """Return what went wrong, in a paragraph; `place` is the folder that is written to."""
+def describe(error: BaseException, folder: str) -> str:
+    """Return what went wrong, in a paragraph; `folder` is the one that is written to."""
     if isinstance(error, PenstockError):
         return str(error)
-    storage = storage_error(error, place)
+    storage = storage_error(error, folder)
     return str(storage) if storage is not None else user_code.folded(error)
 
 
-def tell(error: BaseException, place: str) -> str:
+def tell(error: BaseException, folder: str) -> str:
     """Write an error to the log, with the traceback unless it is of no use, and describe it."""
-    message = describe(error, place)
+    message = describe(error, folder)
     lines = [f"error: {message}"]
     # Of other errors of ours, what is expected is said: where we noticed is beside the point.
     if isinstance(error, UserCodeError) or not isinstance(error, PenstockError):
@@ -51,13 +51,13 @@ def worker_failure(message: str, crashed_log: str | None = None) -> str:
     return message
 
 
-def storage_error(error: BaseException, place: str) -> StorageError | None:
+def storage_error(error: BaseException, below: str) -> StorageError | None:
     """Return the error for a full disk, a read-only one or a lacking permission, if it is one."""
     number, path = _system_error(error)
     if number is None:
         return None
-    folder = _existing_folder(path or place)
-    shown = path or f"a file below {place}"
+    folder = _existing_folder(path or below)
+    location = path or f"a file below {below}"
     if number in _NO_SPACE:
         usage = shutil.disk_usage(folder)
         return StorageError(
@@ -69,18 +69,18 @@ def storage_error(error: BaseException, place: str) -> StorageError | None:
         )
     if number == errno.EFBIG:
         return StorageError(
-            f"{shown} would become larger than files may be here",
+            f"{location} would become larger than files may be here",
             path=folder,
             hint="Look at `ulimit -f` and at the limits of the file system.",
         )
     if number == errno.EROFS:
         return StorageError(
-            f"cannot write {shown}: its file system is read-only",
+            f"cannot write {location}: its file system is read-only",
             path=folder,
             hint="Set a pipeline_root that can be written to.",
         )
     return StorageError(
-        f"the user {_user()} has no permission for {shown}",
+        f"the user {_user()} has no permission for {location}",
         path=folder,
         hint=f"Change its owner or mode (ls -ld {folder}), or set another pipeline_root.",
     )

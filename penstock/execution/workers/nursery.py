@@ -124,8 +124,8 @@ class Nurseries:
 
     def drop(self, nursery: Nursery) -> None:
         """End one; the next job starts another."""
-        for key, known in list(self._started.items()):
-            if known is nursery:
+        for key, started in list(self._started.items()):
+            if started is nursery:
                 self._started.pop(key).close()
 
     def close(self) -> None:
@@ -170,7 +170,7 @@ def _nursery_main(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     _redirect_output(log_path)
     unpickling.guard()
-    to_import, known = list(preload), set(preload)
+    to_import, imported = list(preload), set(preload)
     queue: list[tuple[str, Job]] = []
     workers: dict[Connection, _Worker] = {}
     while True:
@@ -185,9 +185,9 @@ def _nursery_main(
                 return
             if order == "start":
                 queue.append((token, content))
-                asked_for = [module for module in content.needs if module not in known]
-                to_import += asked_for
-                known.update(asked_for)
+                needed = [module for module in content.needs if module not in imported]
+                to_import += needed
+                imported.update(needed)
             else:
                 queue[:] = [waiting for waiting in queue if waiting[0] != token]
                 for worker in workers.values():
@@ -261,7 +261,7 @@ def _fork(token: str, job: Job, inherited: Sequence[Connection]) -> tuple[Connec
     if process_id:
         far_end.close()
         if relayed:
-            relayed.given_away()
+            relayed.hand_over()
         return reports, _Worker(token, process_id, relayed)
     # The worker's own process group, so that a signal reaches what it starts, and the terminal's
     # Ctrl-C does not; it dies with its nursery.

@@ -28,7 +28,7 @@ class Relay:
     input: int
     control: socket.socket
 
-    def given_away(self) -> None:
+    def hand_over(self) -> None:
         """Close the input on this side: the worker has it now."""
         os.close(self.input)
 
@@ -89,12 +89,12 @@ def _run(source: int, control: int, log: int, redaction: Redaction) -> None:
             return
         if control in ready:
             try:
-                asked = os.read(control, 1)
-                if asked:
+                command = os.read(control, 1)
+                if command:
                     os.write(control, b"!")
             except OSError:
-                asked = b""
-            if not asked:  # the nursery is gone; the worker's children may still write
+                command = b""
+            if not command:  # the nursery is gone; the worker's children may still write
                 waiting = [source]
 
 

@@ -18,7 +18,7 @@ from penstock.data.files import tfx_files
 from penstock.errors import PenstockError
 from penstock.execution import preconditions, publication, work
 from penstock.execution.lifecycle import Life
-from penstock.execution.publication import give_up, take_known, take_made
+from penstock.execution.publication import give_up, publish_recorded, publish_staged
 from penstock.execution.recovery import mark_abandoned, mark_superseded
 from penstock.execution.registration import prepare
 from penstock.execution.resolution import conditions_hold
@@ -242,8 +242,8 @@ def _record(pod: Pod, node: ir.Node, copies: inputs.Copies) -> Outcome:
     try:
         known = inputs.known_outputs(pod.metadata.store, pod.task.outputs, made)
         if known is not None:
-            return take_known(pod.metadata, prepared, known)
-        return take_made(pod.metadata, prepared)
+            return publish_recorded(pod.metadata, prepared, known)
+        return publish_staged(pod.metadata, prepared)
     except BaseException as error:
         give_up(
             pod.metadata,
