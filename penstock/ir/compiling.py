@@ -69,11 +69,13 @@ def _add_pod_options(ir: _tfx.PipelineProto, components: Iterable[_tfx.BaseNode]
     """
     from google.protobuf import struct_pb2
 
-    asked = {node.id: pod_options(node) for node in components if pod_options(node) is not None}
-    if not asked:
+    options_of_nodes = {
+        node.id: pod_options(node) for node in components if pod_options(node) is not None
+    }
+    if not options_of_nodes:
         return
     config = deployment(ir)
-    for node_id, options in sorted(asked.items()):
+    for node_id, options in sorted(options_of_nodes.items()):
         if node_id in config.node_level_platform_configs:
             raise PipelineError(
                 f"node {node_id} has options for its pod and a platform config of TFX's",

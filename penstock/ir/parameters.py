@@ -34,7 +34,7 @@ class RunParameter:
 
 def run_parameters(ir: _tfx.PipelineProto) -> dict[str, RunParameter]:
     """Return the parameters that a run of the pipeline takes, by name."""
-    found: dict[str, RunParameter] = {}
+    parameters: dict[str, RunParameter] = {}
     for parameter in runtime_parameters(ir):
         name, _, kind = parameter.name.partition("@")
         if name in (PIPELINE_ROOT, RUN_ID):
@@ -43,10 +43,10 @@ def run_parameters(ir: _tfx.PipelineProto) -> dict[str, RunParameter]:
         default = _proto_value(parameter.default_value) if has_default else None
         if kind:
             default = json.loads(default or "null")
-        if name not in found or (has_default and not found[name].has_default):
+        if name not in parameters or (has_default and not parameters[name].has_default):
             proto_type = _TYPES[kind] if kind else _PROTO_TYPES[parameter.type]
-            found[name] = RunParameter(name, proto_type, default, has_default)
-    return found
+            parameters[name] = RunParameter(name, proto_type, default, has_default)
+    return parameters
 
 
 def bind(
@@ -57,11 +57,11 @@ def bind(
     Raises:
       ParameterError: a parameter is unknown, missing or of the wrong type.
     """
-    known = run_parameters(ir)
+    declared = run_parameters(ir)
     bindings: dict[str, Any] = {RUN_ID: run_id}
     for name, value in effective_parameters(ir, parameters).items():
         bindings[name] = value
-        bindings[f"{name}@{known[name].type.__name__}"] = json.dumps(value)
+        bindings[f"{name}@{declared[name].type.__name__}"] = json.dumps(value)
     bound = _tfx.pipeline_pb2.Pipeline()
     bound.CopyFrom(ir)
     for parameter in runtime_parameters(bound):
@@ -76,19 +76,19 @@ def bind(
     return bound
 
 
-def effective_parameters(ir: _tfx.PipelineProto, given: Mapping[str, Any]) -> dict[str, Any]:
+def effective_parameters(ir: _tfx.PipelineProto, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of all parameters of a run, defaults included.
 
     Raises:
       ParameterError: a parameter is unknown, missing or of the wrong type.
     """
-    check_parameters(ir, given)
-    known = run_parameters(ir)
+    check_parameters(ir, arguments)
+    declared = run_parameters(ir)
     pipeline = ir.pipeline_info.id
     values = {}
-    for parameter in known.values():
-        if parameter.name in given:
-            values[parameter.name] = parameter.type(given[parameter.name])
+    for parameter in declared.values():
+        if parameter.name in arguments:
+            values[parameter.name] = parameter.type(arguments[parameter.name])
         elif parameter.has_default:
             values[parameter.name] = parameter.default
         else:
@@ -101,21 +101,21 @@ def effective_parameters(ir: _tfx.PipelineProto, given: Mapping[str, Any]) -> di
     return values
 
 
-def check_parameters(ir: _tfx.PipelineProto, given: Mapping[str, Any]) -> None:
+def check_parameters(ir: _tfx.PipelineProto, arguments: Mapping[str, Any]) -> None:
     """Check parameters that are given to a run.
 
     Raises:
       ParameterError: one is unknown or of the wrong type.
     """
-    known = run_parameters(ir)
+    declared = run_parameters(ir)
     pipeline = ir.pipeline_info.id
-    for name, value in given.items():
-        if name not in known:
+    for name, value in arguments.items():
+        if name not in declared:
             raise ParameterError(
                 f"pipeline {pipeline} has no parameter {name!r}",
-                hint=suggestion(name, known, noun="parameter"),
+                hint=suggestion(name, declared, noun="parameter"),
             )
-        expected = known[name].type
+        expected = declared[name].type
         fits = type(value) is expected or (expected is float and type(value) is int)
         if not fits:
             raise ParameterError(

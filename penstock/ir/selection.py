@@ -71,14 +71,14 @@ def _between(
 
 
 def _reachable(start: Iterable[str], edges: Mapping[str, Iterable[str]]) -> set[str]:
-    found: set[str] = set()
+    reached: set[str] = set()
     waiting = list(start)
     while waiting:
         name = waiting.pop()
-        if name not in found:
-            found.add(name)
+        if name not in reached:
+            reached.add(name)
             waiting += [other for other in edges[name] if other in edges]
-    return found
+    return reached
 
 
 def _choose_lookups(nodes: Mapping[str, Node], chosen: set[str]) -> None:

@@ -181,10 +181,10 @@ class Node:
         proto.CopyFrom(self.proto)
         return proto
 
-    def with_static_inputs(self, known: Mapping[str, Iterable[int]]) -> Node:
+    def with_static_inputs(self, artifact_ids: Mapping[str, Iterable[int]]) -> Node:
         """Return a node that takes some inputs from the store by their artifacts' ids."""
         proto = self.copied()
-        for key, ids in known.items():
+        for key, ids in artifact_ids.items():
             spec = proto.inputs.inputs[key]
             del spec.channels[:]
             spec.static_inputs.artifact_ids.extend(ids)

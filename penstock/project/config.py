@@ -137,33 +137,38 @@ class Config:
                 path=str(self.path) if self.path else None,
                 hint=suggestion(name, self.pipelines, noun="pipeline"),
             )
-        place, _, attribute = target.rpartition(":")
-        module = self._import(place, name)
-        found = getattr(module, attribute, None)
-        if found is None:
+        location, _, attribute = target.rpartition(":")
+        module = self._import(location, name)
+        function = getattr(module, attribute, None)
+        if function is None:
             candidates = [key for key in vars(module) if not key.startswith("_")]
             raise ConfigError(
-                f"pipeline {name!r}: {place} has no {attribute!r}",
+                f"pipeline {name!r}: {location} has no {attribute!r}",
                 hint=suggestion(attribute, candidates),
             )
-        return found
+        return function
 
-    def _import(self, place: str, name: str) -> ModuleType:
+    def _import(self, location: str, name: str) -> ModuleType:
         if str(self.folder) not in sys.path:
             sys.path.insert(0, str(self.folder))
         try:
-            if place.endswith(".py"):
-                return _import_file(self.folder / place)
-            return importlib.import_module(place)
+            if location.endswith(".py"):
+                return _import_file(self.folder / location)
+            return importlib.import_module(location)
         except FileNotFoundError as error:
             raise ConfigError(f"pipeline {name!r}: there is no file {error.filename}") from error
         except PenstockError:
             raise
         except Exception as error:
-            if isinstance(error, ModuleNotFoundError) and error.name in (place, _parent(place)):
-                raise ConfigError(f"pipeline {name!r}: {place} does not import: {error}") from error
-            path = str(self.folder / place) if place.endswith(".py") else None
-            what = f"pipeline {name!r}: {place} does not import"
+            if isinstance(error, ModuleNotFoundError) and error.name in (
+                location,
+                _parent(location),
+            ):
+                raise ConfigError(
+                    f"pipeline {name!r}: {location} does not import: {error}"
+                ) from error
+            path = str(self.folder / location) if location.endswith(".py") else None
+            what = f"pipeline {name!r}: {location} does not import"
             raise user_code.user_code_error(what, error, path) from error
 
 
@@ -248,21 +253,21 @@ def _table(path: Path, key: str, value: Any) -> dict[str, Any]:
     return value
 
 
-def _check_keys(path: Path, prefix: str, table: Mapping[str, Any], known: tuple[str, ...]) -> None:
+def _check_keys(path: Path, prefix: str, table: Mapping[str, Any], keys: tuple[str, ...]) -> None:
     for key in table:
-        if key not in known:
+        if key not in keys:
             raise ConfigError(
                 f"the key {key!r} is not known",
                 path=str(path),
                 key=prefix or None,
-                hint=suggestion(key, known, noun="key"),
+                hint=suggestion(key, keys, noun="key"),
             )
 
 
 def _profile(path: Path, name: str, table: dict[str, Any]) -> Profile:
     key = f"profiles.{name}"
-    known = tuple(f.name for f in fields(Profile) if f.name != "name")
-    _check_keys(path, key, table, known)
+    keys = tuple(f.name for f in fields(Profile) if f.name != "name")
+    _check_keys(path, key, table, keys)
     expected = {
         "pipeline_root": str,
         "metadata": str,
@@ -361,8 +366,8 @@ def _at_folder(profile: Profile, folder: Path) -> Profile:
 
 def _files_at(address: str, folder: Path) -> str:
     """Make the files count from a folder that an address names after a question mark."""
-    place, mark, query = address.partition("?")
+    path, mark, query = address.partition("?")
     if not mark:
         return address
     at_folder = re.sub("(?<==)(?![/$&]|$)", f"{quote(str(folder))}/", query)
-    return place + mark + at_folder
+    return path + mark + at_folder

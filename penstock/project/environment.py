@@ -26,18 +26,18 @@ LIBRARIES = (
 
 def environment() -> dict[str, str]:
     """Return the versions of Python and of libraries, as installed, and the machine's size."""
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    found["system"] = f"{platform.system()} {platform.release()} {platform.machine()}"
-    found["CPUs"] = str(len(os.sched_getaffinity(0)) if _has_affinity() else os.cpu_count() or 1)
+    versions["system"] = f"{platform.system()} {platform.release()} {platform.machine()}"
+    versions["CPUs"] = str(len(os.sched_getaffinity(0)) if _has_affinity() else os.cpu_count() or 1)
     memory = _memory_bytes()
     if memory:
-        found["memory"] = f"{memory / 1e9:.1f} GB"
-    return found
+        versions["memory"] = f"{memory / 1e9:.1f} GB"
+    return versions
 
 
 def _has_affinity() -> bool:

@@ -48,6 +48,6 @@ class KubeflowOptions(PodOptions):
         if not self.project_folder.startswith("/"):
             raise ParameterError(f"project_folder should be absolute, got {self.project_folder!r}")
 
-    def pod_of(self, node_id: str, asked: PodOptions) -> PodOptions:
-        """Return the options of a node's pod; `asked` is what the pipeline itself says of it."""
-        return self.overridden_by(asked).overridden_by(self.nodes.get(node_id, PodOptions()))
+    def pod_of(self, node_id: str, own: PodOptions) -> PodOptions:
+        """Return the options of a node's pod; `own` is what the pipeline itself says of it."""
+        return self.overridden_by(own).overridden_by(self.nodes.get(node_id, PodOptions()))

@@ -78,8 +78,8 @@ def _path_of(name: str) -> Path | None:
     top = next((top for top in _COMPUTING if name == top or name.startswith(f"{top}.")), None)
     if top is None:
         return None
-    place = _folder(top).joinpath(*name.removeprefix(top).strip(".").split("."))
-    for candidate in (place / "__init__.py", place.with_suffix(".py")):
+    path = _folder(top).joinpath(*name.removeprefix(top).strip(".").split("."))
+    for candidate in (path / "__init__.py", path.with_suffix(".py")):
         if candidate.is_file():
             return candidate
     return None

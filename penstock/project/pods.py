@@ -138,9 +138,9 @@ class PodOptions:
         return PodOptions(**joined)
 
 
-def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        hint = suggestion(value, [choice for choice in known if choice], noun=name)
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        hint = suggestion(value, [choice for choice in choices if choice], noun=name)
         raise ParameterError(f"{name} {value!r} is not known", hint=hint)
 
 

@@ -51,7 +51,8 @@ def source_digests(module_file: str, *, entry: str | None = None) -> dict[str, s
         tree = _reached_from(tree, entry, path)
     sources = _local_sources(path, tree, root)
     return {
-        str(Path(file).relative_to(root)): _digest(found) for file, found in sorted(sources.items())
+        str(Path(file).relative_to(root)): _digest(source)
+        for file, source in sorted(sources.items())
     }
 
 
@@ -116,10 +117,10 @@ def _used_by(definition: Any) -> Iterator[tuple[str, Any]]:
             yield name, definition.__globals__[name]
         elif any(_files_of(name.split("."), Path.cwd())):
             with contextlib.suppress(ImportError):
-                found = importlib.util.find_spec(name.partition(".")[0])
-                if found is not None and found.origin:
+                spec = importlib.util.find_spec(name.partition(".")[0])
+                if spec is not None and spec.origin:
                     module = ModuleType(name)
-                    module.__file__ = found.origin
+                    module.__file__ = spec.origin
                     yield name, module
 
 
@@ -242,17 +243,17 @@ def _root(expression: ast.expr) -> set[str]:
 
 def _imports(tree: ast.Module) -> dict[str, tuple[list[str], int]]:
     """Return the names that a module's own statements import, and from where."""
-    found: dict[str, tuple[list[str], int]] = {}
+    imports: dict[str, tuple[list[str], int]] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 name = alias.asname or alias.name.partition(".")[0]
-                found[name] = (alias.name.split("."), 0)
+                imports[name] = (alias.name.split("."), 0)
         elif isinstance(node, ast.ImportFrom):
             module = node.module.split(".") if node.module else []
             for alias in node.names:
-                found[alias.asname or alias.name] = ([*module, alias.name], node.level)
-    return found
+                imports[alias.asname or alias.name] = ([*module, alias.name], node.level)
+    return imports
 
 
 def _changes_by_decorators(tree: ast.Module, path: Path) -> dict[int, set[str]]:
@@ -320,9 +321,9 @@ def _local_sources(path: Path, tree: ast.Module, root: Path) -> dict[str, ast.Mo
             if level:
                 waiting += _files_of(name, file.parents[min(level, len(file.parents)) - 1])
                 continue
-            for place in {file.parent, path.parent}:
-                if place.name not in _INSTALLED:
-                    waiting += _files_of(name, place)
+            for folder in {file.parent, path.parent}:
+                if folder.name not in _INSTALLED:
+                    waiting += _files_of(name, folder)
             if package[0] in name:
                 # A package may be installed under a longer name than its folders have.
                 own = name[name.index(package[0]) :]
@@ -360,9 +361,9 @@ def _imported_names(tree: ast.Module) -> Iterator[tuple[list[str], int]]:
                 yield [*module, alias.name], node.level
 
 
-def _files_of(name: list[str], place: Path) -> Iterator[Path]:
-    """Return the files below `place` that importing a dotted name runs."""
-    folder = place
+def _files_of(name: list[str], base: Path) -> Iterator[Path]:
+    """Return the files below `base` that importing a dotted name runs."""
+    folder = base
     for part in name:
         for candidate in (folder / f"{part}.py", folder / part / "__init__.py"):
             if candidate.is_file():

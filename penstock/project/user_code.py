@@ -44,13 +44,13 @@ def load_function(
       ParameterError: no place to look at is given.
     """
     module, attribute = _load(name, module_file, module_path, function)
-    found = getattr(module, attribute, None)
-    if callable(found):
-        return found
+    member = getattr(module, attribute, None)
+    if callable(member):
+        return member
     functions = [key for key, value in vars(module).items() if callable(value)]
     raise UserCodeError(
         f"the module should define a function {attribute!r}"
-        + ("" if found is None else f", and its {attribute!r} is a {type(found).__name__}"),
+        + ("" if member is None else f", and its {attribute!r} is a {type(member).__name__}"),
         path=getattr(module, "__file__", None) or module.__name__,
         hint=suggestion(attribute, [key for key in functions if not key.startswith("_")]),
     )
@@ -75,8 +75,8 @@ def find_function(
     if not (module_file or module_path):
         return None
     module, attribute = _load(name, module_file, module_path, function)
-    found = getattr(module, attribute, None)
-    return found if callable(found) else None
+    member = getattr(module, attribute, None)
+    return member if callable(member) else None
 
 
 def run(function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
@@ -102,7 +102,7 @@ def folded(error: BaseException) -> str:
     frames = _user_frames(error.__traceback__, None)
     if not frames:
         return reason
-    return f"{reason} ({frames[-1].filename}:{frames[-1].lineno}). {_shown_lines(frames)}"
+    return f"{reason} ({frames[-1].filename}:{frames[-1].lineno}). {_lines_of(frames)}"
 
 
 def _load(
@@ -262,10 +262,10 @@ def user_code_error(what: str, error: BaseException, path: str | None) -> UserCo
     """Return a UserCodeError that shows the lines of the user's own code, innermost last."""
     reason = _reason(error)
     if isinstance(error, SyntaxError) and error.filename:
-        place = f"{error.filename}:{error.lineno}"
+        location = f"{error.filename}:{error.lineno}"
         line = (error.text or "").strip()
         return UserCodeError(
-            f"{what}: {type(error).__name__}: {error.msg}", path=place, hint=f"The line: {line}"
+            f"{what}: {type(error).__name__}: {error.msg}", path=location, hint=f"The line: {line}"
         )
     frames = _user_frames(error.__traceback__, path)
     if not frames:
@@ -273,7 +273,7 @@ def user_code_error(what: str, error: BaseException, path: str | None) -> UserCo
     return UserCodeError(
         f"{what}: {reason}",
         path=f"{frames[-1].filename}:{frames[-1].lineno}",
-        hint=_shown_lines(frames),
+        hint=_lines_of(frames),
     )
 
 
@@ -285,18 +285,18 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {text or 'no message'}"
 
 
-def _shown_lines(frames: list[traceback.FrameSummary]) -> str:
+def _lines_of(frames: list[traceback.FrameSummary]) -> str:
     if len(frames) > _SHOWN_FRAMES:
         # Of a recursion the ends are enough.
         half = _SHOWN_FRAMES // 2
         left_out = [f"\n  … {len(frames) - 2 * half} more …"]
         return "It came by these lines:" + "".join(
-            [*map(_shown_frame, frames[:half]), *left_out, *map(_shown_frame, frames[-half:])]
+            [*map(_line_of, frames[:half]), *left_out, *map(_line_of, frames[-half:])]
         )
-    return "It came by these lines:" + "".join(map(_shown_frame, frames))
+    return "It came by these lines:" + "".join(map(_line_of, frames))
 
 
-def _shown_frame(frame: traceback.FrameSummary) -> str:
+def _line_of(frame: traceback.FrameSummary) -> str:
     return f"\n  {frame.filename}:{frame.lineno}, in {frame.name}\n    {frame.line}"
 
 
