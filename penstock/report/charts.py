@@ -74,7 +74,7 @@ def graph(nodes: Sequence[GraphNode], title: str) -> Markup:
 
 def _box(node: GraphNode, x: float, y: float) -> Markup:
     left, top = x - _NODE_WIDTH / 2, y - _NODE_HEIGHT / 2
-    told = node.state if node.seconds is None else f"{node.state} · {duration(node.seconds)}"
+    text = node.state if node.seconds is None else f"{node.state} · {duration(node.seconds)}"
     name = node.name if len(node.name) <= _LONGEST else f"{node.name[: _LONGEST - 1]}…"
     # Whatever the font is, a long name stays in its box.
     fit = f' textLength="{_NODE_WIDTH - 14}" lengthAdjust="spacingAndGlyphs"'
@@ -87,7 +87,7 @@ def _box(node: GraphNode, x: float, y: float) -> Markup:
     ).format(
         state=_css_name(node.state),
         full=node.name,
-        told=told,
+        told=text,
         left=left,
         top=top,
         w=_NODE_WIDTH,
@@ -101,7 +101,7 @@ def _box(node: GraphNode, x: float, y: float) -> Markup:
     )
     if not node.link:
         return body
-    label = f"{node.name}: {told}"
+    label = f"{node.name}: {text}"
     return Markup('<a href="{}" aria-label="{}">{}</a>').format(node.link, label, body)
 
 
@@ -257,8 +257,8 @@ def legend(names: Sequence[str]) -> Markup:
     return Markup('<ul class="legend">{}</ul>').format(Markup("").join(items))
 
 
-def _scale(domain: tuple[float, float], place: tuple[float, float]) -> Callable[[float], float]:
-    (low, high), (start, end) = domain, place
+def _scale(domain: tuple[float, float], target: tuple[float, float]) -> Callable[[float], float]:
+    (low, high), (start, end) = domain, target
     if high <= low:
         return lambda _: (start + end) / 2
     return lambda value: start + (value - low) / (high - low) * (end - start)

@@ -24,12 +24,12 @@ WAITING, NOT_RUN, NOT_ASKED = "waiting", "not run", "left out"
 
 @dataclass(frozen=True)
 class Output:
-    """An artifact that a node made or found in the cache; `made_by` is its true maker."""
+    """An artifact that a node made or found in the cache; `maker` is its true maker."""
 
     node_id: str
     key: str
     artifact: ArtifactRecord
-    made_by: ExecutionRecord | None = None
+    maker: ExecutionRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class RunContents:
         """
         for node in self.nodes:
             for output in node.outputs:
-                maker = output.made_by
+                maker = output.maker
                 is_own = maker is None or maker.node.node_id == node.node_id
                 if output.artifact.type_name == type_name and is_own:
                     yield output
@@ -103,25 +103,25 @@ def read_run(store: Store, run_id: str) -> RunContents:
     nodes = []
     for plan in planned:
         record = records.get(plan.node_id)
-        found = by_execution.get(record.execution_id, []) if record else []
-        given, made = (
+        own_links = by_execution.get(record.execution_id, []) if record else []
+        inputs, outputs = (
             tuple(
-                Output(plan.node_id, _place(link), artifacts[link.artifact_id],
+                Output(plan.node_id, _key_of(link), artifacts[link.artifact_id],
                        makers.get(link.artifact_id))
-                for link in found
+                for link in own_links
                 if link.is_output is is_output and link.artifact_id in artifacts
             )
             for is_output in (False, True)
         )  # fmt: skip
-        lenders = {o.made_by.run_id for o in made if o.made_by} - {run.run_id}
+        lenders = {o.maker.run_id for o in outputs if o.maker} - {run.run_id}
         nodes.append(
             RunNode(
                 plan.node_id,
                 record.state if record else state_without_record(plan, run.state),
                 plan.upstream,
                 record,
-                given,
-                made,
+                inputs,
+                outputs,
                 tuple(sorted(lenders)),
             )
         )
@@ -157,5 +157,5 @@ def _from_links(records: Mapping[str, NodeRecord], links: list[Link]) -> list[Pl
     return [PlannedNode(name, tuple(sorted(before))) for name, before in upstream.items()]
 
 
-def _place(link: Link) -> str:
+def _key_of(link: Link) -> str:
     return f"{link.key}[{link.index}]" if link.index else link.key

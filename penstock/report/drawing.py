@@ -63,11 +63,11 @@ def slice_interval(
     """Draw a metric on a slice."""
     metric = row.metrics[name]
     baseline = row.baseline.get(name)
-    told = [f"{name} on {row.name}: {number(metric.value)}"]
+    facts = [f"{name} on {row.name}: {number(metric.value)}"]
     if metric.lower is not None and metric.upper is not None:
-        told.append(f"95 % between {number(metric.lower)} and {number(metric.upper)}")
+        facts.append(f"95 % between {number(metric.lower)} and {number(metric.upper)}")
     if baseline:
-        told.append(f"baseline {number(baseline.value)}")
+        facts.append(f"baseline {number(baseline.value)}")
     bound = next(
         (
             t.bound
@@ -81,22 +81,22 @@ def slice_interval(
         metric.lower,
         metric.upper,
         within,
-        ", ".join(told),
+        ", ".join(facts),
         threshold=bound,
         baseline=baseline.value if baseline else None,
     )
 
 
-def curves(measure: str, found: Sequence[Curve]) -> Markup:
+def curves(measure: str, group: Sequence[Curve]) -> Markup:
     """Draw what was measured during training."""
     series = [
         charts.Series(curve_name(curve), tuple(zip(curve.steps, curve.values, strict=True)))
-        for curve in found
+        for curve in group
     ]
     ends = "; ".join(
-        f"{curve_name(c)} from {quantity(c.values[0])} to {quantity(c.values[-1])}" for c in found
+        f"{curve_name(c)} from {quantity(c.values[0])} to {quantity(c.values[-1])}" for c in group
     )
-    return charts.lines(series, f"{measure} over training: {ends}", _x_title(found))
+    return charts.lines(series, f"{measure} over training: {ends}", _x_title(group))
 
 
 def sampled(curve: Curve, most: int = 50) -> list[tuple[int, float]]:
@@ -112,5 +112,5 @@ def curve_name(curve: Curve) -> str:
     return curve.run or curve.tag
 
 
-def _x_title(found: Sequence[Curve]) -> str:
-    return "epoch" if all(curve.tag.startswith("epoch_") for curve in found) else "step"
+def _x_title(group: Sequence[Curve]) -> str:
+    return "epoch" if all(curve.tag.startswith("epoch_") for curve in group) else "step"

@@ -39,7 +39,7 @@ class Threshold:
 
     metric: str
     slice: str
-    asked: str
+    requirement: str
     bound: float | None = None
     failures: tuple[tuple[str, float | None], ...] = ()
     value: float | None = None
@@ -56,8 +56,8 @@ class SliceRow:
     @property
     def count(self) -> float | None:
         """How many examples it has."""
-        found = self.metrics.get(COUNT)
-        return found.value if found else None
+        metric = self.metrics.get(COUNT)
+        return metric.value if metric else None
 
     @property
     def is_small(self) -> bool:
@@ -98,8 +98,8 @@ def read_evaluation(node_id: str, artifact: ArtifactRecord) -> Evaluation:
         )
     )
     thresholds = _thresholds(artifact.uri, overall)
-    asked = [t.metric for t in thresholds if t.metric in names]
-    primary = (asked or list(names) or [""])[0]
+    judged = [t.metric for t in thresholds if t.metric in names]
+    primary = (judged or list(names) or [""])[0]
     slices = sorted(rows.values(), key=lambda row: _order(row, primary))
     return Evaluation(
         node_id,
@@ -170,9 +170,9 @@ def _thresholds(uri: str, overall: SliceRow) -> list[Threshold]:
     except (PenstockError, OSError, ValueError, KeyError, TypeError, json_format.ParseError):
         return []
     failed = [
-        (failure, slice_name(found))
-        for found in validation.metric_validations_per_slice
-        for failure in found.failures
+        (failure, slice_name(validation_of_slice))
+        for validation_of_slice in validation.metric_validations_per_slice
+        for failure in validation_of_slice.failures
     ]
     return [
         _threshold(_measured_name(name, overall.metrics), where, part, failed, overall)
@@ -195,11 +195,11 @@ def _threshold(
 ) -> Threshold:
     is_change = part.HasField("change_threshold")
     failures = tuple(
-        (place, number_of(failure.metric_value))
-        for failure, place in failed
+        (slice_, number_of(failure.metric_value))
+        for failure, slice_ in failed
         if failure.metric_key.name == metric
         and failure.metric_key.is_diff is is_change
-        and _is_in(place, where)
+        and _is_in(slice_, where)
     )
     bounds = part.value_threshold
     sides = [side for side in ("lower_bound", "upper_bound") if bounds.HasField(side)]
@@ -209,22 +209,22 @@ def _threshold(
         value = own.value
     elif where == OVERALL and own is not None and base is not None:
         value = own.value - base.value
-    asked = threshold_in_words(part)
+    requirement = threshold_in_words(part)
     return Threshold(
         f"change of {metric}" if is_change else metric,
         where,
-        asked,
+        requirement,
         getattr(bounds, sides[0]).value if sides else None,
         failures,
         value,
     )
 
 
-def _is_in(place: str, where: str) -> bool:
+def _is_in(slice_: str, where: str) -> bool:
     """Whether a slice is one of those that a threshold is for."""
-    parts, asked = place.split(", "), where.split(", ")
-    wanted = [f"{one.removeprefix('each ')}:" if one.startswith("each ") else one for one in asked]
-    return len(parts) == len(asked) and all(
+    parts, named = slice_.split(", "), where.split(", ")
+    wanted = [f"{one.removeprefix('each ')}:" if one.startswith("each ") else one for one in named]
+    return len(parts) == len(named) and all(
         any(part.startswith(one) if one.endswith(":") else part == one for part in parts)
         for one in wanted
     )
@@ -236,25 +236,25 @@ def _declared(config: Any) -> Iterable[tuple[str, str, Any]]:
             if metric.HasField("threshold"):
                 yield metric.class_name, OVERALL, metric.threshold
             for per_slice in metric.per_slice_thresholds:
-                for where in _places(per_slice.slicing_specs):
+                for where in _slices_of(per_slice.slicing_specs):
                     yield metric.class_name, where, per_slice.threshold
         for name, threshold in spec.thresholds.items():
             yield name, OVERALL, threshold
         for name, listed in spec.per_slice_thresholds.items():
             for per_slice in listed.thresholds:
-                for where in _places(per_slice.slicing_specs):
+                for where in _slices_of(per_slice.slicing_specs):
                     yield name, where, per_slice.threshold
 
 
-def _places(specs: Sequence[Any]) -> Iterable[str]:
+def _slices_of(specs: Sequence[Any]) -> Iterable[str]:
     for spec in specs:
         values = [f"{key}:{value}" for key, value in sorted(spec.feature_values.items())]
         keys = [f"each {key}" for key in spec.feature_keys]
         yield ", ".join([*values, *keys]) or OVERALL
 
 
-def _measured_name(class_name: str, known: Mapping[str, Any]) -> str:
+def _measured_name(class_name: str, metrics: Mapping[str, Any]) -> str:
     """Return what TFMA calls the metric of a class: its name in the metrics."""
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", class_name).lower()
     candidates = (class_name, snake, class_name.lower())
-    return next((name for name in candidates if name in known), class_name)
+    return next((name for name in candidates if name in metrics), class_name)

@@ -91,13 +91,15 @@ def find(
     for artifact in statistics:
         for split in _splits(artifact, problems):
             try:
-                found = read_statistics(split_directory(artifact.uri, split))
+                statistics_of_split = read_statistics(split_directory(artifact.uri, split))
             except (PenstockError, OSError) as error:
                 problems.append(str(error))
                 continue
-            examples[split] = example_count(found)
+            examples[split] = example_count(statistics_of_split)
             # Other data sets are slices of the same examples.
-            for feature in found.datasets[0].features if found.datasets else ():
+            for feature in (
+                statistics_of_split.datasets[0].features if statistics_of_split.datasets else ()
+            ):
                 name = ".".join(feature.path.step) or feature.name
                 kinds.setdefault(name, _TYPE_NAMES.get(feature.type, "other"))
                 by_feature.setdefault(name, []).append(_of_split(split, feature))
@@ -172,10 +174,10 @@ def _of_split(split: str, feature: Any) -> SplitStatistics:
     elif kind == "string_stats":
         facts |= {"different": quantity(stats.unique), "length": quantity(stats.avg_length)}
         if stats.top_values:
-            facts["most frequent"] = _shown(stats.top_values[0].value)
+            facts["most frequent"] = _label_text(stats.top_values[0].value)
         buckets = stats.rank_histogram.buckets
         bars = [Bar(n, n + 1, b.sample_count) for n, b in enumerate(buckets)]
-        labels = [_shown(bucket.label) for bucket in buckets]
+        labels = [_label_text(bucket.label) for bucket in buckets]
     return SplitStatistics(
         split, present, missing, facts, tuple(bars), tuple(labels), kind == "string_stats"
     )
@@ -192,7 +194,7 @@ def _numeric_bars(stats: Any) -> list[Bar]:
     return []
 
 
-def _shown(label: str) -> str:
+def _label_text(label: str) -> str:
     return label if label.strip() else f"“{label}”"
 
 

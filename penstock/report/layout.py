@@ -57,12 +57,12 @@ def lay_out(upstream: Mapping[str, Sequence[str]]) -> Layout:
             above[name].append(chain[-1])
             chains[other, name] = [*chain, name]
     rows = _ordered(layer, above)
-    places = _placed(rows, above)
-    left = min((places[name][0] for name in layer), default=0.0)
-    places = {name: (x - left, y) for name, (x, y) in places.items()}
+    positions = _placed(rows, above)
+    left = min((positions[name][0] for name in layer), default=0.0)
+    positions = {name: (x - left, y) for name, (x, y) in positions.items()}
     return Layout(
-        {name: places[name] for name in before},
-        {edge: tuple(places[name] for name in chain) for edge, chain in chains.items()},
+        {name: positions[name] for name in before},
+        {edge: tuple(positions[name] for name in chain) for edge, chain in chains.items()},
     )
 
 

@@ -31,15 +31,15 @@ class Origin:
 def origins(store: Store, contents: RunContents) -> tuple[Origin, ...]:
     """Return where the models that were pushed come from; else those that were trained."""
     for type_name in _ENDS:
-        found = [
+        outputs = [
             output
             for output in contents.outputs(type_name)
             if output.artifact.properties.get("pushed") != 0
         ]
-        if found:
+        if outputs:
             return tuple(
                 Origin(output, tree_of(ancestors(store, output.artifact.artifact_id)))
-                for output in found
+                for output in outputs
             )
     return ()
 

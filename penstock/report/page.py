@@ -147,8 +147,8 @@ class _Files:
         """Return what a reader makes of a node's artifacts, or what it made of them before."""
         as_they_are = (reader, node_id, *(artifact_version(artifact) for artifact in artifacts))
         if as_they_are in self.kept:
-            known: Content = self.kept[as_they_are]
-            return known
+            kept: Content = self.kept[as_they_are]
+            return kept
         before = len(self.unreachable)
         content = reader(node_id, *(self._local(artifact) for artifact in artifacts))
         # What could not be fetched now may be there the next time.
@@ -188,13 +188,13 @@ def _statistics(contents: RunContents, files: _Files) -> Iterable[Statistics]:
     checked: dict[int, list[ArtifactRecord]] = {}
     for check in contents.outputs("ExampleAnomalies"):
         node = contents.node(check.node_id)
-        for given in node.inputs if node else ():
-            if given.key == "statistics":
-                checked.setdefault(given.artifact.artifact_id, []).append(check.artifact)
+        for source in node.inputs if node else ():
+            if source.key == "statistics":
+                checked.setdefault(source.artifact.artifact_id, []).append(check.artifact)
     for output in contents.outputs("ExampleStatistics"):
         anomalies = checked.get(output.artifact.artifact_id, [])
-        found = files.read(_find, output.node_id, output.artifact, *anomalies)
-        yield Statistics(output.node_id, _title(contents, output), found)
+        findings = files.read(_find, output.node_id, output.artifact, *anomalies)
+        yield Statistics(output.node_id, _title(contents, output), findings)
 
 
 def _find(_: str, statistics: ArtifactRecord, *anomalies: ArtifactRecord) -> Findings:
@@ -216,7 +216,7 @@ def read_training(node_id: str, model_run: ArtifactRecord) -> Training:
     by_tag: dict[str, list[Curve]] = {}
     for curve in curves:
         by_tag.setdefault(_measure(curve.tag), []).append(curve)
-    drawn = [(tag, tuple(found)) for tag, found in by_tag.items()]
+    drawn = [(tag, tuple(of_tag)) for tag, of_tag in by_tag.items()]
     # What only has one point is no curve, and comes last.
     drawn.sort(key=lambda pair: (max(len(c.steps) for c in pair[1]) < 2, "loss" not in pair[0]))
     return Training(node_id, tuple(drawn))
@@ -251,17 +251,17 @@ def render(report: Report) -> str:
 def environment(*packages: str) -> jinja2.Environment:
     """Return the templates, with those of other packages before them; all they show is escaped."""
     loaders = [jinja2.PackageLoader(name) for name in (*packages, "penstock.report")]
-    made = jinja2.Environment(
+    templates = jinja2.Environment(
         loader=jinja2.ChoiceLoader(loaders),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals.update(
+    templates.globals.update(
         charts=charts, drawing=drawing, number=wording.number, quantity=wording.quantity
     )
-    made.filters.update(
+    templates.filters.update(
         size=wording.size,
         duration=wording.duration,
         when=wording.when,
@@ -269,7 +269,7 @@ def environment(*packages: str) -> jinja2.Environment:
         signed=wording.signed,
         curve_name=drawing.curve_name,
     )
-    return made
+    return templates
 
 
 @functools.cache

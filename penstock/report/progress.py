@@ -55,13 +55,13 @@ class Progress:
 class Places:
     """Where executions belong, which never changes: it is read once for each."""
 
-    known: dict[int, Place] = field(default_factory=dict)
+    cache: dict[int, Place] = field(default_factory=dict)
 
     def read(self, store: Store, execution_ids: Iterable[int]) -> Mapping[int, Place]:
         """Return the places of executions."""
         ids = list(execution_ids)
-        self.known.update(places_of(store, [i for i in ids if i not in self.known]))
-        return {i: self.known.get(i, Place()) for i in ids}
+        self.cache.update(places_of(store, [i for i in ids if i not in self.cache]))
+        return {i: self.cache.get(i, Place()) for i in ids}
 
 
 def read_progress(store: Store, run_id: str, places: Places) -> Progress:

@@ -77,10 +77,10 @@ def _reasons(refused: list[Output], evaluations: tuple[Evaluation, ...]) -> tupl
     for output in refused if not listed else ():
         text = output.artifact.properties.get("failures")
         try:
-            found = json.loads(text) if text else []
+            content = json.loads(text) if text else []
         except (TypeError, ValueError):
-            found = []
-        listed += [str(reason) for reason in found] if isinstance(found, list) else []
+            content = []
+        listed += [str(reason) for reason in content] if isinstance(content, list) else []
     return tuple(listed or ["A threshold does not hold; the store does not say which."])
 
 

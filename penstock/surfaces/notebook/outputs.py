@@ -275,7 +275,7 @@ def _evaluation(_: Any, record: ArtifactRecord, __: Any) -> Iterator[Block]:
         tone = "bad" if threshold.failures else "good"
         where = "" if threshold.slice == "Overall" else f" on {threshold.slice}"
         value = "" if threshold.value is None else f"; it is {threshold.value:.4f}"
-        yield Line(f"{threshold.metric}{where} should be {threshold.asked}{value}", tone)
+        yield Line(f"{threshold.metric}{where} should be {threshold.requirement}{value}", tone)
     yield from (Line(problem, "bad") for problem in evaluation.problems)
 
 
