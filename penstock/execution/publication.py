@@ -40,7 +40,10 @@ def look_up(metadata: Metadata, prepared: Prepared) -> Prepared | Finished:
                     )
             return _publish_cached(metadata, prepared, contexts, execution, outputs)
     staged = staging.stage(
-        info.output_dict, prepared.node.folder, prepared.execution_id, prepared.placement.places
+        info.output_dict,
+        prepared.node.folder,
+        prepared.execution_id,
+        prepared.placement.staged_outputs,
     )
     staging.make_folders(info.output_dict)
     prepared.on_step(Step.STAGED, prepared.node_id)
@@ -74,7 +77,10 @@ def publish_staged(metadata: Metadata, prepared: Prepared) -> Finished:
     """Publish what somebody else has made at the places of a node's outputs."""
     info = prepared.info
     staged = staging.stage(
-        info.output_dict, prepared.node.folder, prepared.execution_id, prepared.placement.places
+        info.output_dict,
+        prepared.node.folder,
+        prepared.execution_id,
+        prepared.placement.staged_outputs,
     )
     output = _tfx.execution_result_pb2.ExecutorOutput()
     for key, artifacts in info.output_dict.items():

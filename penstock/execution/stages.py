@@ -46,12 +46,12 @@ class Placement:
     """Where a node works, if artifacts are recorded to be elsewhere than its work finds them.
 
     `local_copies` is given the input artifacts and a folder of the node's own for files, and
-    returns for addresses of artifacts where they are to be read. `places` has, by key, where
-    outputs are written and where they will be.
+    returns for addresses of artifacts where they are to be read. `staged_outputs` has, by key,
+    where outputs are written and where they will be.
     """
 
     local_copies: LocalCopies | None = None
-    places: Mapping[str, staging.StagedOutput] = field(default_factory=dict)
+    staged_outputs: Mapping[str, staging.StagedOutput] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="penstock.runners.kubeflow.entrypoint")
     parser.add_argument("--task", required=True, help="the node, as the compiler wrote it")
     parser.add_argument("--executor-input", required=True, help="Kubeflow's ExecutorInput")
-    given = parser.parse_args(arguments)
-    redaction = redaction_for(given.task.encode())
+    options = parser.parse_args(arguments)
+    redaction = redaction_for(options.task.encode())
     try:
-        return _EXIT_CODES[_run(given.task, given.executor_input)]
+        return _EXIT_CODES[_run(options.task, options.executor_input)]
     except PenstockError as error:
         print(f"error: {redaction.text(str(error))}", file=sys.stderr, flush=True)
     except Exception:
@@ -40,12 +40,12 @@ def _run(task_text: str, executor_input: str) -> str:
     from penstock.runners.kubeflow.pod.running import run_task
 
     task = PodTask.from_text(task_text)
-    given = read_executor_input(executor_input)
+    launched = read_executor_input(executor_input)
     if task.project_folder:
         os.chdir(task.project_folder)
     for folder in reversed(task.import_paths):
         sys.path.insert(0, os.path.abspath(folder))
-    return run_task(task, given)
+    return run_task(task, launched)
 
 
 if __name__ == "__main__":

@@ -195,8 +195,10 @@ class LocalRunner:
     def _events(self) -> RunEvents | None:
         if not self.openlineage:
             return None
-        given = self.openlineage
-        return RunEvents(parse_destination(given) if isinstance(given, str) else given)
+        destination = self.openlineage
+        return RunEvents(
+            parse_destination(destination) if isinstance(destination, str) else destination
+        )
 
     def _compile(self, pipeline: Any) -> tuple[_tfx.PipelineProto, _tfx.Connection]:
         name = getattr(pipeline, "name", "pipeline")

@@ -418,7 +418,7 @@ class Run:
     def _cancel(self, pool: Pool) -> None:
         """Stop all workers: politely at first, for good when asked again or after a while."""
         self._canceling = True
-        asked = self._interrupts.count
+        interruptions = self._interrupts.count
         deadline = time.monotonic() + _GRACE_SECONDS
         for node_id, held in list(self._held.items()):
             pool.stop(held.token, signal.SIGTERM)
@@ -426,7 +426,9 @@ class Run:
                 pool.forget(held.token)
                 del self._held[node_id]
                 self._follow(pool, held.life, held.life.canceled(_CANCELED))
-        while self._held and time.monotonic() < deadline and self._interrupts.count == asked:
+        while (
+            self._held and time.monotonic() < deadline and self._interrupts.count == interruptions
+        ):
             self._receive(pool)
         for held in self._held.values():
             pool.stop(held.token, signal.SIGKILL)

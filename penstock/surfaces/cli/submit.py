@@ -127,8 +127,8 @@ def submit(
         service_account=options.service_account,
     )
     if not as_json:
-        said = "uploaded" if version.made else "was there already"
-        click.echo(f"version    {version.name} of {documents.name} ({said})")
+        state = "uploaded" if version.created else "was there already"
+        click.echo(f"version    {version.name} of {documents.name} ({state})")
         # Before the run: who interrupts the command can ask for the same submission again.
         click.echo(f"submission {token}")
     done = submitting.submit(service, request, token)

@@ -77,15 +77,15 @@ def compile_for_kubeflow(pipeline: Any, profile: Profile, project: Path) -> Comp
         task_names,
         _decisions(compiled, task_names),
     )
-    made: list[Task] = []
+    all_tasks: list[Task] = []
     for conditions, name in compilation.decisions.items():
         first = next(node for node in compiled if node.conditions == conditions)
-        made.append(decision(compilation, first, name))
+        all_tasks.append(decision(compilation, first, name))
     for node in compiled:
         tasks = tasks_of(compilation, node)
         for task in tasks:
             add_condition(compilation, task, node)
-        made += tasks
+        all_tasks += tasks
     if exit_handler and compiled.nodes[exit_handler].is_container:
         raise PipelineError(
             f"node {exit_handler} starts after failures too, and is a container of its own: what "
@@ -93,8 +93,8 @@ def compile_for_kubeflow(pipeline: Any, profile: Profile, project: Path) -> Comp
             hint="Write it as a component in Python.",
         )
     last = task_names[exit_handler] if exit_handler else None
-    spec = _pipeline_spec(compiled, profile, made, last)
-    return Compiled(spec, _platform_spec(made), tuple(_warnings(compilation, made)))
+    spec = _pipeline_spec(compiled, profile, all_tasks, last)
+    return Compiled(spec, _platform_spec(all_tasks), tuple(_warnings(compilation, all_tasks)))
 
 
 def _kubeflow_options(profile: Profile) -> KubeflowOptions:
@@ -158,8 +158,8 @@ def _pipeline_spec(
     if exit_handler is not None:
         inner = _inside_exit_handler(spec)
     for task in tasks:
-        place = spec.root if task.name == exit_handler else inner
-        place.dag.tasks[task.name].CopyFrom(task.spec)
+        component = spec.root if task.name == exit_handler else inner
+        component.dag.tasks[task.name].CopyFrom(task.spec)
     if exit_handler is not None:
         last = spec.root.dag.tasks[exit_handler]
         last.dependent_tasks[:] = [_EXIT_HANDLER]
@@ -169,12 +169,12 @@ def _pipeline_spec(
 
 
 def _add_root_parameters(spec: Any, compiled: ir.Pipeline, profile: Profile) -> None:
-    given = profile.parameters.get(compiled.name, {})
-    ir.check_parameters(compiled.proto, given)
+    arguments = profile.parameters.get(compiled.name, {})
+    ir.check_parameters(compiled.proto, arguments)
     for name, parameter in sorted(ir.run_parameters(compiled.proto).items()):
         defined = spec.root.input_definitions.parameters[name]
         defined.parameter_type = parameter_type(parameter.type)
-        default = given.get(name, parameter.default)
+        default = arguments.get(name, parameter.default)
         if default is None:
             continue
         defined.is_optional = True
@@ -210,14 +210,14 @@ def _platform_spec(tasks: Iterable[Task]) -> Any:
 def _warnings(compilation: Compilation, tasks: Iterable[Task]) -> Iterator[str]:
     tasks = list(tasks)
     images = {task.container.image for task in tasks}
-    known = {*compilation.tasks, *(task.name for task in tasks)}
+    task_names = {*compilation.tasks, *(task.name for task in tasks)}
     for image in sorted(image for image in images if not _DIGEST.search(image)):
         yield (
             f"the image {image} is named by a tag: Kubeflow's cache does not see when it changes. "
             "Name it by its digest: name@sha256:…"
         )
     for name in compilation.options.nodes:
-        if name not in known:
+        if name not in task_names:
             hint = suggestion(name, compilation.tasks, noun="node")
             yield f"the profile has options for {name!r}, and the pipeline no such node. {hint}"
     for node in compilation.pipeline:
@@ -232,11 +232,11 @@ def _warnings(compilation: Compilation, tasks: Iterable[Task]) -> Iterator[str]:
 def _variables(compilation: Compilation, node: ir.Node) -> list[str]:
     """Return the variables that a node refers to and that its pod does not have."""
     pod = compilation.pod(node.id)
-    given = {*pod.env, *(secret.env for secret in pod.secrets)}
-    given |= {config_map.env for config_map in pod.config_maps}
+    set_by_pod = {*pod.env, *(secret.env for secret in pod.secrets)}
+    set_by_pod |= {config_map.env for config_map in pod.config_maps}
     texts = [compilation.store, *secrets.texts(node.proto.parameters)]
     texts += secrets.texts(node.executor) if node.executor is not None else []
-    return sorted({name for text in texts for name in secrets.names(text)} - given)
+    return sorted({name for text in texts for name in secrets.names(text)} - set_by_pod)
 
 
 def _yaml(message: Any) -> str:
@@ -266,5 +266,5 @@ def _plain(value: Any) -> Any:
 def _as_dict(message: Any) -> dict[str, Any]:
     from google.protobuf import json_format
 
-    made: dict[str, Any] = json_format.MessageToDict(message)
-    return made
+    content: dict[str, Any] = json_format.MessageToDict(message)
+    return content

@@ -65,7 +65,9 @@ class Compilation:
 
     def pod(self, node_id: str) -> PodOptions:
         """Return the options of a node's pod."""
-        return self.options.pod_of(node_id, platform.asked_options(self.pipeline.nodes[node_id]))
+        return self.options.pod_of(
+            node_id, platform.requested_options(self.pipeline.nodes[node_id])
+        )
 
 
 @dataclass(frozen=True)
@@ -95,13 +97,15 @@ def tasks_of(compilation: Compilation, node: ir.Node) -> list[Task]:
 def _component(compilation: Compilation, node: ir.Node) -> Task:
     """A node whose executor is a class: it runs in our image."""
     outputs = _outputs(node)
-    shown: tuple[str, ...] = (METRICS, REPORT)
+    visualizations: tuple[str, ...] = (METRICS, REPORT)
     if any(output.type == _EVALUATION for output in outputs):
-        shown = (CLASSIFICATION, *shown)
+        visualizations = (CLASSIFICATION, *visualizations)
     task = _begin(compilation, node, cached=_is_cacheable(node))
-    made = [(output.name, f"tfx.{output.type}") for output in outputs]
-    _add_outputs(task, [*made, *((name, SHOWN_TYPES[name]) for name in shown)])
-    _run_ours(compilation, node, task, outputs=outputs, shown=shown, code=_code(node))
+    artifacts = [(output.name, f"tfx.{output.type}") for output in outputs]
+    _add_outputs(task, [*artifacts, *((name, SHOWN_TYPES[name]) for name in visualizations)])
+    _run_ours(
+        compilation, node, task, outputs=outputs, visualizations=visualizations, code=_code(node)
+    )
     return task
 
 
@@ -109,9 +113,9 @@ def _lookup(compilation: Compilation, node: ir.Node) -> Task:
     """An importer or a resolver: an ordinary task over our store, which may have changed since."""
     outputs = _outputs(node) or _looked_up(compilation, node)
     task = _begin(compilation, node)
-    made = [(output.name, f"tfx.{output.type}") for output in outputs]
-    _add_outputs(task, [*made, (REPORT, SHOWN_TYPES[REPORT])])
-    _run_ours(compilation, node, task, outputs=outputs, shown=(REPORT,))
+    artifacts = [(output.name, f"tfx.{output.type}") for output in outputs]
+    _add_outputs(task, [*artifacts, (REPORT, SHOWN_TYPES[REPORT])])
+    _run_ours(compilation, node, task, outputs=outputs, visualizations=(REPORT,))
     return task
 
 
@@ -124,12 +128,12 @@ def _container(compilation: Compilation, node: ir.Node) -> Task:
         node,
         spec,
         inputs={taken.key: taken.name for taken in inputs},
-        outputs={made.key: made.name for made in outputs},
+        outputs={output.key: output.name for output in outputs},
     )
     task = _begin(compilation, node, cached=_is_cacheable(node))
     alone = node_alone(compilation.pipeline, node, compilation.project.relocate)
     _add_inputs(compilation, task, inputs, _parameters(alone))
-    _add_outputs(task, [(made.name, f"tfx.{made.type}") for made in outputs])
+    _add_outputs(task, [(output.name, f"tfx.{output.type}") for output in outputs])
     task.container.image = spec.image
     task.container.command.extend(command)
     task.container.args.extend(arguments)
@@ -139,15 +143,15 @@ def _container(compilation: Compilation, node: ir.Node) -> Task:
 def _record(compilation: Compilation, node: ir.Node) -> Task:
     """What writes down in our store what a container of its own did."""
     node_id = node.id
-    own, made = compilation.tasks[node_id], _outputs(node)
+    own, own_outputs = compilation.tasks[node_id], _outputs(node)
     taken = {entry.name for entry in _inputs(compilation, node)}
     outputs = tuple(
         PodOutput(names.key_name(f"made_{output.key}", taken), output.key, output.type)
-        for output in made
+        for output in own_outputs
     )
     task = _begin(compilation, node, helper=f"{own}-record", after=[own])
     _run_ours(compilation, node, task, action=RECORD, outputs=outputs)
-    for recorded, output in zip(outputs, made, strict=True):
+    for recorded, output in zip(outputs, own_outputs, strict=True):
         _add_artifact(task, recorded.name, recorded.type, own, output.name)
     return task
 
@@ -179,8 +183,8 @@ def add_condition(compilation: Compilation, task: Task, node: ir.Node) -> None:
         return
     name = f"{deciding}-{HOLDS}"
     task.component.input_definitions.parameters[name].parameter_type = parameter_type(bool)
-    given = task.spec.inputs.parameters[name].task_output_parameter
-    given.producer_task, given.output_parameter_key = deciding, HOLDS
+    source = task.spec.inputs.parameters[name].task_output_parameter
+    source.producer_task, source.output_parameter_key = deciding, HOLDS
     task.spec.trigger_policy.condition = f"inputs.parameter_values['{name}'] == true"
     task.spec.dependent_tasks[:] = sorted({*task.spec.dependent_tasks, deciding})
 
@@ -244,7 +248,7 @@ def _run_ours(
     *,
     action: str = RUN,
     outputs: tuple[PodOutput, ...] = (),
-    shown: tuple[str, ...] = (),
+    visualizations: tuple[str, ...] = (),
     code: str = "",
 ) -> None:
     """Let a task's container run our entrypoint in our image."""
@@ -262,7 +266,7 @@ def _run_ours(
         parameters={name: kind.__name__ for name, kind in sorted(parameters.items())},
         inputs=inputs,
         outputs=outputs,
-        shown=shown,
+        shown=visualizations,
         code=code,
         import_paths=compilation.project.import_paths(alone),
     )
@@ -272,20 +276,20 @@ def _run_ours(
 
 
 def _inputs(compilation: Compilation, node: ir.Node) -> tuple[PodInput, ...]:
-    found: list[PodInput] = []
+    inputs: list[PodInput] = []
     for link in wiring.links(node):
-        name = names.key_name(link.key, [taken.name for taken in found])
+        name = names.key_name(link.key, [taken.name for taken in inputs])
         by_run = compilation.pipeline.nodes[link.producer].works_in_store
-        found.append(PodInput(name, link.key, link.type, link.producer, link.output, by_run))
-    return tuple(found)
+        inputs.append(PodInput(name, link.key, link.type, link.producer, link.output, by_run))
+    return tuple(inputs)
 
 
 def _outputs(node: ir.Node) -> tuple[PodOutput, ...]:
-    found: list[PodOutput] = []
+    outputs: list[PodOutput] = []
     for key, spec in sorted(node.proto.outputs.outputs.items()):
-        name = names.key_name(key, [*SHOWN_TYPES, *(made.name for made in found)])
-        found.append(PodOutput(name, key, spec.artifact_spec.type.name))
-    return tuple(found)
+        name = names.key_name(key, [*SHOWN_TYPES, *(output.name for output in outputs)])
+        outputs.append(PodOutput(name, key, spec.artifact_spec.type.name))
+    return tuple(outputs)
 
 
 def _looked_up(compilation: Compilation, node: ir.Node) -> tuple[PodOutput, ...]:
@@ -296,11 +300,11 @@ def _looked_up(compilation: Compilation, node: ir.Node) -> tuple[PodOutput, ...]
         for link in wiring.links(other)
         if link.producer == node.id
     }
-    found: list[PodOutput] = []
+    outputs: list[PodOutput] = []
     for key, kind in sorted(types.items()):
-        name = names.key_name(key, [*SHOWN_TYPES, *(made.name for made in found)])
-        found.append(PodOutput(name, key, kind))
-    return tuple(found)
+        name = names.key_name(key, [*SHOWN_TYPES, *(output.name for output in outputs)])
+        outputs.append(PodOutput(name, key, kind))
+    return tuple(outputs)
 
 
 def _parameters(alone: _tfx.PipelineProto) -> dict[str, type]:
@@ -317,23 +321,23 @@ def _add_inputs(
         task.component.input_definitions.parameters[name].parameter_type = parameter_type(kind)
         task.spec.inputs.parameters[name].component_input_parameter = name
     for taken in inputs:
-        made = _name_of_output(compilation, taken)
-        _add_artifact(task, taken.name, taken.type, compilation.tasks[taken.producer], made)
+        output = _name_of_output(compilation, taken)
+        _add_artifact(task, taken.name, taken.type, compilation.tasks[taken.producer], output)
 
 
 def _name_of_output(compilation: Compilation, taken: PodInput) -> str:
     """Return the name of an output in the task that makes it."""
     producer = compilation.pipeline.nodes[taken.producer]
     outputs = _outputs(producer) or _looked_up(compilation, producer)
-    return next(made.name for made in outputs if made.key == taken.output)
+    return next(output.name for output in outputs if output.key == taken.output)
 
 
 def _add_artifact(task: Task, name: str, kind: str, producer: str, output: str) -> None:
     definition = task.component.input_definitions.artifacts[name]
     definition.artifact_type.schema_title = f"tfx.{kind}"
     definition.artifact_type.schema_version = "0.0.1"
-    given = task.spec.inputs.artifacts[name].task_output_artifact
-    given.producer_task, given.output_artifact_key = producer, output
+    source = task.spec.inputs.artifacts[name].task_output_artifact
+    source.producer_task, source.output_artifact_key = producer, output
 
 
 def _add_outputs(task: Task, outputs: list[tuple[str, str]]) -> None:

@@ -47,7 +47,7 @@ def _number(quantity: str) -> float:
     return float(digits.group()) * _UNITS[quantity[digits.end() :]]
 
 
-def asked_options(node: ir.Node) -> PodOptions:
+def requested_options(node: ir.Node) -> PodOptions:
     """Return what the pipeline itself asks of Kubernetes for a node.
 
     Beside our own options that is the platform config that TFX's runner for Kubeflow takes, a
@@ -101,12 +101,12 @@ def executor_config(pod: PodOptions, timeout_seconds: int) -> Any:
         config.image_pull_secret.add(secret_name=name)
     for volume in pod.volumes:
         config.pvc_mount.add(constant=volume.claim, mount_path=volume.path)
-    for labels, given in (
+    for labels, pairs in (
         (config.node_selector.labels, pod.node_selector),
         (config.pod_metadata.labels, pod.labels),
         (config.pod_metadata.annotations, pod.annotations),
     ):
-        labels.update(given)
+        labels.update(pairs)
     # Backends tell an empty message from none.
     for field in ("node_selector", "pod_metadata"):
         if not getattr(config, field).ListFields():
@@ -138,16 +138,16 @@ def _add_secrets(config: Any, pod: PodOptions) -> None:
 
 
 def _add_config_maps(config: Any, pod: PodOptions) -> None:
-    for given in pod.config_maps:
-        if given.path:
+    for config_map in pod.config_maps:
+        if config_map.path:
             used = config.config_map_as_volume.add(
-                config_map_name=given.config_map, mount_path=given.path
+                config_map_name=config_map.config_map, mount_path=config_map.path
             )
-            _set_optional(used, given.optional)
+            _set_optional(used, config_map.optional)
             continue
-        used = config.config_map_as_env.add(config_map_name=given.config_map)
-        used.key_to_env.add(config_map_key=given.key, env_var=given.env)
-        _set_optional(used, given.optional)
+        used = config.config_map_as_env.add(config_map_name=config_map.config_map)
+        used.key_to_env.add(config_map_key=config_map.key, env_var=config_map.env)
+        _set_optional(used, config_map.optional)
 
 
 def _set_optional(used: Any, optional: bool) -> None:

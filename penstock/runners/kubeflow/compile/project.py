@@ -13,7 +13,7 @@ from penstock import _tfx, ir
 from penstock.errors import PipelineError
 from penstock.execution.cache import CODE_PARAMETERS
 from penstock.project.user_code import existing_file
-from penstock.runners.kubeflow.contract import places
+from penstock.runners.kubeflow.contract import locations
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,11 @@ class Project:
     """A project's folder, and the folders of the packages that an image has installed."""
 
     folder: Path
-    packages: Mapping[str, str] = field(default_factory=places.package_folders)
+    packages: Mapping[str, str] = field(default_factory=locations.package_folders)
 
     def relocate(self, text: str) -> str:
         """Return a text in which paths of this machine are places."""
-        return places.relocate(text, self.folder, self.packages)
+        return locations.relocate(text, self.folder, self.packages)
 
     def import_paths(self, alone: _tfx.PipelineProto) -> tuple[str, ...]:
         """Return the folders, relative to the project, that a node's code is imported from.
@@ -34,7 +34,7 @@ class Project:
           PipelineError: its code is where an image has none.
         """
         [node] = ir.view(alone)
-        found = {"."}
+        paths = {"."}
         for module in _modules(node):
             root = _import_root(module)
             if root is None or _is_installed(module, root):
@@ -46,8 +46,8 @@ class Project:
                     hint="Move it below the folder of penstock.toml, or install it as a package "
                     "here and in the image.",
                 )
-            found.add(str(root.relative_to(self.folder)))
-        return tuple(sorted(found))
+            paths.add(str(root.relative_to(self.folder)))
+        return tuple(sorted(paths))
 
     def check(self, alone: _tfx.PipelineProto) -> None:
         """Check that the module files of a node will be in the image.
@@ -59,8 +59,8 @@ class Project:
         [node] = ir.view(alone)
         for name in CODE_PARAMETERS:
             path = node.written(name)
-            if path.startswith(places.PROJECT):
-                existing_file(places.localize(path, str(self.folder)))
+            if path.startswith(locations.PROJECT):
+                existing_file(locations.localize(path, str(self.folder)))
             if os.path.isabs(path):
                 raise PipelineError(
                     f"node {node.id}: its {name}, {path}, lies outside of the project's "
@@ -105,4 +105,4 @@ def _import_root(module: str) -> Path | None:
 
 def _is_installed(module: str, root: Path) -> bool:
     stdlib = module.partition(".")[0] in sys.stdlib_module_names
-    return stdlib or module.startswith("penstock.") or places.is_installed(root)
+    return stdlib or module.startswith("penstock.") or locations.is_installed(root)

@@ -43,22 +43,22 @@ def exit_handler(pipeline: ir.Pipeline) -> str | None:
       PipelineError: Kubeflow cannot start a node as it asks for.
     """
     graph = read_graph(pipeline)
-    found = None
+    handler = None
     for node in pipeline:
         node_id = node.id
         _refuse_what_never_works(graph, node)
         if graph.trigger(node_id) is Trigger.UPSTREAM_COMPLETED:
-            if found is not None:
+            if handler is not None:
                 raise PipelineError(
-                    f"nodes {found} and {node_id} both start after others have completed in "
+                    f"nodes {handler} and {node_id} both start after others have completed in "
                     "whatever way, and Kubeflow Pipelines has one exit handler",
                     hint="Do the work of both in one node.",
                 )
-            found = node_id
+            handler = node_id
             _check_exit_handler(graph, node)
-    if found is not None and len(graph.upstream) == 1:
-        raise PipelineError(f"node {found} is the exit handler of a pipeline without other nodes")
-    return found
+    if handler is not None and len(graph.upstream) == 1:
+        raise PipelineError(f"node {handler} is the exit handler of a pipeline without other nodes")
+    return handler
 
 
 def _check_exit_handler(graph: Graph, node: ir.Node) -> None:

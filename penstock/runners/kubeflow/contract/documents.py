@@ -84,14 +84,14 @@ def read(text: str, path: str | None = None) -> Documents:
     return Documents(text, spec, documents[1] if len(documents) > 1 else None)
 
 
-def parse_parameters(documents: Documents, given: Iterable[str]) -> dict[str, Any]:
+def parse_parameters(documents: Documents, arguments: Iterable[str]) -> dict[str, Any]:
     """Turn NAME=VALUE into values of the types that a pipeline declares.
 
     Raises:
       ParameterError: a name is unknown, or a value is not of its type.
     """
     values = {}
-    for item in given:
+    for item in arguments:
         name, equals, text = item.partition("=")
         if not equals:
             raise ParameterError(f"expected NAME=VALUE after -p, got {item!r}")
@@ -180,7 +180,7 @@ def _tasks(
 
 def _needs(task: Mapping[str, Any]) -> set[str]:
     inputs = task.get("inputs", {})
-    given = [*inputs.get("parameters", {}).values(), *inputs.get("artifacts", {}).values()]
-    outputs = [value for source in given for value in source.values() if isinstance(value, dict)]
+    sources = [*inputs.get("parameters", {}).values(), *inputs.get("artifacts", {}).values()]
+    outputs = [value for source in sources for value in source.values() if isinstance(value, dict)]
     producers = {output["producerTask"] for output in outputs if "producerTask" in output}
     return producers | set(task.get("dependentTasks", ()))

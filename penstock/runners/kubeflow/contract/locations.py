@@ -22,15 +22,15 @@ _PLACE = re.compile(r"@\{(?:project|package:([A-Za-z_][\w.]*))\}")
 
 def package_folders() -> dict[str, str]:
     """Return the folders of the packages that are imported and that an image has installed too."""
-    found: dict[str, str] = {}
+    folders: dict[str, str] = {}
     for name, module in sorted(sys.modules.items()):
         for folder in _folders(module):
             # What lies below its parent is found by way of that, whatever else is imported.
-            below_parent = found.get(os.path.dirname(folder)) == name.rpartition(".")[0]
+            below_parent = folders.get(os.path.dirname(folder)) == name.rpartition(".")[0]
             ours = name.partition(".")[0] == "penstock"
             if (ours or is_installed(folder)) and not below_parent:
-                found.setdefault(folder, name)
-    return found
+                folders.setdefault(folder, name)
+    return folders
 
 
 def _folders(module: object) -> Iterator[str]:
@@ -53,10 +53,10 @@ def relocate(text: str, project: Path, packages: Mapping[str, str]) -> str:
         return text
     for root in sorted(roots, key=len, reverse=True):
         name = roots[root]
-        place = f"@{{package:{name}}}" if name else PROJECT
+        location = f"@{{package:{name}}}" if name else PROJECT
         # A path ends where another begins, or at what does not stand in the names of files.
         pattern = rf"(?<![\w./-]){re.escape(root)}(?![\w.-])"
-        text = re.sub(pattern, place, text)
+        text = re.sub(pattern, location, text)
     return text
 
 

@@ -21,9 +21,9 @@ def task_names(node_ids: Iterable[str]) -> dict[str, str]:
 
 def unused(name: str, taken: Iterable[str]) -> str:
     """Return a name, with a number if it is taken."""
-    known = set(taken)
-    candidates = (name, *(f"{name}-{number}" for number in range(2, len(known) + 3)))
-    return next(candidate for candidate in candidates if candidate not in known)
+    names = set(taken)
+    candidates = (name, *(f"{name}-{number}" for number in range(2, len(names) + 3)))
+    return next(candidate for candidate in candidates if candidate not in names)
 
 
 def key_name(key: str, taken: Iterable[str] = ()) -> str:

@@ -23,7 +23,7 @@ name would be part of the cache key, so it comes by two other ways, of which the
 Places. A text of the pipeline that is, or contains, a path on the compiling machine has in its
 stead `@{project}/taxi/model.py` for what lies in the folder of penstock.toml, or
 `@{package:taxi.models}/model.py` for what lies in a package that the image has installed.
-`places.localize` puts the image's paths in.
+`locations.localize` puts the image's paths in.
 
 Inputs. The artifacts of a PodInput are those in our store whose URI the ExecutorInput gives, so
 that Kubeflow's cache may lend them from an earlier run. Where `by_run` is set the producer only

@@ -67,12 +67,12 @@ def build_image(engine: Engine, request: ImageRequest, *, tell: Tell, push: bool
         recipe = _recipe_of_project(engine, request, sources, tell)
     reference = f"{request.repository}:{request.tag or recipe.digest()[:_TAG_LENGTH]}"
     is_new = _make(engine, recipe, reference, tell, again=request.tag is not None)
-    found = engine.find(reference) or {}
-    digest_reference = pushed_as(found, request.repository)
+    details = engine.find(reference) or {}
+    digest_reference = pushed_as(details, request.repository)
     if push and (is_new or digest_reference is None):
         digest_reference = engine.push(reference)
     return Image(
-        reference, str(found.get("Id", "")), int(found.get("Size", 0)), is_new, digest_reference
+        reference, str(details.get("Id", "")), int(details.get("Size", 0)), is_new, digest_reference
     )
 
 

@@ -41,8 +41,8 @@ class Engine:
         done = self._run("image", "inspect", reference)
         if done.returncode:
             return None
-        found: dict[str, Any] = json.loads(done.stdout)[0]
-        return found
+        details: dict[str, Any] = json.loads(done.stdout)[0]
+        return details
 
     def build(self, folder: Path, dockerfile: Path, tag: str, arguments: Mapping[str, str]) -> None:
         """Build an image from the files of a folder, showing the engine's progress.
@@ -153,20 +153,22 @@ def find_engine(name: str | None = None) -> Engine:
         raise ImageError(
             f"the engine {name!r} is not known", hint=suggestion(name, ENGINES, noun="engine")
         )
-    found = [engine for engine in (ENGINES if name is None else (name,)) if shutil.which(engine)]
-    if not found:
-        asked = " or ".join(ENGINES) if name is None else name
+    installed = [
+        engine for engine in (ENGINES if name is None else (name,)) if shutil.which(engine)
+    ]
+    if not installed:
+        commands = " or ".join(ENGINES) if name is None else name
         raise ImageError(
-            f"there is no command {asked} on the PATH: images are built with one",
+            f"there is no command {commands} on the PATH: images are built with one",
             hint="Install Docker or Podman, on Debian with: apt-get install docker.io.",
         )
-    engine = Engine(found[0])
+    engine = Engine(installed[0])
     try:
         engine.check()
     except ImageError:
-        if len(found) < 2:
+        if len(installed) < 2:
             raise
-        engine = Engine(found[1])
+        engine = Engine(installed[1])
         engine.check()
     return engine
 

@@ -35,10 +35,12 @@ class KnownInputs:
     """The ids of input artifacts by the node's keys, and the keys that nobody made, with why."""
 
     ids: Mapping[str, list[int]]
-    not_made: Mapping[str, str]
+    missing: Mapping[str, str]
 
 
-def known_inputs(store: Store, task: PodTask, node: ir.Node, given: ExecutorInput) -> KnownInputs:
+def known_inputs(
+    store: Store, task: PodTask, node: ir.Node, executor_input: ExecutorInput
+) -> KnownInputs:
     """Find the artifacts that the launcher names in our store.
 
     Raises:
@@ -47,8 +49,8 @@ def known_inputs(store: Store, task: PodTask, node: ir.Node, given: ExecutorInpu
     ids: dict[str, list[int]] = {}
     reasons: dict[str, list[str]] = {}
     for wanted in task.inputs:
-        known = ids.setdefault(wanted.key, [])
-        launched = list(given.inputs.get(wanted.name, ()))
+        ids_of_key = ids.setdefault(wanted.key, [])
+        launched = list(executor_input.inputs.get(wanted.name, ()))
         reason = next((a.metadata[NOT_MADE] for a in launched if a.metadata.get(NOT_MADE)), "")
         if not launched and not wanted.by_run:
             reason = f"{wanted.producer} did not run"
@@ -56,12 +58,12 @@ def known_inputs(store: Store, task: PodTask, node: ir.Node, given: ExecutorInpu
         if reason:
             continue
         if wanted.by_run and not any(a.metadata.get(REFERENCE) for a in launched):
-            known += _of_producer(store, node, wanted)
+            ids_of_key += _of_producer(store, node, wanted)
             continue
         for artifact in launched:
-            known += _referred(store, wanted, artifact)
-    not_made = {key: found[0] for key, found in reasons.items() if found and all(found)}
-    return KnownInputs(ids, not_made)
+            ids_of_key += _referred(store, wanted, artifact)
+    missing = {key: texts[0] for key, texts in reasons.items() if texts and all(texts)}
+    return KnownInputs(ids, missing)
 
 
 def reference(artifacts: Iterable[Any]) -> str:
@@ -72,8 +74,8 @@ def reference(artifacts: Iterable[Any]) -> str:
 def _of_producer(store: Store, node: ir.Node, wanted: PodInput) -> list[int]:
     for execution in node_executions(store, node.pipeline, wanted.producer, run=node.run_id):
         if _tfx.execution_lib.is_execution_successful(execution):
-            found = execution_outputs(store, execution.id)
-            return [artifact.id for artifact in found.get(wanted.output, ())]
+            outputs = execution_outputs(store, execution.id)
+            return [artifact.id for artifact in outputs.get(wanted.output, ())]
     return []
 
 
@@ -97,34 +99,34 @@ def known_outputs(
 
     Kubeflow's cache lends outputs of earlier runs, which were recorded then.
     """
-    known: dict[str, list[Any]] = {}
+    recorded: dict[str, list[Any]] = {}
     for output in outputs:
         artifact = launched.get(output.name)
-        found = _newest(store, output.type, artifact.uri) if artifact else None
-        if found is None:
+        newest = _newest(store, output.type, artifact.uri) if artifact else None
+        if newest is None:
             return None
         kind = store.get_artifact_type(output.type)
-        known[output.key] = list(_tfx.artifact_utils.deserialize_artifacts(kind, [found]))
-    return known
+        recorded[output.key] = list(_tfx.artifact_utils.deserialize_artifacts(kind, [newest]))
+    return recorded
 
 
 def _newest(store: Store, kind: str, uri: str) -> Any | None:
     live = _tfx.metadata_store_pb2.Artifact.LIVE
-    for place in (uri, f"{uri}/{_VALUE}"):
-        found = [
+    for address in (uri, f"{uri}/{_VALUE}"):
+        artifacts = [
             artifact
-            for artifact in store.get_artifacts_by_uri(place)
+            for artifact in store.get_artifacts_by_uri(address)
             if artifact.type == kind and artifact.state == live
         ]
-        if found:
-            return max(found, key=lambda artifact: artifact.id)
+        if artifacts:
+            return max(artifacts, key=lambda artifact: artifact.id)
     return None
 
 
 def _by_uri(store: Store, wanted: PodInput, uri: str) -> int:
-    found = _newest(store, wanted.type, uri)
-    if found is not None:
-        return int(found.id)
+    newest = _newest(store, wanted.type, uri)
+    if newest is not None:
+        return int(newest.id)
     raise RunError(
         f"input {wanted.key!r}: the metadata store has no artifact of type {wanted.type} at {uri}, "
         f"which {wanted.producer} made in Kubeflow's eyes",
@@ -165,8 +167,8 @@ class Copies:
         """Return where the launcher copied what is at a URI, None if it did not."""
         for address, path in self.brought.items():
             if uri == address or uri.startswith(f"{address}/"):
-                place = path + uri[len(address) :]
-                return place if os.path.exists(place) else None
+                local = path + uri[len(address) :]
+                return local if os.path.exists(local) else None
         return None
 
     def _copy(self, artifact: Any, to: str) -> str:
@@ -175,19 +177,19 @@ class Copies:
             return brought
         if not remote.is_known(uri):
             return uri
-        known = contents.recorded(artifact.mlmd_artifact)
+        recorded = contents.recorded(artifact.mlmd_artifact)
         is_file = isinstance(artifact, _tfx.value_artifact.ValueArtifact)
-        place = os.path.join(to, _VALUE) if is_file else to
+        target = os.path.join(to, _VALUE) if is_file else to
         try:
-            return remote.fetch(uri, place)
+            return remote.fetch(uri, target)
         except DataError:
-            if known is None or known.size:
+            if recorded is None or recorded.size:
                 raise
         # Object stores have no empty folders.
         os.makedirs(to, exist_ok=True)
-        return place
+        return target
 
 
-def copies(given: ExecutorInput) -> Copies:
+def copies(executor_input: ExecutorInput) -> Copies:
     """Return where the launcher has copied the inputs to."""
-    return Copies({a.uri: a.path for found in given.inputs.values() for a in found})
+    return Copies({a.uri: a.path for launched in executor_input.inputs.values() for a in launched})

@@ -56,15 +56,15 @@ def read_executor_input(text: str) -> ExecutorInput:
         inputs, outputs = content.get("inputs") or {}, content["outputs"]
         return ExecutorInput(
             inputs.get("parameterValues") or {},
-            {name: _artifacts(given) for name, given in (inputs.get("artifacts") or {}).items()},
+            {name: _artifacts(entry) for name, entry in (inputs.get("artifacts") or {}).items()},
             {
-                name: found[0]
-                for name, given in (outputs.get("artifacts") or {}).items()
-                if (found := _artifacts(given))
+                name: artifacts[0]
+                for name, entry in (outputs.get("artifacts") or {}).items()
+                if (artifacts := _artifacts(entry))
             },
             {
-                name: given["outputFile"]
-                for name, given in (outputs.get("parameters") or {}).items()
+                name: entry["outputFile"]
+                for name, entry in (outputs.get("parameters") or {}).items()
             },
             outputs["outputFile"],
         )
@@ -84,34 +84,34 @@ def local_path(uri: str) -> str:
     return uri
 
 
-def _artifacts(given: Mapping[str, Any]) -> list[LaunchedArtifact]:
+def _artifacts(entry: Mapping[str, Any]) -> list[LaunchedArtifact]:
     return [
         LaunchedArtifact(
             artifact["uri"],
             artifact.get("customPath") or local_path(artifact["uri"]),
             artifact.get("metadata") or {},
         )
-        for artifact in given.get("artifacts") or ()
+        for artifact in entry.get("artifacts") or ()
         if artifact.get("uri")
     ]
 
 
-def bind_parameters(given: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, Any]:
+def bind_parameters(arguments: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, Any]:
     """Return the run's parameters with their types: numbers arrive as floating-point numbers.
 
     Raises:
       ParameterError: one has not come, or is none of its type.
     """
-    return {name: _cast(name, given, _TYPES[kind]) for name, kind in types.items()}
+    return {name: _cast(name, arguments, _TYPES[kind]) for name, kind in types.items()}
 
 
-def _cast(name: str, given: Mapping[str, Any], kind: type) -> Any:
-    if name not in given:
+def _cast(name: str, arguments: Mapping[str, Any], kind: type) -> Any:
+    if name not in arguments:
         raise ParameterError(
             f"the parameter {name!r} did not come with the task",
             hint="Compile the pipeline again, and give the run a value for it.",
         )
-    value = given[name]
+    value = arguments[name]
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if kind is bool and (isinstance(value, bool) or value in (0, 1)):
         return bool(value)
@@ -135,10 +135,10 @@ def run_name(pipeline_name: str, executor_input: ExecutorInput) -> str:
     Raises:
       RunError: they have none.
     """
-    places = [artifact.uri for artifact in executor_input.outputs.values()]
-    places += [executor_input.output_file, *executor_input.files.values()]
-    for place in places:
-        parts = place.split("/")
+    addresses = [artifact.uri for artifact in executor_input.outputs.values()]
+    addresses += [executor_input.output_file, *executor_input.files.values()]
+    for address in addresses:
+        parts = address.split("/")
         for part, following in itertools.pairwise(parts):
             if part == pipeline_name and following:
                 return following

@@ -27,7 +27,7 @@ KEPT_FOLDER = ".empty_folder"
 _LONGEST_SHOWN = 1000
 
 
-def places(
+def staged_outputs(
     outputs: Iterable[PodOutput], launched: Mapping[str, LaunchedArtifact]
 ) -> dict[str, StagedOutput]:
     """Return by the node's keys where outputs are written, and which URIs they will have."""
@@ -40,30 +40,30 @@ def places(
 
 def reported(
     outputs: Iterable[PodOutput],
-    given: ExecutorInput,
-    made: _tfx.Artifacts,
-    not_made: str = "",
+    executor_input: ExecutorInput,
+    published: _tfx.Artifacts,
+    reason: str = "",
 ) -> dict[str, tuple[str, Mapping[str, Any]]]:
-    """Return URI and metadata of each output for the launcher; `made` are artifacts of our store.
+    """Return URI and metadata of each output for the launcher; `published` are artifacts.
 
     Every output has something at its local path afterwards, as newer backends ask for.
     """
-    told: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    reports: dict[str, tuple[str, Mapping[str, Any]]] = {}
     for output in outputs:
-        if output.name not in given.outputs:
+        if output.name not in executor_input.outputs:
             continue
-        launched = given.outputs[output.name]
-        artifacts = made.get(output.key, [])
+        launched = executor_input.outputs[output.name]
+        artifacts = published.get(output.key, [])
         os.makedirs(launched.path, exist_ok=True)
         if any(a.uri == launched.uri for a in artifacts):
             keep_empty_folders(launched.path)
         metadata: dict[str, Any] = {REFERENCE: reference(artifacts)}
-        if not_made:
-            metadata[NOT_MADE] = not_made
+        if reason:
+            metadata[NOT_MADE] = reason
         if len(artifacts) == 1:
             metadata = {**_shown_properties(artifacts[0]), **metadata}
-        told[output.name] = (launched.uri, metadata)
-    return told
+        reports[output.name] = (launched.uri, metadata)
+    return reports
 
 
 def keep_empty_folders(path: str) -> None:

@@ -41,7 +41,7 @@ from penstock.metadata import attempts, leases
 from penstock.metadata.protocol import Metadata
 from penstock.metadata.run_requests import record_parameters
 from penstock.metadata.store import connect, connection_config
-from penstock.runners.kubeflow.contract import names, places
+from penstock.runners.kubeflow.contract import locations, names
 from penstock.runners.kubeflow.contract.task import (
     DECIDE,
     HOLDS,
@@ -67,7 +67,7 @@ class Pod:
     """A node under way in a pod, which holds an attempt at it."""
 
     task: PodTask
-    given: ExecutorInput
+    executor_input: ExecutorInput
     node: ir.Node
     metadata: Metadata
     connection: _tfx.Connection  # ML Metadata's connection config
@@ -83,13 +83,13 @@ class Pod:
         return _CANCELED if self.interrupts.count else ""
 
 
-def run_task(task: PodTask, given: ExecutorInput) -> str:
+def run_task(task: PodTask, executor_input: ExecutorInput) -> str:
     """Do what a task asks for and report to the launcher; return DONE, FAILED or CANCELED.
 
     Raises:
       PenstockError: nothing could be begun.
     """
-    pipeline = bind(task, given)
+    pipeline = bind(task, executor_input)
     [node] = pipeline
     connection = connection_config(secrets.resolve_address(task.store))
     preconditions.check(pipeline)
@@ -99,14 +99,16 @@ def run_task(task: PodTask, given: ExecutorInput) -> str:
         counted_interrupts() as interrupts,
     ):
         if task.action == DECIDE:
-            return _decide(task, given, node, metadata)
+            return _decide(task, executor_input, node, metadata)
         mark_abandoned(metadata)
         mark_superseded(metadata, node.run_id, node.id)
         attempt = attempts.begin(metadata.store, node.run_id, node.id)
         state = FAILED
         try:
             with leases.kept(connection, attempt) as lease:
-                pod = Pod(task, given, node, metadata, connection, lease, interrupts, workers)
+                pod = Pod(
+                    task, executor_input, node, metadata, connection, lease, interrupts, workers
+                )
                 state = _run(pod)
         finally:
             attempts.end(metadata.store, attempt, state)
@@ -139,7 +141,7 @@ def _log() -> str:
     return f"/proc/{os.getpid()}/fd/1"
 
 
-def bind(task: PodTask, given: ExecutorInput) -> ir.Pipeline:
+def bind(task: PodTask, executor_input: ExecutorInput) -> ir.Pipeline:
     """Return the task's pipeline with parameters and places filled in.
 
     Raises:
@@ -147,12 +149,14 @@ def bind(task: PodTask, given: ExecutorInput) -> ir.Pipeline:
       RunError: the run's name is not known.
     """
     localized = secrets.map_texts(
-        task.pipeline, lambda text: places.localize(text, task.project_folder)
+        task.pipeline, lambda text: locations.localize(text, task.project_folder)
     )
     compiled = replace(task, pipeline=localized).ir()
     name = compiled.pipeline_info.id
-    run_id = os.environ.get(RUN_ID_VARIABLE) or launcher.run_name(names.pipeline_name(name), given)
-    values = launcher.bind_parameters(given.parameters, task.parameters)
+    run_id = os.environ.get(RUN_ID_VARIABLE) or launcher.run_name(
+        names.pipeline_name(name), executor_input
+    )
+    values = launcher.bind_parameters(executor_input.parameters, task.parameters)
     # What a node keeps while it works; its outputs are elsewhere.
     root = tempfile.mkdtemp(prefix=f"{name}-")
     compiled.runtime_spec.pipeline_root.field_value.string_value = root
@@ -175,20 +179,22 @@ def _run(pod: Pod) -> str:
 
 
 def _parameters(pod: Pod) -> dict[str, Any]:
-    return launcher.bind_parameters(pod.given.parameters, pod.task.parameters)
+    return launcher.bind_parameters(pod.executor_input.parameters, pod.task.parameters)
 
 
 def _live(pod: Pod) -> Outcome:
     """Take the node through its life."""
-    copies = inputs.copies(pod.given)
+    copies = inputs.copies(pod.executor_input)
     tfx_files.register(copies.path)
-    known = inputs.known_inputs(pod.metadata.store, pod.task, pod.node, pod.given)
-    if reason := _lacks(pod.node, known):
+    known_inputs = inputs.known_inputs(pod.metadata.store, pod.task, pod.node, pod.executor_input)
+    if reason := _lacks(pod.node, known_inputs):
         return Skipped(reason)
-    node = pod.node.with_static_inputs(known.ids)
+    node = pod.node.with_static_inputs(known_inputs.ids)
     if pod.task.action == RECORD:
         return _record(pod, node, copies)
-    placement = Placement(copies, outputs.places(pod.task.outputs, pod.given.outputs))
+    placement = Placement(
+        copies, outputs.staged_outputs(pod.task.outputs, pod.executor_input.outputs)
+    )
     life = Life(pod.metadata, node, placement=placement)
     try:
         following = life.begin()
@@ -202,14 +208,14 @@ def _live(pod: Pod) -> Outcome:
     return following
 
 
-def _do(pod: Pod, life: Life, asked: Work) -> Work | Outcome:
+def _do(pod: Pod, life: Life, requested: Work) -> Work | Outcome:
     """Have a worker do what a life asks for; once the pod is to end it is stopped."""
     assert pod.workers is not None
     if reason := pod.stopped:
         return life.canceled(reason)
     sys.stdout.flush()
-    pod.workers.start(asked.kind, job_of(asked, _log(), pod.connection))
-    report = _await(pod, pod.workers, asked.kind)
+    pod.workers.start(requested.kind, job_of(requested, _log(), pod.connection))
+    report = _await(pod, pod.workers, requested.kind)
     if reason := pod.stopped:
         return life.canceled(reason)
     if isinstance(report, Succeeded):
@@ -234,15 +240,17 @@ def _await(pod: Pod, workers: Pool, token: str) -> Succeeded | Failed:
 
 def _record(pod: Pod, node: ir.Node, copies: inputs.Copies) -> Outcome:
     """Write down what a container of its own has done: its outputs are among the task's inputs."""
-    made = {name: artifacts[0] for name, artifacts in pod.given.inputs.items() if artifacts}
-    placement = Placement(copies, outputs.places(pod.task.outputs, made))
+    launched = {
+        name: artifacts[0] for name, artifacts in pod.executor_input.inputs.items() if artifacts
+    }
+    placement = Placement(copies, outputs.staged_outputs(pod.task.outputs, launched))
     prepared = prepare(pod.metadata, node, placement=placement)
     if not isinstance(prepared, Prepared):
         return prepared
     try:
-        known = inputs.known_outputs(pod.metadata.store, pod.task.outputs, made)
-        if known is not None:
-            return publish_recorded(pod.metadata, prepared, known)
+        recorded = inputs.known_outputs(pod.metadata.store, pod.task.outputs, launched)
+        if recorded is not None:
+            return publish_recorded(pod.metadata, prepared, recorded)
         return publish_staged(pod.metadata, prepared)
     except BaseException as error:
         give_up(
@@ -254,9 +262,9 @@ def _record(pod: Pod, node: ir.Node, copies: inputs.Copies) -> Outcome:
         raise
 
 
-def _lacks(node: ir.Node, known: inputs.KnownInputs) -> str:
+def _lacks(node: ir.Node, known_inputs: inputs.KnownInputs) -> str:
     """Return why a node cannot run because of what was not made, "" if it can."""
-    for key, reason in known.not_made.items():
+    for key, reason in known_inputs.missing.items():
         if node.proto.inputs.inputs[key].min_count:
             return f"its input {key!r} was not made: {reason}"
     return ""
@@ -276,26 +284,28 @@ def _redacted(pod: Pod, text: str) -> str:
 
 def _tell(pod: Pod, outcome: Finished | Skipped) -> None:
     """Report to the launcher."""
-    made: _tfx.Artifacts = {}
+    artifacts: _tfx.Artifacts = {}
     reason = ""
     if isinstance(outcome, Skipped):
         reason, state = outcome.reason, f"skipped  {outcome.reason}"
     else:
-        made, state = outcome.outputs, "cached" if outcome.cached else "done"
-    told = outputs.reported(pod.task.outputs, pod.given, made, reason)
-    told |= shown.reported(pod.task, pod.given, pod.metadata.store, pod.node.run_id, made, state)
-    launcher.write_output(pod.given.output_file, told)
+        artifacts, state = outcome.outputs, "cached" if outcome.cached else "done"
+    reports = outputs.reported(pod.task.outputs, pod.executor_input, artifacts, reason)
+    reports |= shown.reported(
+        pod.task, pod.executor_input, pod.metadata.store, pod.node.run_id, artifacts, state
+    )
+    launcher.write_output(pod.executor_input.output_file, reports)
     print(f"{pod.node.id}  {state}", file=sys.stderr, flush=True)
 
 
-def _decide(task: PodTask, given: ExecutorInput, node: ir.Node, metadata: Metadata) -> str:
+def _decide(task: PodTask, executor_input: ExecutorInput, node: ir.Node, metadata: Metadata) -> str:
     """Write whether a node's conditions hold."""
-    tfx_files.register(inputs.copies(given).path)
-    known = inputs.known_inputs(metadata.store, task, node, given)
-    deciding = node.with_static_inputs(known.ids)
-    holds = not _lacks(node, known) and conditions_hold(metadata, deciding)
-    with open(given.files[HOLDS], "w", encoding="utf-8") as file:
+    tfx_files.register(inputs.copies(executor_input).path)
+    known_inputs = inputs.known_inputs(metadata.store, task, node, executor_input)
+    deciding = node.with_static_inputs(known_inputs.ids)
+    holds = not _lacks(node, known_inputs) and conditions_hold(metadata, deciding)
+    with open(executor_input.files[HOLDS], "w", encoding="utf-8") as file:
         file.write("true" if holds else "false")
-    launcher.write_output(given.output_file, {})
+    launcher.write_output(executor_input.output_file, {})
     print(f"{task.node}: its conditions {'hold' if holds else 'do not hold'}", flush=True)
     return DONE

@@ -48,10 +48,10 @@ h1 {{ font-size: 1.4em }} h2 {{ font-size: 1.1em }}
 
 def reported(
     task: PodTask,
-    given: ExecutorInput,
+    executor_input: ExecutorInput,
     store: Store,
     run_id: str,
-    made: _tfx.Artifacts,
+    outputs: _tfx.Artifacts,
     state: str,
 ) -> dict[str, tuple[str, Mapping[str, Any]]]:
     """Make what the UI shows; return URI and metadata of each for the launcher.
@@ -59,46 +59,50 @@ def reported(
     A node that evaluates or pushes a model shows the report of the run so far, others their own
     page.
     """
-    wanted = {name: given.outputs[name] for name in task.shown if name in given.outputs}
+    wanted = {
+        name: executor_input.outputs[name] for name in task.shown if name in executor_input.outputs
+    }
     if not wanted:
         return {}
-    metrics = _metrics(store, made)
+    metrics = _metrics(store, outputs)
     files: dict[str, str] = {}
     metadata: dict[str, Mapping[str, Any]] = {}
     if METRICS in wanted:
         files[METRICS], metadata[METRICS] = json.dumps(metrics), metrics
     if CLASSIFICATION in wanted:
-        points = _roc(_confusion_matrices(task, given, made))
+        points = _roc(_confusion_matrices(task, executor_input, outputs))
         metadata[CLASSIFICATION] = {"confidenceMetrics": points} if points else {}
         files[CLASSIFICATION] = json.dumps(metadata[CLASSIFICATION])
     if REPORT in wanted:
-        files[REPORT], metadata[REPORT] = page(task.node, state, made, metrics), {}
-        if _decides(made):
+        files[REPORT], metadata[REPORT] = page(task.node, state, outputs, metrics), {}
+        if _decides(outputs):
             try:
-                files[REPORT] = _report_of_run(given, store, run_id)
+                files[REPORT] = _report_of_run(executor_input, store, run_id)
             except Exception as error:  # the node has done its work all the same
                 state = f"{state}. The report of the run cannot be made: {error}"
-                files[REPORT] = page(task.node, state, made, metrics)
-    told: dict[str, tuple[str, Mapping[str, Any]]] = {}
+                files[REPORT] = page(task.node, state, outputs, metrics)
+    reports: dict[str, tuple[str, Mapping[str, Any]]] = {}
     for name, launched in wanted.items():
         with open(launched.path, "w", encoding="utf-8") as file:
             file.write(files[name])
-        told[name] = (launched.uri, metadata[name])
-    return told
+        reports[name] = (launched.uri, metadata[name])
+    return reports
 
 
-def _decides(made: _tfx.Artifacts) -> bool:
+def _decides(outputs: _tfx.Artifacts) -> bool:
     """Whether a node has made what tells how the run came out."""
-    types = {artifact.type_name for artifacts in made.values() for artifact in artifacts}
+    types = {artifact.type_name for artifacts in outputs.values() for artifact in artifacts}
     return bool(types & {_EVALUATION, _PUSHED})
 
 
-def _report_of_run(given: ExecutorInput, store: Store, run_id: str) -> str:
+def _report_of_run(executor_input: ExecutorInput, store: Store, run_id: str) -> str:
     """Return the report of a run so far."""
     from penstock.report import write_report
 
-    known = [a for launched in given.inputs.values() for a in launched] + [*given.outputs.values()]
-    copies = Copies({artifact.uri: artifact.path for artifact in known})
+    all_launched = [a for launched in executor_input.inputs.values() for a in launched] + [
+        *executor_input.outputs.values()
+    ]
+    copies = Copies({artifact.uri: artifact.path for artifact in all_launched})
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "report.html")
         write_report(store, run_id, path, copied_to=copies.path)
@@ -106,28 +110,28 @@ def _report_of_run(given: ExecutorInput, store: Store, run_id: str) -> str:
             return file.read()
 
 
-def _metrics(store: Store, made: _tfx.Artifacts) -> dict[str, float]:
+def _metrics(store: Store, outputs: _tfx.Artifacts) -> dict[str, float]:
     """Return all numbers that the outputs carry: an evaluation's metrics, counts of rows."""
-    found: dict[str, float] = {}
-    for key, artifacts in made.items():
+    metrics: dict[str, float] = {}
+    for key, artifacts in outputs.items():
         for artifact in artifacts:
             if artifact.type_name == _EVALUATION:
                 [record] = to_records(store, [artifact.mlmd_artifact]).values()
-                found.update({metric.name: metric.value for metric in metrics_of(record)})
+                metrics.update({metric.name: metric.value for metric in metrics_of(record)})
             for name, value in visible_properties(artifact.mlmd_artifact).items():
                 if isinstance(value, (int, float)) and not name.startswith("__"):
-                    found[f"{key}.{name}"] = value
-    return {name: value for name, value in found.items() if math.isfinite(value)}
+                    metrics[f"{key}.{name}"] = value
+    return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
 
 def _confusion_matrices(
-    task: PodTask, given: ExecutorInput, made: _tfx.Artifacts
+    task: PodTask, executor_input: ExecutorInput, outputs: _tfx.Artifacts
 ) -> list[ConfusionMatrix]:
     for output in task.outputs:
-        is_evaluation = output.type == _EVALUATION and made.get(output.key)
-        if is_evaluation and output.name in given.outputs:
+        is_evaluation = output.type == _EVALUATION and outputs.get(output.key)
+        if is_evaluation and output.name in executor_input.outputs:
             try:
-                return evaluation.confusion_matrices(given.outputs[output.name].path)
+                return evaluation.confusion_matrices(executor_input.outputs[output.name].path)
             except DataError:
                 return []  # it came from the cache, and is elsewhere
     return []
@@ -150,12 +154,12 @@ def _roc(matrices: Iterable[ConfusionMatrix]) -> list[dict[str, float]]:
     return points[::step]
 
 
-def page(title: str, state: str, made: _tfx.Artifacts, metrics: Mapping[str, float]) -> str:
+def page(title: str, state: str, outputs: _tfx.Artifacts, metrics: Mapping[str, float]) -> str:
     """Return a page about what came of a node, complete in itself."""
     sections = []
     if metrics:
         sections.append(_table("Metrics", [(n, f"{v:.6g}") for n, v in sorted(metrics.items())]))
-    for key, artifacts in made.items():
+    for key, artifacts in outputs.items():
         for artifact in artifacts:
             rows = [("address", artifact.uri)]
             rows += [(n, str(v)) for n, v in visible_properties(artifact.mlmd_artifact).items()]

@@ -30,7 +30,7 @@ def connect(
       ConfigError: there is no host, and the SDK finds none.
     """
     redaction = Redaction({secret: "[secret]" for secret in (token, cookies) if secret})
-    api = _given(host, token, ca_certificate) if host else _found(namespace, token)
+    api = _at_host(host, token, ca_certificate) if host else _in_cluster(namespace, token)
     api.rest_client.pool_manager.connection_pool_kw["retries"] = _no_retries()
     if cookies:
         api.cookie = cookies
@@ -44,7 +44,7 @@ def connect(
     )
 
 
-def _given(host: str, token: str, ca_certificate: str) -> Any:
+def _at_host(host: str, token: str, ca_certificate: str) -> Any:
     """Return the SDK's API client for an address; the SDK's front is slow to import."""
     import kfp_server_api
 
@@ -55,7 +55,7 @@ def _given(host: str, token: str, ca_certificate: str) -> Any:
     return kfp_server_api.ApiClient(settings)
 
 
-def _found(namespace: str, token: str) -> Any:
+def _in_cluster(namespace: str, token: str) -> Any:
     """Return the API client that the SDK makes from the pod's or kubectl's credentials."""
     import kfp
     import kfp_server_api

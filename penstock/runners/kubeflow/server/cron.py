@@ -86,23 +86,23 @@ def parse(text: str, *, fields: int | None = None) -> Cron:
     Raises:
       CronError: a field is not what it should be, or nothing would ever happen.
     """
-    given = _DESCRIPTORS.get(text.strip().lower(), text).upper().split()
+    parts = _DESCRIPTORS.get(text.strip().lower(), text).upper().split()
     expected = (5, 6) if fields is None else (fields,)
-    if len(given) not in expected:
+    if len(parts) not in expected:
         wanted = " or ".join(map(str, expected))
         raise CronError(
-            f"expected {wanted} fields of cron, got {len(given)}: {text!r}",
+            f"expected {wanted} fields of cron, got {len(parts)}: {text!r}",
             hint="Five are minute, hour, day of the month, month, day of the week; six have the "
             "second before them. Every Monday at 9: '0 9 * * 1'.",
         )
-    if len(given) == 5:
-        given = ["0", *given[:4], _with_sunday_as_0(given[4])]
-    allowed = tuple(_field(part, *field, text) for part, field in zip(given, _FIELDS, strict=True))
-    open_days = tuple(given[i].startswith(("*", "?")) for i in (3, 5))
-    found = Cron(" ".join(given), allowed, (open_days[0], open_days[1]))
-    if found.next(datetime(2024, 1, 1)) is None:
+    if len(parts) == 5:
+        parts = ["0", *parts[:4], _with_sunday_as_0(parts[4])]
+    allowed = tuple(_field(part, *field, text) for part, field in zip(parts, _FIELDS, strict=True))
+    open_days = tuple(parts[i].startswith(("*", "?")) for i in (3, 5))
+    cron = Cron(" ".join(parts), allowed, (open_days[0], open_days[1]))
+    if cron.next(datetime(2024, 1, 1)) is None:
         raise CronError(f"there is no time that fits {text!r}")
-    return found
+    return cron
 
 
 def _with_sunday_as_0(days: str) -> str:
@@ -118,10 +118,10 @@ def _with_sunday_as_0(days: str) -> str:
 
 
 def _field(
-    given: str, name: str, low: int, high: int, names: dict[str, int], text: str
+    expression: str, name: str, low: int, high: int, names: dict[str, int], text: str
 ) -> frozenset[int]:
-    found: set[int] = set()
-    for part in given.split(","):
+    allowed: set[int] = set()
+    for part in expression.split(","):
         match = _PART.fullmatch(part)
         values = _range(match.group(1), low, high, names) if match else None
         step = int(match.group(2) or 1) if match else 0
@@ -131,8 +131,8 @@ def _field(
         start, end = values
         # `5/10` begins at 5 and goes on to the end.
         end = high if match.group(2) and "-" not in part else end
-        found.update(range(start, end + 1, step))
-    return frozenset(found)
+        allowed.update(range(start, end + 1, step))
+    return frozenset(allowed)
 
 
 def _range(text: str, low: int, high: int, names: dict[str, int]) -> tuple[int, int] | None:

@@ -43,16 +43,16 @@ def follow(service: Service, run_id: str, node: str) -> Iterator[str]:
     """
     run = find_run(service, run_id)
     task = find_task(service, run, node)
-    told = ""
+    printed = ""
     while True:
         text = _read(service, run, task)
         if text is not None:
             # A pod that was tried again has a log of its own.
-            yield text[len(told) :] if text.startswith(told) else text
-            told = text
+            yield text[len(printed) :] if text.startswith(printed) else text
+            printed = text
         state = task_details(run).get(task.key, {}).get("state")
         if state in FINAL or run.get("state") in FINAL:
-            if text is None and not told:
+            if text is None and not printed:
                 raise _no_log(service, run, task)
             return
         service.patience.sleep(service.patience.interval)

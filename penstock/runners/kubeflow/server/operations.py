@@ -102,9 +102,9 @@ def expected_tasks(service: Service, run: Mapping[str, Any]) -> list[Task]:
         except ServiceError as error:
             if error.status != 404:  # it may have been removed since
                 raise
-    found = tasks((spec or {}).get("pipeline_spec", spec or {}))
-    if found:
-        return found
+    expected = tasks((spec or {}).get("pipeline_spec", spec or {}))
+    if expected:
+        return expected
     # Without a specification, whatever has a driver is a task.
     details = task_details(run)
     return [Task(n, n) for n in sorted(details) if f"{n}-driver" in details and n != "root"]
@@ -172,8 +172,8 @@ def _time(text: Any) -> datetime | None:
     return None if not text or text == _NEVER else datetime.fromisoformat(text)
 
 
-def _message(found: Mapping[str, Any]) -> str:
-    error = found.get("error") or {}
+def _message(task: Mapping[str, Any]) -> str:
+    error = task.get("error") or {}
     return str(error.get("message", "")) if isinstance(error, dict) else str(error)
 
 

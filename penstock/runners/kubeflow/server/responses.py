@@ -1,4 +1,4 @@
-"""What a server's refusals and silences mean, each as an error with the next step."""
+"""What a server's refusals and missing answers mean, each as an error with the next step."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def refusal(
     """
     if 300 <= status < 400 or _is_page(body, content_type):
         return wrong_server(host, location)
-    said = message_of(body)
-    quoted = f": {said}" if said else ""
+    quotation = message_of(body)
+    quoted = f": {quotation}" if quotation else ""
     if status == 401:
         return ServiceError(
             f"{host} does not accept the token: {request} was refused with status 401{quoted}",
@@ -83,7 +83,7 @@ def wrong_server(host: str, location: str = "") -> ServiceError:
     )
 
 
-def silence(error: Exception, request: str, host: str) -> ServiceError:
+def no_answer(error: Exception, request: str, host: str) -> ServiceError:
     """Return the error for a request that got no answer.
 
     It is an UnansweredError unless the request was certainly never sent.
@@ -132,8 +132,13 @@ def message_of(body: str) -> str:
         return _one_line(body)
     if not isinstance(content, dict):
         return _one_line(body)
-    told = [d.get("message") for d in content.get("details") or () if isinstance(d, dict)]
-    candidates = (*told, content.get("message"), content.get("error_message"), content.get("error"))
+    details = [d.get("message") for d in content.get("details") or () if isinstance(d, dict)]
+    candidates = (
+        *details,
+        content.get("message"),
+        content.get("error_message"),
+        content.get("error"),
+    )
     return _one_line(next((str(text) for text in candidates if text), ""))
 
 

@@ -81,9 +81,9 @@ class Schedule:
 
     def body(self, start: datetime | None) -> dict[str, Any]:
         """Return what the server is sent: a recurring run that is not enabled yet."""
-        return {**self._asked(start), "description": self.description}
+        return {**self._settings(start), "description": self.description}
 
-    def _asked(self, start: datetime | None) -> dict[str, Any]:
+    def _settings(self, start: datetime | None) -> dict[str, Any]:
         account = {"service_account": self.service_account} if self.service_account else {}
         return {
             "display_name": self.name,
@@ -100,8 +100,8 @@ class Schedule:
     @property
     def description(self) -> str:
         """A mark with a digest of all that is asked for."""
-        asked = json.dumps(self._asked(self.timing.start), sort_keys=True)
-        digest = hashlib.sha256(asked.encode()).hexdigest()
+        settings = json.dumps(self._settings(self.timing.start), sort_keys=True)
+        digest = hashlib.sha256(settings.encode()).hexdigest()
         return f"{_MARK}{digest[:16]}, version {self.version.name}"
 
 
@@ -132,9 +132,9 @@ def apply(service: Service, schedule: Schedule, now: datetime | None = None) -> 
         same = _create(service, schedule, start)
     kept, *twins = same
     old = [*twins, *others]
-    for found in old:
-        if _is_enabled(found):
-            switch(service, found["recurring_run_id"], on=False)
+    for recurring_run in old:
+        if _is_enabled(recurring_run):
+            switch(service, recurring_run["recurring_run_id"], on=False)
     was_enabled = _is_enabled(kept)
     if not was_enabled:
         switch(service, kept["recurring_run_id"], on=True)
@@ -150,17 +150,17 @@ def apply(service: Service, schedule: Schedule, now: datetime | None = None) -> 
 def _create(service: Service, schedule: Schedule, start: datetime | None) -> list[dict[str, Any]]:
     """Create a disabled recurring run; the answer may be several, which do no harm yet."""
     try:
-        made = service.post(
+        created = service.post(
             "/recurringruns", f"create the schedule {schedule.name}", schedule.body(start)
         )
     except UnansweredError:
         for pause in (*service.patience.settling, 0):
             with contextlib.suppress(ServiceError):
-                if found := _same(service, schedule):
-                    return found
+                if existing := _same(service, schedule):
+                    return existing
             service.patience.sleep(pause)
         raise
-    return _same(service, schedule) or [made]
+    return _same(service, schedule) or [created]
 
 
 def _same(service: Service, schedule: Schedule) -> list[dict[str, Any]]:
@@ -191,36 +191,36 @@ def named(service: Service, name: str) -> list[dict[str, Any]]:
     Raises:
       RunError: there is no schedule of the name.
     """
-    found = find(service, name)
-    if not found:
-        known = {r["display_name"] for r in find_all(service)}
+    schedules = find(service, name)
+    if not schedules:
+        names = {r["display_name"] for r in find_all(service)}
         raise RunError(
-            f"there is no schedule {name!r}", hint=suggestion(name, known, noun="schedule")
+            f"there is no schedule {name!r}", hint=suggestion(name, names, noun="schedule")
         )
-    return found
+    return schedules
 
 
 def enable(service: Service, name: str) -> None:
     """Enable the newest recurring run of a schedule."""
     *older, newest = named(service, name)
-    for found in older:
-        switch(service, found["recurring_run_id"], on=False)
+    for recurring_run in older:
+        switch(service, recurring_run["recurring_run_id"], on=False)
     switch(service, newest["recurring_run_id"], on=True)
 
 
 def disable(service: Service, name: str) -> None:
     """Disable a schedule; its runs in progress go on."""
-    for found in named(service, name):
-        switch(service, found["recurring_run_id"], on=False)
+    for recurring_run in named(service, name):
+        switch(service, recurring_run["recurring_run_id"], on=False)
 
 
 def delete(service: Service, name: str) -> tuple[str, ...]:
     """Remove a schedule, and return the recurring runs that stay while a run is in progress."""
-    found = named(service, name)
-    for one in found:
-        switch(service, one["recurring_run_id"], on=False)
-    ids = [one["recurring_run_id"] for one in found]
-    return tuple(one for one in ids if not _remove(service, one))
+    schedules = named(service, name)
+    for schedule in schedules:
+        switch(service, schedule["recurring_run_id"], on=False)
+    ids = [schedule["recurring_run_id"] for schedule in schedules]
+    return tuple(identifier for identifier in ids if not _remove(service, identifier))
 
 
 def switch(service: Service, recurring_run_id: str, *, on: bool) -> None:
@@ -253,8 +253,8 @@ def _remove(service: Service, recurring_run_id: str) -> bool:
     return True
 
 
-def _is_enabled(found: Mapping[str, Any]) -> bool:
-    return found.get("status") == "ENABLED"
+def _is_enabled(recurring_run: Mapping[str, Any]) -> bool:
+    return recurring_run.get("status") == "ENABLED"
 
 
 def _timestamp(at: datetime) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from penstock.errors import ServiceError, UnansweredError
-from penstock.runners.kubeflow.server import answers
+from penstock.runners.kubeflow.server import responses
 from penstock.safety.secrets import Redaction
 
 API = "/apis/v2beta1"
@@ -155,16 +155,16 @@ class Service:
         except ApiException as error:
             raise self._redacted(self._refused(error, request)) from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise self._redacted(answers.silence(error, request, self.host)) from None
-        if answers.is_page(text, response.headers.get("Content-Type")):
-            raise answers.wrong_server(self.host)
+            raise self._redacted(responses.no_answer(error, request, self.host)) from None
+        if responses.is_page(text, response.headers.get("Content-Type")):
+            raise responses.wrong_server(self.host)
         return text
 
     def _refused(self, error: Any, request: str) -> ServiceError:
         headers = error.headers or {}
         if not error.status:
-            return answers.silence(_ssl_error(error.reason), request, self.host)
-        return answers.refusal(
+            return responses.no_answer(_ssl_error(error.reason), request, self.host)
+        return responses.refusal(
             error.status,
             error.body or "",
             headers.get("Content-Type", ""),

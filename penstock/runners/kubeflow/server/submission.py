@@ -57,7 +57,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Submission:
-    """A run that was started, or was `found`; `canceled` are its twins, which should not be."""
+    """A run that was started, or `found`; `canceled` are its twins, which should not be."""
 
     run_id: str
     token: str
@@ -143,8 +143,8 @@ def _look_for(service: Service, experiment_id: str, token: str) -> list[dict[str
     """Return the runs of a submission as soon as there are any."""
     for pause in service.patience.settling:
         with contextlib.suppress(ServiceError):
-            if found := runs_of(service, experiment_id, token):
-                return found
+            if runs := runs_of(service, experiment_id, token):
+                return runs
         service.patience.sleep(pause)
     with contextlib.suppress(ServiceError):
         return runs_of(service, experiment_id, token)
@@ -174,11 +174,11 @@ def _check_token(token: str) -> None:
 
 def _check_same(run: Mapping[str, Any], request: Request, token: str) -> None:
     """Check that a run of the token is what is asked for."""
-    given = (run.get("runtime_config") or {}).get("parameters") or {}
+    arguments = (run.get("runtime_config") or {}).get("parameters") or {}
     wanted = request.source.get("pipeline_version_reference")
     reference = run.get("pipeline_version_reference")
     same_source = wanted == reference if wanted and reference else True
-    if same_source and given == dict(request.parameters):
+    if same_source and arguments == dict(request.parameters):
         return
     what = "other parameters" if same_source else "another version of the pipeline"
     raise ParameterError(

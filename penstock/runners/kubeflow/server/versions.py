@@ -17,12 +17,12 @@ _CONFLICT = 409
 
 @dataclass(frozen=True)
 class Version:
-    """A version of a pipeline on the server; `made` says whether it was not there before."""
+    """A version of a pipeline on the server; `created` says whether it was not there before."""
 
     pipeline_id: str
     version_id: str
     name: str
-    made: bool = False
+    created: bool = False
 
     def reference(self) -> dict[str, str]:
         """Return how requests name it."""
@@ -55,7 +55,7 @@ def upload(service: Service, documents: Documents) -> Version:
         service,
     )[0]
     pipeline_id = pipeline["pipeline_id"]
-    version, made = find_or_make(
+    version, created = find_or_make(
         lambda: find_version(service, pipeline_id, documents.fingerprint),
         lambda: service.upload(
             "/pipelines/upload_version",
@@ -66,7 +66,7 @@ def upload(service: Service, documents: Documents) -> Version:
         ),
         service,
     )
-    return Version(pipeline_id, version["pipeline_version_id"], documents.fingerprint, made)
+    return Version(pipeline_id, version["pipeline_version_id"], documents.fingerprint, created)
 
 
 def find_version(service: Service, pipeline_id: str, name: str) -> dict[str, Any] | None:
@@ -84,12 +84,12 @@ def experiment_id(service: Service, name: str) -> str:
     Raises:
       ServiceError: the server cannot be reached, or refuses.
     """
-    found, _ = find_or_make(
+    experiment, _ = find_or_make(
         lambda: find_experiment(service, name),
         lambda: service.post("/experiments", f"create the experiment {name}", _body(service, name)),
         service,
     )
-    return str(found["experiment_id"])
+    return str(experiment["experiment_id"])
 
 
 def find_experiment(service: Service, name: str) -> dict[str, Any] | None:
@@ -123,9 +123,9 @@ def find_or_make(
 
     Since the server refuses a second one of the name, making can be tried again.
     """
-    found = find()
-    if found is not None:
-        return found, False
+    existing = find()
+    if existing is not None:
+        return existing, False
 
     def attempt() -> tuple[dict[str, Any], bool]:
         try:

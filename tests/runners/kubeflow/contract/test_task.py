@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.errors import RunError
-from penstock.runners.kubeflow.contract import places
+from penstock.runners.kubeflow.contract import locations
 from penstock.runners.kubeflow.contract.task import PodInput, PodOutput, PodTask
 
 TASK = PodTask(
@@ -57,26 +57,26 @@ def test_a_task_of_another_version_names_both_and_what_to_do():
 )
 def test_paths_of_the_compiling_machine_become_places(text, written):
     packages = {"/venv/site-packages/taxi": "taxi"}
-    assert places.relocate(text, Path("/home/me/project"), packages) == written
+    assert locations.relocate(text, Path("/home/me/project"), packages) == written
 
 
 def test_places_become_paths_of_the_machine_that_reads_them():
     import penstock.schemas
 
     [folder] = penstock.schemas.__path__
-    text = places.localize("@{package:penstock.schemas}/a.pbtxt @{project}/b.py", "/app")
+    text = locations.localize("@{package:penstock.schemas}/a.pbtxt @{project}/b.py", "/app")
     assert text == f"{folder}/a.pbtxt /app/b.py"
 
 
 def test_a_place_in_a_package_that_is_missing_says_so():
     with pytest.raises(RunError, match="the package no_such is not installed in this image"):
-        places.localize("@{package:no_such}/a.py", "/app")
+        locations.localize("@{package:no_such}/a.py", "/app")
 
 
 def test_the_folders_of_packages_do_not_depend_on_which_of_their_parts_are_imported():
     import penstock.pipelines.flights
 
-    found = places.package_folders()
+    found = locations.package_folders()
     assert "penstock.pipelines" in found.values()
     assert "penstock.pipelines.flights" not in found.values()
     assert penstock.pipelines.flights.__path__[0] not in found

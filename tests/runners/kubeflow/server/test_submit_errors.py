@@ -10,7 +10,7 @@ from kubeflow_specs import GREETING, PLATFORM
 
 from penstock.errors import ConfigError, DataError, ParameterError, ServiceError
 from penstock.runners.kubeflow.contract import documents
-from penstock.runners.kubeflow.server import answers, connecting, operations, versions
+from penstock.runners.kubeflow.server import connecting, operations, responses, versions
 from penstock.testing.kubeflow import FakePipelines, Fault, FaultKind
 
 
@@ -73,7 +73,7 @@ def test_a_page_to_sign_in_is_no_api(server):
 
 
 def test_a_redirection_is_not_followed_but_named():
-    error = answers.refusal(
+    error = responses.refusal(
         302, "", "", "list the runs", "http://kf", location="https://sso/login?secret=1"
     )
     assert "sends to https://sso/login:" in str(error)
@@ -95,7 +95,7 @@ def test_a_run_that_is_not_there_is_named(server):
 @pytest.mark.parametrize("kind", [FaultKind.DROP_BEFORE, FaultKind.STATUS_BEFORE])
 def test_reading_is_tried_again_for_a_while(server, kind):
     server.faults.append(Fault(kind, "GET", times=2))
-    assert upload(connected(server)).made
+    assert upload(connected(server)).created
 
 
 def test_a_server_that_keeps_failing_is_an_error_with_its_status(server):
@@ -125,7 +125,7 @@ def test_the_same_pipeline_again_is_no_new_version_and_a_changed_one_is(server):
     service = connected(server)
     first, again = upload(service), upload(service)
     changed = upload(service, GREETING + PLATFORM)
-    assert (first.made, again.made, changed.made) == (True, False, True)
+    assert (first.created, again.created, changed.created) == (True, False, True)
     assert first.version_id == again.version_id != changed.version_id
     assert first.pipeline_id == changed.pipeline_id
     assert changed.name == documents.read(GREETING + PLATFORM).fingerprint
