@@ -42,7 +42,7 @@ class FolderComparison:
 
 
 @dataclass(frozen=True)
-class Made:
+class Provenance:
     """An artifact and the execution that really made it."""
 
     artifact: ArtifactRecord
@@ -60,14 +60,14 @@ class Served:
 
     folder: str
     contents: FolderComparison
-    pushed: Made
-    model: Made
-    data: tuple[Made, ...]
-    sources: tuple[Made, ...]
-    schemas: tuple[Made, ...]
-    transform_graphs: tuple[Made, ...]
-    evaluations: tuple[Made, ...]
-    blessings: tuple[Made, ...]
+    pushed: Provenance
+    model: Provenance
+    data: tuple[Provenance, ...]
+    sources: tuple[Provenance, ...]
+    schemas: tuple[Provenance, ...]
+    transform_graphs: tuple[Provenance, ...]
+    evaluations: tuple[Provenance, ...]
+    blessings: tuple[Provenance, ...]
     runs: Mapping[str, RunRecord] = field(default_factory=dict)
 
     @property
@@ -102,23 +102,23 @@ def explain_served(store: Store, directory: str) -> Served:
     of_push = [graph.artifacts[link.artifact_id] for link in graph.inputs_of(pushed.artifact_id)]
     blessings = [a for a in of_push if a.type_name in _BLESSINGS]
 
-    def artifacts_made(artifacts: Iterable[ArtifactRecord]) -> tuple[Made, ...]:
-        return tuple(Made(a, graph.maker(a.artifact_id)) for a in artifacts)
+    def provenances(artifacts: Iterable[ArtifactRecord]) -> tuple[Provenance, ...]:
+        return tuple(Provenance(a, graph.maker(a.artifact_id)) for a in artifacts)
 
-    def of_type(name: str) -> tuple[Made, ...]:
-        return artifacts_made(a for a in from_model if a.type_name == name)
+    def of_type(name: str) -> tuple[Provenance, ...]:
+        return provenances(a for a in from_model if a.type_name == name)
 
     served = Served(
         folder=folder,
         contents=compare_with_push(folder, pushed, model),
-        pushed=artifacts_made([pushed])[0],
-        model=artifacts_made([model])[0],
-        data=artifacts_made(examples),
-        sources=artifacts_made(_inputs_of(graph, examples)),
+        pushed=provenances([pushed])[0],
+        model=provenances([model])[0],
+        data=provenances(examples),
+        sources=provenances(_inputs_of(graph, examples)),
         schemas=of_type("Schema"),
         transform_graphs=of_type("TransformGraph"),
-        evaluations=artifacts_made(_outputs_beside(graph, blessings, "ModelEvaluation")),
-        blessings=artifacts_made(blessings),
+        evaluations=provenances(_outputs_beside(graph, blessings, "ModelEvaluation")),
+        blessings=provenances(blessings),
     )
     return _with_runs(store, served)
 

@@ -70,8 +70,13 @@ def build(
     built = images.build_image(find_engine(engine_name), request, tell=tell, push=push)
     reference = built.digest_reference or built.reference
     if as_json:
-        told = {"image": reference, "id": built.image_id, "bytes": built.size, "new": built.is_new}
-        click.echo(json.dumps(told, indent=2))
+        content = {
+            "image": reference,
+            "id": built.image_id,
+            "bytes": built.size,
+            "new": built.is_new,
+        }
+        click.echo(json.dumps(content, indent=2))
         return
     state = "built" if built.is_new else "there already"
     click.echo(f"{built.reference}  {state}, {built.size / 1e6:,.0f} MB", err=True)

@@ -125,10 +125,10 @@ def read_table(path: Path) -> Table:
     # A cell that means nothing in one column does so in all: ExampleGens know one list.
     nulls = tuple(sorted(set().union(*(cells.nulls_among_numbers() for cells in columns))))
     kinds = _kinds(path, delimiter, encoding, nulls)
-    found = tuple(
+    described = tuple(
         cells.column(kind, count, nulls) for cells, kind in zip(columns, kinds, strict=True)
     )
-    return Table(path, delimiter, encoding, count, found, nulls)
+    return Table(path, delimiter, encoding, count, described, nulls)
 
 
 def _kinds(path: Path, delimiter: str, encoding: str, nulls: tuple[str, ...]) -> list[Kind]:
@@ -165,7 +165,7 @@ def read_rows(path: Path, delimiter: str, encoding: str) -> Iterator[tuple[int, 
             ) from error
 
 
-def find_task(label: Column, asked: str | None) -> Task:
+def find_task(label: Column, choice: str | None) -> Task:
     """Return what there is to learn: what was asked for, or what the label's values look like.
 
     Raises:
@@ -179,7 +179,9 @@ def find_task(label: Column, asked: str | None) -> Task:
         )
     is_text = label.kind is Kind.BYTES
     few = not label.many_values and len(label.values) <= _MOST_CLASSES
-    if asked == "regression" or (asked is None and not is_text and not (few and _is_class(label))):
+    if choice == "regression" or (
+        choice is None and not is_text and not (few and _is_class(label))
+    ):
         if is_text:
             raise DataError(
                 f"a regression needs numbers, and {where}, the label, has texts such as "

@@ -84,7 +84,7 @@ def _print(compared: RunComparison, show_all: bool) -> None:
     ]
     sections.append(("nodes", nodes))
     everything = [row for _, rows in sections for row in rows]
-    columns = [column(row[place] for row in everything) for place in (0, 1, 2)]
+    columns = [column(row[position] for row in everything) for position in (0, 1, 2)]
     lines = iter(zip(*columns, strict=True))
     for title, rows in sections:
         if title:
@@ -128,9 +128,9 @@ def _shortened(one: str, other: str) -> tuple[str, str]:
 
 
 def _part(text: str, start: int) -> str:
-    shown = text[start : start + _MOST_CHARACTERS]
+    part = text[start : start + _MOST_CHARACTERS]
     more = "…" if start + _MOST_CHARACTERS < len(text) else ""
-    return f"{'…' if start and shown else ''}{shown}{more}"
+    return f"{'…' if start and part else ''}{part}{more}"
 
 
 def _state(state: str, seconds: float) -> str:

@@ -41,22 +41,24 @@ class Finding:
 def python() -> Finding:
     """Python's version, and where it is."""
     version = sys.version_info[:2]
-    found = f"{platform.python_version()} at {sys.executable}"
+    installed = f"{platform.python_version()} at {sys.executable}"
     if _PYTHONS[0] <= version <= _PYTHONS[1]:
-        return Finding("Python", "fine", found)
-    return Finding("Python", "wrong", found, "Penstock needs Python 3.11, 3.12 or 3.13.")
+        return Finding("Python", "fine", installed)
+    return Finding("Python", "wrong", installed, "Penstock needs Python 3.11, 3.12 or 3.13.")
 
 
 def system() -> Finding:
     """The operating system and the C library, for which TensorFlow's wheels are made."""
     library, version = platform.libc_ver()
-    found = f"{platform.system()} {platform.machine()}, {library or 'C library'} {version}".strip()
+    description = (
+        f"{platform.system()} {platform.machine()}, {library or 'C library'} {version}".strip()
+    )
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         advice = "Penstock is tested on Linux x86_64 alone; a container of it will do."
-        return Finding("system", "doubtful", found, advice)
+        return Finding("system", "doubtful", description, advice)
     if library != "glibc":
         return Finding(
-            "system", "wrong", found, "TensorFlow needs glibc, as Debian's and Ubuntu's."
+            "system", "wrong", description, "TensorFlow needs glibc, as Debian's and Ubuntu's."
         )
     needed = (2, 17) if sys.version_info[:2] == (3, 11) else (2, 39)
     if tuple(int(part) for part in version.split(".")[:2]) < needed:
@@ -64,18 +66,20 @@ def system() -> Finding:
             f"TFX for this Python needs glibc {needed[0]}.{needed[1]}: use Python 3.11, or "
             "Ubuntu 24.04, Debian 13 or newer."
         )
-        return Finding("system", "wrong", found, advice)
-    return Finding("system", "fine", found)
+        return Finding("system", "wrong", description, advice)
+    return Finding("system", "fine", description)
 
 
 def processors(profile: Profile) -> Finding:
     """How many nodes can work at the same time."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     parallelism = profile.parallelism or count
-    found = f"{count} CPU{'' if count == 1 else 's'}, so {parallelism} nodes work at a time"
+    description = f"{count} CPU{'' if count == 1 else 's'}, so {parallelism} nodes work at a time"
     if profile.parallelism:
-        found = f"{count} CPUs; profile {profile.name} says that {parallelism} nodes work at a time"
-    return Finding("CPUs", "fine", found)
+        description = (
+            f"{count} CPUs; profile {profile.name} says that {parallelism} nodes work at a time"
+        )
+    return Finding("CPUs", "fine", description)
 
 
 def memory() -> Finding:
@@ -83,16 +87,16 @@ def memory() -> Finding:
     free = _free_memory()
     if free is None:
         return Finding("memory", "doubtful", "not known how much is free")
-    found = f"{free / _GB:.1f} GB free"
+    description = f"{free / _GB:.1f} GB free"
     if free < 1.5 * _GB:
         advice = (
             "TensorFlow alone needs 1 GB a node: end other programs, or give the container more."
         )
-        return Finding("memory", "wrong", found, advice)
+        return Finding("memory", "wrong", description, advice)
     if free < 4 * _GB:
         advice = "Nodes with TensorFlow take 1 GB each: if one is killed, use --parallelism 1."
-        return Finding("memory", "doubtful", found, advice)
-    return Finding("memory", "fine", found)
+        return Finding("memory", "doubtful", description, advice)
+    return Finding("memory", "fine", description)
 
 
 def disk(profile: Profile) -> Finding:
@@ -106,15 +110,17 @@ def disk(profile: Profile) -> Finding:
     folder = Path(root).absolute()
     there = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(there).free
-    found = f"{root}, {free / _GB:.1f} GB free"
+    description = f"{root}, {free / _GB:.1f} GB free"
     if not there.is_dir() or not os.access(there, os.W_OK):
         advice = f"{there} cannot be written: change its rights, or pipeline_root in penstock.toml."
-        return Finding("pipeline root", "wrong", found, advice)
+        return Finding("pipeline root", "wrong", description, advice)
     if free < 0.2 * _GB:
-        return Finding("pipeline root", "wrong", found, "Make room: penstock gc shows what can go.")
+        return Finding(
+            "pipeline root", "wrong", description, "Make room: penstock gc shows what can go."
+        )
     if free < 2 * _GB:
-        return Finding("pipeline root", "doubtful", found, "penstock gc shows what can go.")
-    return Finding("pipeline root", "fine", found)
+        return Finding("pipeline root", "doubtful", description, "penstock gc shows what can go.")
+    return Finding("pipeline root", "fine", description)
 
 
 def packages() -> Finding:
@@ -137,18 +143,18 @@ def packages() -> Finding:
 def files() -> Finding:
     """How many files a process may have open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    found = "as many open files as wanted" if soft < 0 else f"{soft} open files a process"
+    limit = "as many open files as wanted" if soft < 0 else f"{soft} open files a process"
     if 0 <= soft < 1024:
         advice = f"Beam and TensorFlow need 1024: ulimit -n {min(4096, hard) if hard > 0 else 4096}"
-        return Finding("file limits", "doubtful", found, advice)
-    return Finding("file limits", "fine", found)
+        return Finding("file limits", "doubtful", limit, advice)
+    return Finding("file limits", "fine", limit)
 
 
 def project(config: Config, profile: Profile) -> Finding:
     """Which penstock.toml counts here."""
     if config.path is None:
-        found = "no penstock.toml here or above; there are the example pipelines"
-        return Finding("project", "unused", found, "Begin one: penstock init FOLDER")
+        description = "no penstock.toml here or above; there are the example pipelines"
+        return Finding("project", "unused", description, "Begin one: penstock init FOLDER")
     names = ", ".join(sorted(config.pipelines))
     return Finding("project", "fine", f"{config.path}, profile {profile.name}, pipelines: {names}")
 
@@ -157,23 +163,23 @@ def store(profile: Profile) -> Finding:
     """Whether the metadata store can be reached, and is of the installed version."""
     from penstock.metadata.store import connect, connection_config, without_password
 
-    shown = ""
+    location = ""
     try:
         address = profile.metadata_address()
-        shown = without_password(address)
+        location = without_password(address)
         parts = urlsplit(address)
         if parts.hostname:
             _reach(parts.hostname, parts.port or {"mysql": 3306}.get(parts.scheme, 5432))
         elif not Path(address.removeprefix("sqlite:///")).exists():
-            return Finding("store", "fine", f"{shown}, which the first run makes")
+            return Finding("store", "fine", f"{location}, which the first run makes")
         with connect(connection_config(address), create=False, wait_seconds=1) as metadata:
             metadata.store.get_artifact_types()
     except OSError as error:
         advice = "Start its server, or correct metadata in penstock.toml."
-        return Finding("store", "wrong", f"{shown} does not answer: {error}", advice)
+        return Finding("store", "wrong", f"{location} does not answer: {error}", advice)
     except PenstockError as error:
         return Finding("store", "wrong", str(error))
-    return Finding("store", "fine", shown)
+    return Finding("store", "fine", location)
 
 
 def docker() -> Finding:
@@ -195,8 +201,8 @@ def docker() -> Finding:
             "Docker", "doubtful", f"its daemon does not answer; {only}", "See: docker info"
         )
     if done.returncode:
-        said = done.stderr.strip() or "no reason"
-        advice = f"It gives as the reason: {said}"
+        reason = done.stderr.strip() or "no reason"
+        advice = f"It gives as the reason: {reason}"
         return Finding("Docker", "doubtful", f"its daemon does not answer; {only}", advice)
     return Finding("Docker", "fine", done.stdout.strip())
 
@@ -211,8 +217,10 @@ def cluster(profile: Profile) -> Finding:
         _connected(options).text(f"{API}/healthz", "ask for its health")
     except ServiceError as error:
         if error.status in (401, 403):
-            found = f"{options.host} answers, but lets nobody in with this token ({error.status})"
-            return Finding("Kubeflow", "wrong", found, "Renew what kubeflow.token refers to.")
+            description = (
+                f"{options.host} answers, but lets nobody in with this token ({error.status})"
+            )
+            return Finding("Kubeflow", "wrong", description, "Renew what kubeflow.token refers to.")
         return Finding("Kubeflow", "wrong", error.message, advice)
     except PenstockError as error:
         return Finding("Kubeflow", "wrong", str(error))
@@ -277,7 +285,7 @@ def _conflicts(root: str) -> Iterator[str]:
     from packaging.requirements import Requirement
 
     @cache
-    def said(name: str) -> Any:  # reading what a package says of itself is what takes time
+    def metadata_of(name: str) -> Any:  # reading what a package says of itself is what takes time
         return metadata.distribution(name).metadata
 
     waiting, seen = [root], set()
@@ -286,12 +294,12 @@ def _conflicts(root: str) -> Iterator[str]:
         if name in seen:
             continue
         seen.add(name)
-        for text in said(name).get_all("Requires-Dist") or ():
+        for text in metadata_of(name).get_all("Requires-Dist") or ():
             needed = Requirement(text)
             if needed.marker and not needed.marker.evaluate({"extra": ""}):
                 continue
             try:
-                version = said(needed.name)["Version"]
+                version = metadata_of(needed.name)["Version"]
             except metadata.PackageNotFoundError:
                 yield f"{name} needs {needed.name}, which is not installed"
                 continue

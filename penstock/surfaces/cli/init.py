@@ -84,26 +84,26 @@ def init(
     _report(name, folder, project.write(files, folder), plan.remarks)
 
 
-def pipeline_name(folder: Path, asked: str | None) -> str:
+def pipeline_name(folder: Path, choice: str | None) -> str:
     """Return the name of the pipeline, which is also that of its Python package.
 
     Raises:
       ParameterError: the name that was asked for cannot be one, or another package has it.
     """
-    if asked is None:
+    if choice is None:
         name = re.sub(r"\W+", "_", folder.name.lower(), flags=re.ASCII).strip("_")
         name = name if re.match(r"[a-z]", name) else f"pipeline_{name}".rstrip("_")
         return f"{name}_pipeline" if _is_taken(name) else name
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", asked):
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", choice):
         raise ParameterError(
             f"expected a name of small letters, digits and _ that begins with a letter, got "
-            f"{asked!r}"
+            f"{choice!r}"
         )
-    if _is_taken(asked):
+    if _is_taken(choice):
         raise ParameterError(
-            f"{asked!r} is the name of a Python module already", hint="Give another --name."
+            f"{choice!r} is the name of a Python module already", hint="Give another --name."
         )
-    return asked
+    return choice
 
 
 def _is_taken(name: str) -> bool:
@@ -121,9 +121,9 @@ def _is_taken(name: str) -> bool:
 def _report(name: str, folder: Path, written: list[Path], remarks: list[str]) -> None:
     here = Path.cwd()
     for path in written:
-        shown = path.relative_to(here) if path.is_relative_to(here) else path
+        relative = path.relative_to(here) if path.is_relative_to(here) else path
         click.secho("  wrote  ", fg="green", nl=False)
-        click.echo(str(shown))
+        click.echo(str(relative))
     for remark in remarks:
         click.echo(remark)
     enter = "" if folder == here else f"cd {_quoted(folder, here)} && "

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from penstock.metadata.lineage import Lineage, Row
     from penstock.metadata.reading import ArtifactRecord
     from penstock.metadata.runs import RunRecord
-    from penstock.metadata.served import FolderComparison, Made, Served
+    from penstock.metadata.served import FolderComparison, Provenance, Served
 
 # Deeper branches are not drawn further to the right.
 _MOST_INDENT = 24
@@ -60,9 +60,9 @@ def lineage(
         return
     assert artifact is not None
     with open_store(context, profile_name) as metadata:
-        found = find_artifact(metadata.store, artifact)
+        record = find_artifact(metadata.store, artifact)
         trace = descendants if down else ancestors
-        result = trace(metadata.store, found.artifact_id)
+        result = trace(metadata.store, record.artifact_id)
     if as_json:
         click.echo(json.dumps(lineage_as_json(result), indent=2))
     else:
@@ -125,12 +125,12 @@ def _explain_served(
     from penstock.metadata.served import explain_served
 
     with open_store(context, profile_name) as metadata:
-        found = explain_served(metadata.store, folder)
+        explained = explain_served(metadata.store, folder)
     folders = _code_folders(project_config(context))
     if as_json:
-        click.echo(json.dumps(served_as_json(found, folders), indent=2))
+        click.echo(json.dumps(served_as_json(explained, folders), indent=2))
     else:
-        _print_served(found, folders)
+        _print_served(explained, folders)
 
 
 def _code_folders(config: Config) -> list[str]:
@@ -143,28 +143,28 @@ def _code_folders(config: Config) -> list[str]:
     return [str(config.folder), *(str(package_root(file)) for file in files if file.exists())]
 
 
-def _print_served(found: Served, folders: list[str]) -> None:
+def _print_served(served: Served, folders: list[str]) -> None:
     from penstock.execution.evidence import is_intact
     from penstock.report.wording import when
     from penstock.surfaces.cli.summary import short
 
-    push = found.pushed.maker
-    click.secho(short(found.folder), bold=True, nl=False)
+    push = served.pushed.maker
+    click.secho(short(served.folder), bold=True, nl=False)
     if push:
         click.echo(f"  pushed {when(push.node.ended)} by {push.node.node_id}", nl=False)
         click.echo(f" in run {push.run_id} of {push.pipeline_name}", nl=False)
     click.echo()
-    if found.is_elsewhere:
-        destination = found.pushed.artifact.properties.get("pushed_destination")
+    if served.is_elsewhere:
+        destination = served.pushed.artifact.properties.get("pushed_destination")
         click.secho(f"  it was pushed to {destination}, and found by its contents", fg="yellow")
-    _print_contents(found.contents)
-    if is_intact(found.pushed.artifact) is False:
+    _print_contents(served.contents)
+    if is_intact(served.pushed.artifact) is False:
         click.secho(
             "  THE COPY THAT THE PUSH KEPT WAS CHANGED SINCE", fg="red", bold=True, nl=False
         )
-        click.secho(f": {found.pushed.artifact.uri}", fg="red")
-    _print_made("model", found.model)
-    training = found.model.maker
+        click.secho(f": {served.pushed.artifact.uri}", fg="red")
+    _print_artifact("model", served.model)
+    training = served.model.maker
     if training:
         node = training.node
         click.echo(f"  trained by   {node.node_id}, {when(node.ended)}", nl=False)
@@ -172,30 +172,32 @@ def _print_served(found: Served, folders: list[str]) -> None:
         is_earlier = push is not None and push.run_id != training.run_id
         click.secho("  (an earlier run; its model was used again)" if is_earlier else "", fg="cyan")
         _print_how(training, folders)
-    for data in found.data:
-        _print_made("data", data)
+    for data in served.data:
+        _print_artifact("data", data)
         _print_data(data)
         if data.maker:
             _print_code(data.maker, folders)
-    for source in found.sources:
-        _print_made("  from", source)
-    for schema in found.schemas:
-        _print_made("schema", schema)
+    for source in served.sources:
+        _print_artifact("  from", source)
+    for schema in served.schemas:
+        _print_artifact("schema", schema)
         if schema.maker:
             _print_how(schema.maker, folders)
-    for graph in found.transform_graphs:
-        _print_made("transform", graph)
+    for graph in served.transform_graphs:
+        _print_artifact("transform", graph)
         if graph.maker:
             _print_how(graph.maker, folders)
-    for evaluation in found.evaluations:
-        _print_made("evaluation", evaluation)
+    for evaluation in served.evaluations:
+        _print_artifact("evaluation", evaluation)
         _print_evaluation(evaluation)
-    for blessing in found.blessings:
-        _print_made("blessing", blessing, yes_or_no(blessing.artifact.properties.get("blessed")))
-    for run in found.runs.values():
+    for blessing in served.blessings:
+        _print_artifact(
+            "blessing", blessing, yes_or_no(blessing.artifact.properties.get("blessed"))
+        )
+    for run in served.runs.values():
         if run.parameters:
             click.secho("parameters  ", bold=True, nl=False)
-            click.echo(f" of run {run.run_id}, which {_part_of(run, found)}")
+            click.echo(f" of run {run.run_id}, which {_part_of(run, served)}")
             for name, value in run.parameters.items():
                 click.echo(f"    -p {name}={value}")
 
@@ -215,23 +217,23 @@ def _print_contents(contents: FolderComparison) -> None:
             click.secho(f"    {what:<8} {name}", fg="red")
 
 
-def _print_made(title: str, made: Made, note: str = "") -> None:
+def _print_artifact(title: str, provenance: Provenance, note: str = "") -> None:
     from penstock.surfaces.cli.summary import short
 
-    artifact = made.artifact
+    artifact = provenance.artifact
     click.secho(f"{title:<12}", bold=True, nl=False)
     click.echo(
         f" {note + ', ' if note else ''}{artifact.type_name} {artifact.artifact_id}", nl=False
     )
     if title != "model":
-        click.echo(f" {describe_maker(made.maker)}", nl=False)
+        click.echo(f" {describe_maker(provenance.maker)}", nl=False)
     click.secho(f"  {short(artifact.uri)}", dim=True, nl=False)
     if artifact.digest:
         click.secho(f"  {artifact.digest[:8]}", dim=True, nl=False)
     click.secho("" if artifact.state == "live" else f"  {artifact.state}", fg="yellow")
 
 
-def _print_data(data: Made) -> None:
+def _print_data(data: Provenance) -> None:
     properties = data.artifact.properties
     if data.maker and "input_base" in data.maker.node.parameters:
         click.echo(f"    read from {data.maker.node.parameters['input_base']}")
@@ -240,11 +242,11 @@ def _print_data(data: Made) -> None:
             click.echo(f"    {name} {properties[name]}")
 
 
-def _part_of(run: RunRecord, found: Served) -> str:
+def _part_of(run: RunRecord, served: Served) -> str:
     parts = []
-    if run is found.training_run:
+    if run is served.training_run:
         parts.append("trained it")
-    if run is found.pushing_run:
+    if run is served.pushing_run:
         parts.append("pushed it")
     return " and ".join(parts) or "read its data"
 
@@ -274,7 +276,7 @@ def _code_states(execution: ExecutionRecord, folders: list[str]) -> dict[str, st
     return code_on_disk(execution.type_name, node.parameters, node.code, folders)
 
 
-def _print_evaluation(evaluation: Made) -> None:
+def _print_evaluation(evaluation: Provenance) -> None:
     from penstock.metadata.evaluations import metrics_of, thresholds_of
     from penstock.report.wording import number
 
@@ -289,42 +291,42 @@ def yes_or_no(blessed: object) -> str:
     return {1: "yes", 0: "no"}.get(blessed, "neither yes nor no")  # type: ignore[call-overload]
 
 
-def served_as_json(found: Served, folders: list[str]) -> dict[str, Any]:
+def served_as_json(served: Served, folders: list[str]) -> dict[str, Any]:
     """Return what made a served model as JSON can have it; code is looked for in `folders`."""
     from penstock.execution.evidence import is_intact
     from penstock.metadata.evaluations import metrics_of, thresholds_of
     from penstock.surfaces.cli.runs import run_as_json
 
-    contents = found.contents
+    contents = served.contents
     content: dict[str, Any] = {
-        "folder": found.folder,
+        "folder": served.folder,
         "contents": {
             **vars(contents),
             "is_same": contents.is_same,
-            "copy_is_intact": is_intact(found.pushed.artifact),
+            "copy_is_intact": is_intact(served.pushed.artifact),
         },
-        "pushing_run": found.pushed.maker.run_id if found.pushed.maker else None,
-        "training_run": found.model.maker.run_id if found.model.maker else None,
-        "pushed": _made_as_json(found.pushed),
-        "model": _made_as_json(found.model),
+        "pushing_run": served.pushed.maker.run_id if served.pushed.maker else None,
+        "training_run": served.model.maker.run_id if served.model.maker else None,
+        "pushed": _artifact_as_json(served.pushed),
+        "model": _artifact_as_json(served.model),
     }
     for name in ("data", "sources", "schemas", "transform_graphs", "evaluations", "blessings"):
-        content[name] = [_made_as_json(made) for made in getattr(found, name)]
-    for made, shown in zip(found.evaluations, content["evaluations"], strict=True):
-        shown["metrics"] = [vars(metric) for metric in metrics_of(made.artifact)]
-        shown["thresholds"] = thresholds_of(made.maker)
-    if found.model.maker:
-        content["model"]["made_by"]["code_on_disk"] = _code_states(found.model.maker, folders)
-    for made, shown in zip(found.transform_graphs, content["transform_graphs"], strict=True):
-        if made.maker:
-            shown["made_by"]["code_on_disk"] = _code_states(made.maker, folders)
-    content["runs"] = {name: run_as_json(run)["parameters"] for name, run in found.runs.items()}
+        content[name] = [_artifact_as_json(provenance) for provenance in getattr(served, name)]
+    for provenance, entry in zip(served.evaluations, content["evaluations"], strict=True):
+        entry["metrics"] = [vars(metric) for metric in metrics_of(provenance.artifact)]
+        entry["thresholds"] = thresholds_of(provenance.maker)
+    if served.model.maker:
+        content["model"]["made_by"]["code_on_disk"] = _code_states(served.model.maker, folders)
+    for provenance, entry in zip(served.transform_graphs, content["transform_graphs"], strict=True):
+        if provenance.maker:
+            entry["made_by"]["code_on_disk"] = _code_states(provenance.maker, folders)
+    content["runs"] = {name: run_as_json(run)["parameters"] for name, run in served.runs.items()}
     return content
 
 
-def _made_as_json(made: Made) -> dict[str, Any]:
-    content = artifact_as_json(made.artifact, made.maker)
-    content["made_by"] = execution_as_json(made.maker) if made.maker else None
+def _artifact_as_json(provenance: Provenance) -> dict[str, Any]:
+    content = artifact_as_json(provenance.artifact, provenance.maker)
+    content["made_by"] = execution_as_json(provenance.maker) if provenance.maker else None
     return content
 
 
@@ -349,10 +351,10 @@ def lineage_as_json(result: Lineage) -> dict[str, Any]:
 
 
 def _by_key(links: Any) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = {}
+    by_key: dict[str, list[int]] = {}
     for link in links:
-        found.setdefault(link.key, []).append(link.artifact_id)
-    return found
+        by_key.setdefault(link.key, []).append(link.artifact_id)
+    return by_key
 
 
 def artifact_as_json(artifact: ArtifactRecord, maker: ExecutionRecord | None) -> dict[str, Any]:

@@ -89,11 +89,11 @@ def _show_from_server(
     _, options = server.cluster_profile(context, profile_name)
     service = server.connect(options)
     if node is None:
-        found = operations.read_status(service, run_id)
+        status = operations.read_status(service, run_id)
         if as_json:
-            click.echo(json.dumps(server.as_json(found), indent=2))
+            click.echo(json.dumps(server.as_json(status), indent=2))
         else:
-            server.print_nodes(found)
+            server.print_nodes(status)
     elif follow:
         for text in of_server.follow(service, run_id, node):
             click.echo(text, nl=False)
@@ -129,18 +129,18 @@ def _list(root: str, record: Any, as_json: bool) -> None:
 
 
 def _log_file(root: str, record: Any, node: str) -> Path:
-    known = {n.node_id: n for n in record.nodes}
-    if node not in known:
+    nodes = {n.node_id: n for n in record.nodes}
+    if node not in nodes:
         raise RunError(
             f"run {record.run_id} has no node {node!r}",
-            hint=suggestion(node, known, noun="node"),
+            hint=suggestion(node, nodes, noun="node"),
         )
     path = _folder(root, record) / f"{node}.log"
     if not path.exists():
         raise RunError(
             f"{node} of run {record.run_id} has no log in {path.parent}",
             hint="It was taken from the cache, or the log was removed."
-            if known[node].state == "cached"
+            if nodes[node].state == "cached"
             else "It has not begun, the run was made elsewhere, or its log was removed.",
         )
     return path

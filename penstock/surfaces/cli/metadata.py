@@ -91,9 +91,9 @@ def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     serving = server.start(connection, host, port, protection)
-    shown = f"[{host}]" if ":" in host else host
+    address_of_host = f"[{host}]" if ":" in host else host
     scheme = "grpcs" if protection.certificate else "grpc"
-    click.echo(f"serving {serving.where} at {scheme}://{shown}:{serving.port}")
+    click.echo(f"serving {serving.where} at {scheme}://{address_of_host}:{serving.port}")
     stopped.wait()
     click.echo("stopping: calls under way come to their end", err=True)
     serving.stop(grace)
@@ -108,21 +108,21 @@ def _store_address(context: click.Context, profile_name: str | None, address: st
     return Profile(metadata=address).metadata_address()
 
 
-def _token(given: str) -> str:
-    if not given:
+def _token(reference: str) -> str:
+    if not reference:
         return ""
-    if not _REFERENCE.fullmatch(given):
+    if not _REFERENCE.fullmatch(reference):
         raise ConfigError(
             "--token has a token written down, where all that list processes see it",
             hint="Put it into an environment variable and write '${env:NAME}' in its place.",
         )
     try:
-        token = secrets.resolve(given).strip()
+        token = secrets.resolve(reference).strip()
     except ParameterError as error:
         raise ConfigError(error.message, hint=error.hint) from None
     if not token or not token.isascii() or not token.isprintable() or " " in token:
         raise ConfigError(
-            f"what {given} holds can be no token: expected letters, digits and signs of ASCII"
+            f"what {reference} holds can be no token: expected letters, digits and signs of ASCII"
         )
     return token
 

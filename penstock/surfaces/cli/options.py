@@ -43,16 +43,16 @@ def parameter_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "-p",
         "--parameter",
-        "given",
+        "arguments",
         multiple=True,
         metavar="NAME=VALUE",
         help="A parameter of the pipeline; may be repeated.",
     )(command)
 
 
-def pipeline_name(definition: Any, asked: str) -> str:
+def pipeline_name(definition: Any, default: str) -> str:
     """Return the name that a pipeline gives itself."""
-    return str(getattr(definition, "name", None) or getattr(definition, "pipeline_name", asked))
+    return str(getattr(definition, "name", None) or getattr(definition, "pipeline_name", default))
 
 
 def store_address(profile: Profile, compiled: Any) -> str | None:
@@ -71,23 +71,25 @@ def column(texts: Iterable[str]) -> list[str]:
     return [text.ljust(width) for text in texts]
 
 
-def parse_parameters(name: str, given: tuple[str, ...], known: dict[str, Any]) -> dict[str, Any]:
+def parse_parameters(
+    name: str, arguments: tuple[str, ...], parameters: dict[str, Any]
+) -> dict[str, Any]:
     """Turn NAME=VALUE into values of the types that the pipeline declares.
 
     Raises:
       ParameterError: a name is unknown, or a value is not of its type.
     """
     values: dict[str, Any] = {}
-    for item in given:
+    for item in arguments:
         key, equals, text = item.partition("=")
         if not equals:
             raise ParameterError(f"expected NAME=VALUE after -p, got {item!r}")
-        if key not in known:
+        if key not in parameters:
             raise ParameterError(
                 f"pipeline {name} has no parameter {key!r}",
-                hint=suggestion(key, known, noun="parameter"),
+                hint=suggestion(key, parameters, noun="parameter"),
             )
-        values[key] = _parse_value(name, key, text, known[key].type)
+        values[key] = _parse_value(name, key, text, parameters[key].type)
     return values
 
 

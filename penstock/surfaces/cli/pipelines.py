@@ -51,8 +51,8 @@ def list_pipelines(context: click.Context, as_json: bool) -> None:
         if "error" in entry:
             click.secho(f"    {entry['error']}", fg="red")
         for key, default in entry.get("parameters", {}).items():
-            shown = "must be given" if default is None else f"default {default!r}"
-            click.echo(f"    -p {key}=…  {shown}")
+            value = "must be given" if default is None else f"default {default!r}"
+            click.echo(f"    -p {key}=…  {value}")
 
 
 @click.command("compile")

@@ -107,7 +107,7 @@ def ask_for_label(data: Path) -> ParameterError:
     )
 
 
-def describe(data: Path, label_name: str, asked_task: str | None) -> Description:
+def describe(data: Path, label_name: str, task_choice: str | None) -> Description:
     """Return what a CSV file asks of a project.
 
     Raises:
@@ -116,7 +116,7 @@ def describe(data: Path, label_name: str, asked_task: str | None) -> Description
     """
     table = read_table(data)
     label = table.column(label_name)
-    task = find_task(label, asked_task)
+    task = find_task(label, task_choice)
     numbers, categories, left_out = _sorted_columns(table, label)
     if not (numbers or categories):
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out)

@@ -67,7 +67,7 @@ def _prepare(
     context: click.Context,
     pipeline: str,
     profile_name: str | None,
-    given: tuple[str, ...] = (),
+    arguments: tuple[str, ...] = (),
     parallelism: int | None = None,
     events: bool = True,
 ) -> _Request:
@@ -83,7 +83,7 @@ def _prepare(
     compiled = ir.compile_pipeline(definition, pipeline_root=root, beam_args=profile.beam_args)
     parameters = {
         **profile.parameters.get(name, {}),
-        **parse_parameters(name, given, ir.run_parameters(compiled)),
+        **parse_parameters(name, arguments, ir.run_parameters(compiled)),
     }
     address, token = profile.events_address() if events else ("", "")
     runner = LocalRunner(
@@ -119,7 +119,7 @@ def _result_as_json(result: Any) -> dict[str, Any]:
             "seconds": node.seconds,
             "error": node.error,
             "log": node.log_path,
-            "outputs": {key: [a.uri for a in made] for key, made in node.outputs.items()},
+            "outputs": {key: [a.uri for a in artifacts] for key, artifacts in node.outputs.items()},
         }
         for node in result.nodes.values()
     ]
@@ -144,7 +144,7 @@ def _result_as_json(result: Any) -> dict[str, Any]:
 def run(
     context: click.Context,
     pipeline: str,
-    given: tuple[str, ...],
+    arguments: tuple[str, ...],
     profile_name: str | None,
     parallelism: int | None,
     from_: tuple[str, ...],
@@ -162,7 +162,7 @@ def run(
       penstock run flights -p train_steps=500 --profile nightly
       penstock run flights --from Trainer
     """
-    request = _prepare(context, pipeline, profile_name, given, parallelism)
+    request = _prepare(context, pipeline, profile_name, arguments, parallelism)
     result = request.runner.run(
         request.compiled,
         parameters=request.parameters,
@@ -240,7 +240,7 @@ def resume(
 def plan(
     context: click.Context,
     pipeline: str,
-    given: tuple[str, ...],
+    arguments: tuple[str, ...],
     profile_name: str | None,
     from_: tuple[str, ...],
     to: tuple[str, ...],
@@ -258,7 +258,7 @@ def plan(
     """
     from penstock.surfaces.cli.summary import print_plan
 
-    request = _prepare(context, pipeline, profile_name, given, events=False)
+    request = _prepare(context, pipeline, profile_name, arguments, events=False)
     planned = request.runner.plan(
         request.compiled,
         parameters=request.parameters,

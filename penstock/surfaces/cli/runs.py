@@ -34,11 +34,11 @@ def runs(
     from penstock.surfaces.cli.summary import print_runs
 
     with open_store(context, profile_name) as metadata:
-        found = list_runs(metadata.store, pipeline_name=pipeline_name, most=most)
+        records = list_runs(metadata.store, pipeline_name=pipeline_name, most=most)
     if as_json:
-        click.echo(json.dumps([run_as_json(record) for record in found], indent=2))
+        click.echo(json.dumps([run_as_json(record) for record in records], indent=2))
     else:
-        print_runs(found)
+        print_runs(records)
 
 
 @click.command()
@@ -60,14 +60,20 @@ def show(context: click.Context, run_id: str, profile_name: str | None, as_json:
     with open_store(context, profile_name) as metadata:
         record = find_run(metadata.store, run_id)
         artifacts = {n.execution_id: node_artifacts(metadata.store, n) for n in record.nodes}
-        made = {a.id for _, outputs in artifacts.values() for f in outputs.values() for a in f}
-        makers = read_makers(metadata.store, made)
+        artifact_ids = {
+            a.id for _, outputs in artifacts.values() for f in outputs.values() for a in f
+        }
+        makers = read_makers(metadata.store, artifact_ids)
     if as_json:
         content = run_as_json(record)
         for node in content["nodes"]:
             inputs, outputs = artifacts[node["execution_id"]]
-            node["inputs"] = {key: [a.uri for a in found] for key, found in inputs.items()}
-            node["outputs"] = {key: [a.uri for a in found] for key, found in outputs.items()}
+            node["inputs"] = {
+                key: [a.uri for a in artifacts_of_key] for key, artifacts_of_key in inputs.items()
+            }
+            node["outputs"] = {
+                key: [a.uri for a in artifacts_of_key] for key, artifacts_of_key in outputs.items()
+            }
             node["made_by"] = sorted(
                 {makers[a.id].run_id for f in outputs.values() for a in f if a.id in makers}
             )

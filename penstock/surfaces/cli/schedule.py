@@ -57,7 +57,7 @@ def schedule(
     pipeline: str | None,
     cron: str | None,
     every: str | None,
-    given: tuple[str, ...],
+    arguments: tuple[str, ...],
     profile_name: str | None,
     image: str | None,
     name: str | None,
@@ -84,9 +84,9 @@ def schedule(
     """
     from penstock.surfaces.cli import service as server
 
-    asked = {"pipeline": pipeline, "list": list_all, "enable": enable}
+    actions = {"pipeline": pipeline, "list": list_all, "enable": enable}
     chosen = [
-        what for what, value in {**asked, "disable": disable, "delete": delete}.items() if value
+        what for what, value in {**actions, "disable": disable, "delete": delete}.items() if value
     ]
     if len(chosen) != 1:
         raise click.UsageError(
@@ -102,7 +102,7 @@ def schedule(
 
     timing = parse_timing(cron, every, start, end)
     documents = read_documents(context, pipeline, server.with_image(profile, image))
-    parameters = run_parameters(documents, given)
+    parameters = run_parameters(documents, arguments)
     version = versions.upload(service, documents)
     wanted = schedules.Schedule(
         name=name or documents.name,
@@ -228,20 +228,20 @@ def _next_times(timing: Timing) -> list[datetime]:
         return []
     line = cron.parse(timing.cron)
     now = datetime.now(UTC)
-    found: list[datetime] = []
+    times: list[datetime] = []
     at = line.next(max(now, timing.start or now))
-    while at is not None and len(found) < _SHOWN_TIMES and at <= (timing.end or at):
-        found.append(at)
+    while at is not None and len(times) < _SHOWN_TIMES and at <= (timing.end or at):
+        times.append(at)
         at = line.next(at)
-    return found
+    return times
 
 
-def _print_list(found: list[dict[str, Any]], as_json: bool) -> None:
+def _print_list(recurring_runs: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json.dumps(recurring_runs, indent=2))
         return
-    names = column(one["display_name"] for one in found)
-    for one, name in zip(found, names, strict=True):
+    names = column(one["display_name"] for one in recurring_runs)
+    for one, name in zip(recurring_runs, names, strict=True):
         state = str(one.get("status", "")).lower()
         version = str(one.get("description", "")).rpartition("version ")[2]
         color = "green" if state == "enabled" else None
@@ -249,8 +249,8 @@ def _print_list(found: list[dict[str, Any]], as_json: bool) -> None:
         click.echo(f"  {_when(one)}  version {version}  {one['recurring_run_id']}")
 
 
-def _when(found: dict[str, Any]) -> str:
-    trigger = found.get("trigger") or {}
+def _when(recurring_run: dict[str, Any]) -> str:
+    trigger = recurring_run.get("trigger") or {}
     line = (trigger.get("cron_schedule") or {}).get("cron")
     if line:
         return f"cron {line}"

@@ -45,12 +45,12 @@ def cluster_profile(context: click.Context, name: str | None) -> tuple[Profile, 
         others = [p for p in config.profiles.values() if p.kubeflow is not None]
         profile = others[0] if len(others) == 1 else profile
     if profile.kubeflow is None:
-        known = sorted(p.name for p in config.profiles.values() if p.kubeflow is not None)
+        names = sorted(p.name for p in config.profiles.values() if p.kubeflow is not None)
         raise ConfigError(
             f"profile {profile.name!r} has no table `kubeflow`",
             path=str(config.path) if config.path else None,
-            hint=f"Choose one that has: --profile {known[0]}."
-            if known
+            hint=f"Choose one that has: --profile {names[0]}."
+            if names
             else f"Write [profiles.{profile.name}.kubeflow] with the host of Kubeflow Pipelines.",
         )
     return profile, profile.kubeflow

@@ -51,7 +51,7 @@ def read_documents(context: click.Context, pipeline: str, profile: Profile) -> D
     return documents.read(text)
 
 
-def run_parameters(documents: Documents, given: tuple[str, ...]) -> Mapping[str, Any]:
+def run_parameters(documents: Documents, arguments: tuple[str, ...]) -> Mapping[str, Any]:
     """Return the values of a run's parameters; the profile's are the defaults of the documents.
 
     Raises:
@@ -59,16 +59,16 @@ def run_parameters(documents: Documents, given: tuple[str, ...]) -> Mapping[str,
     """
     from penstock.runners.kubeflow.contract.documents import check_parameters, parse_parameters
 
-    values = parse_parameters(documents, given)
+    values = parse_parameters(documents, arguments)
     check_parameters(documents, values)
     return values
 
 
-def experiment_of(service: Service, asked: str | None, of_profile: str) -> str:
+def experiment_of(service: Service, name: str | None, of_profile: str) -> str:
     """Return the id of the experiment that a run belongs to."""
     from penstock.runners.kubeflow.server.versions import experiment_id
 
-    return experiment_id(service, asked or of_profile or _DEFAULT_EXPERIMENT)
+    return experiment_id(service, name or of_profile or _DEFAULT_EXPERIMENT)
 
 
 @click.command()
@@ -90,7 +90,7 @@ def experiment_of(service: Service, asked: str | None, of_profile: str) -> str:
 def submit(
     context: click.Context,
     pipeline: str,
-    given: tuple[str, ...],
+    arguments: tuple[str, ...],
     profile_name: str | None,
     image: str | None,
     wait: bool,
@@ -113,7 +113,7 @@ def submit(
 
     profile, options = server.cluster_profile(context, profile_name)
     documents = read_documents(context, pipeline, server.with_image(profile, image))
-    parameters = run_parameters(documents, given)
+    parameters = run_parameters(documents, arguments)
     service = server.connect(options)
     version = versions.upload(service, documents)
     token = submission or submitting.new_token()

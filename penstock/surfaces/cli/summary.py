@@ -42,8 +42,8 @@ def print_result(result: RunResult, resume: str) -> None:
     click.echo()
     _print_state(result.state.value)
     click.echo(f" {result.pipeline_name}  run {result.run_id}  {result.seconds:.1f} s")
-    made = [a for n in result.nodes.values() for a in _made_by(n.node_id, n.outputs)]
-    for line in describe_outcome(made):
+    artifacts = [a for n in result.nodes.values() for a in _artifacts_of(n.node_id, n.outputs)]
+    for line in describe_outcome(artifacts):
         click.echo(f"  {line}")
     _print_lost_events(result.events)
     if result.report:
@@ -86,8 +86,8 @@ def print_plan(planned: Iterable[NodePlan]) -> None:
         for reason in more:
             click.echo(f"{'':<{len(head)}}  {reason}")
     counts = Counter(node.verdict for node in planned)
-    shown = [f"{counts[v]} {_PLANNED[v]}" for v in _PLANNED if counts[v]]
-    click.echo(f"\n{', '.join(shown)}")
+    parts = [f"{counts[v]} {_PLANNED[v]}" for v in _PLANNED if counts[v]]
+    click.echo(f"\n{', '.join(parts)}")
 
 
 _PLANNED = {
@@ -101,9 +101,9 @@ _PLANNED = {
 }
 
 
-def _made_by(node_id: str, outputs: _tfx.Artifacts) -> list[Any]:
+def _artifacts_of(node_id: str, outputs: _tfx.Artifacts) -> list[Any]:
     """Return the artifacts that stand in a node's own folder; a resolver's are others'."""
-    return [a for found in outputs.values() for a in found if f"/{node_id}/" in a.uri]
+    return [a for artifacts in outputs.values() for a in artifacts if f"/{node_id}/" in a.uri]
 
 
 def describe_outcome(artifacts: Iterable[Any]) -> list[str]:
@@ -186,15 +186,17 @@ def print_run(
     for node, name in zip(run.nodes, names, strict=True):
         _print_state(f"  {node.state}", node.state)
         cells = "".join(f"{cell:>10}" for cell in _resources(node))
-        found = outputs.get(node.execution_id, {})
-        click.echo(f"  {name}{cells}".rstrip() + _origin(run, found, makers))
+        outputs_of_node = outputs.get(node.execution_id, {})
+        click.echo(f"  {name}{cells}".rstrip() + _origin(run, outputs_of_node, makers))
         if node.error:
             click.echo(f"      {node.error}")
-        for key, artifacts in found.items():
+        for key, artifacts in outputs_of_node.items():
             for artifact in artifacts:
                 click.echo(f"      {key}: {artifact.id}  {short(artifact.uri)}{_fate(artifact)}")
-    made = [a for n in run.nodes for a in _made_by(n.node_id, outputs.get(n.execution_id, {}))]
-    for line in describe_outcome(made):
+    run_artifacts = [
+        a for n in run.nodes for a in _artifacts_of(n.node_id, outputs.get(n.execution_id, {}))
+    ]
+    for line in describe_outcome(run_artifacts):
         click.echo(f"  {line}")
     _print_lost_events(run.events)
 

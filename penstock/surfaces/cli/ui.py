@@ -47,5 +47,5 @@ def ui(context: click.Context, port: int, opens: bool, profile_name: str | None)
             click.launch(page)
 
     with connect(store_config(context, profile_name), create=False) as metadata:
-        asked = application(metadata.store, secrets.token_urlsafe(24), without_password(address))
-        Server(asked, port, announce).run()
+        access = application(metadata.store, secrets.token_urlsafe(24), without_password(address))
+        Server(access, port, announce).run()

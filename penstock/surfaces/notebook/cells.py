@@ -75,8 +75,8 @@ class Cells:
 
     def cell_of(self, name: str) -> int | None:
         """Return the number of the cell that made a name last."""
-        found = [s.cell for s in self.statements if name in s.binds]
-        return found[-1] if found else None
+        cells = [s.cell for s in self.statements if name in s.binds]
+        return cells[-1] if cells else None
 
     def extract(self, *names: str) -> Extract:
         """Return what some functions or classes of the cells consist of, and all that they use.
@@ -95,20 +95,20 @@ class Cells:
             if name in seen:
                 continue
             seen.add(name)
-            made = self._made(name)
-            if made is None:
+            statements = self._statements_of(name)
+            if statements is None:
                 if name in self.namespace and not hasattr(builtins, name):
                     refused.append(
                         f"{_used(name, users)} is made by no cell: import it, or define it"
                     )
                 continue
-            if reason := self._reason_against(name, made[0]):
-                refused.append(f"cell [{made[0].cell}]: {_used(name, users)} {reason}")
+            if reason := self._reason_against(name, statements[0]):
+                refused.append(f"cell [{statements[0].cell}]: {_used(name, users)} {reason}")
                 continue
-            if isinstance(made[0].node, _IMPORTS):
-                imports.add(_import_of(made[0].node, name))
+            if isinstance(statements[0].node, _IMPORTS):
+                imports.add(_import_of(statements[0].node, name))
                 continue
-            for statement in made:
+            for statement in statements:
                 needed[id(statement)] = statement
                 for used in sorted(statement.eager | statement.lazy):
                     users.setdefault(used, name)
@@ -122,7 +122,7 @@ class Cells:
         ordered = [s for s in self.statements if id(s) in needed]
         return Extract(tuple(sorted(imports)), tuple(_runnable(ordered)))
 
-    def _made(self, name: str) -> list[Statement] | None:
+    def _statements_of(self, name: str) -> list[Statement] | None:
         """Return the last statement that makes a name, and those after it that change it."""
         binding = [i for i, s in enumerate(self.statements) if name in s.binds]
         if not binding:
@@ -149,13 +149,13 @@ def notebook_cells(before: str = "") -> Cells:
 
     `before` is code that counts as if it stood before them.
     """
-    found = shell()
+    notebook_shell = shell()
     first = [Cell(0, before)] if before else []
-    if found is not None:
+    if notebook_shell is not None:
         # Magic commands are Python here, as they were executed.
-        executed = found.user_ns.get("In") or []
+        executed = notebook_shell.user_ns.get("In") or []
         cells = [Cell(number, source) for number, source in enumerate(executed) if source.strip()]
-        return Cells(first + cells, found.user_ns)
+        return Cells(first + cells, notebook_shell.user_ns)
     main = sys.modules["__main__"]
     path = getattr(main, "__file__", None)
     cells = []
@@ -166,8 +166,8 @@ def notebook_cells(before: str = "") -> Cells:
 
 def current_cell() -> int | None:
     """Return the number of the cell that runs now, None outside of notebooks."""
-    found = shell()
-    return None if found is None else len(found.user_ns.get("In") or [0]) - 1
+    notebook_shell = shell()
+    return None if notebook_shell is None else len(notebook_shell.user_ns.get("In") or [0]) - 1
 
 
 def shell() -> Any | None:

@@ -79,10 +79,10 @@ def one_line(code: Code) -> str:
 
 def string(text: str) -> str:
     """Return a string literal, with double quotes where these need no escapes."""
-    shown = repr(text)
-    if shown[0] == "'" and '"' not in text and "\\'" not in shown:
-        return f'"{shown[1:-1]}"'
-    return shown
+    literal = repr(text)
+    if literal[0] == "'" and '"' not in text and "\\'" not in literal:
+        return f'"{literal[1:-1]}"'
+    return literal
 
 
 def value(content: Any, annotation: Any, imports: Imports) -> Code:
@@ -124,10 +124,10 @@ def _dataclass(content: Mapping[str, Any], annotation: Any, imports: Imports) ->
     for described in dataclasses.fields(annotation):
         if described.name not in content:
             continue
-        given = content[described.name]
-        if _same(given, _default(described)):
+        field_value = content[described.name]
+        if _same(field_value, _default(described)):
             continue
-        code = value(given, hints[described.name], imports)
+        code = value(field_value, hints[described.name], imports)
         parts.append((f"{described.name}=", code))
     name = imports.name(annotation.__module__, annotation.__name__)
     return Group(f"{name}(", tuple(parts), ")")

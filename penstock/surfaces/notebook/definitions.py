@@ -57,19 +57,19 @@ class Definition:
         spec = self.node.inputs.inputs[key]
         if spec.mixed_inputs.input_keys:
             return [s for inner in spec.mixed_inputs.input_keys for s in self._sources(inner)]
-        found = []
+        sources = []
         for channel in spec.channels:
             contexts = {
                 q.type.name: q.name.field_value.string_value for q in channel.context_queries
             }
             node_id = contexts.get("node", "").removeprefix(f"{contexts.get('pipeline')}.")
             if node_id:
-                found.append(Source(node_id, channel.output_key, RUN_CONTEXT in contexts))
-        return found
+                sources.append(Source(node_id, channel.output_key, RUN_CONTEXT in contexts))
+        return sources
 
     def producers(self) -> set[str]:
         """Return the nodes that it takes something from in the same run, or waits for."""
-        named = {s.node_id for found in self.sources().values() for s in found if s.of_this_run}
+        named = {s.node_id for sources in self.sources().values() for s in sources if s.of_this_run}
         return named | set(self.node.upstream_nodes)
 
 
@@ -185,8 +185,8 @@ def with_inputs(
         del spec.channels[:]
         spec.static_inputs.SetInParent()
         for source in sources:
-            found = artifacts.get((source.node_id, source.key), [])
-            spec.static_inputs.artifact_ids.extend(artifact.id for artifact in found)
+            of_source = artifacts.get((source.node_id, source.key), [])
+            spec.static_inputs.artifact_ids.extend(artifact.id for artifact in of_source)
     return pipeline
 
 
@@ -223,15 +223,15 @@ def record(store: Store, session: str, ran: Ran) -> None:
 
 def recorded(store: Store, session: str, through: str | None = None) -> list[Ran]:
     """Return what a session has run, oldest first; no more than `through`, the name of a run."""
-    found = []
+    nodes = []
     for context in sorted(store.get_contexts_by_type(RUN_CONTEXT), key=lambda c: c.id):
         properties = context.custom_properties
         if _SESSION not in properties or properties[_SESSION].string_value != session:
             continue
-        found.append(_read(store, context))
+        nodes.append(_read(store, context))
         if context.name == through:
             break
-    return found
+    return nodes
 
 
 def _read(store: Store, context: Any) -> Ran:

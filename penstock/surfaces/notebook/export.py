@@ -97,8 +97,8 @@ def _modules_used(definitions: Any, modules: CellModules) -> list[str]:
         for key, p in d.node.parameters.parameters.items()
         if key == "module_file"
     }
-    found = [f"{modules.components}.py"] if modules.components in kinds else []
-    return found + [f for f in sorted(named) if (modules.folder / f).exists() and f == Path(f).name]
+    files = [f"{modules.components}.py"] if modules.components in kinds else []
+    return files + [f for f in sorted(named) if (modules.folder / f).exists() and f == Path(f).name]
 
 
 def pipeline_text(
@@ -118,7 +118,7 @@ def pipeline_text(
         try:
             code = _node(definition, names, imports)
         except _CannotBeWritten as error:
-            reasons.append(f"{_place(definition)}{definition.node_id}: {error}")
+            reasons.append(f"{_cell_prefix(definition)}{definition.node_id}: {error}")
             continue
         beginning = f"    {names[definition.node_id]} = "
         lines.append(beginning + layout(code, 4, len(beginning)))
@@ -151,14 +151,14 @@ class _CannotBeWritten(Exception):
     """Why a node has no code."""
 
 
-def _place(definition: Definition) -> str:
+def _cell_prefix(definition: Definition) -> str:
     return f"cell [{definition.cell}]: " if definition.cell else ""
 
 
 def _function_name(name: str) -> str:
-    made = re.sub(r"\W", "_", name)
-    made = f"_{made}" if made[:1].isdigit() else made
-    return f"{made}_" if keyword.iskeyword(made) else made
+    identifier = re.sub(r"\W", "_", name)
+    identifier = f"_{identifier}" if identifier[:1].isdigit() else identifier
+    return f"{identifier}_" if keyword.iskeyword(identifier) else identifier
 
 
 def _variables(definitions: Mapping[str, Definition], taken: set[str]) -> dict[str, str]:
@@ -172,21 +172,21 @@ def _variables(definitions: Mapping[str, Definition], taken: set[str]) -> dict[s
     return names
 
 
-def _parameters_used(definitions: Any, known: Mapping[str, Any]) -> dict[str, Any]:
+def _parameters_used(definitions: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
     used = {name for d in definitions for name in ir.run_parameters(d.pipeline)}
-    return {name: parameter for name, parameter in known.items() if name in used}
+    return {name: parameter for name, parameter in parameters.items() if name in used}
 
 
 def _waits(
     definition: Definition, definitions: Mapping[str, Definition], names: Mapping[str, str]
 ) -> Iterator[str]:
     """Yield the lines that make a node wait for others that it takes nothing from."""
-    data = {s.node_id for found in definition.sources().values() for s in found}
+    data = {s.node_id for sources in definition.sources().values() for s in sources}
     for upstream in definition.node.upstream_nodes:
         if upstream in data or upstream not in definitions:
             continue
         resolved = definitions[upstream].sources().values()
-        if any(s.node_id == definition.node_id for found in resolved for s in found):
+        if any(s.node_id == definition.node_id for sources in resolved for s in sources):
             continue  # LatestArtifact makes them wait itself
         yield f"    {names[definition.node_id]}.add_upstream_node({names[upstream]})"
 
@@ -209,36 +209,36 @@ def _node(definition: Definition, names: Mapping[str, str], imports: Imports) ->
         written = one_line(Group(".with_options(", options, ")")) if options else ""
         return Group(f"{called}(", arguments, ")", written + suffix)
     # These are TFX's own, which have no such method.
-    made = Group(f"{called}(", arguments, ")", suffix)
-    return Group(f"{imports.name('penstock', 'with_options')}(", (("", made), *options), ")")
+    call = Group(f"{called}(", arguments, ")", suffix)
+    return Group(f"{imports.name('penstock', 'with_options')}(", (("", call), *options), ")")
 
 
 def _component(
     definition: Definition, names: Mapping[str, str], imports: Imports
 ) -> tuple[str, tuple[tuple[str, Code], ...]]:
     kind = definition.node.node_info.type.name
-    found = _tfx.import_class_by_path(kind)
-    interface = getattr(found, "interface", None)
+    component = _tfx.import_class_by_path(kind)
+    interface = getattr(component, "interface", None)
     if interface is None:
         raise _CannotBeWritten(
             f"{kind} is not made by @component, so that nobody knows how it was called"
         )
-    module = found.__module__
+    module = component.__module__
     if module == "__main__":
-        raise _CannotBeWritten(f"{found.__name__} is in no module")
+        raise _CannotBeWritten(f"{component.__name__} is in no module")
     if module.startswith("penstock.components."):
         module = "penstock.components"
-    called = imports.name(module, found.__name__)
-    sources, given = definition.sources(), definition.node.parameters.parameters
+    called = imports.name(module, component.__name__)
+    sources, bindings = definition.sources(), definition.node.parameters.parameters
     parts: list[tuple[str, Code]] = [
         (f"{name}=", _channels(sources[name], names))
         for name in interface.inputs
         if sources.get(name)
     ]
     for name, parameter in interface.parameters.items():
-        if name not in given or parameter.resolved:
+        if name not in bindings or parameter.resolved:
             continue
-        code = _parameter(definition, parameter, given[name], names, imports)
+        code = _parameter(definition, parameter, bindings[name], names, imports)
         if code is not None:
             parts.append((f"{name}=", code))
     return called, tuple(parts)
@@ -258,14 +258,14 @@ def _channel(source: Source, names: Mapping[str, str]) -> str:
 
 
 def _parameter(
-    definition: Definition, parameter: Any, given: Any, names: Mapping[str, str], imports: Imports
+    definition: Definition, parameter: Any, binding: Any, names: Mapping[str, str], imports: Imports
 ) -> Code | None:
-    which = given.WhichOneof("value")
+    which = binding.WhichOneof("value")
     if which == "runtime_parameter":
-        return Text(given.runtime_parameter.name)
+        return Text(binding.runtime_parameter.name)
     if which == "placeholder":
-        return Text(_placeholder(definition, given.placeholder, names))
-    content = _content(parameter, given)
+        return Text(_placeholder(definition, binding.placeholder, names))
+    content = _content(parameter, binding)
     if not parameter.required and json.dumps(content, sort_keys=True) == values.encode(
         parameter.default
     ):
@@ -273,18 +273,18 @@ def _parameter(
     return value(content, parameter.annotation, imports)
 
 
-def _content(parameter: Any, given: Any) -> Any:
+def _content(parameter: Any, binding: Any) -> Any:
     """Return a parameter in JSON's types, in which references stand for pipeline parameters."""
-    if given.WhichOneof("value") == "structural_runtime_parameter":
+    if binding.WhichOneof("value") == "structural_runtime_parameter":
         text = ""
-        for part in given.structural_runtime_parameter.parts:
+        for part in binding.structural_runtime_parameter.parts:
             if part.HasField("runtime_parameter"):
                 name = part.runtime_parameter.name.partition("@")[0]
                 text += json.dumps({values.PARAMETER_KEY: {"name": name}})
             else:
                 text += part.constant_value
         return json.loads(text)
-    recorded = getattr(given.field_value, given.field_value.WhichOneof("value"))
+    recorded = getattr(binding.field_value, binding.field_value.WhichOneof("value"))
     is_json = parameter.scalar is None or parameter.scalar is bool
     return json.loads(recorded) if is_json and isinstance(recorded, str) else recorded
 
@@ -308,11 +308,11 @@ def _placeholder(definition: Definition, expression: Any, names: Mapping[str, st
 
 
 def _importer(definition: Definition, imports: Imports) -> tuple[tuple[str, Code], ...]:
-    given = definition.node.parameters.parameters
+    bindings = definition.node.parameters.parameters
     [spec] = definition.node.outputs.outputs.values()
     if spec.artifact_spec.additional_properties or spec.artifact_spec.additional_custom_properties:
         raise _CannotBeWritten("an importer with properties cannot be written yet")
-    uri = given["artifact_uri"]
+    uri = bindings["artifact_uri"]
     is_parameter = uri.WhichOneof("value") == "runtime_parameter"
     parts: list[tuple[str, Code]] = [
         (
@@ -323,7 +323,7 @@ def _importer(definition: Definition, imports: Imports) -> tuple[tuple[str, Code
         ),
         ("artifact_type=", Text(_artifact_type(spec.artifact_spec.type.name, imports))),
     ]
-    if given["reimport"].field_value.int_value:
+    if bindings["reimport"].field_value.int_value:
         parts.append(("reimport=", Text("True")))
     return tuple(parts)
 
@@ -363,17 +363,17 @@ def _resolver(
 def _options(node: Any) -> tuple[tuple[str, Code], ...]:
     """Write how a node is executed, where that is not as usual."""
     options = node.execution_options
-    given: list[tuple[str, Code]] = []
+    keywords: list[tuple[str, Code]] = []
     if not options.caching_options.enable_cache:
-        given.append(("cache=", Text("False")))
+        keywords.append(("cache=", Text("False")))
     if options.max_execution_retries:
-        given.append(("retries=", Text(str(options.max_execution_retries))))
+        keywords.append(("retries=", Text(str(options.max_execution_retries))))
     if options.execution_timeout_sec:
-        given.append(("timeout_seconds=", Text(str(options.execution_timeout_sec))))
+        keywords.append(("timeout_seconds=", Text(str(options.execution_timeout_sec))))
     if options.node_success_optional:
-        given.append(("optional=", Text("True")))
+        keywords.append(("optional=", Text("True")))
     strategy = _tfx.pipeline_pb2.NodeExecutionOptions.TriggerStrategy.Name(options.strategy)
-    start = next((name for name, known in TRIGGERS.items() if known == strategy), "succeeded")
+    start = next((name for name, trigger in TRIGGERS.items() if trigger == strategy), "succeeded")
     if start != "succeeded":
-        given.append(("start=", Text(string(start))))
-    return tuple(given)
+        keywords.append(("start=", Text(string(start))))
+    return tuple(keywords)

@@ -46,7 +46,7 @@ def blocks_of(
 
     What cannot be read is said in a line: a notebook goes on.
     """
-    ids = [artifact.id for found in outputs.values() for artifact in found]
+    ids = [artifact.id for of_key in outputs.values() for artifact in of_key]
     records = {**read_artifacts(store, ids)}
     of_others = list(neighbors)
     blocks: list[Block] = []
@@ -72,10 +72,10 @@ def lineage(store: Store, artifact_id: int) -> Section:
     """Return what an artifact was made from, as a tree."""
     lines = []
     for row in ancestors(store, artifact_id).rows():
-        made = f"by {row.maker.node.node_id} in run {row.maker.run_id}" if row.maker else ""
-        told = "as above" if row.repeated else made
+        origin = f"by {row.maker.node.node_id} in run {row.maker.run_id}" if row.maker else ""
+        remark = "as above" if row.repeated else origin
         key = f"{row.key}: " if row.key else ""
-        lines.append(f"{'   ' * row.depth}{key}{row.artifact.type_name} {told}".rstrip())
+        lines.append(f"{'   ' * row.depth}{key}{row.artifact.type_name} {remark}".rstrip())
     return Section("Lineage", (Line("\n".join(lines)),), folded=True)
 
 
@@ -89,13 +89,13 @@ def _examples(artifact: Any, record: ArtifactRecord, _: Any) -> Iterator[Block]:
         if not columns:
             yield Line(f"{split}: no rows")
             continue
-        shown = sorted(columns)[:_COLUMNS]
+        names = sorted(columns)[:_COLUMNS]
         rows = tuple(
-            tuple(_values(columns[name][n]) for name in shown)
-            for n in range(len(columns[shown[0]]))
+            tuple(_values(columns[name][n]) for name in names)
+            for n in range(len(columns[names[0]]))
         )
-        more = f", {len(shown)} of {len(columns)} features" if len(shown) < len(columns) else ""
-        yield Table(tuple(shown), rows, f"{split}: the first {len(rows)} rows{more}")
+        more = f", {len(names)} of {len(columns)} features" if len(names) < len(columns) else ""
+        yield Table(tuple(names), rows, f"{split}: the first {len(rows)} rows{more}")
         break
     splits = ", ".join(split_names(artifact))
     yield Line(f"splits: {splits}; {size(record.size)}", "quiet")
@@ -103,28 +103,30 @@ def _examples(artifact: Any, record: ArtifactRecord, _: Any) -> Iterator[Block]:
 
 def _first_rows(files: Sequence[str]) -> dict[str, list[Any]]:
     for batch in itertools.islice(read_record_batches(files, batch_rows=_ROWS), 1):
-        found: dict[str, list[Any]] = batch.slice(0, _ROWS).to_pydict()
-        return found
+        rows: dict[str, list[Any]] = batch.slice(0, _ROWS).to_pydict()
+        return rows
     return {}
 
 
 def _values(values: Any) -> str:
     if not values:
         return _NOTHING
-    shown = [
+    texts = [
         value.decode("utf-8", "replace") if isinstance(value, bytes) else f"{value:.6g}"
         for value in values[:4]
     ]
-    return ", ".join(shown) + (" …" if len(values) > 4 else "")
+    return ", ".join(texts) + (" …" if len(values) > 4 else "")
 
 
 def _statistics(_: Any, record: ArtifactRecord, __: Any) -> Iterator[Block]:
-    found = find([record])
-    names = list(found.examples)
-    yield Line(", ".join(f"{split}: {count:,} examples" for split, count in found.examples.items()))
-    rows = tuple(_feature_row(feature, names) for feature in found.features)
+    findings = find([record])
+    names = list(findings.examples)
+    yield Line(
+        ", ".join(f"{split}: {count:,} examples" for split, count in findings.examples.items())
+    )
+    rows = tuple(_feature_row(feature, names) for feature in findings.features)
     yield Table(("feature", "type", *names), rows)
-    yield from (Line(problem, "bad") for problem in found.problems)
+    yield from (Line(problem, "bad") for problem in findings.problems)
 
 
 def _feature_row(feature: Feature, names: Sequence[str]) -> tuple[Cell, ...]:
@@ -192,16 +194,16 @@ def _domain(feature: Any, domains: Mapping[str, Any]) -> str:
 
 
 def _anomalies(_: Any, record: ArtifactRecord, __: Any) -> Iterator[Block]:
-    found = find([], [record])
-    if found.anomalies:
-        count = len(found.anomalies)
+    findings = find([], [record])
+    if findings.anomalies:
+        count = len(findings.anomalies)
         yield Line(f"{count} {'anomaly' if count == 1 else 'anomalies'}", "bad")
         rows = tuple(
             (anomaly.feature or "(data set)", split, anomaly.short, anomaly.long)
-            for split, anomaly in found.anomalies
+            for split, anomaly in findings.anomalies
         )
         yield Table(("feature", "split", "anomaly", "what was seen"), rows)
-    elif not found.problems:
+    elif not findings.problems:
         yield Line("No anomalies: the data conforms to its schema.", "good")
     drifted = tuple(
         (
@@ -212,13 +214,13 @@ def _anomalies(_: Any, record: ArtifactRecord, __: Any) -> Iterator[Block]:
             f"{measured.threshold:g}",
             "above" if measured.value > measured.threshold else "",
         )
-        for feature in found.features
+        for feature in findings.features
         for split, measured in feature.drift
     )
     if drifted:
         columns = ("feature", "split", "comparison", "distance", "threshold", "")
         yield Table(columns, drifted, "Against other statistics", frozenset({3, 4}))
-    yield from (Line(problem, "bad") for problem in found.problems)
+    yield from (Line(problem, "bad") for problem in findings.problems)
 
 
 def _transform_graph(_: Any, record: ArtifactRecord, __: Any) -> Iterator[Block]:
@@ -246,13 +248,13 @@ def _curves(_: Any, record: ArtifactRecord, __: Any) -> Iterator[Block]:
     if not measures:
         return
     pictures = []
-    for measure, found in measures.items():
-        names = [drawing.curve_name(curve) for curve in found]
+    for measure, group in measures.items():
+        names = [drawing.curve_name(curve) for curve in group]
         text = "; ".join(
             f"{name} {quantity(c.values[0])} → {quantity(c.values[-1])} {sparkline(c.values)}"
-            for name, c in zip(names, found, strict=True)
+            for name, c in zip(names, group, strict=True)
         )
-        svg = Markup("{}{}").format(drawing.curves(measure, found), charts.legend(names))
+        svg = Markup("{}{}").format(drawing.curves(measure, group), charts.legend(names))
         pictures.append(Drawn(svg, text))
     yield Figures(tuple(measures), tuple(pictures))
 
@@ -333,8 +335,8 @@ def _plain(_: Any, record: ArtifactRecord, __: Any) -> Iterator[Block]:
 
 
 def _from_here(path: str) -> str:
-    shown = path if "://" in path else os.path.relpath(path)
-    return path if shown.startswith("..") else shown
+    relative = path if "://" in path else os.path.relpath(path)
+    return path if relative.startswith("..") else relative
 
 
 _Show = Callable[[Any, ArtifactRecord, Sequence[ArtifactRecord]], Iterator[Block]]

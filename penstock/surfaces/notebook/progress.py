@@ -19,7 +19,7 @@ class CellLine:
     def __init__(self) -> None:
         self._handle: Any = None
         self._nodes: Mapping[str, NodeView] = {}
-        self._shown = 0.0
+        self._updated = 0.0
 
     def start(self, title: str, nodes: Mapping[str, NodeView]) -> None:
         """Begin the line."""
@@ -34,7 +34,7 @@ class CellLine:
 
     def refresh(self) -> None:
         """Write the line anew, but not more often than anybody would see."""
-        if time.monotonic() - self._shown > _EVERY_SECONDS:
+        if time.monotonic() - self._updated > _EVERY_SECONDS:
             self._update()
 
     def stop(self) -> None:
@@ -42,7 +42,7 @@ class CellLine:
         self._update()
 
     def _update(self) -> None:
-        self._shown = time.monotonic()
+        self._updated = time.monotonic()
         if self._handle is not None:
             self._handle.update(_Shown(self._lines()))
 
@@ -71,5 +71,5 @@ def _first_line(text: str) -> str:
 
 def progress() -> Display:
     """Return a line below the cell in notebooks, what local runs show on a terminal elsewhere."""
-    found = shell()
-    return CellLine() if getattr(found, "kernel", None) is not None else default_display()
+    notebook_shell = shell()
+    return CellLine() if getattr(notebook_shell, "kernel", None) is not None else default_display()

@@ -87,13 +87,13 @@ class Session:
         config = _project()
         address = config.profile(profile).metadata_address()
         with connect(connection_config(address), create=False) as metadata:
-            known = definitions.sessions(metadata.store)
+            names = definitions.sessions(metadata.store)
             through = None
-            if name not in known.values():
-                through, name = _run_of_a_session(metadata.store, name, known)
-            found = definitions.recorded(metadata.store, name, through)
+            if name not in names.values():
+                through, name = _run_of_a_session(metadata.store, name, names)
+            nodes = definitions.recorded(metadata.store, name, through)
         session = cls(name, profile=profile, display=display)
-        for ran in found:
+        for ran in nodes:
             session._ran[ran.node_id] = ran
         for ran in session._ran.values():
             module, _, name_of_type = ran.definition.node.node_info.type.name.rpartition(".")
@@ -164,7 +164,7 @@ class Session:
         Raises:
           NodeFailed: one failed; those after it have not run.
         """
-        found = []
+        results = []
         self._modules.rewrite()
         for definition in in_order({n: r.definition for n, r in self._ran.items()}):
             module, _, name = definition.node.node_info.type.name.rpartition(".")
@@ -180,8 +180,8 @@ class Session:
             ran, result = self._run(definition, artifacts, cache=True)
             for key in objects:
                 self._objects[key] = (self._objects[key][0], ran)
-            found.append(result)
-        return Updated(tuple(found))
+            results.append(result)
+        return Updated(tuple(results))
 
     def __repr__(self) -> str:
         return to_text(self._blocks())
@@ -202,8 +202,8 @@ class Session:
         )
         blocks: list[Block] = [Line(f"Session {self.name}")]
         if self.parameters:
-            given = (f"{p.name} = {p.default!r}" for p in self.parameters.values())
-            blocks.append(Line(", ".join(given), "quiet"))
+            parameters = (f"{p.name} = {p.default!r}" for p in self.parameters.values())
+            blocks.append(Line(", ".join(parameters), "quiet"))
         columns = ("node", "takes from", "ran", "cell")
         return [*blocks, Table(columns, rows)] if rows else [*blocks, Line("Nothing has run yet.")]
 
@@ -215,8 +215,8 @@ class Session:
                 hint=suggestion(node_id, self._ran, noun="node"),
             )
         ran = self._ran[node_id]
-        for node, known in self._objects.values():
-            if known is ran:
+        for node, latest in self._objects.values():
+            if latest is ran:
                 return NodeRun(self, ran, node.outputs)
         stub = _Restored(ran)
         self._objects[id(stub)] = (stub, ran)
@@ -232,7 +232,7 @@ class Session:
 
     def stale(self) -> dict[str, list[str]]:
         """Return the nodes that ran before what they take was made anew, and what that is."""
-        found: dict[str, list[str]] = {}
+        producers: dict[str, list[str]] = {}
         for node_id, ran in self._ran.items():
             for key, sources in ran.definition.sources().items():
                 of_session = [s for s in sources if s.of_this_run and s.node_id in self._ran]
@@ -240,8 +240,8 @@ class Session:
                     a.id for s in of_session for a in self._ran[s.node_id].outputs.get(s.key, [])
                 ]
                 if of_session and now != list(ran.inputs.get(key, [])):
-                    found.setdefault(node_id, []).extend(s.node_id for s in of_session)
-        return {node_id: sorted(set(names)) for node_id, names in found.items()}
+                    producers.setdefault(node_id, []).extend(s.node_id for s in of_session)
+        return {node_id: sorted(set(names)) for node_id, names in producers.items()}
 
     def export(self, file: str) -> Any:
         """Write the session as a pipeline file, which makes the same with the same cache.
@@ -261,7 +261,7 @@ class Session:
         self, node: Any, definition: Definition
     ) -> dict[tuple[str, str], Sequence[_tfx.Artifact]]:
         wired = _wired(node)
-        found: dict[tuple[str, str], Sequence[_tfx.Artifact]] = {}
+        artifacts: dict[tuple[str, str], Sequence[_tfx.Artifact]] = {}
         for key, sources in definition.sources().items():
             for source in sources:
                 if not source.of_this_run:
@@ -277,8 +277,8 @@ class Session:
                         argument=key,
                         hint=f"Run it first: session.run({source.node_id[:1].lower()}...).",
                     )
-                found[source.node_id, source.key] = ran.outputs.get(source.key, [])
-        return found
+                artifacts[source.node_id, source.key] = ran.outputs.get(source.key, [])
+        return artifacts
 
     def _ran_as(self, producer: Any, node_id: str) -> Ran | None:
         if producer is None:
@@ -301,8 +301,8 @@ class Session:
             nurseries=self._nurseries,
         )
         pipeline = definitions.with_inputs(definition, artifacts)
-        known = ir.run_parameters(pipeline)
-        values = {n: p.default for n, p in self.parameters.items() if n in known}
+        declared = ir.run_parameters(pipeline)
+        values = {n: p.default for n, p in self.parameters.items() if n in declared}
         done = runner.run(pipeline, parameters=values, cache=cache, raise_on_failure=False)
         result = done.nodes[definition.node_id]
         if not result.state.successful:
@@ -359,9 +359,9 @@ class NodeRun:
 
     def _blocks(self) -> list[Block]:
         with connect(self.session._connection()) as metadata:
-            return [Line(self._told()), *blocks_of(self.artifacts, metadata.store)]
+            return [Line(self._summary()), *blocks_of(self.artifacts, metadata.store)]
 
-    def _told(self) -> str:
+    def _summary(self) -> str:
         if self.result is None:
             return f"{self.node_id}, from run {self.ran.run_id}"
         seconds = self.result.seconds
@@ -393,9 +393,9 @@ class _Restored(_tfx.BaseNode):
         super().__init__()
         self.with_id(ran.node_id)
         self._outputs = {
-            key: _tfx.channel.OutputChannel(type(found[0]), self, key)
-            for key, found in ran.outputs.items()
-            if found
+            key: _tfx.channel.OutputChannel(type(artifacts[0]), self, key)
+            for key, artifacts in ran.outputs.items()
+            if artifacts
         }
 
     @property
@@ -415,33 +415,33 @@ def _project() -> Config:
     return read_config(find_config())
 
 
-def _run_of_a_session(store: Store, name: str, known: Mapping[str, str]) -> tuple[str, str]:
+def _run_of_a_session(store: Store, name: str, sessions: Mapping[str, str]) -> tuple[str, str]:
     try:
         run_id = find_run(store, name).run_id
     except RunError:
         run_id = name
-    if run_id not in known:
+    if run_id not in sessions:
         raise RunError(
             f"there is no session {name!r}, nor a run of that name in one",
-            hint=suggestion(name, set(known.values()), noun="session"),
+            hint=suggestion(name, set(sessions.values()), noun="session"),
         )
-    return run_id, known[run_id]
+    return run_id, sessions[run_id]
 
 
 def _wired(node: Any) -> dict[str, Any]:
     """Return the objects, by name, whose outputs a node was given."""
     channels = list(node.inputs.values())
-    found: dict[str, Any] = {}
+    wired: dict[str, Any] = {}
     while channels:
         channel = channels.pop()
         channels += list(getattr(channel, "channels", ()))
         producer = getattr(channel, "producer_component", None)
         if producer is not None:
-            found[producer.id] = producer
-    return found
+            wired[producer.id] = producer
+    return wired
 
 
 def shown_path(path: str) -> str:
     """Return a path as seen from this folder, if it is below it."""
-    shown = os.path.relpath(path)
-    return path if shown.startswith("..") else shown
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative

@@ -50,13 +50,13 @@ class Access:
         if request.method not in ("GET", "HEAD"):
             return PlainTextResponse("These pages can only be read.", 405)
         cookie = f"penstock-{port}"
-        given = request.query_params.get("token")
-        if given is not None and self._is_right(given):
+        token = request.query_params.get("token")
+        if token is not None and self._is_right(token):
             # The token goes out of the address, so that it is not copied with it.
             response = RedirectResponse(_without_token(request.url), 303)
             response.set_cookie(cookie, self.token, httponly=True, samesite="strict")
             return response
-        if given is not None or not self._is_right(request.cookies.get(cookie, "")):
+        if token is not None or not self._is_right(request.cookies.get(cookie, "")):
             return PlainTextResponse(
                 "Open the address that `penstock ui` has printed: it has the token that lets you "
                 "in.",
@@ -64,8 +64,8 @@ class Access:
             )
         return None
 
-    def _is_right(self, given: str) -> bool:
-        return secrets.compare_digest(given.encode(), self.token.encode())
+    def _is_right(self, token: str) -> bool:
+        return secrets.compare_digest(token.encode(), self.token.encode())
 
 
 def _without_token(url: URL) -> str:

@@ -51,17 +51,17 @@ class Server(uvicorn.Server):
     `announce` is told the address, with the token, once it works.
     """
 
-    def __init__(self, asked: Access, port: int, announce: Callable[[str], None]) -> None:
+    def __init__(self, access: Access, port: int, announce: Callable[[str], None]) -> None:
         super().__init__(
             uvicorn.Config(
-                asked,
+                access,
                 log_level="warning",
                 access_log=False,
                 server_header=False,
             )
         )
         self._port = port
-        self._token = asked.token
+        self._token = access.token
         self._announce = announce
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:

@@ -93,18 +93,18 @@ class Pages:
         pipeline = request.query_params.get("pipeline", "")
         state = request.query_params.get("state", "")
         version = store_version(self.store)
-        found = list_runs(
+        records = list_runs(
             self.store, pipeline_name=pipeline or None, most=_MOST_RUNS, done_runs=self.done_runs
         )
         if len(self.done_runs) > _MOST_KNOWN_RUNS:
             self.done_runs.clear()
         names = {c.name for c in self.store.get_contexts_by_type("pipeline")}
-        shown = [run for run in found if state in ("", run.state)]
-        running = any(run.state == "running" for run in shown)
+        matches = [run for run in records if state in ("", run.state)]
+        running = any(run.state == "running" for run in matches)
         return self._page(
             "runs.html",
-            runs=shown,
-            metrics=self._metrics(shown),
+            runs=matches,
+            metrics=self._metrics(matches),
             pipelines=sorted(names),
             states=_STATES,
             pipeline=pipeline,
@@ -115,7 +115,7 @@ class Pages:
 
     def runs_state(self, request: Request) -> Response:
         """Tell the version of the list of runs."""
-        return _told(request, store_version(self.store))
+        return _versioned_response(request, store_version(self.store))
 
     def _metrics(self, runs: list[Any]) -> dict[str, Any]:
         """Return the first metric of each run's evaluation, as far as the store has it."""
@@ -148,7 +148,7 @@ class Pages:
 
     def run_state(self, request: Request) -> Response:
         """Tell how a run and its nodes stand."""
-        return _told_of(request, progress := self._progress(request), progress.version)
+        return _progress_response(request, progress := self._progress(request), progress.version)
 
     def _progress(self, request: Request) -> Progress:
         run_id = find_context(self.store, request.path_params["run"]).name
@@ -180,7 +180,7 @@ class Pages:
         """Tell how a node stands, with the others of its run."""
         progress = self._progress(request)
         version = progress.node_version(request.path_params["node"])
-        return _told_of(request, progress, version)
+        return _progress_response(request, progress, version)
 
     def log(self, request: Request) -> Response:
         """Give the whole log of a node."""
@@ -277,8 +277,8 @@ class Limit:
         return anyio.CapacityLimiter(self.threads)
 
 
-def _told_of(request: Request, progress: Progress, version: str) -> Response:
-    return _told(
+def _progress_response(request: Request, progress: Progress, version: str) -> Response:
+    return _versioned_response(
         request,
         version,
         run=progress.run_id,
@@ -288,7 +288,7 @@ def _told_of(request: Request, progress: Progress, version: str) -> Response:
     )
 
 
-def _told(request: Request, version: str, **content: Any) -> Response:
+def _versioned_response(request: Request, version: str, **content: Any) -> Response:
     """Tell a version and what else it is of, or that the one that is known is still right."""
     tag = f'"{version}"'
     if request.headers.get("if-none-match") == tag:
@@ -320,10 +320,10 @@ def _curves(reports: list[Any]) -> list[tuple[str, list[Curve]]]:
     by_measure: dict[str, list[Curve]] = {}
     for report, which in zip(reports, ("first", "second"), strict=True):
         for training in report.training:
-            for measure, found in training.charts:
+            for measure, of_measure in training.charts:
                 by_measure.setdefault(measure, []).extend(
                     Curve(c.tag, f"{which}: {c.run or c.tag}", c.steps, c.values)
-                    for c in found
+                    for c in of_measure
                     if len(c.steps) > 1
                 )
-    return [(measure, found) for measure, found in by_measure.items() if found]
+    return [(measure, of_measure) for measure, of_measure in by_measure.items() if of_measure]
