@@ -75,7 +75,7 @@ class CsvColumns:
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Start:
     """Where a batch starts: a file, or a member of a zip archive, and a row of it, from 0."""
 
     path: str
@@ -83,9 +83,9 @@ class _Place:
     row: int
 
     @property
-    def shown(self) -> str:
+    def file_name(self) -> str:
         """The file's name for a reader."""
-        return _shown(self.path, self.member)
+        return _file_name(self.path, self.member)
 
 
 def read_csv(paths: Sequence[str], options: CsvOptions = CsvOptions()) -> Iterator[pa.RecordBatch]:
@@ -121,14 +121,14 @@ def infer_columns(
     number, parts = part
     open_columns = [index for index, name in enumerate(names) if name not in fixed][number::parts]
     for path in paths:
-        for batch, place in _text_batches(path, names, options):
+        for batch, start in _text_batches(path, names, options):
             for index in open_columns:
-                known, cells = types[index], batch.column(index)
-                types[index] = widened(known, cells)
-                if known is not types[index] is ColumnType.BYTES:
-                    changed = _turned_to_text(known, cells)
+                earlier, cells = types[index], batch.column(index)
+                types[index] = widened(earlier, cells)
+                if earlier is not types[index] is ColumnType.BYTES:
+                    changed = _turned_to_text(earlier, cells)
                     if changed is not None:
-                        notice(_type_change(names[index], cells, changed, place, options))
+                        notice(_type_change(names[index], cells, changed, start, options))
     return CsvColumns(names, tuple(types))
 
 
@@ -166,8 +166,8 @@ BlockReader = Callable[[], pa.RecordBatch]
 
 def read_blocks(path: str, columns: CsvColumns, options: CsvOptions) -> Iterator[BlockReader]:
     """Read one file as `read_file` does, but leave the conversion of a batch to who wants it."""
-    for batch, place in _text_batches(path, columns.names, options):
-        yield partial(_typed, batch, place, columns, options)
+    for batch, start in _text_batches(path, columns.names, options):
+        yield partial(_typed, batch, start, columns, options)
 
 
 def block_count(paths: Sequence[str], options: CsvOptions) -> int:
@@ -176,10 +176,10 @@ def block_count(paths: Sequence[str], options: CsvOptions) -> int:
 
 
 def _typed(
-    batch: pa.RecordBatch, place: _Place, columns: CsvColumns, options: CsvOptions
+    batch: pa.RecordBatch, start: _Start, columns: CsvColumns, options: CsvOptions
 ) -> pa.RecordBatch:
     arrays = [
-        _converted(batch.column(index), kind, columns.names[index], place, options)
+        _converted(batch.column(index), kind, columns.names[index], start, options)
         for index, kind in enumerate(columns.types)
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=columns.schema)
@@ -207,9 +207,9 @@ def common_header(paths: Sequence[str], options: CsvOptions) -> tuple[str, ...]:
         for member in _members(path):
             header = _header(path, member, options)
             if first is None:
-                first, first_path = header, _shown(path, member)
+                first, first_path = header, _file_name(path, member)
             elif header != first:
-                raise _other_header(first, first_path, header, _shown(path, member))
+                raise _other_header(first, first_path, header, _file_name(path, member))
     if first is None:
         raise DataError("there are no CSV files to read")
     return first
@@ -225,42 +225,42 @@ def _other_header(
         differences.append(f"without {', '.join(map(repr, missing))}")
     if extra:
         differences.append(f"with {', '.join(map(repr, extra))}")
-    shown = " and ".join(differences) or "with the same columns in another order"
+    difference = " and ".join(differences) or "with the same columns in another order"
     return DataError(
-        f"all CSV files need the same header; this one is {shown}, compared with {first_path}",
+        f"all CSV files need the same header; this one is {difference}, compared with {first_path}",
         path=path,
         line=1,
     )
 
 
 def _header(path: str, member: str | None, options: CsvOptions) -> tuple[str, ...]:
-    shown = _shown(path, member)
+    file_name = _file_name(path, member)
     try:
         with _rows(path, member, options) as rows:
             header = next((row for row in rows if row), None)
             line = rows.line_num
     except (*_READ_ERRORS, UnicodeError, python_csv.Error) as error:
-        raise _unreadable(shown, error) from error
+        raise _unreadable(file_name, error) from error
     if header is None:
         raise DataError(
-            "the CSV file is empty", path=shown, hint="Its first line must name the columns."
+            "the CSV file is empty", path=file_name, hint="Its first line must name the columns."
         )
     if any(map(_ESCAPED.search, header)):
         raise _located(path, member, (), options, ValueError("undecodable header"))
     counts = Counter(header)
     twice = next((name for name in header if counts[name] > 1), None)
     if twice:
-        places = [index for index, name in enumerate(header, 1) if name == twice]
+        columns = [index for index, name in enumerate(header, 1) if name == twice]
         raise DataError(
-            f"the header names {twice!r} twice, as columns {places[0]} and {places[1]}",
-            path=shown,
+            f"the header names {twice!r} twice, as columns {columns[0]} and {columns[1]}",
+            path=file_name,
             line=line,
             hint="Every column needs a name of its own.",
         )
     if "" in header:
         raise DataError(
             "the header has a column without a name",
-            path=shown,
+            path=file_name,
             line=line,
             column=header.index("") + 1,
             hint="Name it, or take the column and its delimiters out.",
@@ -268,23 +268,23 @@ def _header(path: str, member: str | None, options: CsvOptions) -> tuple[str, ..
     return tuple(header)
 
 
-def _unreadable(shown: str, error: Exception) -> DataError:
+def _unreadable(file_name: str, error: Exception) -> DataError:
     reason = " ".join(str(error).split()) or type(error).__name__
     return DataError(
-        f"cannot read the CSV file: {reason}", path=shown, hint="Write or copy the file again."
+        f"cannot read the CSV file: {reason}", path=file_name, hint="Write or copy the file again."
     )
 
 
-def widened(known: ColumnType, cells: pa.Array) -> ColumnType:
+def widened(earlier: ColumnType, cells: pa.Array) -> ColumnType:
     """Return the type of a column when these cells, as text, are added to it."""
-    if known is ColumnType.BYTES or cells.null_count == len(cells):
-        return known
-    if known <= ColumnType.INT and _integers(cells) is not None:
+    if earlier is ColumnType.BYTES or cells.null_count == len(cells):
+        return earlier
+    if earlier <= ColumnType.INT and _integers(cells) is not None:
         return ColumnType.INT
     if _numbers(cells) is not None:
         # Integers alone do not come here, unless there is an odd one among them.
-        return max(known, _slow_type(cells) if known <= ColumnType.INT else ColumnType.FLOAT)
-    return max(known, _slow_type(cells))
+        return max(earlier, _slow_type(cells) if earlier <= ColumnType.INT else ColumnType.FLOAT)
+    return max(earlier, _slow_type(cells))
 
 
 def _integers(cells: pa.Array) -> pa.Array | None:
@@ -331,9 +331,9 @@ def _slow_type(cells: pa.Array) -> ColumnType:
     return kind
 
 
-def _turned_to_text(known: ColumnType, cells: pa.Array) -> int | None:
+def _turned_to_text(earlier: ColumnType, cells: pa.Array) -> int | None:
     """Return the first cell that is text, in a column that began with numbers."""
-    numeric = known in (ColumnType.INT, ColumnType.FLOAT)
+    numeric = earlier in (ColumnType.INT, ColumnType.FLOAT)
     for index, text in enumerate(cells.to_pylist()):
         kind = cell_type(text)
         if kind is ColumnType.BYTES:
@@ -343,11 +343,11 @@ def _turned_to_text(known: ColumnType, cells: pa.Array) -> int | None:
 
 
 def _type_change(
-    column: str, cells: pa.Array, index: int, place: _Place, options: CsvOptions
+    column: str, cells: pa.Array, index: int, start: _Start, options: CsvOptions
 ) -> str:
-    row = place.row + index
-    line = _line_of(place, row, options) if row < _SLOWLY_COUNTED_ROWS else None
-    where = f"{place.shown}, row {row + 1}" if line is None else f"{place.shown}:{line}"
+    row = start.row + index
+    line = _line_of(start, row, options) if row < _SLOWLY_COUNTED_ROWS else None
+    where = f"{start.file_name}, row {row + 1}" if line is None else f"{start.file_name}:{line}"
     return (
         f"column {column!r} begins with numbers and is text because of {_excerpt(cells[index])} "
         f"({where}). If it should be numbers, correct the cell or list it in "
@@ -373,7 +373,7 @@ def cell_type(text: str | None) -> ColumnType:
 
 
 def _converted(
-    cells: pa.Array, kind: ColumnType, column: str, place: _Place, options: CsvOptions
+    cells: pa.Array, kind: ColumnType, column: str, start: _Start, options: CsvOptions
 ) -> pa.Array:
     if kind is ColumnType.EMPTY:
         return pa.nulls(len(cells))
@@ -381,10 +381,10 @@ def _converted(
         return pc.cast(cells, pa.large_binary())
     if kind is ColumnType.INT:
         numbers = _integers(cells)
-        return _parsed(cells, int, column, place, options) if numbers is None else numbers
+        return _parsed(cells, int, column, start, options) if numbers is None else numbers
     numbers = _float_cast(cells)
     if numbers is None:
-        numbers = _parsed(cells, float, column, place, options)
+        numbers = _parsed(cells, float, column, start, options)
     return pc.cast(numbers, pa.float32(), safe=False)
 
 
@@ -399,7 +399,7 @@ def _parsed(
     cells: pa.Array,
     parse: Callable[[bytes], int | float],
     column: str,
-    place: _Place,
+    start: _Start,
     options: CsvOptions,
 ) -> pa.Array:
     encoded = pc.dictionary_encode(cells)
@@ -410,13 +410,13 @@ def _parsed(
             if parse is int and value is not None and not -_INT64_LIMIT <= value < _INT64_LIMIT:
                 raise ValueError
         except ValueError:
-            row = place.row + cells.to_pylist().index(text)
-            line = _line_of(place, row, options)
+            row = start.row + cells.to_pylist().index(text)
+            line = _line_of(start, row, options)
             expected = "an integer of 64 bits" if parse is int else "a number"
             raise DataError(
                 f"expected {expected}, got {_excerpt(text)}"
                 + ("" if line else f" in row {row + 1} of the data"),
-                path=place.shown,
+                path=start.file_name,
                 line=line,
                 column=column,
                 hint="Correct the cell, list it in null_values, or change column_types.",
@@ -428,7 +428,7 @@ def _parsed(
 
 def _text_batches(
     path: str, names: tuple[str, ...], options: CsvOptions
-) -> Iterator[tuple[pa.RecordBatch, _Place]]:
+) -> Iterator[tuple[pa.RecordBatch, _Start]]:
     """Read one file with every cell as text, and null where it means no value."""
     convert = arrow_csv.ConvertOptions(
         column_types={name: pa.string() for name in names},
@@ -442,7 +442,7 @@ def _text_batches(
         while True:
             try:
                 for batch in _blocks(path, member, options, convert, block_size, rows):
-                    yield batch, _Place(path, member, rows)
+                    yield batch, _Start(path, member, rows)
                     rows += batch.num_rows
                 break
             except (pa.ArrowException, UnicodeError, *_READ_ERRORS) as error:
@@ -453,7 +453,7 @@ def _text_batches(
                 if block_size >= _LONGEST_ROW:
                     raise DataError(
                         f"row {rows + 1} of the data is longer than {_LONGEST_ROW >> 20} MB",
-                        path=_shown(path, member),
+                        path=_file_name(path, member),
                         hint="Is a closing quote missing?",
                     ) from error
                 block_size = min(block_size * 16, _LONGEST_ROW)
@@ -525,7 +525,7 @@ def _is_hidden(name: str) -> bool:
     return name.startswith("__MACOSX/") or not base or base.startswith(".")
 
 
-def _shown(path: str, member: str | None) -> str:
+def _file_name(path: str, member: str | None) -> str:
     return path if member is None else f"{path}!{member}"
 
 
@@ -601,30 +601,30 @@ def _located(
     path: str, member: str | None, names: tuple[str, ...], options: CsvOptions, error: Exception
 ) -> DataError:
     """Find the line of what Arrow refuses, by reading the file again, slowly."""
-    shown = _shown(path, member)
+    file_name = _file_name(path, member)
     if isinstance(error, _READ_ERRORS):
-        return _unreadable(shown, error)
+        return _unreadable(file_name, error)
     try:
         bad = _undecodable(path, member, options)
         ragged = None if bad else _ragged_row(path, member, names, options)
     except (*_READ_ERRORS, UnicodeError, python_csv.Error):
-        return _unreadable(shown, error)
+        return _unreadable(file_name, error)
     if bad is not None:
         line, column, reason = bad
         return DataError(
             f"text is not {options.encoding}: {reason}",
-            path=shown,
+            path=file_name,
             line=line,
             column=names[column] if column < len(names) else None,
             hint="Convert the file, or name its encoding in CsvOptions.encoding.",
         )
     if ragged is None:
-        return _unreadable(shown, error)
+        return _unreadable(file_name, error)
     line, row = ragged
     return DataError(
         f"expected {len(names)} cells, as in the header, got {len(row)}: "
         f"{_excerpt(options.delimiter.join(row))}",
-        path=shown,
+        path=file_name,
         line=line,
         hint="Quote cells that hold the delimiter, or set CsvOptions.delimiter.",
     )
@@ -649,9 +649,9 @@ def _undecodable(path: str, member: str | None, options: CsvOptions) -> tuple[in
         line = 1
         for row in rows:
             for index, cell in enumerate(row):
-                found = _ESCAPED.search(cell)
-                if found:
-                    before = "".join([*row[:index], cell[: found.start()]])
+                match = _ESCAPED.search(cell)
+                if match:
+                    before = "".join([*row[:index], cell[: match.start()]])
                     lines = len(_NEWLINE.findall(before))
                     return line + lines, index, _decoding_error(cell, options.encoding)
             line = rows.line_num + 1
@@ -666,10 +666,10 @@ def _decoding_error(cell: str, encoding: str) -> str:
     return "it cannot be decoded"
 
 
-def _line_of(place: _Place, row: int, options: CsvOptions) -> int | None:
+def _line_of(start: _Start, row: int, options: CsvOptions) -> int | None:
     """Return the line on which a row starts, or None where that cannot be told."""
     try:
-        with _rows(place.path, place.member, options) as rows:
+        with _rows(start.path, start.member, options) as rows:
             line, number = 1, -1  # the header
             for cells in rows:
                 if cells:

@@ -51,8 +51,12 @@ class CsvOptions:
                 "CsvOptions: delimiter and quote_char are single characters, got "
                 f"{self.delimiter!r} and {self.quote_char!r}"
             )
-        given = self.delimiter + self.quote_char
-        if self.delimiter == self.quote_char or not given.isascii() or set(given) & set("\r\n\0"):
+        characters = self.delimiter + self.quote_char
+        if (
+            self.delimiter == self.quote_char
+            or not characters.isascii()
+            or set(characters) & set("\r\n\0")
+        ):
             raise ParameterError(
                 "CsvOptions: delimiter and quote_char are two different ASCII characters, and no "
                 f"line breaks, got {self.delimiter!r} and {self.quote_char!r}"

@@ -106,13 +106,15 @@ def resolve_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
         parameters.get("output_config"),
         sample_rate=parameters.get("sample_rate"),
     )
-    found = spans.resolve_input(
+    resolved = spans.resolve_input(
         parameters["input_base"], input_config, parameters.get("range_config")
     )
     return {
-        "span": found.span,
-        "version": found.version,
-        "input_fingerprint": fingerprint.fingerprint_files(parameters["input_base"], found.files),
+        "span": resolved.span,
+        "version": resolved.version,
+        "input_fingerprint": fingerprint.fingerprint_files(
+            parameters["input_base"], resolved.files
+        ),
     }
 
 
@@ -152,22 +154,26 @@ def input_of(
 
     Those in an object store are fetched to the temporary directory.
     """
-    found = spans.resolve_input(
+    resolved = spans.resolve_input(
         input_base, input_config, range_config, last_span=span, last_version=version
     )
     return (
-        _fetched(found, input_base, temporary_directory) if remote.is_remote(input_base) else found
+        _fetched(resolved, input_base, temporary_directory)
+        if remote.is_remote(input_base)
+        else resolved
     )
 
 
-def _fetched(found: ResolvedInput, input_base: str, folder: str) -> ResolvedInput:
+def _fetched(resolved: ResolvedInput, input_base: str, folder: str) -> ResolvedInput:
     top = os.path.join(folder or tempfile.mkdtemp(), "fetched")
-    places = {url: remote.local_name(top, remote.relative(input_base, url)) for url in found.files}
-    remote.fetch_files(places, places.values())
+    copies = {
+        url: remote.local_name(top, remote.relative(input_base, url)) for url in resolved.files
+    }
+    remote.fetch_files(copies, copies.values())
     return replace(
-        found,
+        resolved,
         splits=tuple(
-            replace(split, files=tuple(places[url] for url in split.files))
-            for split in found.splits
+            replace(split, files=tuple(copies[url] for url in split.files))
+            for split in resolved.splits
         ),
     )

@@ -131,9 +131,9 @@ def _difference(first: pa.Schema, other: pa.Schema) -> str:
     for name in first.names:
         if name not in other.names:
             return f"this one has no column {name!r}"
-        expected, given = first.field(name).type, other.field(name).type
-        if expected != given:
-            return f"column {name!r} is {given} here and {expected} there"
+        expected, actual = first.field(name).type, other.field(name).type
+        if expected != actual:
+            return f"column {name!r} is {actual} here and {expected} there"
     extra = [name for name in other.names if name not in first.names]
     if extra:
         return f"this one has the column {extra[0]!r} more"
@@ -160,9 +160,9 @@ def read_example_batches(
 def _as_in_schema(batch: pa.RecordBatch, schema: Any, path: str) -> pa.RecordBatch:
     fitting = with_schema(batch, schema)
     if fitting is None:
-        found = ", ".join(f"{field.name} ({field.type})" for field in batch.schema)
+        columns = ", ".join(f"{field.name} ({field.type})" for field in batch.schema)
         raise DataError(
-            f"the columns are not of the types of the schema; there are {found}", path=path
+            f"the columns are not of the types of the schema; there are {columns}", path=path
         )
     return fitting
 

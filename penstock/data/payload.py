@@ -86,9 +86,9 @@ def check_partition_kind(name: str, kind: str | None) -> None:
     """Raise DataError if a feature of this kind cannot decide on a split."""
     if kind in ("bytes_list", "int64_list"):
         return
-    found = "no value" if kind is None else f"a {kind}"
+    actual = "no value" if kind is None else f"a {kind}"
     raise DataError(
-        f"expected bytes or integers in {name!r}, by which records are split, found {found}",
+        f"expected bytes or integers in {name!r}, by which records are split, found {actual}",
         column=name,
         hint="Choose another partition_feature_name.",
     )

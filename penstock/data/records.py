@@ -222,16 +222,16 @@ def _framed(path: str) -> Iterator[_Framed]:
 def _right_lengths(data: bytes, headers: list[int]) -> int:
     """Return how many headers come before the first whose length is not that of its checksum."""
     starts = np.array(headers, np.int64)
-    found = windows(data, starts, _HEADER.size).reshape(-1).view(_HEADER_TYPE)
-    wrong = np.flatnonzero(_length_crcs(found["length"]) != found["crc"])
+    stored = windows(data, starts, _HEADER.size).reshape(-1).view(_HEADER_TYPE)
+    wrong = np.flatnonzero(_length_crcs(stored["length"]) != stored["crc"])
     return int(wrong[0]) if len(wrong) else len(headers)
 
 
 def _length_crcs(lengths: Any) -> Any:
     """Return the masked checksums of lengths, of which most come often."""
-    known, places = distinct(lengths)
-    crcs = [masked_crc32c(struct.pack("<Q", length)) for length in known.tolist()]
-    return np.array(crcs, np.uint32)[places]
+    values, indices = distinct(lengths)
+    crcs = [masked_crc32c(struct.pack("<Q", length)) for length in values.tolist()]
+    return np.array(crcs, np.uint32)[indices]
 
 
 def _masked(crcs: Any) -> Any:

@@ -115,8 +115,10 @@ def resolve_input(
     """
     kinds = [specs(split) for split in input_config.splits]
     if len(set(kinds)) > 1:
-        shown = ", ".join(repr(split.pattern) for split in input_config.splits)
-        raise ParameterError(f"all input splits need the same span and version specs, got {shown}")
+        patterns = ", ".join(repr(split.pattern) for split in input_config.splits)
+        raise ParameterError(
+            f"all input splits need the same span and version specs, got {patterns}"
+        )
     has_span = bool(kinds) and kinds[0][0] is not None
     _check_range(range_config, has_span, input_config)
     if not remote.is_remote(input_base) and not os.path.isdir(input_base):
@@ -129,15 +131,15 @@ def resolve_input(
             for s in input_config.splits
         )
         return ResolvedInput(0, None, splits)
-    found = [
+    windows = [
         _window(input_base, split, range_config, last_span, last_version)
         for split in input_config.splits
     ]
-    _check_aligned(input_base, input_config, found)
-    last = found[0][-1]
+    _check_aligned(input_base, input_config, windows)
+    last = windows[0][-1]
     splits = tuple(
         ResolvedSplit(split.name, split.pattern, tuple(match.path for match in matches))
-        for split, matches in zip(input_config.splits, found, strict=True)
+        for split, matches in zip(input_config.splits, windows, strict=True)
     )
     return ResolvedInput(last.span, last.version, splits)
 
@@ -185,9 +187,9 @@ def _check_range(
     if (static is None) == (rolling is None):
         raise ParameterError("range_config needs either static_range or rolling_range")
     if not has_span:
-        shown = ", ".join(repr(split.pattern) for split in input_config.splits)
+        patterns = ", ".join(repr(split.pattern) for split in input_config.splits)
         raise ParameterError(
-            f"range_config chooses spans, but the pattern {shown} has no span",
+            f"range_config chooses spans, but the pattern {patterns} has no span",
             hint="Put {SPAN}, or {YYYY}, {MM} and {DD}, into the pattern.",
         )
     if static is not None and static.start_span_number > static.end_span_number:
@@ -209,8 +211,8 @@ def _plain_files(base: str, split: InputSplit) -> tuple[str, ...]:
 def _candidates(base: str, pattern: str) -> Iterator[tuple[str, str]]:
     """Yield name and path of the data files that a pattern could mean, specs being wildcards."""
     if remote.is_remote(base):
-        found = remote.glob_files(base, pattern, _pattern_regex(pattern))
-        names = [(file.name, file.url) for file in found]
+        files = remote.glob_files(base, pattern, _pattern_regex(pattern))
+        names = [(file.name, file.url) for file in files]
     else:
         wildcards = os.path.join(glob.escape(base), _SPEC.sub("*", pattern))
         paths = filter(os.path.isfile, glob.glob(wildcards))
@@ -231,7 +233,7 @@ def _window(
     matches = _matches(base, split)
     if not matches:
         raise _nothing_matches(base, split)
-    known = sorted({match.span for match in matches})
+    spans = sorted({match.span for match in matches})
     if last_span is not None:
         matches = [match for match in matches if match.span <= last_span]
         if last_version is not None:
@@ -246,15 +248,15 @@ def _window(
     if not chosen:
         wanted = f"span {start}" if start == end else f"spans {start} to {end}"
         raise DataError(
-            f"input split {split.name!r}: expected {wanted}, found {_shown_spans(known)} with the "
+            f"input split {split.name!r}: expected {wanted}, found {_span_list(spans)} with the "
             f"pattern {split.pattern!r}",
             path=base,
         )
     return sorted(chosen, key=lambda match: (match.span, match.path))
 
 
-def _bounds(range_config: RangeConfig | None, known: list[int]) -> tuple[int, int]:
-    latest = max(known, default=0)
+def _bounds(range_config: RangeConfig | None, spans: list[int]) -> tuple[int, int]:
+    latest = max(spans, default=0)
     if range_config is None:
         return latest, latest
     if range_config.static_range is not None:
@@ -266,7 +268,7 @@ def _bounds(range_config: RangeConfig | None, known: list[int]) -> tuple[int, in
     return max(latest - rolling.num_spans + 1, rolling.start_span_number), latest
 
 
-def _shown_spans(spans: list[int]) -> str:
+def _span_list(spans: list[int]) -> str:
     if len(spans) == 1:
         return f"span {spans[0]}"
     if len(spans) <= _SHOWN_NAMES:
@@ -278,9 +280,9 @@ def _matches(base: str, split: InputSplit) -> list[_Match]:
     regex = _pattern_regex(split.pattern)
     matches = []
     for name, path in _candidates(base, split.pattern):
-        found = regex.fullmatch(name)
-        if found:
-            matches.append(_match(path, split, found.groupdict()))
+        match = regex.fullmatch(name)
+        if match:
+            matches.append(_match(path, split, match.groupdict()))
     return matches
 
 
@@ -335,16 +337,16 @@ def _match(path: str, split: InputSplit, values: dict[str, str]) -> _Match:
     return _Match(span, numbers.get("VERSION"), path)
 
 
-def _check_aligned(base: str, input_config: InputConfig, found: list[list[_Match]]) -> None:
+def _check_aligned(base: str, input_config: InputConfig, windows: list[list[_Match]]) -> None:
     for what in ("span", "version"):
-        latest = [getattr(matches[-1], what) for matches in found]
+        latest = [getattr(matches[-1], what) for matches in windows]
         if len(set(latest)) > 1:
-            shown = ", ".join(
+            latest_of_splits = ", ".join(
                 f"{split.name!r} has {number}"
                 for split, number in zip(input_config.splits, latest, strict=True)
             )
             raise DataError(
-                f"all input splits must have the same latest {what}: {shown}",
+                f"all input splits must have the same latest {what}: {latest_of_splits}",
                 path=base,
                 hint="Complete the missing files, or choose a span with range_config.",
             )
@@ -372,9 +374,9 @@ def _all_names(base: str) -> Iterator[str]:
 
 def _near_names(pattern: str, names: list[str]) -> str:
     near = difflib.get_close_matches(pattern, names, n=_SHOWN_NAMES, cutoff=0.3)
-    shown = near or names[:_SHOWN_NAMES]
-    more = len(names) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
+    listed = near or names[:_SHOWN_NAMES]
+    more = len(names) - len(listed)
+    return ", ".join(listed) + (f" and {more} more" if more else "")
 
 
 def _near_folder(folder: str) -> str | None:

@@ -149,10 +149,10 @@ def output_split_names(input_config: InputConfig, output_config: OutputConfig) -
     if not wanted:
         return _unique([split.name for split in input_config.splits], "input_config.splits")
     if len(input_config.splits) != 1:
-        given = ", ".join(split.name for split in input_config.splits) or "none"
+        names = ", ".join(split.name for split in input_config.splits) or "none"
         raise ParameterError(
             "output_config names splits to distribute the records over, so the input must have "
-            f"exactly one split; it has {len(input_config.splits)} ({given})",
+            f"exactly one split; it has {len(input_config.splits)} ({names})",
             hint="Leave output_config out to keep the input's splits, or give one input split.",
         )
     for index, bucket in enumerate(wanted):

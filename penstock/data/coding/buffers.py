@@ -60,8 +60,8 @@ def distinct(numbers: np.ndarray[Any, Any]) -> tuple[Any, Any]:
     if not len(numbers):
         return numbers, np.empty(0, np.int64)
     if int(numbers.max()) >= _TABLE_ROWS:
-        known, places = np.unique(numbers, return_inverse=True)
-        return known, places.reshape(-1)
+        values, indices = np.unique(numbers, return_inverse=True)
+        return values, indices.reshape(-1)
     # A table takes a fraction of the time of sorting.
     seen = np.zeros(int(numbers.max()) + 1, bool)
     seen[numbers] = True

@@ -213,11 +213,11 @@ def _varint(data: Any, position: Any) -> tuple[Any, Any]:
     number = (byte & 0x7F).astype(np.int64)
     stop = position + 1
     more = byte >= 0x80
-    for place in range(1, _MAX_VARINT + 1):
+    for index in range(1, _MAX_VARINT + 1):
         if not more.any():
             return number, stop
         byte = data[np.where(more, stop, position)]
-        number += np.where(more, (byte & 0x7F).astype(np.int64) << (7 * place), 0)
+        number += np.where(more, (byte & 0x7F).astype(np.int64) << (7 * index), 0)
         stop = stop + more
         more = more & (byte >= 0x80)
     raise _NotAlike
@@ -344,9 +344,9 @@ def _int64s(content: Any, sizes: Any) -> tuple[Any, Any]:
         raise _NotAlike
     numbers = np.zeros(len(stops), np.uint64)
     padded = np.concatenate([content, np.zeros(10, np.uint8)])
-    for place in range(width):
-        septet = (padded[starts + place] & 0x7F).astype(np.uint64) << np.uint64(7 * place)
-        numbers |= np.where(lengths > place, septet, np.uint64(0))
+    for index in range(width):
+        septet = (padded[starts + index] & 0x7F).astype(np.uint64) << np.uint64(7 * index)
+        numbers |= np.where(lengths > index, septet, np.uint64(0))
     return numbers.view(np.int64), in_row
 
 

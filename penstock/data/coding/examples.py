@@ -170,14 +170,14 @@ def _iso_text(values: pa.Array, name: str) -> pa.Array:
     if pa.types.is_time(values.type) and values.type == pa.time64("ns"):
         values = pc.cast(values, pa.time64("us"), safe=False)
     try:
-        found = values.to_pylist()
+        times = values.to_pylist()
     except (OverflowError, ValueError) as error:
         raise DataError(
             f"a date or time is not between the years 1 and 9999: {error}",
             column=name,
             hint="Correct the value, or convert the column to numbers or text.",
         ) from error
-    return pa.array([None if v is None else v.isoformat() for v in found], pa.large_binary())
+    return pa.array([None if v is None else v.isoformat() for v in times], pa.large_binary())
 
 
 def _encode_slice(batch: pa.RecordBatch) -> pa.Array:
@@ -268,17 +268,17 @@ def _varints(numbers: np.ndarray[Any, Any]) -> tuple[Any, Any]:
     starts = np.concatenate([[0], np.cumsum(sizes)])
     width = int(sizes.max(initial=1))
     table = np.empty((len(unsigned), width), np.uint8)
-    for place in range(width):
-        septet = (unsigned >> np.uint64(7 * place)).astype(np.uint8) & np.uint8(0x7F)
-        table[:, place] = septet | (np.uint8(0x80) * (sizes > place + 1))
+    for index in range(width):
+        septet = (unsigned >> np.uint64(7 * index)).astype(np.uint8) & np.uint8(0x7F)
+        table[:, index] = septet | (np.uint8(0x80) * (sizes > index + 1))
     return table[np.arange(width) < sizes[:, None]], starts
 
 
 def _looked_up(lengths: Any, make: Callable[[int], bytes]) -> pa.Array:
     """Return `make(length)` for every length, made once for each that occurs."""
-    known, places = distinct(lengths)
-    table = _of_bytes([make(length) for length in known.tolist()])
-    return pc.take(table, from_numpy(places, pa.int64()))
+    values, indices = distinct(lengths)
+    table = _of_bytes([make(length) for length in values.tolist()])
+    return pc.take(table, from_numpy(indices, pa.int64()))
 
 
 def _zeros(rows: int) -> pa.Array:

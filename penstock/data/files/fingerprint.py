@@ -33,22 +33,22 @@ def fingerprint_files(base: str, paths: Iterable[str]) -> str:
     """
     if remote.is_remote(base):
         return _of_remote_files(base, frozenset(paths))
-    known = sorted((os.path.relpath(path, base).replace(os.sep, "/"), path) for path in paths)
+    named_paths = sorted((os.path.relpath(path, base).replace(os.sep, "/"), path) for path in paths)
     whole = hashlib.sha256()
     total = 0
-    for name, path in known:
+    for name, path in named_paths:
         total += os.path.getsize(path)
         whole.update(f"{len(name)}:{name}:{file_digest(path)}\n".encode())
-    return f"files:{len(known)},bytes:{total},sha256:{whole.hexdigest()}"
+    return f"files:{len(named_paths)},bytes:{total},sha256:{whole.hexdigest()}"
 
 
 def _of_remote_files(base: str, urls: frozenset[str]) -> str:
     # No more is listed than the folder that all of them are in.
     common = posixpath.commonprefix([*urls]).rpartition("/")[0] if urls else base
-    found = {remote.relative(base, f.url): f for f in remote.list_files(common) if f.url in urls}
-    known = sorted(found.items())
+    files = {remote.relative(base, f.url): f for f in remote.list_files(common) if f.url in urls}
+    named_files = sorted(files.items())
     whole = hashlib.sha256()
-    for name, file in known:
+    for name, file in named_files:
         whole.update(f"{len(name)}:{name}:{file.size}:{remote.content_version(file)}\n".encode())
-    total = sum(file.size for _, file in known)
-    return f"files:{len(known)},bytes:{total},sha256:{whole.hexdigest()}"
+    total = sum(file.size for _, file in named_files)
+    return f"files:{len(named_files)},bytes:{total},sha256:{whole.hexdigest()}"

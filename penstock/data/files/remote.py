@@ -71,7 +71,7 @@ def exists(url: str) -> bool:
     Raises:
       StorageError: the store cannot be reached or does not let us in.
     """
-    with _told("look for", url):
+    with _translated("look for", url):
         files, path = _filesystem(url)
         return bool(files.exists(path))
 
@@ -85,23 +85,23 @@ def list_files(url: str) -> list[RemoteFile]:
       StorageError: the store cannot be reached or does not let us in.
     """
     scheme = url.partition("://")[0]
-    with _told("list", url):
+    with _translated("list", url):
         files, path = _filesystem(url)
         path = path.rstrip("/")
         try:
-            found: Mapping[str, Any] = files.find(path, detail=True)
+            entries: Mapping[str, Any] = files.find(path, detail=True)
         except FileNotFoundError:
-            found = {}
+            entries = {}
     listed = []
-    for place, details in found.items():
-        if details.get("type") == "directory" or place.endswith("/"):
+    for path_of_entry, details in entries.items():
+        if details.get("type") == "directory" or path_of_entry.endswith("/"):
             continue
-        inside = place.strip("/") != path.strip("/")
-        name = place.strip("/").removeprefix(path.strip("/") + "/") if inside else ""
+        inside = path_of_entry.strip("/") != path.strip("/")
+        name = path_of_entry.strip("/").removeprefix(path.strip("/") + "/") if inside else ""
         listed.append(
             RemoteFile(
                 name,
-                join(url, name) if name else f"{scheme}://{place.lstrip('/')}",
+                join(url, name) if name else f"{scheme}://{path_of_entry.lstrip('/')}",
                 int(details.get("size") or 0),
                 _version(details),
             )
@@ -117,8 +117,8 @@ def glob_files(base: str, pattern: str, matcher: re.Pattern[str]) -> list[Remote
     pattern = os.path.normpath(pattern)
     wildcard = _WILDCARD.search(pattern)
     head = pattern[: wildcard.start()].rpartition("/")[0] if wildcard else ""
-    found = list_files(join(base, head) if head else base)
-    named = [_below(file, head) for file in found]
+    files = list_files(join(base, head) if head else base)
+    named = [_below(file, head) for file in files]
     return [file for file in named if matcher.fullmatch(file.name)]
 
 
@@ -135,11 +135,11 @@ def fetch(url: str, to: str) -> str:
       DataError: there is nothing.
       StorageError: the store cannot be reached or does not let us in, or the disk is full.
     """
-    found = list_files(url)
-    if not found:
+    files = list_files(url)
+    if not files:
         raise nothing_there(url)
-    urls = [file.url for file in found]
-    names = [file.name for file in found]
+    urls = [file.url for file in files]
+    names = [file.name for file in files]
     fetch_files(urls, [to] if names == [""] else [local_name(to, name) for name in names])
     return to
 
@@ -150,14 +150,14 @@ def fetch_files(urls: Iterable[str], to: Iterable[str]) -> None:
     Raises:
       StorageError: the store cannot be reached or does not let us in.
     """
-    wanted, places = list(urls), list(to)
+    wanted, targets = list(urls), list(to)
     if not wanted:
         return
-    for place in places:
-        os.makedirs(os.path.dirname(place) or ".", exist_ok=True)
-    with _told("read", wanted[0]):
+    for target in targets:
+        os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
+    with _translated("read", wanted[0]):
         files, _ = _filesystem(wanted[0])
-        files.get([_filesystem(url)[1] for url in wanted], places)
+        files.get([_filesystem(url)[1] for url in wanted], targets)
 
 
 def local_copy(path: str, folder: str) -> str:
@@ -193,7 +193,7 @@ def read_bytes(url: str) -> bytes:
       DataError: there is none.
       StorageError: the store cannot be reached or does not let us in.
     """
-    with _told("read", url):
+    with _translated("read", url):
         files, path = _filesystem(url)
         return bytes(files.cat_file(path))
 
@@ -204,7 +204,7 @@ def upload(path: str, url: str) -> None:
     Raises:
       StorageError: the store cannot be reached, or does not let us write there.
     """
-    with _told("write", url):
+    with _translated("write", url):
         files, to = _filesystem(url)
         # Stores without folders have nothing to make here.
         files.makedirs(files._parent(to), exist_ok=True)
@@ -217,13 +217,13 @@ def names(url: str) -> list[str]:
     Raises:
       StorageError: the store cannot be reached or does not let us in.
     """
-    with _told("list", url):
+    with _translated("list", url):
         files, path = _filesystem(url)
         try:
-            found = files.ls(path.rstrip("/"), detail=False)
+            paths = files.ls(path.rstrip("/"), detail=False)
         except FileNotFoundError:
             return []
-    return sorted(place.rstrip("/").rpartition("/")[2] for place in found)
+    return sorted(path_of_entry.rstrip("/").rpartition("/")[2] for path_of_entry in paths)
 
 
 def is_folder(url: str) -> bool:
@@ -232,7 +232,7 @@ def is_folder(url: str) -> bool:
     Raises:
       StorageError: the store cannot be reached or does not let us in.
     """
-    with _told("look for", url):
+    with _translated("look for", url):
         files, path = _filesystem(url)
         return bool(files.isdir(path))
 
@@ -244,9 +244,9 @@ def glob(pattern: str) -> list[str]:
       StorageError: the store cannot be reached or does not let us in.
     """
     scheme = pattern.partition("://")[0]
-    with _told("list", pattern):
+    with _translated("list", pattern):
         files, path = _filesystem(pattern)
-        return sorted(f"{scheme}://{place.lstrip('/')}" for place in files.glob(path))
+        return sorted(f"{scheme}://{match.lstrip('/')}" for match in files.glob(path))
 
 
 def walk(url: str) -> Iterator[tuple[str, list[str], list[str]]]:
@@ -256,10 +256,10 @@ def walk(url: str) -> Iterator[tuple[str, list[str], list[str]]]:
       StorageError: the store cannot be reached or does not let us in.
     """
     scheme = url.partition("://")[0]
-    with _told("list", url):
+    with _translated("list", url):
         files, path = _filesystem(url)
-        for folder, folders, found in files.walk(path):
-            yield f"{scheme}://{folder.lstrip('/')}", list(folders), list(found)
+        for folder, folders, names_of_files in files.walk(path):
+            yield f"{scheme}://{folder.lstrip('/')}", list(folders), list(names_of_files)
 
 
 def remove(url: str) -> None:
@@ -268,7 +268,7 @@ def remove(url: str) -> None:
     Raises:
       StorageError: the store cannot be reached, or does not let us remove them.
     """
-    with _told("remove", url):
+    with _translated("remove", url):
         files, path = _filesystem(url)
         try:
             files.rm(path.rstrip("/"), recursive=True)
@@ -292,7 +292,7 @@ def open_file(url: str, mode: str = "r") -> Any:
       DataError: it is to be read and there is none.
       StorageError: the store cannot be reached or does not let us in.
     """
-    with _told("open", url):
+    with _translated("open", url):
         files, path = _filesystem(url)
         if set(mode) & set("wa"):
             files.makedirs(files._parent(path), exist_ok=True)
@@ -336,7 +336,7 @@ def _version(details: Mapping[str, Any]) -> str:
 
 
 @contextmanager
-def _told(verb: str, url: str) -> Iterator[None]:
+def _translated(verb: str, url: str) -> Iterator[None]:
     """Raise what a store's library raises as errors of ours."""
     try:
         yield

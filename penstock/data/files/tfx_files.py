@@ -17,7 +17,7 @@ def register(local_copy: LocalCopy | None = None) -> None:
     """Have TFX's `fileio` take remote URLs to fsspec; `local_copy` says what is here already."""
     from tfx.dsl.io import fileio, filesystem, filesystem_registry
 
-    def place(url: Any) -> str:
+    def location(url: Any) -> str:
         text = os.fsdecode(url)
         return (local_copy(text) if local_copy else None) or text
 
@@ -28,8 +28,8 @@ def register(local_copy: LocalCopy | None = None) -> None:
 
         @staticmethod
         def open(name: Any, mode: str = "r") -> Any:
-            found = place(name)
-            return remote.open_file(found, mode) if remote.is_remote(found) else open(found, mode)
+            local = location(name)
+            return remote.open_file(local, mode) if remote.is_remote(local) else open(local, mode)
 
         @staticmethod
         def copy(src: Any, dst: Any, overwrite: bool = False) -> None:
@@ -40,8 +40,8 @@ def register(local_copy: LocalCopy | None = None) -> None:
 
         @staticmethod
         def exists(path: Any) -> bool:
-            found = place(path)
-            return remote.exists(found) if remote.is_remote(found) else os.path.exists(found)
+            local = location(path)
+            return remote.exists(local) if remote.is_remote(local) else os.path.exists(local)
 
         @staticmethod
         def glob(pattern: Any) -> list[Any]:
@@ -49,15 +49,15 @@ def register(local_copy: LocalCopy | None = None) -> None:
 
         @staticmethod
         def isdir(path: Any) -> bool:
-            found = place(path)
-            return remote.is_folder(found) if remote.is_remote(found) else os.path.isdir(found)
+            local = location(path)
+            return remote.is_folder(local) if remote.is_remote(local) else os.path.isdir(local)
 
         @staticmethod
         def listdir(path: Any) -> list[Any]:
-            found = place(path)
-            if not remote.is_remote(found):
-                return list(os.listdir(found))
-            return remote.names(found)
+            local = location(path)
+            if not remote.is_remote(local):
+                return list(os.listdir(local))
+            return remote.names(local)
 
         @staticmethod
         def makedirs(path: Any) -> None:

@@ -92,19 +92,19 @@ def confusion_matrices(evaluation_uri: str) -> list[ConfusionMatrix]:
     """
     plots = proto("metrics_for_slice_pb2").PlotsForSlice
     metrics = proto("metrics_for_slice_pb2").MetricsForSlice
-    found = [
+    records = [
         pair.value.confusion_matrix_at_thresholds
         for record in read_serialized(_files(evaluation_uri, "plots"))
         if not (message := plots.FromString(record)).slice_key.single_slice_keys
         for pair in message.plot_keys_and_values
     ]
-    found += [
+    records += [
         pair.value.confusion_matrix_at_thresholds
         for record in read_serialized(_files(evaluation_uri, "metrics"))
         if not (message := metrics.FromString(record)).slice_key.single_slice_keys
         for pair in message.metric_keys_and_values
     ]
-    matrices = next((list(one.matrices) for one in found if one.matrices), [])
+    matrices = next((list(one.matrices) for one in records if one.matrices), [])
     return [
         ConfusionMatrix(
             matrix.threshold,
@@ -205,22 +205,22 @@ def _value_in_words(failure: Any) -> str:
 
 def threshold_in_words(threshold: Any) -> str:
     """Return what a `MetricThreshold` asks for, as "at least 0.7"."""
-    asked = []
+    conditions = []
     if threshold.HasField("value_threshold"):
         bounds = threshold.value_threshold
         if bounds.HasField("lower_bound"):
-            asked.append(f"at least {bounds.lower_bound.value:.6g}")
+            conditions.append(f"at least {bounds.lower_bound.value:.6g}")
         if bounds.HasField("upper_bound"):
-            asked.append(f"at most {bounds.upper_bound.value:.6g}")
+            conditions.append(f"at most {bounds.upper_bound.value:.6g}")
     if threshold.HasField("change_threshold"):
         change = threshold.change_threshold
         lower_is_better = proto("config_pb2").LOWER_IS_BETTER
         side = "at most" if change.direction == lower_is_better else "at least"
         if change.HasField("absolute"):
-            asked.append(f"{side} {change.absolute.value:.6g}")
+            conditions.append(f"{side} {change.absolute.value:.6g}")
         if change.HasField("relative"):
-            asked.append(f"{side} {change.relative.value:.6g} times the baseline's value")
-    return " and ".join(asked) or "as its threshold asks"
+            conditions.append(f"{side} {change.relative.value:.6g} times the baseline's value")
+    return " and ".join(conditions) or "as its threshold asks"
 
 
 def _spec_in_words(spec: Any) -> str:

@@ -47,8 +47,8 @@ def read_curves(directory: str) -> list[Curve]:
         for tag, step, value in read_scalars(str(path)):
             points.setdefault((tag, run), {})[step] = value
     return [
-        Curve(tag, run, tuple(sorted(found)), tuple(found[step] for step in sorted(found)))
-        for (tag, run), found in sorted(points.items())
+        Curve(tag, run, tuple(sorted(values)), tuple(values[step] for step in sorted(values)))
+        for (tag, run), values in sorted(points.items())
     ]
 
 
