@@ -16,7 +16,7 @@ from penstock.data.writing import BlockWriter, SplitsWriter, shard_count, write_
 
 
 def generate_examples(
-    found: ResolvedInput,
+    resolved: ResolvedInput,
     to: Destination,
     options: CsvOptions,
     progress: Callable[..., None],
@@ -24,40 +24,42 @@ def generate_examples(
 ) -> None:
     """Read the files of every input split, and write their rows to the splits they belong to."""
     check_payload("CsvExampleGen", to)
-    shards = shard_count(found.files, csv.block_count(found.files, options))
-    columns = _columns(found, options, min(shards, available_processes()))
-    write_blocks(to, partial(_blocks, found, columns, options), shards, progress)
+    shards = shard_count(resolved.files, csv.block_count(resolved.files, options))
+    columns = _columns(resolved, options, min(shards, available_processes()))
+    write_blocks(to, partial(_blocks, resolved, columns, options), shards, progress)
 
 
-def _columns(found: ResolvedInput, options: CsvOptions, processes: int) -> dict[str, CsvColumns]:
+def _columns(resolved: ResolvedInput, options: CsvOptions, processes: int) -> dict[str, CsvColumns]:
     """Infer the columns of every input split; each process looks at some of them."""
     parts = [(number, processes) for number in range(processes)]
     inferred = in_processes(
-        partial(_infer, found, options), parts, named=lambda _: "infer the types of columns"
+        partial(_infer, resolved, options), parts, named=lambda _: "infer the types of columns"
     )
-    known: dict[str, list[CsvColumns]] = {split.name: [] for split in found.splits}
+    columns_of_splits: dict[str, list[CsvColumns]] = {split.name: [] for split in resolved.splits}
     for of_some, notices in inferred:
         for split, columns in of_some.items():
-            known[split].append(columns)
+            columns_of_splits[split].append(columns)
         for notice in notices:
             print(notice)
-    return csv.align_types({split: csv.join_types(parts) for split, parts in known.items()})
+    return csv.align_types(
+        {split: csv.join_types(parts) for split, parts in columns_of_splits.items()}
+    )
 
 
 def _infer(
-    found: ResolvedInput, options: CsvOptions, part: tuple[int, int], _: Callable[[int], None]
+    resolved: ResolvedInput, options: CsvOptions, part: tuple[int, int], _: Callable[[int], None]
 ) -> tuple[dict[str, CsvColumns], list[str]]:
     notices: list[str] = []
     return {
         split.name: csv.infer_columns(split.files, options, notices.append, part)
-        for split in found.splits
+        for split in resolved.splits
     }, notices
 
 
 def _blocks(
-    found: ResolvedInput, columns: Mapping[str, CsvColumns], options: CsvOptions
+    resolved: ResolvedInput, columns: Mapping[str, CsvColumns], options: CsvOptions
 ) -> Iterator[BlockWriter]:
-    for split in found.splits:
+    for split in resolved.splits:
         for path in split.files:
             for block in csv.read_blocks(path, columns[split.name], options):
                 yield partial(_write, block, split.name, options)

@@ -16,7 +16,7 @@ from penstock.data.writing_on_beam import WriteSplits, refuse_parquet, split_row
 
 
 def generate_examples(
-    found: ResolvedInput,
+    resolved: ResolvedInput,
     to: Destination,
     options: CsvOptions,
     progress: Callable[..., None],  # noqa: ARG001  # a Beam runner shows its own
@@ -25,9 +25,9 @@ def generate_examples(
     """Read the files of every input split, and write their rows to the splits they belong to."""
     check_payload("CsvExampleGen", to)
     refuse_parquet("CsvExampleGen", to)
-    for split in found.splits:
+    for split in resolved.splits:
         csv.common_header(split.files, options)
-    files = [(split.name, path) for split in found.splits for path in split.files]
+    files = [(split.name, path) for split in resolved.splits for path in split.files]
     with beam.pipeline() as pipeline:
         spread = pipeline | beam_sdk.Create(files) | beam_sdk.Reshuffle()
         columns = (

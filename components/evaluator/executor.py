@@ -44,7 +44,7 @@ def evaluate(
     """Evaluate, and if the config has thresholds record in the blessing whether they hold."""
     beam = beam or BeamOptions()
     config = complete_config(eval_config, baseline_model is not None, fairness_indicator_thresholds)
-    place = {"module_file": module_file, "module_path": module_path}
+    module = {"module_file": module_file, "module_path": module_path}
     job = Job(
         files=[
             file
@@ -57,11 +57,11 @@ def evaluate(
             config,
             model,
             baseline_model,
-            user_code.find_function("custom_eval_shared_model", **place),
+            user_code.find_function("custom_eval_shared_model", **module),
         ),
         output_directory=evaluation.uri,
         schema=read_schema(schema_uri) if schema_uri else None,
-        extractors_fn=user_code.find_function("custom_extractors", **place),
+        extractors_fn=user_code.find_function("custom_extractors", **module),
         **({"progress": progress} if progress else {}),
     )
     beam.engine("penstock.components.evaluator").evaluate(job, beam)

@@ -58,27 +58,27 @@ class Extraction:
         predictions = extracts["predictions"]
         for spec in self._specs if len(self._specs) > 1 else [None]:
             model = spec.name if spec else ""
-            found = predictions[model] if spec else predictions
+            outputs = predictions[model] if spec else predictions
             key = (spec or self._specs[0]).prediction_key
-            if isinstance(found, Mapping) and key in found:
+            if isinstance(outputs, Mapping) and key in outputs:
                 if spec:
-                    predictions[model] = found[key]
+                    predictions[model] = outputs[key]
                 else:
-                    extracts["predictions"] = found[key]
+                    extracts["predictions"] = outputs[key]
         return extracts
 
     def _check_labels(self, extracts: Mapping[str, Any]) -> None:
         transformed = extracts.get("transformed_features") or {}
-        known = {*extracts["features"], *transformed}
+        names = {*extracts["features"], *transformed}
         # With several models each has its own.
-        known.update(*(found for found in transformed.values() if isinstance(found, Mapping)))
+        names.update(*(outputs for outputs in transformed.values() if isinstance(outputs, Mapping)))
         for spec in self._specs:
             for label in [spec.label_key] if spec.label_key else spec.label_keys.values():
-                if label not in known:
+                if label not in names:
                     raise DataError(
                         f"the examples have no label {label!r}, which the label_key of "
                         "eval_config names",
-                        hint=suggestion(label, known, noun="feature"),
+                        hint=suggestion(label, names, noun="feature"),
                     )
 
     def transformed(self, extracts: Mapping[str, Any]) -> list[Mapping[str, Any]]:

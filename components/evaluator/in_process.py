@@ -89,9 +89,9 @@ def _parts(job: Job, plan: Plan, slices: Slices) -> Iterator[tuple[Rows, np.ndar
                 continue
             extracts = extraction(batch)
             rows = rows_of(extracts, plan.model_names)
-            places, numbers = slices.assign(
+            indices, numbers = slices.assign(
                 extraction.transformed(extracts), extracts["features"], len(rows)
             )
-            yield rows.take(places), numbers
+            yield rows.take(indices), numbers
             done += batch.num_rows
             job.progress(rows=done)

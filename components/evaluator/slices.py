@@ -32,7 +32,7 @@ class Slices:
                 for name in (*spec.feature_keys, *spec.feature_values)
             }
         )
-        self._known: dict[Any, np.ndarray] = {}
+        self._numbers_by_values: dict[Any, np.ndarray] = {}
 
     def assign(
         self, transformed: Sequence[Mapping[str, Any]], raw: Mapping[str, Any], rows: int
@@ -47,27 +47,27 @@ class Slices:
             for name in self._features
             if features.get(name) is not None
         ]
-        places = tuple((source, name) for source, name, _ in columns)
+        sources = tuple((source, name) for source, name, _ in columns)
         combinations = zip(*(values for _, _, values in columns), strict=True)
-        found = [
-            self._numbers_of(places, combination, len(transformed))
+        numbers_of_rows = [
+            self._numbers_of(sources, combination, len(transformed))
             for combination in (combinations if columns else [()] * rows)
         ]
-        lengths = [len(numbers) for numbers in found]
-        return np.repeat(np.arange(rows), lengths), np.concatenate(found).astype(np.int64)
+        lengths = [len(numbers) for numbers in numbers_of_rows]
+        return np.repeat(np.arange(rows), lengths), np.concatenate(numbers_of_rows).astype(np.int64)
 
-    def _numbers_of(self, places: Any, combination: Any, models: int) -> np.ndarray:
-        numbers = self._known.get((places, combination))
+    def _numbers_of(self, sources: Any, combination: Any, models: int) -> np.ndarray:
+        numbers = self._numbers_by_values.get((sources, combination))
         if numbers is None:
-            numbers = self._found(places, combination, models)
-            self._known[places, combination] = numbers
+            numbers = self._new_numbers(sources, combination, models)
+            self._numbers_by_values[sources, combination] = numbers
         return numbers
 
-    def _found(self, places: Any, combination: Any, models: int) -> np.ndarray:
+    def _new_numbers(self, feature_sources: Any, combination: Any, models: int) -> np.ndarray:
         from tensorflow_model_analysis.slicer import slicer_lib
 
         sources: list[dict[str, Any]] = [{} for _ in range(models + 1)]
-        for (source, name), (dtype, values) in zip(places, combination, strict=True):
+        for (source, name), (dtype, values) in zip(feature_sources, combination, strict=True):
             sources[source][name] = np.array(values, dtype=dtype)
         keys = slicer_lib.get_slices_for_features_dicts(sources[:-1], sources[-1], self._specs)
         numbers = []

@@ -17,7 +17,7 @@ class Sums:
     def __init__(self, cells: int, columns: int):
         self._cells = cells
         self._columns = columns
-        self._places = np.empty(0, np.int64)
+        self._indices = np.empty(0, np.int64)
         self._values = np.empty((0, columns))
         self._pending: list[tuple[np.ndarray, np.ndarray]] = []
         self._pending_entries = 0
@@ -28,7 +28,7 @@ class Sums:
             return
         self._pending.append(_summed(groups * self._cells + cells, values))
         self._pending_entries += len(self._pending[-1][0])
-        if self._pending_entries > max(_MERGE_AFTER, len(self._places)):
+        if self._pending_entries > max(_MERGE_AFTER, len(self._indices)):
             self._merge()
 
     def tables(self, first_group: int, groups: int) -> np.ndarray:
@@ -36,22 +36,22 @@ class Sums:
         self._merge()
         start = first_group * self._cells
         result = np.zeros((groups * self._cells, self._columns))
-        low, high = np.searchsorted(self._places, [start, start + len(result)])
-        result[self._places[low:high] - start] = self._values[low:high]
+        low, high = np.searchsorted(self._indices, [start, start + len(result)])
+        result[self._indices[low:high] - start] = self._values[low:high]
         return result.reshape(groups, self._cells, self._columns)
 
     def _merge(self) -> None:
         if not self._pending:
             return
-        parts = [(self._places, self._values), *self._pending]
-        self._places, self._values = _summed(
-            np.concatenate([places for places, _ in parts]),
+        parts = [(self._indices, self._values), *self._pending]
+        self._indices, self._values = _summed(
+            np.concatenate([indices for indices, _ in parts]),
             np.concatenate([values for _, values in parts]),
         )
         self._pending, self._pending_entries = [], 0
 
 
-def _summed(places: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    unique, inverse = np.unique(places, return_inverse=True)
+def _summed(indices: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    unique, inverse = np.unique(indices, return_inverse=True)
     columns = [np.bincount(inverse, weights=column, minlength=len(unique)) for column in values.T]
     return unique, np.stack(columns, axis=1)

@@ -99,8 +99,8 @@ class Histogram(Tally):
     ) -> None:
         combiner = self.combiner
         positions = predictions if combiner._prediction_based_bucketing else labels
-        places = (positions - combiner._left) / combiner._range * combiner._num_buckets + 1
-        cells = np.clip(places, 0, combiner._num_buckets + 1).astype(np.int64)
+        buckets = (positions - combiner._left) / combiner._range * combiner._num_buckets + 1
+        cells = np.clip(buckets, 0, combiner._num_buckets + 1).astype(np.int64)
         values = np.stack([labels * weights, predictions * weights, weights], axis=1)
         self.sums.add(groups, cells, values)
 
@@ -181,12 +181,12 @@ class KerasMetrics(Tally):
         labels, predictions = rows.labels[model], rows.predictions[model]
         weights = rows.weights_of(model, self.combiner._example_weighted)[:, None]
         order = np.argsort(groups, kind="stable")
-        found, starts = np.unique(groups[order], return_index=True)
+        present, starts = np.unique(groups[order], return_index=True)
         states = [
             self._state(labels[some], predictions[some], weights[some].astype(np.float32))
             for some in np.split(order, starts[1:])
         ]
-        self.sums.add(found, 0, np.stack(states))
+        self.sums.add(present, 0, np.stack(states))
 
     def _state(
         self, labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray
@@ -227,9 +227,9 @@ def tally_of(computation: Any) -> Tally:
     """Return the tally that replaces a MetricComputation; Unsupported where there is none."""
     combiner = computation.combiner
     module = type(combiner).__module__
-    known = _TALLIES.get((module.rpartition(".")[2], type(combiner).__name__))
+    tally = _TALLIES.get((module.rpartition(".")[2], type(combiner).__name__))
     names = sorted({str(key.name) for key in computation.keys}) or [type(combiner).__name__]
-    if known is None or not module.startswith("tensorflow_model_analysis.metrics."):
+    if tally is None or not module.startswith("tensorflow_model_analysis.metrics."):
         raise Unsupported(f"{', '.join(names)} is computed example by example")
     from tensorflow_model_analysis.metrics.metric_types import StandardMetricInputsPreprocessor
 
@@ -238,7 +238,7 @@ def tally_of(computation: Any) -> Tally:
             _INPUTS.issuperset(preprocessor.include_filter)
         ):
             raise Unsupported(f"{', '.join(names)} needs more than labels and predictions")
-    return known(combiner)
+    return tally(combiner)
 
 
 def _plain(combiner: Any, key: Any = None, output_name: str | None = None) -> None:

@@ -53,7 +53,7 @@ def ExampleValidator(
             path=statistics.uri,
             hint="Take a split off exclude_splits.",
         )
-    found = in_process.validate_splits(
+    anomalies_of_splits = in_process.validate_splits(
         {split: split_directory(statistics.uri, split) for split in splits},
         read_schema(schema.uri),
         anomalies.uri,
@@ -67,9 +67,12 @@ def ExampleValidator(
     anomalies.span = statistics.span
     anomalies.set_json_value_custom_property(
         "blessed",
-        {split: BLESSED if is_blessed(found[split]) else NOT_BLESSED for split in splits},
+        {
+            split: BLESSED if is_blessed(anomalies_of_splits[split]) else NOT_BLESSED
+            for split in splits
+        },
     )
-    described = in_process.report(found)
+    described = in_process.report(anomalies_of_splits)
     if fail_on_anomalies and any(described.values()):
         raise anomalies_found(described, schema.uri)
 

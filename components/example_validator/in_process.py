@@ -53,30 +53,34 @@ def validate_splits(
         serving = dict.fromkeys(statistics, *serving.values())
     serving = _matched("serving", statistics, serving)
     _tell_what_is_not_compared(schema, previous, serving)
-    found = {}
+    anomalies = {}
     for split, directory in statistics.items():
-        found[split] = tfdv.validate_statistics(
+        anomalies[split] = tfdv.validate_statistics(
             read_statistics(directory),
             schema,
             environment=environment,
             previous_statistics=read_statistics(previous[split]) if split in previous else None,
             serving_statistics=read_statistics(serving[split]) if split in serving else None,
         )
-        _name_what_is_no_number(found[split], read_statistics(directory))
-        write_anomalies(found[split], split_directory(anomalies_uri, split))
-    return found
+        _name_what_is_no_number(anomalies[split], read_statistics(directory))
+        write_anomalies(anomalies[split], split_directory(anomalies_uri, split))
+    return anomalies
 
 
-def report(found: Mapping[str, anomalies_pb2.Anomalies]) -> dict[str, list[Anomaly]]:
+def report(anomalies_of_splits: Mapping[str, anomalies_pb2.Anomalies]) -> dict[str, list[Anomaly]]:
     """Print anomalies and measured drift and skew to the node's log; return the anomalies."""
-    described = {split: describe_anomalies(anomalies) for split, anomalies in found.items()}
-    measured = {split: describe_measurements(anomalies) for split, anomalies in found.items()}
+    described = {
+        split: describe_anomalies(anomalies) for split, anomalies in anomalies_of_splits.items()
+    }
+    measured = {
+        split: describe_measurements(anomalies) for split, anomalies in anomalies_of_splits.items()
+    }
     if any(measured.values()):
         print(table_of_measurements(measured), end="\n\n")
     if any(described.values()):
         print(table_of(described))
     else:
-        print(f"No anomalies in {', '.join(found)}.")
+        print(f"No anomalies in {', '.join(anomalies_of_splits)}.")
     return described
 
 
@@ -94,11 +98,11 @@ def _name_what_is_no_number(
             if feature is None or reason.type != wanted or "got STRING" not in reason.description:
                 continue
             buckets = feature.string_stats.rank_histogram.buckets
-            found = [b.label for b in buckets if not _is_number(b.label)]
-            if not found or len(found) == len(buckets):
+            texts = [b.label for b in buckets if not _is_number(b.label)]
+            if not texts or len(texts) == len(buckets):
                 continue
-            more = f" and {len(found) - _MOST_VALUES} more" if len(found) > _MOST_VALUES else ""
-            named = ", ".join(map(repr, found[:_MOST_VALUES]))
+            more = f" and {len(texts) - _MOST_VALUES} more" if len(texts) > _MOST_VALUES else ""
+            named = ", ".join(map(repr, texts[:_MOST_VALUES]))
             reason.description += f"; no number is {named}{more}"
             info.description = reason.description if len(info.reason) == 1 else info.description
 

@@ -16,21 +16,21 @@ from penstock.errors import DataError
 
 
 def generate_examples(
-    found: ResolvedInput,
+    resolved: ResolvedInput,
     to: Destination,
     progress: Callable[..., None],
     beam: Any = None,  # noqa: ARG001  # the engine on Beam needs it
 ) -> None:
     """Read the records of every input split, and write them to the splits they belong to."""
     if to.payload_format is PayloadFormat.FORMAT_PARQUET:
-        write_parquet(found, to, None, progress)
+        write_parquet(resolved, to, None, progress)
         return
-    shards = shard_count(found.files, len(found.files))
-    write_blocks(to, partial(_blocks, found, to), shards, progress)
+    shards = shard_count(resolved.files, len(resolved.files))
+    write_blocks(to, partial(_blocks, resolved, to), shards, progress)
 
 
-def _blocks(found: ResolvedInput, to: Destination) -> Iterator[BlockWriter]:
-    for split in found.splits:
+def _blocks(resolved: ResolvedInput, to: Destination) -> Iterator[BlockWriter]:
+    for split in resolved.splits:
         for path in split.files:
             yield partial(_write_file, path, split.name, to)
 

@@ -14,7 +14,7 @@ from penstock.data.writing_on_beam import WriteSplits, refuse_parquet
 
 
 def generate_examples(
-    found: ResolvedInput,
+    resolved: ResolvedInput,
     to: Destination,
     progress: Callable[..., None],  # noqa: ARG001  # a Beam runner shows its own
     beam: BeamOptions,
@@ -27,7 +27,7 @@ def generate_examples(
             | f"Files[{split.name}]" >> beam_sdk.Create(list(split.files))
             | f"Spread[{split.name}]" >> beam_sdk.Reshuffle()
             | f"Read[{split.name}]" >> beam_sdk.FlatMap(_read_file, split.name, to)
-            for split in found.splits
+            for split in resolved.splits
         ]
         keyed | "Flatten" >> beam_sdk.Flatten() | "Write" >> WriteSplits(to)
 

@@ -72,9 +72,9 @@ def check_sums(counts: MergeCounts) -> None:
     _equal("rows less those beyond the last span", left, "rows written", counts.rows_written)
 
 
-def _equal(what: str, expected: int, name: str, found: int) -> None:
-    if expected != found:
+def _equal(what: str, expected: int, name: str, actual: int) -> None:
+    if expected != actual:
         raise DataError(
-            f"the rows do not add up: {what} are {expected}, but {name} are {found}",
+            f"the rows do not add up: {what} are {expected}, but {name} are {actual}",
             hint="This is a mistake in MergeTables, not in the data; do not use its output.",
         )

@@ -17,15 +17,15 @@ def table_files(folder: str) -> list[Path]:
     Raises:
       DataError: there is none.
     """
-    found = sorted(p for p in Path(folder).rglob("*") if p.suffix in SUFFIXES and p.is_file())
-    if not found:
+    files = sorted(p for p in Path(folder).rglob("*") if p.suffix in SUFFIXES and p.is_file())
+    if not files:
         raise DataError(
             "expected Parquet or CSV files, found none"
             if Path(folder).is_dir()
             else "expected a folder of Parquet or CSV files, but it does not exist",
             path=folder,
         )
-    return found
+    return files
 
 
 def fingerprint(folder: str) -> str:
@@ -41,10 +41,10 @@ def fingerprint(folder: str) -> str:
 
 
 def _remote_fingerprint(url: str) -> str:
-    found = [file for file in remote.list_files(url) if file.name.endswith(SUFFIXES)]
-    if not found:
+    files = [file for file in remote.list_files(url) if file.name.endswith(SUFFIXES)]
+    if not files:
         raise DataError("expected Parquet or CSV files, found none", path=url)
     content = hashlib.sha256()
-    for file in found:
+    for file in files:
         content.update(f"{len(file.name)}:{file.name}:{remote.content_version(file)}\n".encode())
     return content.hexdigest()

@@ -38,9 +38,9 @@ def join_tables(left: pa.Table, right: pa.Table, join: Join) -> tuple[pa.Table, 
             joined = joined.append_column(
                 right.schema.field(column), right.column(column).combine_chunks().take(take)
             )
-    found = int(matched.sum())
-    missing = len(matched) - found
-    counts = JoinCounts(name, join.kind.value, len(matched), found, missing, joined.num_rows)
+    matches = int(matched.sum())
+    missing = len(matched) - matches
+    counts = JoinCounts(name, join.kind.value, len(matched), matches, missing, joined.num_rows)
     return joined, counts
 
 
@@ -75,13 +75,13 @@ def _check_unique(right: pa.Table, join: Join) -> None:
     if twice.empty:
         return
     values = [{str(k): v for k, v in row.items()} for row in twice.to_dict(orient="records")]
-    shown = "; ".join(
+    examples = "; ".join(
         ", ".join(f"{k}={v!r}" for k, v in row.items()) for row in values[:_SHOWN_KEYS]
     )
     more = f" and {len(values) - _SHOWN_KEYS} more" if len(values) > _SHOWN_KEYS else ""
     raise DuplicateKeysError(
         f"the join with {join.table.name} would multiply rows: {len(values)} of its keys "
-        f"({', '.join(join.on)}) are there more than once: {shown}{more}",
+        f"({', '.join(join.on)}) are there more than once: {examples}{more}",
         keys=values,
         hint="Add a column to the keys that tells them apart, or a drop rule that keeps one.",
     )

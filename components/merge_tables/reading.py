@@ -38,11 +38,11 @@ def _files(folder: str, name: str) -> list[Path]:
             return [path]
     if Path(folder, name).is_dir():
         return table_files(str(Path(folder, name)))
-    known = {str(path.relative_to(folder).parts[0]) for path in table_files(folder)}
+    entries = {str(path.relative_to(folder).parts[0]) for path in table_files(folder)}
     raise DataError(
         f"expected a table {name!r} ({name}.parquet, {name}.csv or a folder {name})",
         path=folder,
-        hint=suggestion(name, {Path(entry).stem for entry in known}, noun="table"),
+        hint=suggestion(name, {Path(entry).stem for entry in entries}, noun="table"),
     )
 
 

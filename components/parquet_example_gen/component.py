@@ -40,9 +40,9 @@ def ParquetExampleGen(
     to = ingestion.destination(
         examples.uri, input_config, output_config, output_data_format, sample_rate
     )
-    found = ingestion.input_of(
+    resolved = ingestion.input_of(
         input_base, input_config, range_config, span, version, context.temporary_directory
     )
     engine = beam.engine("penstock.components.parquet_example_gen")
-    engine.generate_examples(found, to, columns, context.progress, beam)
+    engine.generate_examples(resolved, to, columns, context.progress, beam)
     ingestion.describe(examples, to, span, version, input_fingerprint)

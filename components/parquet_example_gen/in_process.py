@@ -13,7 +13,7 @@ from penstock.data.writing import BlockWriter, SplitsWriter, shard_count, write_
 
 
 def generate_examples(
-    found: ResolvedInput,
+    resolved: ResolvedInput,
     to: Destination,
     columns: Sequence[str] | None,
     progress: Callable[..., None],
@@ -21,24 +21,24 @@ def generate_examples(
 ) -> None:
     """Read the files of every input split, and write their rows to the splits they belong to."""
     check_payload("ParquetExampleGen", to)
-    write_parquet(found, to, columns, progress)
+    write_parquet(resolved, to, columns, progress)
 
 
 def write_parquet(
-    found: ResolvedInput,
+    resolved: ResolvedInput,
     to: Destination,
     columns: Sequence[str] | None,
     progress: Callable[..., None],
 ) -> None:
     """Write the rows of Parquet files to the splits that they belong to."""
-    for split in found.splits:
+    for split in resolved.splits:
         parquet.common_schema(split.files, _say)
-    shards = shard_count(found.files, sum(map(parquet.row_group_count, found.files)))
-    write_blocks(to, partial(_blocks, found, columns), shards, progress)
+    shards = shard_count(resolved.files, sum(map(parquet.row_group_count, resolved.files)))
+    write_blocks(to, partial(_blocks, resolved, columns), shards, progress)
 
 
-def _blocks(found: ResolvedInput, columns: Sequence[str] | None) -> Iterator[BlockWriter]:
-    for split in found.splits:
+def _blocks(resolved: ResolvedInput, columns: Sequence[str] | None) -> Iterator[BlockWriter]:
+    for split in resolved.splits:
         for path in split.files:
             for row_group in range(parquet.row_group_count(path)):
                 yield partial(_write, path, row_group, columns, split.name)

@@ -14,7 +14,7 @@ from penstock.data.writing_on_beam import WriteSplits, refuse_parquet, split_row
 
 
 def generate_examples(
-    found: ResolvedInput,
+    resolved: ResolvedInput,
     to: Destination,
     columns: Sequence[str] | None,
     progress: Callable[..., None],  # noqa: ARG001  # a Beam runner shows its own
@@ -23,11 +23,11 @@ def generate_examples(
     """Read the files of every input split, and write their rows to the splits they belong to."""
     check_payload("ParquetExampleGen", to)
     refuse_parquet("ParquetExampleGen", to)
-    for split in found.splits:
+    for split in resolved.splits:
         parquet.common_schema(split.files)
     groups = [
         (split.name, path, group)
-        for split in found.splits
+        for split in resolved.splits
         for path in split.files
         for group in range(parquet.row_group_count(path))
     ]

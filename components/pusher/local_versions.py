@@ -49,9 +49,9 @@ def push(
         with _locked(base):
             _remove_staging(base)
             present = _directories(base)
-            made = ledger.version_of(base, push_name) if push_name else None
-            if made in present:
-                return os.path.join(base, str(made))
+            published = ledger.version_of(base, push_name) if push_name else None
+            if published in present:
+                return os.path.join(base, str(published))
             name = new_name(version_names, version, os.listdir(base), base)
             if push_name:
                 ledger.forget(base, present)

@@ -50,30 +50,30 @@ def _decode(stats_options_json: str | None) -> dict[str, Any]:
     if not stats_options_json:
         return {}
     try:
-        given = json.loads(stats_options_json)
+        options = json.loads(stats_options_json)
     except json.JSONDecodeError as error:
         raise ParameterError(
             f"expected stats_options_json to be JSON, but it does not parse: {error}",
             hint="Use tfdv.StatsOptions(...).to_json().",
         ) from error
-    if not isinstance(given, dict):
+    if not isinstance(options, dict):
         raise ParameterError(
-            f"expected stats_options_json to be a JSON object, but it is {type(given).__name__}",
+            f"expected stats_options_json to be a JSON object, but it is {type(options).__name__}",
             hint="Use tfdv.StatsOptions(...).to_json().",
         )
-    return given
+    return options
 
 
-def _with_attribute_names(given: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+def _with_attribute_names(options: dict[str, Any], attributes: dict[str, Any]) -> dict[str, Any]:
     """Spell options as the attributes that hold them, some of which are private."""
     spelled = {}
-    for name, value in given.items():
-        if name in known or name in _JSON_ONLY_KEYS:
+    for name, value in options.items():
+        if name in attributes or name in _JSON_ONLY_KEYS:
             spelled[name] = value
-        elif f"_{name}" in known:
+        elif f"_{name}" in attributes:
             spelled[f"_{name}"] = value
         else:
-            names = [key.removeprefix("_") for key in known if key != "TYPE_NAME"]
+            names = [key.removeprefix("_") for key in attributes if key != "TYPE_NAME"]
             raise ParameterError(
                 f"stats_options_json has the unknown option {name!r}",
                 hint=suggestion(name, names, noun="option"),

@@ -29,10 +29,10 @@ def check_weights(directory: str, module: str, model_run_directory: str | None =
     if not broken:
         return
     lost = first_loss_that_is_not_finite(model_run_directory) if model_run_directory else None
-    shown = ", ".join(broken[:_SHOWN_WEIGHTS])
+    listed = ", ".join(broken[:_SHOWN_WEIGHTS])
     more = len(broken) - _SHOWN_WEIGHTS
     raise UserCodeError(
-        f"the trained model has weights that are not numbers (NaN or infinite): {shown}"
+        f"the trained model has weights that are not numbers (NaN or infinite): {listed}"
         + (f" and {more} more" if more > 0 else "")
         + (f"; {lost}" if lost else ""),
         path=module,
@@ -48,16 +48,16 @@ def check_weights(directory: str, module: str, model_run_directory: str | None =
 
 def first_loss_that_is_not_finite(log_directory: str) -> str | None:
     """Return when a loss was first not a number, by TensorBoard's logs below a folder."""
-    found = [
+    losses = [
         (step, tag, value)
         for path in glob.glob(os.path.join(log_directory, "**", "*.tfevents.*"), recursive=True)
         for tag, step, value in read_scalars(path)
         if "loss" in tag and not math.isfinite(value)
     ]
-    if not found:
+    if not losses:
         return None
     # Steps of epochs, from 0, are small numbers: they come first, as what is said more often.
-    step, tag, value = min(found, key=lambda entry: (not _by_epoch(entry[1]), entry[0]))
+    step, tag, value = min(losses, key=lambda entry: (not _by_epoch(entry[1]), entry[0]))
     when = f"in epoch {step + 1}" if _by_epoch(tag) else f"at step {step}"
     return f"{tag} was first {value} {when}"
 

@@ -64,10 +64,10 @@ def _format_directory(uri: str, name: str) -> str:
     old = os.path.join(uri, _OLD_NAMES[name])
     if os.path.isdir(old):
         return old
-    found = sorted(os.listdir(uri)) if os.path.isdir(uri) else None
+    entries = sorted(os.listdir(uri)) if os.path.isdir(uri) else None
     raise DataError(
         f"a Model artifact should have a directory {name}, and this one "
-        + ("does not exist" if found is None else f"has {', '.join(found) or 'nothing'}"),
+        + ("does not exist" if entries is None else f"has {', '.join(entries) or 'nothing'}"),
         path=uri,
         hint="The code that trains the model should save it to fn_args.serving_model_dir.",
     )

@@ -96,10 +96,10 @@ def _functions(
     stats_options_updater_fn: str | None,
     custom_config: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    place = {"module_file": module_file, "module_path": module_path}
-    function = user_code.load_function("preprocessing_fn", function=preprocessing_fn, **place)
+    module = {"module_file": module_file, "module_path": module_path}
+    function = user_code.load_function("preprocessing_fn", function=preprocessing_fn, **module)
     updater = user_code.find_function(
-        "stats_options_updater_fn", function=stats_options_updater_fn, **place
+        "stats_options_updater_fn", function=stats_options_updater_fn, **module
     )
     return {
         "preprocessing_fn": bind_custom_config(function, custom_config),
@@ -141,12 +141,12 @@ def _payload_format(examples: Sequence[Examples]) -> str:
 def _statistics_directories(
     artifacts: Sequence[Artifact | None],
 ) -> StatisticsDirectories | None:
-    given = [artifact.uri for artifact in artifacts if artifact is not None]
-    if not given:
+    directories = [artifact.uri for artifact in artifacts if artifact is not None]
+    if not directories:
         return None
-    for directory in given:
+    for directory in directories:
         os.makedirs(directory, exist_ok=True)
-    return StatisticsDirectories(*given)
+    return StatisticsDirectories(*directories)
 
 
 def _describe(transformed: Examples, examples: Sequence[Examples], splits: Sequence[str]) -> None:

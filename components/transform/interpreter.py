@@ -72,11 +72,11 @@ class _Interpreter:
         """Return what in the plan only Beam can do, if anything."""
         from tensorflow_transform.beam import beam_nodes
 
-        known = {*operations.plain(), *self._kinds()}
+        supported = {*operations.plain(), *self._kinds()}
         rows: set[OperationNode] = set()
         for node in self._nodes:
             definition = node.operation_def
-            if type(definition) not in known:
+            if type(definition) not in supported:
                 return f"no {type(definition).__name__} in process ({definition.label})"
             if reason := operations.unsupported_option(definition):
                 return f"no {reason} in process ({definition.label})"

@@ -115,11 +115,13 @@ class Job:
             transformed = inspection.get_transform_input_columns(*arguments)
         except Exception as error:
             function = getattr(self.preprocessing_fn, "func", self.preprocessing_fn)
-            told = error_of(function, error)
+            failure = error_of(function, error)
             if isinstance(error, KeyError) and error.args and error.args[0] not in specs:
-                known = suggestion(str(error.args[0]), specs, noun="column")
-                told.hint = f"The inputs have no column {error.args[0]!r}. {known} {told.hint}"
-            raise told from error
+                alternatives = suggestion(str(error.args[0]), specs, noun="column")
+                failure.hint = (
+                    f"The inputs have no column {error.args[0]!r}. {alternatives} {failure.hint}"
+                )
+            raise failure from error
         return Columns(sorted(analyzed), sorted(transformed))
 
 

@@ -127,8 +127,8 @@ def pruned(counts: Counts, operation: VocabularyPrune) -> Counts:
         operation.coverage_top_k,
         operation.key_fn,
     )
-    known = set(left.tokens.to_pylist())
-    new = np.array([token not in known for token in covering.tokens.to_pylist()], bool)
+    left_tokens = set(left.tokens.to_pylist())
+    new = np.array([token not in left_tokens for token in covering.tokens.to_pylist()], bool)
     return Counts.together([left, covering.take(new)])
 
 
