@@ -145,14 +145,14 @@ class DataError(PenstockError):
 
     def where(self) -> str | None:
         """Return file, line and column as far as they are known."""
-        place = self.path or ""
+        location = self.path or ""
         if self.line is not None:
-            place = f"{place}:{self.line}" if place else f"line {self.line}"
+            location = f"{location}:{self.line}" if location else f"line {self.line}"
         if self.column is not None:
             column = str(self.column)
             column = column if column.isprintable() else repr(column)
-            place = f"{place}, column {column}" if place else f"column {column}"
-        return place or None
+            location = f"{location}, column {column}" if location else f"column {column}"
+        return location or None
 
 
 class UserCodeError(PenstockError):
@@ -223,10 +223,10 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
 
 def suggestion(name: str, names: Iterable[str], *, noun: str = "name") -> str:
     """Return a hint that names the nearest alternative, or else all of them."""
-    known = sorted(names)
-    match = nearest(name, known)
+    alternatives = sorted(names)
+    match = nearest(name, alternatives)
     if match:
         return f"Did you mean {match!r}?"
-    if not known:
+    if not alternatives:
         return f"There is no {noun} to choose from."
-    return f"Choose from: {', '.join(known)}."
+    return f"Choose from: {', '.join(alternatives)}."

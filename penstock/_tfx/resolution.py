@@ -41,13 +41,13 @@ def _resolve_channel(handle_like: Any, channel: Any) -> list[Any]:
         return []
     options = ml_metadata.ListOptions(filter_query=f"type = '{type_name}' AND state = LIVE")
     try:
-        found = store.get_artifacts_by_context(context.id, list_options=options)
+        artifacts = store.get_artifacts_by_context(context.id, list_options=options)
     except _NoQueriesError:
         return list(_resolve_single_channel(handle_like, channel))
-    if not found:
+    if not artifacts:
         return []
     artifact_type = store.get_artifact_type(type_name)
-    return list(artifact_utils.deserialize_artifacts(artifact_type, found))
+    return list(artifact_utils.deserialize_artifacts(artifact_type, artifacts))
 
 
 def install() -> None:

@@ -22,8 +22,8 @@ class _ValueDecoder(json_utils._DefaultDecoder):
         if json_utils._TFX_OBJECT_TYPE_KEY in dict_data:
             module = dict_data.get(json_utils._MODULE_KEY)
             name = dict_data.get(json_utils._CLASS_KEY)
-            found = getattr(sys.modules.get(str(module)), str(name), None)
-            if not _is_value_class(found):
+            value_class = getattr(sys.modules.get(str(module)), str(name), None)
+            if not _is_value_class(value_class):
                 raise DataError(
                     f"a value artifact asks for {module}.{name}, which the pipeline's own code "
                     "has not imported as a class of values: it is not loaded",
@@ -33,15 +33,15 @@ class _ValueDecoder(json_utils._DefaultDecoder):
         return super()._dict_to_object(dict_data)
 
 
-def _is_value_class(found: Any) -> bool:
-    if not isinstance(found, type):
+def _is_value_class(value_class: Any) -> bool:
+    if not isinstance(value_class, type):
         return False
-    if issubclass(found, Message):
+    if issubclass(value_class, Message):
         return True
     # Some of TFX's own classes import what their content names.
-    reads = getattr(found, "from_json_dict", None)
+    reads = getattr(value_class, "from_json_dict", None)
     home = getattr(reads, "__module__", "")
-    return issubclass(found, json_utils.Jsonable) and (
+    return issubclass(value_class, json_utils.Jsonable) and (
         home == json_utils.__name__ or not home.startswith("tfx.")
     )
 

@@ -77,25 +77,25 @@ def _component_class(
 ) -> type:
     interface = read_interface(function)
     name, module = function.__name__, function.__module__
-    place = {"__module__": module, "__doc__": function.__doc__}
+    origin = {"__module__": module, "__doc__": function.__doc__}
     executor = type(
         f"{name}Executor",
         (FunctionExecutor,),
         {
-            **place,
+            **origin,
             "function": staticmethod(function),
             "interface": interface,
             "preload": preload,
         },
     )
-    spec_fields = {**place, **_spec_fields(interface)}
+    spec_fields = {**origin, **_spec_fields(interface)}
     if system_type is not None:
         spec_fields["TYPE_ANNOTATION"] = _system_execution(system_type)
     spec = type(f"{name}Spec", (_tfx.ComponentSpec,), spec_fields)
     uses_beam = interface.beam_argument is not None
     executor_spec = (_tfx.BeamExecutorSpec if uses_beam else _tfx.ExecutorClassSpec)(executor)
     fields: dict[str, Any] = {
-        **place,
+        **origin,
         "__qualname__": function.__qualname__,
         "__signature__": signature_without_injected(function, interface),
         "__init__": _init,
@@ -112,12 +112,12 @@ def _component_class(
         driver = type(
             f"{name}Driver",
             (ResolveDriver,),
-            {**place, "resolve": staticmethod(resolve), "interface": interface},
+            {**origin, "resolve": staticmethod(resolve), "interface": interface},
         )
         fields["DRIVER_CLASS"] = driver
         named.append(driver)
-    for made in named:
-        setattr(sys.modules[module], made.__name__, made)
+    for class_ in named:
+        setattr(sys.modules[module], class_.__name__, class_)
     base = _tfx.BaseBeamComponent if uses_beam else _tfx.BaseComponent
     return type(name, (base,), fields)
 
@@ -155,7 +155,7 @@ def _system_execution(system_type: str) -> type:
     return getattr(_tfx.system_executions, system_type.capitalize())
 
 
-def _init(self: Any, *positional: Any, **given: Any) -> None:
+def _init(self: Any, *positional: Any, **arguments: Any) -> None:
     """Wire the component; every mistake is found here, where it is written."""
     interface: Interface = type(self).interface
     if positional:
@@ -164,13 +164,13 @@ def _init(self: Any, *positional: Any, **given: Any) -> None:
             component=interface.name,
             hint=f"Write {interface.name}({_call_example(interface)}).",
         )
-    _check_names(interface, given)
+    _check_names(interface, arguments)
     inputs = {
-        name: _channel(interface.name, port, given[name])
+        name: _channel(interface.name, port, arguments[name])
         for name, port in interface.inputs.items()
-        if given.get(name) is not None
+        if arguments.get(name) is not None
     }
-    parameters, decoded = _bind_parameters(interface, given)
+    parameters, decoded = _bind_parameters(interface, arguments)
     absent = set(self.absent_outputs(decoded)) if self.absent_outputs else set()
     outputs = {
         name: _tfx.channel.OutputChannel(port.type, self, name)
@@ -204,12 +204,12 @@ def _call_example(interface: Interface) -> str:
     return ", ".join(f"{name}=..." for name in required)
 
 
-def _check_names(interface: Interface, given: Mapping[str, Any]) -> None:
+def _check_names(interface: Interface, arguments: Mapping[str, Any]) -> None:
     callers = {
         *interface.inputs,
         *(p.name for p in interface.parameters.values() if not p.resolved),
     }
-    for name in given:
+    for name in arguments:
         if name in callers:
             continue
         if name in interface.all_outputs:
@@ -223,7 +223,7 @@ def _check_names(interface: Interface, given: Mapping[str, Any]) -> None:
             hint=hint,
         )
     for port in interface.inputs.values():
-        if given.get(port.name) is None and not port.optional:
+        if arguments.get(port.name) is None and not port.optional:
             raise WiringError(
                 f"{interface.name} needs the input {port.name!r} ({port.type.__name__})",
                 component=interface.name,
@@ -233,7 +233,7 @@ def _check_names(interface: Interface, given: Mapping[str, Any]) -> None:
                 f"{port.name}=node.outputs[...].",
             )
     for parameter in interface.parameters.values():
-        if parameter.required and parameter.name not in given:
+        if parameter.required and parameter.name not in arguments:
             expected = values.describe(parameter.annotation)
             raise WiringError(
                 f"{interface.name} needs the parameter {parameter.name!r} ({expected})",
@@ -243,56 +243,59 @@ def _check_names(interface: Interface, given: Mapping[str, Any]) -> None:
             )
 
 
-def _channel(component_name: str, port: Port, given: Any) -> Any:
-    if isinstance(given, (list, tuple)) and port.many and given:
-        channels = [_channel(component_name, port, item) for item in given]
+def _channel(component_name: str, port: Port, argument: Any) -> Any:
+    if isinstance(argument, (list, tuple)) and port.many and argument:
+        channels = [_channel(component_name, port, item) for item in argument]
         return channels[0] if len(channels) == 1 else _tfx.union(channels)
     expected = port.type.__name__
-    if isinstance(given, _tfx.BaseNode):
-        fitting = [k for k, c in given.outputs.items() if c.type.TYPE_NAME == port.type.TYPE_NAME]
+    if isinstance(argument, _tfx.BaseNode):
+        fitting = [
+            k for k, c in argument.outputs.items() if c.type.TYPE_NAME == port.type.TYPE_NAME
+        ]
         key = fitting[0] if fitting else "..."
         raise WiringError(
             f"{component_name}.{port.name}: expected an output that holds {expected}, got the node "
-            f"{given.id} itself",
+            f"{argument.id} itself",
             component=component_name,
             argument=port.name,
             expected=expected,
-            given=given.id,
-            hint=f"Pass {given.id}.outputs[{key!r}].",
+            given=argument.id,
+            hint=f"Pass {argument.id}.outputs[{key!r}].",
         )
-    if not isinstance(given, _tfx.channel.BaseChannel):
+    if not isinstance(argument, _tfx.channel.BaseChannel):
         raise WiringError(
             f"{component_name}.{port.name}: expected an output that holds {expected}, got "
-            f"{given!r} ({type(given).__name__})",
+            f"{argument!r} ({type(argument).__name__})",
             component=component_name,
             argument=port.name,
             expected=expected,
-            given=type(given).__name__,
+            given=type(argument).__name__,
             hint="Artifacts come from other nodes, as node.outputs[...], or from Importer.",
         )
     compatible = getattr(port.type, "_compatible_types", ())
-    if given.type.TYPE_NAME != port.type.TYPE_NAME and given.type not in compatible:
-        source = _channel_source(given)
+    if argument.type.TYPE_NAME != port.type.TYPE_NAME and argument.type not in compatible:
+        source = _channel_source(argument)
         raise WiringError(
-            f"{component_name}.{port.name}: expected {expected}, got {given.type.__name__}{source}",
+            f"{component_name}.{port.name}: expected {expected}, "
+            f"got {argument.type.__name__}{source}",
             component=component_name,
             argument=port.name,
             expected=expected,
-            given=given.type.__name__,
+            given=argument.type.__name__,
         )
-    return given
+    return argument
 
 
-def _channel_source(given: Any) -> str:
+def _channel_source(channel: Any) -> str:
     producer, key = (
-        getattr(given, "producer_component_id", None),
-        getattr(given, "output_key", None),
+        getattr(channel, "producer_component_id", None),
+        getattr(channel, "output_key", None),
     )
     return f" from {producer}.outputs[{key!r}]" if producer and key else ""
 
 
 def _bind_parameters(
-    interface: Interface, given: Mapping[str, Any]
+    interface: Interface, arguments: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the parameters as TFX records them, and as the body will see them where known."""
     recorded: dict[str, Any] = {}
@@ -300,7 +303,7 @@ def _bind_parameters(
     for parameter in interface.parameters.values():
         if parameter.resolved:
             continue
-        value = given.get(parameter.name, parameter.default)
+        value = arguments.get(parameter.name, parameter.default)
         decoded[parameter.name] = parameter.otherwise
         if isinstance(value, _tfx.channel.BaseChannel):
             value = _value_of(interface.name, parameter, value)
@@ -328,20 +331,20 @@ def _bind_parameters(
     return recorded, decoded
 
 
-def _value_of(component_name: str, parameter: Parameter, given: Any) -> Any:
+def _value_of(component_name: str, parameter: Parameter, channel: Any) -> Any:
     """Wire a value artifact to a parameter: its value is read when the node runs."""
-    if not issubclass(given.type, _tfx.value_artifact.ValueArtifact):
+    if not issubclass(channel.type, _tfx.value_artifact.ValueArtifact):
         expected = values.describe(parameter.annotation)
         raise WiringError(
             f"{component_name}.{parameter.name}: expected {expected}, got "
-            f"{given.type.__name__}{_channel_source(given)}",
+            f"{channel.type.__name__}{_channel_source(channel)}",
             component=component_name,
             argument=parameter.name,
             expected=expected,
-            given=given.type.__name__,
+            given=channel.type.__name__,
             hint="A parameter takes a plain value or the output of a node that returns one.",
         )
-    return given.future()[0].value
+    return channel.future()[0].value
 
 
 def _record(parameter: Parameter, value: Any) -> Any:
@@ -409,7 +412,7 @@ class FunctionExecutor(_tfx.BaseExecutor):
         if context is None:
             return NodeContext()
         node, pipeline = context.pipeline_node, context.pipeline_info
-        made = NodeContext(
+        node_context = NodeContext(
             node_id=node.node_info.id if node else "",
             pipeline_name=pipeline.id if pipeline else "",
             run_id=context.pipeline_run_id or "",
@@ -417,7 +420,11 @@ class FunctionExecutor(_tfx.BaseExecutor):
             temporary_directory=self._get_tmp_dir(),
         )
         progress = getattr(context, "progress", None)
-        return NodeContext(**{**vars(made), "progress": progress}) if progress else made
+        return (
+            NodeContext(**{**vars(node_context), "progress": progress})
+            if progress
+            else node_context
+        )
 
 
 def _write_value(artifact: Any, value: Any) -> None:
@@ -431,10 +438,10 @@ def _write_value(artifact: Any, value: Any) -> None:
         artifact.value = value
 
 
-def _artifacts(port: Port, found: list[Any]) -> Any:
+def _artifacts(port: Port, artifacts: list[Any]) -> Any:
     if port.many:
-        return found
-    return found[0] if found else None
+        return artifacts
+    return artifacts[0] if artifacts else None
 
 
 class ResolveDriver(_tfx.AuthoringDriver, _tfx.BaseDriver):
@@ -449,13 +456,13 @@ class ResolveDriver(_tfx.AuthoringDriver, _tfx.BaseDriver):
     def run(self, execution_info: Any) -> Any:
         """Return the resolved parameters as TFX's launcher expects them."""
         decoded = decode_parameters(self.interface, execution_info.exec_properties)
-        given = {
+        parameters = {
             name: value
             for name, value in decoded.items()
             if not self.interface.parameters[name].resolved
         }
         output = _tfx.driver_output_pb2.DriverOutput()
-        for name, value in type(self).resolve(given).items():
+        for name, value in type(self).resolve(parameters).items():
             parameter = self.interface.parameters[name]
             recorded = _record(parameter, value)
             if recorded is None:

@@ -112,12 +112,12 @@ def read_interface(function: Callable[..., Any]) -> Interface:
     parameters: dict[str, Parameter] = {}
     injected: dict[type, str] = {}
     for argument in inspect.signature(function).parameters.values():
-        place = f"component {name}, argument {argument.name!r}"
+        where = f"component {name}, argument {argument.name!r}"
         if argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
-            raise ComponentError(f"{place}: *args and **kwargs have no place in an interface")
+            raise ComponentError(f"{where}: *args and **kwargs have no place in an interface")
         if argument.name not in hints:
             raise ComponentError(
-                f"{place} has no annotation",
+                f"{where} has no annotation",
                 hint="Write Input[Examples], Output[Model], or a parameter's type as float.",
             )
         hint = hints[argument.name]
@@ -126,12 +126,12 @@ def read_interface(function: Callable[..., Any]) -> Interface:
             continue
         role, annotation, optional = _role(hint)
         if role in (Role.INPUT, Role.OUTPUT):
-            port = _port(argument.name, annotation, optional, place)
+            port = _port(argument.name, annotation, optional, where)
             (inputs if role is Role.INPUT else outputs)[argument.name] = port
             continue
         if not values.is_supported(annotation):
             raise ComponentError(
-                f"{place}: {values.describe(annotation)} cannot be a parameter",
+                f"{where}: {values.describe(annotation)} cannot be a parameter",
                 hint="Parameters are str, int, float, bool, lists, dicts with str keys, enums, "
                 "frozen dataclasses of these, or optional ones; artifacts are "
                 "Input[...] and Output[...].",
@@ -167,12 +167,12 @@ def _role(hint: Any) -> tuple[Role | None, Any, bool]:
     return None, hint, optional
 
 
-def _port(name: str, annotation: Any, optional: bool, place: str) -> Port:
+def _port(name: str, annotation: Any, optional: bool, where: str) -> Port:
     many = typing.get_origin(annotation) is list
     artifact_type = typing.get_args(annotation)[0] if many else annotation
     if not (isinstance(artifact_type, type) and issubclass(artifact_type, artifacts.Artifact)):
         raise ComponentError(
-            f"{place}: {values.describe(annotation)} is not an artifact type",
+            f"{where}: {values.describe(annotation)} is not an artifact type",
             hint="Artifact types are in penstock.artifacts; plain values are parameters, "
             "without Input or Output.",
         )
@@ -242,12 +242,12 @@ def signature_without_injected(
     function: Callable[..., Any], interface: Interface
 ) -> inspect.Signature:
     """Return the signature that a caller sees: keywords for inputs and parameters alone."""
-    shown = {*interface.inputs, *interface.parameters} - {
+    callers = {*interface.inputs, *interface.parameters} - {
         p.name for p in interface.parameters.values() if p.resolved
     }
     parameters = [
         p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
         for p in inspect.signature(function).parameters.values()
-        if p.name in shown
+        if p.name in callers
     ]
     return inspect.Signature(parameters)

@@ -101,9 +101,9 @@ def _definition(function: Callable[..., Any], name: str | None, cache: bool) -> 
     for argument in inspect.signature(function).parameters.values():
         kind = hints.get(argument.name)
         if kind not in SCALARS:
-            shown = "no type" if kind is None else describe(kind)
+            description = "no type" if kind is None else describe(kind)
             raise PipelineError(
-                f"pipeline {name}: the parameter {argument.name!r} has {shown}",
+                f"pipeline {name}: the parameter {argument.name!r} has {description}",
                 hint="Parameters of a pipeline are str, int, float or bool.",
             )
         default = argument.default
@@ -146,22 +146,22 @@ def _nodes(name: str, returned: Any) -> list[Any]:
 def _with_ancestors(nodes: list[Any], registry: Any) -> list[Any]:
     """Return the nodes and all that they depend on, each once."""
     upstream = _upstream(registry)
-    found: dict[int, Any] = {}
+    by_id: dict[int, Any] = {}
     waiting = list(nodes)
     while waiting:
         node = waiting.pop()
-        if id(node) not in found:
-            found[id(node)] = node
+        if id(node) not in by_id:
+            by_id[id(node)] = node
             waiting += upstream(node)
-    return list(found.values())
+    return list(by_id.values())
 
 
 def _upstream(registry: Any) -> Callable[[Any], list[Any]]:
     """Return a function that gives the nodes that a node depends on."""
-    known: dict[int, list[Any]] = {}
+    earlier: dict[int, list[Any]] = {}
     for before, after in _tfx.enumerate_dependencies(registry.all_nodes, registry):
-        known.setdefault(id(after), []).append(before)
-    return lambda node: [*known.get(id(node), ()), *node.upstream_nodes]
+        earlier.setdefault(id(after), []).append(before)
+    return lambda node: [*earlier.get(id(node), ()), *node.upstream_nodes]
 
 
 def _cycle(nodes: list[Any], registry: Any) -> list[str]:
@@ -197,9 +197,9 @@ def _check_ids(name: str, nodes: list[Any]) -> None:
         seen[node.id] = node
 
 
-def _check_all_returned(name: str, nodes: list[Any], made: Iterable[Any]) -> None:
+def _check_all_returned(name: str, nodes: list[Any], created: Iterable[Any]) -> None:
     returned = {id(node) for node in nodes}
-    left_out = [node.id for node in made if id(node) not in returned]
+    left_out = [node.id for node in created if id(node) not in returned]
     if left_out:
         raise PipelineError(
             f"pipeline {name} makes the node {left_out[0]!r} but neither returns nor uses it",

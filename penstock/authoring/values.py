@@ -166,10 +166,10 @@ def _is_message(value: Any) -> bool:
 
 
 def _mismatch(value: Any, annotation: Any, where: str) -> ParameterError:
-    shown = repr(value)
-    shown = shown if len(shown) <= 80 else shown[:77] + "..."
+    text = repr(value)
+    text = text if len(text) <= 80 else text[:77] + "..."
     return ParameterError(
-        f"{where}: expected {describe(annotation)}, got {shown} ({type(value).__name__})"
+        f"{where}: expected {describe(annotation)}, got {text} ({type(value).__name__})"
     )
 
 

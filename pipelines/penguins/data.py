@@ -48,10 +48,10 @@ def csv_files(data_root: str) -> list[Path]:
     Raises:
       DataError: there is none.
     """
-    found = sorted(path for path in Path(data_root).glob("*.csv") if path.is_file())
-    if not found:
+    files = sorted(path for path in Path(data_root).glob("*.csv") if path.is_file())
+    if not files:
         raise DataError("expected a folder with CSV files of penguins", path=data_root)
-    return found
+    return files
 
 
 def copy_files(data_root: str, directory: str) -> None:
