@@ -136,7 +136,7 @@ def check_results(outputs: Mapping[str, Iterable[Any]], redaction: Redaction, no
 
 def _refuse(content: str | bytes, redaction: Redaction, what: str) -> None:
     encoded = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
-    name = redaction.found(encoded)
+    name = redaction.reference_in(encoded)
     if name is not None:
         raise ParameterError(
             f"{what} holds the value of {name}, and would be recorded",

@@ -62,9 +62,9 @@ def dataset_name(uri: str) -> tuple[str, str]:
 def dataset_of(artifact: Any) -> DatasetRecord:
     """Return an artifact's dataset."""
     uri, version = artifact.uri, artifact.get_string_custom_property(DIGEST_PROPERTY)
-    made = _MADE_BY_EXECUTION.match(uri)
-    if made and _is_a_nodes(artifact):
-        uri, version = made["name"], version or made["execution"]
+    match = _MADE_BY_EXECUTION.match(uri)
+    if match and _is_a_nodes(artifact):
+        uri, version = match["name"], version or match["execution"]
     namespace, name = dataset_name(uri)
     return DatasetRecord(
         namespace,
@@ -80,8 +80,8 @@ def dataset_of(artifact: Any) -> DatasetRecord:
 
 def _is_a_nodes(artifact: Any) -> bool:
     external = "is_external"
-    known = artifact.has_custom_property(external)
-    return bool(known and artifact.get_int_custom_property(external) == 0)
+    is_recorded = artifact.has_custom_property(external)
+    return bool(is_recorded and artifact.get_int_custom_property(external) == 0)
 
 
 def input_datasets(
@@ -92,14 +92,14 @@ def input_datasets(
     A folder that is that of an artifact, as where one ExampleGen reads what a node before it has
     written, is told of as the artifact alone.
     """
-    given = [a for key in sorted(artifacts) for a in artifacts[key]]
-    found = [dataset_of(a) for a in given]
+    inputs = [a for key in sorted(artifacts) for a in artifacts[key]]
+    datasets = [dataset_of(a) for a in inputs]
     folder = parameters.get(_FOLDER)
-    if isinstance(folder, str) and folder and not any(_is_below(folder, a.uri) for a in given):
+    if isinstance(folder, str) and folder and not any(_is_below(folder, a.uri) for a in inputs):
         namespace, name = dataset_name(folder)
         version = str(parameters.get(_FOLDER_FINGERPRINT) or "")
-        found.append(DatasetRecord(namespace, name, version=version, uri=folder))
-    return _distinct(found)
+        datasets.append(DatasetRecord(namespace, name, version=version, uri=folder))
+    return _distinct(datasets)
 
 
 def _is_below(folder: str, uri: str) -> bool:
@@ -110,16 +110,16 @@ def _is_below(folder: str, uri: str) -> bool:
 
 def output_datasets(artifacts: Mapping[str, Iterable[Any]]) -> list[DatasetRecord]:
     """Return what a node has written: artifacts, and the folder that a Pusher has pushed to."""
-    found = []
+    datasets = []
     for key in sorted(artifacts):
         for artifact in artifacts[key]:
-            found.append(dataset_of(artifact))
+            datasets.append(dataset_of(artifact))
             if artifact.get_int_custom_property("pushed") == 1:
                 destination = artifact.get_string_custom_property("pushed_destination")
                 base, _, version = destination.rstrip("/").rpartition("/")
                 namespace, name = dataset_name(base)
-                found.append(DatasetRecord(namespace, name, "MODEL", version, uri=destination))
-    return _distinct(found)
+                datasets.append(DatasetRecord(namespace, name, "MODEL", version, uri=destination))
+    return _distinct(datasets)
 
 
 def _distinct(records: Iterable[DatasetRecord]) -> list[DatasetRecord]:

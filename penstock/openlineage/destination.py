@@ -43,7 +43,7 @@ class Destination:
     namespace: str = DEFAULT_NAMESPACE
 
     @property
-    def shown(self) -> str:
+    def public_address(self) -> str:
         """The destination without anything that could be secret."""
         if self.path:
             return self.path
@@ -76,9 +76,9 @@ def parse_destination(
             url = parts if parts.path.strip("/") else parts._replace(path=DEFAULT_PATH)
             return Destination(url=url.geturl(), token=token, namespace=namespace)
     # An address with a host may hold a secret, so only its beginning is shown.
-    shown = f"{scheme}:..." if "//" in rest else address
+    safe_address = f"{scheme}:..." if "//" in rest else address
     raise ConfigError(
-        f"openlineage: expected file:PATH or an http(s) URL, got {shown!r}",
+        f"openlineage: expected file:PATH or an http(s) URL, got {safe_address!r}",
         hint=f"Write it as one of: {_FORMS}.",
     )
 
@@ -159,14 +159,14 @@ def _http_sink(destination: Destination) -> Callable[[Any], None]:
         except requests.HTTPError as error:
             status = getattr(error.response, "status_code", 0)
             phrase = getattr(error.response, "reason", "")
-            reason = f"{destination.shown} answered {status} {phrase}".rstrip()
+            reason = f"{destination.public_address} answered {status} {phrase}".rstrip()
             raise Undelivered(reason, again=status >= 500 or status in (408, 429)) from error
         except requests.Timeout as error:
-            reason = f"{destination.shown} did not answer within {TIMEOUT_SECONDS:g} s"
+            reason = f"{destination.public_address} did not answer within {TIMEOUT_SECONDS:g} s"
             raise Undelivered(reason, again=True) from error
         except requests.RequestException as error:
             broken = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)
-            reason = f"{destination.shown}: {_root_cause(error)}"
+            reason = f"{destination.public_address}: {_root_cause(error)}"
             raise Undelivered(reason, again=isinstance(error, broken)) from error
 
     return send

@@ -13,8 +13,8 @@ from penstock.errors import DataError
 
 def is_inside(root: str, path: str) -> bool:
     """Whether a path leads to something below a root, symbolic links followed."""
-    top, place = os.path.realpath(root), os.path.realpath(path)
-    return place.startswith(top.rstrip(os.sep) + os.sep)
+    top, target = os.path.realpath(root), os.path.realpath(path)
+    return target.startswith(top.rstrip(os.sep) + os.sep)
 
 
 def inside(root: str, path: str) -> str:
@@ -24,8 +24,8 @@ def inside(root: str, path: str) -> str:
       DataError: it leads elsewhere, by `..`, as an absolute path or over a symbolic link.
     """
     if not is_inside(root, path):
-        place = os.path.realpath(path)
-        leads = "" if place == path else f", where it leads to {place}"
+        target = os.path.realpath(path)
+        leads = "" if target == path else f", where it leads to {target}"
         raise DataError(
             f"expected a path inside of {root}{leads}; nothing is written or removed there",
             path=path,

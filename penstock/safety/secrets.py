@@ -42,14 +42,14 @@ def names(text: str) -> list[str]:
     Raises:
       ParameterError: a reference is begun and is none.
     """
-    found: list[str] = []
+    variables: list[str] = []
 
     def note(name: str) -> str:
-        found.append(name)
+        variables.append(name)
         return ""
 
     _substitute(text, note)
-    return found
+    return variables
 
 
 def resolve(text: str, *, encode: Callable[[str], str] = lambda value: value) -> str:
@@ -136,11 +136,11 @@ def resolve_address(address: str) -> str:
       ParameterError: a variable is not set, or a reference is begun and is none.
     """
     scheme, separator, rest = address.partition("://")
-    access, at, place = rest.rpartition("@")
+    access, at, location = rest.rpartition("@")
     if not (separator and at):
         return resolve(address)
     encoded = resolve(access, encode=lambda value: urllib.parse.quote(value, safe=""))
-    return f"{resolve(scheme)}://{encoded}@{resolve(place)}"
+    return f"{resolve(scheme)}://{encoded}@{resolve(location)}"
 
 
 def _substitute(text: str, value: Callable[[str], str]) -> str:
@@ -183,11 +183,11 @@ class Redaction:
     @cached_property
     def _forms(self) -> dict[bytes, bytes]:
         """What is looked for, and what replaces it."""
-        found: dict[bytes, bytes] = {}
+        forms: dict[bytes, bytes] = {}
         for value, reference in self.secrets.items():
             for form in _forms(value):
-                found.setdefault(os.fsencode(form), reference.encode())
-        return found
+                forms.setdefault(os.fsencode(form), reference.encode())
+        return forms
 
     @cached_property
     def _heads(self) -> frozenset[bytes]:
@@ -209,7 +209,7 @@ class Redaction:
         redacted, _ = self.part(text.encode("utf-8", "surrogateescape"), last=True)
         return redacted.decode("utf-8", "surrogateescape")
 
-    def found(self, data: bytes) -> str | None:
+    def reference_in(self, data: bytes) -> str | None:
         """Return the reference to the first secret in the data, if there is one."""
         hits = (self._hit(data, match.start()) for match in self._begins(data))
         return next((reference.decode() for _, reference, _ in hits if reference), None)
@@ -293,11 +293,15 @@ def _forms(value: str) -> Iterator[str]:
         yield from (form for form in spelled if len(form) >= SHORTEST_REDACTED)
 
 
-def redaction_for(*places: bytes, more: Iterable[tuple[str, str]] = ()) -> Redaction:
+def redaction_for(*contents: bytes, more: Iterable[tuple[str, str]] = ()) -> Redaction:
     """Return the redaction of all variables to which some serialized messages refer.
 
     `more` are values and what replaces them.
     """
-    found = {name.decode() for place in places for name in _REFERENCE_BYTES.findall(place)}
-    secrets = {os.environ[name]: f"${{env:{name}}}" for name in sorted(found) if name in os.environ}
+    variables = {
+        name.decode() for content in contents for name in _REFERENCE_BYTES.findall(content)
+    }
+    secrets = {
+        os.environ[name]: f"${{env:{name}}}" for name in sorted(variables) if name in os.environ
+    }
     return Redaction({**dict(more), **secrets})

@@ -69,7 +69,7 @@ def test_a_token_that_no_header_can_have_is_refused_unseen(token):
 def test_a_destination_shows_neither_token_nor_password():
     destination = parse_destination("https://user:canary@host/x?key=canary", token="canary")
     assert "canary" not in repr(destination)
-    assert destination.shown == "https://host"
+    assert destination.public_address == "https://host"
 
 
 def test_without_the_library_the_error_names_the_extra(monkeypatch, tmp_path):
