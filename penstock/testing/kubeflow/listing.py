@@ -12,14 +12,14 @@ from penstock.testing.kubeflow.refusals import invalid
 
 _DEFAULT_PAGE, _LARGEST_PAGE = 20, 200
 _OPERATIONS: dict[str, Callable[[Any, Any], bool]] = {
-    "EQUALS": lambda value, given: value == given,
-    "NOT_EQUALS": lambda value, given: value != given,
-    "GREATER_THAN": lambda value, given: value > given,
-    "GREATER_THAN_EQUALS": lambda value, given: value >= given,
-    "LESS_THAN": lambda value, given: value < given,
-    "LESS_THAN_EQUALS": lambda value, given: value <= given,
-    "IN": lambda value, given: value in given,
-    "IS_SUBSTRING": lambda value, given: given in value,
+    "EQUALS": lambda value, operand: value == operand,
+    "NOT_EQUALS": lambda value, operand: value != operand,
+    "GREATER_THAN": lambda value, operand: value > operand,
+    "GREATER_THAN_EQUALS": lambda value, operand: value >= operand,
+    "LESS_THAN": lambda value, operand: value < operand,
+    "LESS_THAN_EQUALS": lambda value, operand: value <= operand,
+    "IN": lambda value, operand: value in operand,
+    "IS_SUBSTRING": lambda value, operand: operand in value,
 }
 _NUMBERS = {1: "EQUALS", 2: "NOT_EQUALS", 3: "GREATER_THAN", 5: "GREATER_THAN_EQUALS"}
 _NUMBERS |= {6: "LESS_THAN", 7: "LESS_THAN_EQUALS", 8: "IN", 9: "IS_SUBSTRING"}
@@ -52,23 +52,23 @@ def page(
       Refusal: the filter, the order or the token is not what it should be.
     """
     size = _page_size(query.get("page_size", ""))
-    asked = {"filter": query.get("filter", ""), "sort_by": query.get("sort_by", "")}
+    options = {"filter": query.get("filter", ""), "sort_by": query.get("sort_by", "")}
     start = 0
     if query.get("page_token"):
         token = _read_token(query["page_token"])
-        given = {key: value for key, value in asked.items() if value}
-        if any(token[key] != value for key, value in given.items()):
+        set_options = {key: value for key, value in options.items() if value}
+        if any(token[key] != value for key, value in set_options.items()):
             raise invalid(
                 "page token does not match the supplied sort by and/or filtering criteria"
             )
-        start, asked = token["start"], {key: token[key] for key in asked}
-    predicates = _predicates(asked["filter"], fields)
-    found = [item for item in items if _fits(item, predicates)]
-    found = _sorted(found, asked["sort_by"] or default, fields)
-    more = start + size < len(found)
-    token = {"start": start + size, **asked}
+        start, options = token["start"], {key: token[key] for key in options}
+    predicates = _predicates(options["filter"], fields)
+    matches = [item for item in items if _fits(item, predicates)]
+    matches = _sorted(matches, options["sort_by"] or default, fields)
+    more = start + size < len(matches)
+    token = {"start": start + size, **options}
     following = base64.b64encode(json.dumps(token).encode()).decode() if more else ""
-    return found[start : start + size], len(found), following
+    return matches[start : start + size], len(matches), following
 
 
 def _page_size(text: str) -> int:

@@ -39,18 +39,18 @@ RECURRING_RUN: Mapping[str, Any] = {
 }
 
 
-def check(body: Any, fields: Mapping[str, Any], place: str = "") -> dict[str, Any]:
+def check(body: Any, fields: Mapping[str, Any], where: str = "") -> dict[str, Any]:
     """Return a body without fields that are null.
 
     Raises:
       Refusal: it is no object, or has a field that is unknown or of another type.
     """
     if not isinstance(body, dict):
-        raise invalid(f"expected an object{place}, got {type(body).__name__}")
+        raise invalid(f"expected an object{where}, got {type(body).__name__}")
     checked = {}
     for name, value in body.items():
         if name not in fields:
-            raise invalid(f'(line 1:2): unknown field "{name}"{place}')
+            raise invalid(f'(line 1:2): unknown field "{name}"{where}')
         if value is None:
             continue
         kind = fields[name]

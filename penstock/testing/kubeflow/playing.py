@@ -88,12 +88,12 @@ class Playing:
         if self.state == "PENDING":
             return []
         ends = "1970-01-01T00:00:00Z"
-        found = [(self.workflow, self.state, []), ("root-driver", "SUCCEEDED", ["root"])]
-        found.append(("root", self.state, [f"{task}-driver" for task in self.states]))
+        nodes = [(self.workflow, self.state, []), ("root-driver", "SUCCEEDED", ["root"])]
+        nodes.append(("root", self.state, [f"{task}-driver" for task in self.states]))
         for task, state in self.states.items():
-            found.append((f"{task}-driver", "SUCCEEDED", [task]))
-            found.append((task, state, [f"{task}/executor"]))
-            found.append((f"{task}/executor", state, []))
+            nodes.append((f"{task}-driver", "SUCCEEDED", [task]))
+            nodes.append((task, state, [f"{task}/executor"]))
+            nodes.append((f"{task}/executor", state, []))
         return [
             {
                 "run_id": run_id,
@@ -106,7 +106,7 @@ class Playing:
                 "state_history": [{"update_time": at, "state": state}],
                 **({"child_tasks": [self._child(n) for n in children]} if children else {}),
             }
-            for name, state, children in found
+            for name, state, children in nodes
         ]
 
     def _child(self, name: str) -> dict[str, str]:

@@ -31,7 +31,7 @@ class Refusal(Exception):
         """Return what the answer says."""
         if plain:
             return {"error_message": self.message, "error_details": self.message}
-        told = {
+        detail = {
             "@type": "type.googleapis.com/google.rpc.Status",
             "code": self.code,
             "message": self.message,
@@ -40,7 +40,7 @@ class Refusal(Exception):
             "error": f"Invalid input error: {self.message}" if self.code == 3 else self.message,
             "code": self.code,
             "message": self.message,
-            "details": [told],
+            "details": [detail],
         }
 
 

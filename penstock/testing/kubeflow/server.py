@@ -160,10 +160,10 @@ class FakePipelines:
     def take_fault(self, method: str, path: str) -> Fault | None:
         """Return what happens to a request, if anything does."""
         with self._lock:
-            found = next((f for f in self.faults if f.fits(method, path)), None)
-            if found is not None:
-                found.times -= 1
-            return found
+            fault = next((f for f in self.faults if f.fits(method, path)), None)
+            if fault is not None:
+                fault.times -= 1
+            return fault
 
     def perform(self, effect: _Effect) -> Any:
         """Let a request take effect, one at a time; what was late may come before."""
@@ -254,10 +254,10 @@ class _Handler(BaseHTTPRequestHandler):
         fields = dict(parse_qsl(query, keep_blank_values=True))
         fields = {name: value for name, value in fields.items() if value}
         state = self.pipelines.state
-        for method, pattern, known, make in _ROUTES:
+        for method, pattern, parameters, make in _ROUTES:
             match = re.fullmatch(pattern, path)
             if match and method == self.command:
-                if unknown := set(fields) - known:
+                if unknown := set(fields) - parameters:
                     raise invalid(f"unknown query parameters: {sorted(unknown)}")
                 names = [unquote(name) for name in match.groups()]
                 call = _Call(names, fields, body, self.headers.get("Content-Type", ""))
@@ -336,8 +336,8 @@ class _Call:
         """Return the uploaded file."""
         head = f"Content-Type: {self.content_type}\r\n\r\n".encode()
         parts = message_from_bytes(head + self.body)
-        found: Iterable[Any] = parts.get_payload() if parts.is_multipart() else ()
-        for part in found:
+        payload: Iterable[Any] = parts.get_payload() if parts.is_multipart() else ()
+        for part in payload:
             if part.get_param("name", header="content-disposition") == "uploadfile":
                 name = part.get_filename() or ""
                 if not name.endswith((".yaml", ".yml", ".json")):

@@ -197,8 +197,8 @@ def check_parameters(pipeline: Pipeline, values: Mapping[str, Any]) -> None:
         if kind not in _KINDS:
             raise invalid(f"input parameter {name} requires type unknown")
         field, expected, form = _KINDS[kind]
-        given = json_format.ParseDict(values[name], struct_pb2.Value())
-        if given.WhichOneof("kind") != field:
+        value = json_format.ParseDict(values[name], struct_pb2.Value())
+        if value.WhichOneof("kind") != field:
             raise invalid(
                 f"input parameter {name} requires type {expected}, but the parameter value is not "
                 f"of {form} type"

@@ -43,20 +43,22 @@ class State:
 
     def create_pipeline(self, body: Any) -> dict[str, Any]:
         """Create a pipeline without versions."""
-        given = messages.check(body, messages.PIPELINE)
-        name = given.get("name") or given.get("display_name", "")
+        message = messages.check(body, messages.PIPELINE)
+        name = message.get("name") or message.get("display_name", "")
         if not name:
             raise invalid("name is required")
-        return self._add_pipeline(name, given.get("namespace", ""), given.get("description", ""))
+        return self._add_pipeline(
+            name, message.get("namespace", ""), message.get("description", "")
+        )
 
     def upload_pipeline(self, content: bytes, query: Mapping[str, str]) -> dict[str, Any]:
         """Create a pipeline with a version that has its name."""
         pipeline = specs.read_yaml(content)
         name = query.get("name") or query.get("display_name") or pipeline.name
         description = query.get("description", "")
-        made = self._add_pipeline(name, query.get("namespace", ""), description)
-        self._add_version(made["pipeline_id"], name, description, pipeline)
-        return made
+        created = self._add_pipeline(name, query.get("namespace", ""), description)
+        self._add_version(created["pipeline_id"], name, description, pipeline)
+        return created
 
     def upload_version(self, content: bytes, query: Mapping[str, str]) -> dict[str, Any]:
         """Create a version of a pipeline."""
@@ -83,10 +85,10 @@ class State:
     def get_version(self, pipeline_id: str, version_id: str) -> dict[str, Any]:
         """Return a version, with its specification."""
         self.get_pipeline(pipeline_id)
-        found = self._find(self.versions, "PipelineVersion", version_id)
-        if found["pipeline_id"] != pipeline_id:
+        version = self._find(self.versions, "PipelineVersion", version_id)
+        if version["pipeline_id"] != pipeline_id:
             raise missing("PipelineVersion", version_id)
-        return found
+        return version
 
     def list_versions(self, pipeline_id: str, query: Mapping[str, str]) -> dict[str, Any]:
         """Return a page of a pipeline's versions."""
@@ -100,7 +102,7 @@ class State:
         _check_length("Pipeline.Name", name)
         if any((p["name"], p["namespace"]) == (name, namespace) for p in self.pipelines.values()):
             raise Refusal("ALREADY_EXISTS", f"The name {name} already exists")
-        made = {
+        pipeline = {
             "pipeline_id": _new_id(),
             "display_name": name,
             "name": name,
@@ -108,8 +110,8 @@ class State:
             "namespace": namespace,
             "created_at": self.now(),
         }
-        self.pipelines[made["pipeline_id"]] = made
-        return made
+        self.pipelines[pipeline["pipeline_id"]] = pipeline
+        return pipeline
 
     def _add_version(
         self, pipeline_id: str, name: str, description: str, pipeline: specs.Pipeline
@@ -119,7 +121,7 @@ class State:
             (v["pipeline_id"], v["name"]) == (pipeline_id, name) for v in self.versions.values()
         ):
             raise Refusal("ALREADY_EXISTS", f"The name {name} already exists")
-        made: dict[str, Any] = {
+        version: dict[str, Any] = {
             "pipeline_id": pipeline_id,
             "pipeline_version_id": _new_id(),
             "display_name": name,
@@ -128,16 +130,16 @@ class State:
             "created_at": self.now(),
             "pipeline_spec": pipeline.as_struct(),
         }
-        self.versions[made["pipeline_version_id"]] = made
-        self._specs[made["pipeline_version_id"]] = pipeline
-        return made
+        self.versions[version["pipeline_version_id"]] = version
+        self._specs[version["pipeline_version_id"]] = pipeline
+        return version
 
     # Experiments
 
     def create_experiment(self, body: Any) -> dict[str, Any]:
         """Create an experiment."""
-        given = messages.check(body, messages.EXPERIMENT)
-        name, namespace = given.get("display_name", ""), given.get("namespace", "")
+        message = messages.check(body, messages.EXPERIMENT)
+        name, namespace = message.get("display_name", ""), message.get("namespace", "")
         if not name:
             raise invalid("Experiment name is empty. Please specify a valid experiment name")
         self._allow(namespace)
@@ -146,17 +148,17 @@ class State:
             for e in self.experiments.values()
         ):
             raise Refusal("ALREADY_EXISTS", f"The name {name} already exists")
-        made = {
+        experiment = {
             "experiment_id": _new_id(),
             "display_name": name,
-            "description": given.get("description", ""),
+            "description": message.get("description", ""),
             "namespace": namespace,
             "storage_state": "AVAILABLE",
             "created_at": self.now(),
             "last_run_created_at": _NEVER,
         }
-        self.experiments[made["experiment_id"]] = made
-        return made
+        self.experiments[experiment["experiment_id"]] = experiment
+        return experiment
 
     def get_experiment(self, experiment_id: str) -> dict[str, Any]:
         """Return an experiment."""
@@ -173,32 +175,32 @@ class State:
 
     def create_run(self, body: Any) -> dict[str, Any]:
         """Create a run. The server starts another one when the same request comes again."""
-        given = messages.check(body, messages.RUN)
-        if not given.get("display_name"):
+        message = messages.check(body, messages.RUN)
+        if not message.get("display_name"):
             raise invalid("The run name is empty. Please specify a valid name")
-        experiment = self._experiment(given)
-        pipeline, reference = self._source(given)
-        return self._start(given, experiment, pipeline, reference)
+        experiment = self._experiment(message)
+        pipeline, reference = self._source(message)
+        return self._start(message, experiment, pipeline, reference)
 
     def _start(
         self,
-        given: Mapping[str, Any],
+        message: Mapping[str, Any],
         experiment: Mapping[str, Any],
         pipeline: specs.Pipeline,
         reference: Mapping[str, str] | None,
         recurring_run_id: str = "",
     ) -> dict[str, Any]:
-        config = given.get("runtime_config", {})
+        config = message.get("runtime_config", {})
         specs.check_parameters(pipeline, config.get("parameters", {}))
         specs.check_runnable(pipeline)
         run_id, now = _new_id(), self.now()
-        made = {
+        run = {
             "run_id": run_id,
             "experiment_id": experiment["experiment_id"],
-            "display_name": given["display_name"],
-            "description": given.get("description", ""),
+            "display_name": message["display_name"],
+            "description": message.get("description", ""),
             "runtime_config": config,
-            "service_account": given.get("service_account", "pipeline-runner"),
+            "service_account": message.get("service_account", "pipeline-runner"),
             "storage_state": "AVAILABLE",
             "state": "PENDING",
             "state_history": [{"update_time": now, "state": "PENDING"}],
@@ -208,13 +210,13 @@ class State:
             **({"recurring_run_id": recurring_run_id} if recurring_run_id else {}),
         }
         if reference is None:
-            made["pipeline_spec"] = pipeline.as_struct()
+            run["pipeline_spec"] = pipeline.as_struct()
         else:
-            made["pipeline_version_reference"] = dict(reference)
-        self.runs[run_id] = made
+            run["pipeline_version_reference"] = dict(reference)
+        self.runs[run_id] = run
         workflow = f"{pipeline.name}-{run_id[:5]}"
         self.playing[run_id] = Playing(workflow, pipeline.tasks(), self.play)
-        return made
+        return run
 
     def get_run(self, run_id: str) -> dict[str, Any]:
         """Return a run, which goes on with each look."""
@@ -261,39 +263,39 @@ class State:
 
     def create_recurring_run(self, body: Any) -> dict[str, Any]:
         """Create a recurring run. Its name need not be unique."""
-        given = messages.check(body, messages.RECURRING_RUN)
-        if not given.get("display_name"):
+        message = messages.check(body, messages.RECURRING_RUN)
+        if not message.get("display_name"):
             raise Refusal("INTERNAL", "Recurring run's name cannot be empty")
-        if given.get("mode") not in ("ENABLE", "DISABLE"):
-            raise invalid(f"mode of recurring run: {given.get('mode')}")
-        concurrency = int(given.get("max_concurrency", 0))
+        if message.get("mode") not in ("ENABLE", "DISABLE"):
+            raise invalid(f"mode of recurring run: {message.get('mode')}")
+        concurrency = int(message.get("max_concurrency", 0))
         if not 1 <= concurrency <= 10:
             raise invalid(
                 "Max concurrency of a recurring run must be at least 1 and at most 10. "
                 f"Received {concurrency}"
             )
-        _check_trigger(given.get("trigger", {}))
-        experiment = self._experiment(given)
-        pipeline, reference = self._source(given, latest=True)
-        specs.check_parameters(pipeline, given.get("runtime_config", {}).get("parameters", {}))
+        _check_trigger(message.get("trigger", {}))
+        experiment = self._experiment(message)
+        pipeline, reference = self._source(message, latest=True)
+        specs.check_parameters(pipeline, message.get("runtime_config", {}).get("parameters", {}))
         specs.check_runnable(pipeline)
         now = self.now()
-        enabled = given["mode"] == "ENABLE"
-        made = {
-            **given,
+        enabled = message["mode"] == "ENABLE"
+        recurring_run = {
+            **message,
             "recurring_run_id": _new_id(),
             "experiment_id": experiment["experiment_id"],
             "namespace": experiment["namespace"],
             "max_concurrency": str(concurrency),
-            "description": given.get("description", ""),
+            "description": message.get("description", ""),
             "status": "ENABLED" if enabled else "DISABLED",
             "created_at": now,
             "updated_at": now,
         }
         if reference is not None:
-            made["pipeline_version_reference"] = dict(reference)
-        self.recurring_runs[made["recurring_run_id"]] = made
-        return made
+            recurring_run["pipeline_version_reference"] = dict(reference)
+        self.recurring_runs[recurring_run["recurring_run_id"]] = recurring_run
+        return recurring_run
 
     def get_recurring_run(self, recurring_run_id: str) -> dict[str, Any]:
         """Return a recurring run."""
@@ -307,10 +309,10 @@ class State:
 
     def switch(self, recurring_run_id: str, *, on: bool) -> dict[str, Any]:
         """Enable or disable a recurring run."""
-        found = self._find(self.recurring_runs, "Job", recurring_run_id)
-        found["status"] = "ENABLED" if on else "DISABLED"
-        found["mode"] = "ENABLE" if on else "DISABLE"
-        found["updated_at"] = self.now()
+        recurring_run = self._find(self.recurring_runs, "Job", recurring_run_id)
+        recurring_run["status"] = "ENABLED" if on else "DISABLED"
+        recurring_run["mode"] = "ENABLE" if on else "DISABLE"
+        recurring_run["updated_at"] = self.now()
         return {}
 
     def delete_recurring_run(self, recurring_run_id: str) -> dict[str, Any]:
@@ -326,21 +328,21 @@ class State:
 
     def trigger(self, recurring_run_id: str) -> dict[str, Any] | None:
         """Start what a recurring run starts when its time has come; None if it is disabled."""
-        found = self._find(self.recurring_runs, "Job", recurring_run_id)
-        if found["status"] != "ENABLED":
+        recurring_run = self._find(self.recurring_runs, "Job", recurring_run_id)
+        if recurring_run["status"] != "ENABLED":
             return None
-        pipeline, reference = self._source(found, latest=True)
-        experiment = self.experiments[found["experiment_id"]]
-        named = {**found, "display_name": f"{found['display_name']} {self.now()}"}
+        pipeline, reference = self._source(recurring_run, latest=True)
+        experiment = self.experiments[recurring_run["experiment_id"]]
+        named = {**recurring_run, "display_name": f"{recurring_run['display_name']} {self.now()}"}
         return self._start(named, experiment, pipeline, reference, recurring_run_id)
 
     # What they share
 
     def _source(
-        self, given: Mapping[str, Any], *, latest: bool = False
+        self, message: Mapping[str, Any], *, latest: bool = False
     ) -> tuple[specs.Pipeline, Mapping[str, str] | None]:
-        reference = given.get("pipeline_version_reference")
-        spec = given.get("pipeline_spec")
+        reference = message.get("pipeline_version_reference")
+        spec = message.get("pipeline_spec")
         if (reference is None) == (spec is None):
             raise invalid("expected either a pipeline_spec or a pipeline_version_reference")
         if reference is None:
@@ -355,12 +357,12 @@ class State:
             raise invalid(f"version {version_id} is none of pipeline {reference['pipeline_id']}")
         return self._specs[version_id], reference
 
-    def _experiment(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        experiment_id = given.get("experiment_id", "")
+    def _experiment(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        experiment_id = message.get("experiment_id", "")
         if experiment_id:
-            found = self.get_experiment(experiment_id)
-            self._allow(found["namespace"])
-            return found
+            experiment = self.get_experiment(experiment_id)
+            self._allow(experiment["namespace"])
+            return experiment
         if self.namespaces is not None:
             raise invalid("Experiment id can not be empty in multi-user mode")
         default = [e for e in self.experiments.values() if e["display_name"] == "Default"]
@@ -426,9 +428,9 @@ def _check_length(field_name: str, name: str) -> None:
         raise invalid(f"{field_name} length cannot exceed {_LONGEST_NAME}")
 
 
-def _answer(name: str, found: tuple[list[Any], int, str]) -> dict[str, Any]:
+def _answer(name: str, listing: tuple[list[Any], int, str]) -> dict[str, Any]:
     """Return a list as an answer has it: what is empty is left out."""
-    items, total, token = found
+    items, total, token = listing
     answer: dict[str, Any] = {"total_size": total} if total else {}
     if items:
         answer[name] = items

@@ -17,20 +17,20 @@ _DURATION = re.compile(r"@every (\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+")
 def refusal(line: str) -> str:
     """Return why a line is refused, "" if it is taken."""
     if line.startswith("@"):
-        known = line in _DESCRIPTORS or _DURATION.fullmatch(line)
-        return "" if known else f"unrecognized descriptor: {line}"
+        is_descriptor = line in _DESCRIPTORS or _DURATION.fullmatch(line)
+        return "" if is_descriptor else f"unrecognized descriptor: {line}"
     fields = line.split()
     if len(fields) != len(_LIMITS):
         return f"expected exactly {len(_LIMITS)} fields, found {len(fields)}: {fields}"
-    for place, field in enumerate(fields):
+    for position, field in enumerate(fields):
         for part in field.split(","):
-            if problem := _problem(part, place):
+            if problem := _problem(part, position):
                 return problem
     return ""
 
 
-def _problem(part: str, place: int) -> str:
-    low, high = _LIMITS[place]
+def _problem(part: str, position: int) -> str:
+    low, high = _LIMITS[position]
     range_and_step = part.split("/")
     if len(range_and_step) > 2:
         return f"too many slashes: {part}"
@@ -43,7 +43,7 @@ def _problem(part: str, place: int) -> str:
     ends = range_and_step[0].split("-")
     if len(ends) > 2:
         return f"too many hyphens: {part}"
-    numbers = [_number(end, place) for end in ends]
+    numbers = [_number(end, position) for end in ends]
     if None in numbers:
         return f"failed to parse int from {part}"
     first, last = numbers[0] or 0, numbers[-1] or 0
@@ -52,8 +52,8 @@ def _problem(part: str, place: int) -> str:
     return f"beginning of range ({first}) beyond end of range ({last}): {part}" * (first > last)
 
 
-def _number(text: str, place: int) -> int | None:
-    names = {4: _MONTHS, 5: _DAYS}.get(place, [])
+def _number(text: str, position: int) -> int | None:
+    names = {4: _MONTHS, 5: _DAYS}.get(position, [])
     if text.upper() in names:
-        return names.index(text.upper()) + _LIMITS[place][0]
+        return names.index(text.upper()) + _LIMITS[position][0]
     return int(text) if text.isascii() and text.isdigit() else None
