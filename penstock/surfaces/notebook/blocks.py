@@ -88,10 +88,10 @@ def _html(block: Block) -> Markup:
 
 def _html_table(table: Table) -> Markup:
     def cell(tag: str, column: int, content: Cell) -> Markup:
-        shown = content.svg if isinstance(content, Drawn) else content
+        value = content.svg if isinstance(content, Drawn) else content
         kind = Markup(' class="n"') if column in table.numbers else ""
         scope = Markup(' scope="row"') if tag == "th" and kind == "" else ""
-        return Markup("<{t}{k}{s}>{c}</{t}>").format(t=tag, k=kind, s=scope, c=shown)
+        return Markup("<{t}{k}{s}>{c}</{t}>").format(t=tag, k=kind, s=scope, c=value)
 
     head = Markup("").join(
         Markup('<th scope="col"{}>{}</th>').format(
