@@ -57,7 +57,7 @@ class ArtifactRecord:
     type_name: str
     uri: str
     state: str
-    made: datetime
+    created: datetime
     properties: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -368,7 +368,7 @@ class _Planning:
             if self.now - changed < self.policy.older_than:
                 keep(self._touched(run_id), YOUNG)
         for artifact_id, record in artifacts.items():
-            if self.now - record.made < self.policy.older_than:
+            if self.now - record.created < self.policy.older_than:
                 keep([artifact_id], YOUNG)
         return reasons
 

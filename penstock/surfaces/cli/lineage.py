@@ -364,7 +364,7 @@ def artifact_as_json(artifact: ArtifactRecord, maker: ExecutionRecord | None) ->
         "type": artifact.type_name,
         "uri": artifact.uri,
         "state": artifact.state,
-        "made": artifact.made.isoformat(),
+        "made": artifact.created.isoformat(),
         "made_by": maker.execution_id if maker else None,
         "properties": dict(artifact.properties),
     }

@@ -53,7 +53,7 @@ def print_result(result: RunResult, resume: str) -> None:
     if result.succeeded:
         click.echo(f"  next       penstock show {result.run_id}")
     elif result.state is State.FAILED:
-        click.echo(f"  next       mend that, and go on: {resume}")
+        click.echo(f"  next       fix that, and go on: {resume}")
     else:
         click.echo(f"  next       {resume}")
 

@@ -95,7 +95,7 @@ def test_a_failure_is_said_once_after_the_progress_and_with_what_goes_on(project
     done = penstock(tmp_path, "run", "failing")
     _, _, after = done.stderr.partition("Fails failed: ")
     assert after.count("no such luck") == 1
-    assert "mend that, and go on: penstock resume " in done.stdout
+    assert "fix that, and go on: penstock resume " in done.stdout
 
 
 @pytest.mark.parametrize(
