@@ -129,7 +129,7 @@ def _nodes(name: str, returned: Any) -> list[Any]:
     if not isinstance(returned, Iterable):
         raise PipelineError(
             f"pipeline {name} returned {returned!r} where its nodes are expected",
-            hint="End the function with: return [first_node, second_node, ...]",
+            hint="End the function with: return [first_node, second_node, ...].",
         )
     nodes = list(returned)
     for node in nodes:

@@ -324,7 +324,7 @@ def _filesystem(url: str) -> tuple[Any, str]:
 
 def _not_installed(scheme: str, url: str, error: ImportError) -> StorageError:
     extra = _EXTRAS.get(scheme)
-    hint = f"Install its library: pip install 'penstock[{extra}]'" if extra else str(error)
+    hint = f"Install its library: pip install 'penstock[{extra}]'." if extra else str(error)
     return StorageError(f"{scheme}:// needs a library that is not installed: {url}", hint=hint)
 
 

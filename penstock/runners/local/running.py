@@ -265,7 +265,7 @@ class Run:
             raise RunError(
                 f"run {self.pipeline.run_id} was taken for abandoned while this process was not "
                 "heard of",
-                hint=f"Go on with it: penstock resume {self.pipeline.run_id}",
+                hint=f"Go on with it: penstock resume {self.pipeline.run_id}.",
             )
 
     def _stop_overdue(self, pool: Pool) -> None:

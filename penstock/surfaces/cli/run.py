@@ -217,7 +217,7 @@ def resume(
         raise RunError(
             f"run {run_id} was started as {recorded!r}, which is no name of penstock.toml, and "
             "code that only the store names is not imported",
-            hint=f"Name it: penstock resume {run_id} --pipeline {recorded}",
+            hint=f"Name it: penstock resume {run_id} --pipeline {recorded}.",
         )
     pipeline = pipeline or recorded
     if not pipeline:
