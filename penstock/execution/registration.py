@@ -139,12 +139,12 @@ def apply_driver(prepared: Prepared, serialized: bytes) -> Prepared:
     decided = driver_parameters(output)
     outputs = dict(prepared.info.output_dict)
     for key, artifacts in output.output_artifacts.items():
-        driven = []
+        output_artifacts = []
         for proto in artifacts.artifacts:
             artifact = type(outputs[key][0])()
             artifact.set_mlmd_artifact(proto)
-            driven.append(artifact)
-        outputs[key] = driven
+            output_artifacts.append(artifact)
+        outputs[key] = output_artifacts
     prepared.on_step(Step.RESOLVED, prepared.node_id)
     parameters = {**prepared.info.exec_properties, **decided}
     counting = {**prepared.fingerprint.parameters, **decided}

@@ -93,15 +93,15 @@ def list_files(url: str) -> list[RemoteFile]:
         except FileNotFoundError:
             entries = {}
     listed = []
-    for path_of_entry, details in entries.items():
-        if details.get("type") == "directory" or path_of_entry.endswith("/"):
+    for entry, details in entries.items():
+        if details.get("type") == "directory" or entry.endswith("/"):
             continue
-        inside = path_of_entry.strip("/") != path.strip("/")
-        name = path_of_entry.strip("/").removeprefix(path.strip("/") + "/") if inside else ""
+        inside = entry.strip("/") != path.strip("/")
+        name = entry.strip("/").removeprefix(path.strip("/") + "/") if inside else ""
         listed.append(
             RemoteFile(
                 name,
-                join(url, name) if name else f"{scheme}://{path_of_entry.lstrip('/')}",
+                join(url, name) if name else f"{scheme}://{entry.lstrip('/')}",
                 int(details.get("size") or 0),
                 _version(details),
             )
@@ -223,7 +223,7 @@ def names(url: str) -> list[str]:
             paths = files.ls(path.rstrip("/"), detail=False)
         except FileNotFoundError:
             return []
-    return sorted(path_of_entry.rstrip("/").rpartition("/")[2] for path_of_entry in paths)
+    return sorted(entry.rstrip("/").rpartition("/")[2] for entry in paths)
 
 
 def is_folder(url: str) -> bool:

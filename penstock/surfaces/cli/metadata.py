@@ -91,9 +91,9 @@ def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     serving = server.start(connection, host, port, protection)
-    address_of_host = f"[{host}]" if ":" in host else host
+    url_host = f"[{host}]" if ":" in host else host
     scheme = "grpcs" if protection.certificate else "grpc"
-    click.echo(f"serving {serving.where} at {scheme}://{address_of_host}:{serving.port}")
+    click.echo(f"serving {serving.where} at {scheme}://{url_host}:{serving.port}")
     stopped.wait()
     click.echo("stopping: calls under way come to their end", err=True)
     serving.stop(grace)

@@ -34,16 +34,16 @@ def status(
     _, options = server.cluster_profile(context, profile_name)
     service = server.connect(options)
     if watch:
-        status_of_run = operations.wait(service, run_id, server.change_printer())
+        run_status = operations.wait(service, run_id, server.change_printer())
     else:
-        status_of_run = operations.read_status(service, run_id)
+        run_status = operations.read_status(service, run_id)
     if as_json:
-        click.echo(json.dumps(server.as_json(status_of_run), indent=2))
+        click.echo(json.dumps(server.as_json(run_status), indent=2))
     else:
         if not watch:
-            server.print_nodes(status_of_run)
-        server.print_end(status_of_run)
-    if status_of_run.final and not status_of_run.succeeded:
+            server.print_nodes(run_status)
+        server.print_end(run_status)
+    if run_status.final and not run_status.succeeded:
         context.exit(RUN_FAILED)
 
 

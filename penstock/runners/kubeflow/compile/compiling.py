@@ -232,11 +232,11 @@ def _warnings(compilation: Compilation, tasks: Iterable[Task]) -> Iterator[str]:
 def _variables(compilation: Compilation, node: ir.Node) -> list[str]:
     """Return the variables that a node refers to and that its pod does not have."""
     pod = compilation.pod(node.id)
-    set_by_pod = {*pod.env, *(secret.env for secret in pod.secrets)}
-    set_by_pod |= {config_map.env for config_map in pod.config_maps}
+    provided = {*pod.env, *(secret.env for secret in pod.secrets)}
+    provided |= {config_map.env for config_map in pod.config_maps}
     texts = [compilation.store, *secrets.texts(node.proto.parameters)]
     texts += secrets.texts(node.executor) if node.executor is not None else []
-    return sorted({name for text in texts for name in secrets.names(text)} - set_by_pod)
+    return sorted({name for text in texts for name in secrets.names(text)} - provided)
 
 
 def _yaml(message: Any) -> str:
