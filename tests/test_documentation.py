@@ -8,13 +8,13 @@ import textwrap
 import tomllib
 from pathlib import Path
 
-import pages
 import pytest
 import yaml
 
 from penstock import ir
 from penstock.authoring.pipeline import PipelineDefinition
 from penstock.config import read_config
+from penstock_support import pages
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(

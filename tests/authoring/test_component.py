@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import inspect
 
-import example_components as examples
 import pytest
 
 from penstock import Input, Output, component
 from penstock._tfx import BaseBeamComponent, BaseComponent
 from penstock.artifacts import Examples, Model, Schema
 from penstock.errors import ComponentError, WiringError
+from penstock_support import example_components as examples
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import example_components as examples
 import pytest
 from tfx.proto.orchestration import platform_config_pb2
 
 from penstock import PodOptions, compile_pipeline, ir, pipeline, with_options
 from penstock.errors import ParameterError, PipelineError
 from penstock.pods import Gpu, Secret
+from penstock_support import example_components as examples
 
 
 def options_of(make_node):

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import example_components as examples
 import pytest
 
 from penstock import pipeline
 from penstock.errors import PipelineError
+from penstock_support import example_components as examples
 
 
 def build(definition):

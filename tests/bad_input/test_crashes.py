@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import example_components as examples
-
 from penstock import pipeline
+from penstock_support import example_components as examples
 
 
 def test_a_crash_names_its_signal_and_what_was_read_and_leaves_nothing(project, make_bad_run):

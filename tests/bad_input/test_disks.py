@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "support" / "disk_scenarios.py"
+from penstock_support import PROGRAMS
+
+SCRIPT = PROGRAMS / "disk_scenarios.py"
 
 # Mounts are seen in a namespace of their own alone, which others than root may make too.
 NAMESPACE = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "-m"]

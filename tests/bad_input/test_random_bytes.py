@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from penstock.data import records
 from penstock.data.coding import examples
+from penstock_support import PROGRAMS
 
-SUPPORT = Path(__file__).parents[1] / "support"
 SCHEMA = (Path(__file__).parents[2] / "schemas" / "penguins.pbtxt").read_bytes()
 
 # More by hand: PENSTOCK_RANDOM_FILES=20000 pytest tests/bad_input/test_random_bytes.py
@@ -33,7 +33,7 @@ FEW = settings(
 @pytest.fixture(scope="module")
 def ask():
     """Ask the server what becomes of a file."""
-    command = [sys.executable, "-W", "ignore", str(SUPPORT / "ingestion_server.py")]
+    command = [sys.executable, "-W", "ignore", str(PROGRAMS / "ingestion_server.py")]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as server:

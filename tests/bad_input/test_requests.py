@@ -6,17 +6,16 @@ import logging
 import shutil
 import sqlite3
 import sys
-from pathlib import Path
 
 import pytest
 
-SUPPORT = Path(__file__).parents[1] / "support"
+from penstock_support import IMPORT_PATH
 
 MINE = f"""
 import sys
-sys.path.insert(0, {str(SUPPORT)!r})
-import example_components as examples
-from example_components import training
+sys.path.insert(0, {IMPORT_PATH!r})
+from penstock_support import example_components as examples
+from penstock_support.example_components import training
 from penstock import pipeline
 
 @pipeline
@@ -131,7 +130,7 @@ def ask(folder, monkeypatch, capfd):
 @pytest.fixture(scope="module")
 def good(project, folder):
     """What a good run has left in the project, and the states of its executions."""
-    import example_components as examples
+    from penstock_support import example_components as examples
 
     assert project.run(examples.training).succeeded
     return project.published(), project.executions()

@@ -14,8 +14,9 @@ import pytest
 
 from penstock.components.pusher import local_versions
 from penstock.errors import ParameterError, StorageError
+from penstock_support import PROGRAMS
 
-PUSHES = str(Path(__file__).parents[1] / "support" / "pushes.py")
+PUSHES = str(PROGRAMS / "pushes.py")
 FILES = {"saved_model.pb": "graph", "variables/variables.index": "index" * 100}
 
 

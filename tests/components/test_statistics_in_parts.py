@@ -17,8 +17,9 @@ from penstock.components.statistics_gen.options import statistics_options
 from penstock.data.coding import examples
 from penstock.data.records import write_serialized
 from penstock.data.results.statistics import read_statistics
+from penstock_support import PROGRAMS
 
-SCRIPT = Path(__file__).parents[1] / "support/statistics_in_processes.py"
+SCRIPT = PROGRAMS / "statistics_in_processes.py"
 ROWS = 12_000
 EPSILON = 0.01  # of TFDV: how far the rank of an approximate quantile may be off
 SPLITS = ("one_file", "files", "empty", "no_files")

@@ -6,8 +6,9 @@ import re
 import subprocess
 import sys
 
-import pages
 import pytest
+
+from penstock_support import pages
 
 
 @pytest.fixture(scope="module")

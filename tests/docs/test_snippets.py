@@ -9,10 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pages
 import pytest
 
 from penstock.surfaces.cli.project import SAMPLE
+from penstock_support import pages
 
 TUTORIAL = pages.ROOT / "docs" / "tutorial.md"
 BLOCKS = [

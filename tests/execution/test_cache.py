@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import example_components as examples
 import pytest
-from addressed_components import ReadFolder
 
 from penstock import pipeline
 from penstock.metadata.executions import node_executions
 from penstock.runners.local import State
+from penstock_support import example_components as examples
+from penstock_support.addressed_components import ReadFolder
 
 
 @pipeline

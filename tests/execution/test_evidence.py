@@ -54,16 +54,21 @@ def test_of_older_runs_with_one_digest_nothing_is_known():
 
 
 def test_a_component_of_the_user_is_found_where_its_project_is(tmp_path):
-    import example_components
+    from penstock_support import example_components
 
-    recorded = code_digests("example_components.TrainModelExecutor", {})
-    assert states({}, recorded, "example_components.TrainModel") == {
-        "example_components.py": "same"
+    recorded = code_digests("penstock_support.example_components.TrainModelExecutor", {})
+    assert states({}, recorded, "penstock_support.example_components.TrainModel") == {
+        "penstock_support/example_components.py": "same"
     }
     source = Path(example_components.__file__).read_text()
-    (tmp_path / "example_components.py").write_text(source.replace("size / 10", "size / 11"))
-    found = states({}, recorded, "example_components.TrainModel", folders=[str(tmp_path)])
-    assert found == {"example_components.py": "changed"}
+    changed = tmp_path / "penstock_support" / "example_components.py"
+    changed.parent.mkdir()
+    changed.with_name("__init__.py").touch()
+    changed.write_text(source.replace("size / 10", "size / 11"))
+    found = states(
+        {}, recorded, "penstock_support.example_components.TrainModel", folders=[str(tmp_path)]
+    )
+    assert found == {"penstock_support/example_components.py": "changed"}
 
 
 def test_no_module_is_imported_because_a_store_names_it(tmp_path, monkeypatch):

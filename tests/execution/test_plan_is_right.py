@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from changing_project import INPUTS, Made, Project, change, digest, read_text
-from sessions import Sessions
+
+from penstock_support.changing_project import INPUTS, Made, Project, change, digest, read_text
+from penstock_support.sessions import Sessions
 
 EDITS = int(os.environ.get("PENSTOCK_EDITS", "24"))
 SEED = int(os.environ.get("PENSTOCK_EDITS_SEED", "3"))

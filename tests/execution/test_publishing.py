@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import crash_components as crashing
 import pytest
-from resuming_components import OnlyHere
 
 from penstock._tfx import metadata_store_pb2
 from penstock.execution.schedule import State
@@ -14,6 +12,8 @@ from penstock.metadata import attempts
 from penstock.metadata.runs import find_run
 from penstock.metadata.store import connect, connection_config
 from penstock.testing import Step
+from penstock_support import crash_components as crashing
+from penstock_support.resuming_components import OnlyHere
 
 States = metadata_store_pb2.Execution
 

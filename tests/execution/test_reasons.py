@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from changing_project import Project, change
-from sessions import Sessions
 
 from penstock.artifacts import Examples, PushedModel
 from penstock.execution.contents import damage, record
 from penstock.execution.differences import input_differences, parameter_differences
+from penstock_support.changing_project import Project, change
+from penstock_support.sessions import Sessions
 
 
 class Planned:
@@ -220,9 +220,8 @@ def test_an_input_that_was_changed_where_it_is_says_so(tmp_path):
 
 
 def test_what_a_resolve_function_tells_of_a_secret_is_redacted(tmp_path, monkeypatch, capsys):
-    from telling_resolvers import LogIn
-
     from penstock import LocalRunner, pipeline
+    from penstock_support.telling_resolvers import LogIn
 
     @pipeline
     def logging_in():

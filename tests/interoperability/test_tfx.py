@@ -15,8 +15,9 @@ from penstock.metadata.attempts import ATTEMPT_CONTEXT
 from penstock.metadata.lineage import ancestors, descendants, find_artifact
 from penstock.metadata.runs import list_runs
 from penstock.metadata.store import connect, connection_config
+from penstock_support import PROGRAMS
 
-SCRIPT = Path(__file__).parents[1] / "support" / "tfx_pipelines.py"
+SCRIPT = PROGRAMS / "tfx_pipelines.py"
 LAYOUT = {
     "CsvExampleGen/examples/Split-train/data_tfrecord-00000-of-00001.gz",
     "CsvExampleGen/examples/Split-eval/data_tfrecord-00000-of-00001.gz",

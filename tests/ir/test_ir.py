@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import example_components as examples
 import pytest
 
 from penstock import ir, pipeline
 from penstock.errors import ParameterError, PipelineError
+from penstock_support import example_components as examples
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-import resuming_components as resuming
-from example_components import Doubling, Join
 
 from penstock import compile_pipeline, pipeline
 from penstock.components import LatestArtifact
 from penstock.errors import ParameterError
 from penstock.ir import select_nodes, view
+from penstock_support import resuming_components as resuming
+from penstock_support.example_components import Doubling, Join
 
 
 @pytest.fixture(scope="module")

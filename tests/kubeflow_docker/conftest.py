@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import docker_engine
 import pytest
+
+from penstock_support import docker_engine
 
 FOLDER = Path(__file__).parents[2] / ".docker"
 

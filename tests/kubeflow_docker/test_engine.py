@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from servers import program
 
 from penstock.runners.kubeflow.image.build_context import read_context
 from penstock.runners.kubeflow.image.engine import Engine, find_engine
+from penstock_support.servers import program
 
 
 @contextmanager

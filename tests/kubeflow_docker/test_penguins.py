@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import docker_engine
 import pytest
-from kubeflow_backend import BUCKET, s3_service
-from store_shapes import shape_of_run
 
 from penstock.metadata.reading import DIGEST_PROPERTY
 from penstock.metadata.runs import CODE_PROPERTY, list_runs
 from penstock.metadata.store import connect, connection_config
+from penstock_support import docker_engine
+from penstock_support.kubeflow_backend import BUCKET, s3_service
+from penstock_support.store_shapes import shape_of_run
 
 PUSHED = f"s3://{BUCKET}/served"
 RUN_LOCALLY = """

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import count
 
-import metadata_servers
 import pytest
-import servers
+
+from penstock_support import metadata_servers, servers
 
 _NUMBERS = count(1)
 

@@ -11,9 +11,7 @@ import sys
 import time
 from dataclasses import replace
 
-import attempts_at_once
 import pytest
-from histories import History
 
 from penstock.errors import RunError
 from penstock.execution.recovery import mark_abandoned
@@ -21,6 +19,8 @@ from penstock.metadata import attempts
 from penstock.metadata.attempts import ABANDONED, RUNNING, Attempt, Holder
 from penstock.metadata.run_requests import run_state
 from penstock.metadata.store import connect, connection_config
+from penstock_support import attempts_at_once
+from penstock_support.histories import History
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from histories import History, new_store
 
 from penstock.errors import RunError
 from penstock.metadata.comparison import compare_runs
+from penstock_support.histories import History, new_store
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ import time
 from itertools import count
 
 import pytest
-from histories import History, Reading, new_store
 
 from penstock.errors import RunError
 from penstock.execution.recovery import mark_abandoned
 from penstock.metadata import attempts
 from penstock.metadata.runs import find_run, list_runs
 from penstock.metadata.store import connect, connection_config
+from penstock_support.histories import History, Reading, new_store
 
 MANY = 120
 IN_TWO_HOURS = time.time() + 7200

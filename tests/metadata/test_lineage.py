@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from histories import Calls, History, new_store
 
 from penstock.errors import LineageError, RunError
 from penstock.metadata.lineage import ancestors, descendants, find_artifact
+from penstock_support.histories import Calls, History, new_store
 
 
 @pytest.fixture
@@ -103,12 +103,11 @@ def test_equal_examples_of_another_run_lead_to_the_cached_model_too(history):
 
 
 def test_a_resolver_s_outputs_are_made_by_those_who_made_them(history, run_pipeline, tmp_path):
-    from example_components import MakeExamples, TrainModel
-
     from penstock import pipeline
     from penstock.artifacts import Examples
     from penstock.components import LatestArtifact
     from penstock.metadata.store import connect, connection_config
+    from penstock_support.example_components import MakeExamples, TrainModel
 
     @pipeline
     def makes():

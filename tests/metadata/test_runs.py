@@ -3,11 +3,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from histories import Calls, History, new_store
 
 from penstock.errors import RunError
 from penstock.metadata.reading import fingerprint_bytes
 from penstock.metadata.runs import find_run, list_runs
+from penstock_support.histories import Calls, History, new_store
 
 OURS = "files:1,bytes:15203,sha256:61"
 TFX = (

@@ -6,11 +6,11 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
-from histories import History, new_store
 
 from penstock.errors import LineageError
 from penstock.metadata.evaluations import Metric, metrics_of, thresholds_of
 from penstock.metadata.served import explain_served, version_folder
+from penstock_support.histories import History, new_store
 
 METRICS = '[{"metric": "accuracy", "value": 0.75, "lower": null, "upper": null}]'
 THRESHOLD = {"threshold": {"value_threshold": {"lower_bound": 0.7}}}

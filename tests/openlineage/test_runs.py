@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import example_components as examples
 import pytest
 
 from penstock import LocalRunner, pipeline
@@ -19,6 +18,7 @@ from penstock.openlineage import destination
 from penstock.openlineage.events import execution_uuid, run_uuid
 from penstock.runners.local import State
 from penstock.runners.local.display import Silent
+from penstock_support import example_components as examples
 
 
 def run_in(folder, address: str, what, **options):

@@ -6,11 +6,11 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
-import browsing
 import pytest
-import reported_components as components
 
 from penstock.metadata.store import connect, connection_config
+from penstock_support import browsing
+from penstock_support import reported_components as components
 
 
 class Runs(components.ReportedRuns):

@@ -7,11 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import browsing
 import pytest
-from reported_components import HOSTILE
 
 from penstock.metadata.store import connect, connection_config
+from penstock_support import browsing
+from penstock_support.reported_components import HOSTILE
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}

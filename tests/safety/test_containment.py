@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import example_components as examples
 import pytest
-import secret_components
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +17,8 @@ from penstock.errors import DataError, PipelineError, StorageError
 from penstock.execution import preconditions, staging
 from penstock.runners.local import State
 from penstock.safety.containment import below, inside, is_name, name
+from penstock_support import example_components as examples
+from penstock_support import secret_components
 
 LEADING_OUT = ["..", "../x", "a/../../x", "/etc", "", ".", "a\0b", "a\\b", "x/y"]
 

@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import reading_components as components
 from click.testing import CliRunner
 
 from penstock import _tfx, pipeline
@@ -22,6 +21,7 @@ from penstock.metadata.store import connect, connection_config
 from penstock.runners.local import State
 from penstock.safety import unpickling
 from penstock.surfaces.cli.main import penstock as commands
+from penstock_support import reading_components as components
 
 EVIL = "module_of_an_attacker"
 OBJECT = {"__tfx_object_type__": "class", "__module__": EVIL, "__class__": "Evil"}
@@ -126,7 +126,7 @@ def test_the_commands_import_nothing_that_the_store_names(run_pipeline, tmp_path
     with connect(connection_config(str(tmp_path / "metadata.sqlite"))) as metadata:
         _poison(metadata.store)
     (tmp_path / "penstock.toml").write_text(
-        '[pipelines]\nreading = "reading_components:taking"\n'
+        '[pipelines]\nreading = "penstock_support.reading_components:taking"\n'
         '[profiles.default]\nmetadata = "metadata.sqlite"\npipeline_root = "root"\n'
     )
     lines = [["runs"], ["runs", "--json"], ["show", "latest"], ["show", "latest", "--json"]]

@@ -8,9 +8,9 @@ import warnings
 import pytest
 import urllib3
 import yaml
-from kubeflow_specs import GREETING, PLATFORM
 
 from penstock.testing.kubeflow import FakePipelines, Fault, FaultKind, Play
+from penstock_support.kubeflow_specs import GREETING, PLATFORM
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from kubeflow_backend import BUCKET, s3_service
 
 from penstock import LocalRunner, pipeline
 from penstock.components import CsvExampleGen, ImportSchemaGen, MergeTables
@@ -14,6 +13,7 @@ from penstock.components.pusher import remote_versions
 from penstock.data.files import remote, tfx_files
 from penstock.errors import StorageError
 from penstock.testing import Silent
+from penstock_support.kubeflow_backend import BUCKET, s3_service
 
 BASE = f"s3://{BUCKET}/data"
 SCHEMA = 'feature { name: "a" type: INT }\n'

@@ -8,9 +8,9 @@ import sys
 import threading
 
 import pytest
-from processes import Family, wait_until
 
 from penstock.data.parallel import processes
+from penstock_support.processes import Family, wait_until
 
 # Tests have native threads of what others have imported: a new process has none.
 ALONE = """

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 
 import ml_metadata
 import pytest
-from histories import History
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from ml_metadata import ListOptions, OrderByField
@@ -18,6 +17,7 @@ from ml_metadata.proto import metadata_store_pb2 as proto
 
 from penstock.metadata.databases import filtering
 from penstock.metadata.databases.queries import UnknownQueryError, parse
+from penstock_support.histories import History
 
 
 class WithoutQueries(ml_metadata.MetadataStore):

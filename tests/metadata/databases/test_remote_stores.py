@@ -9,7 +9,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
-import metadata_servers
 import pytest
 
 from penstock._tfx import metadata_store_pb2 as proto
@@ -21,6 +20,7 @@ from penstock.execution.workers.nursery import _redaction
 from penstock.metadata.databases.client import RemoteStore, database_of
 from penstock.metadata.server.serving import Protection
 from penstock.metadata.store import connect, connection_config, without_password
+from penstock_support import metadata_servers
 
 
 def refusal(address: str) -> str:

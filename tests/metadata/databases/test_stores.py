@@ -7,11 +7,8 @@ import os
 import subprocess
 import sys
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
-from example_components import training
-from histories import History
 
 from penstock import LocalRunner
 from penstock._tfx import metadata_store_pb2
@@ -21,8 +18,10 @@ from penstock.metadata.lineage import ancestors, find_artifact
 from penstock.metadata.runs import find_run, list_runs
 from penstock.metadata.store import connect, connection_config
 from penstock.runners.local.display import Silent
+from penstock_support import IMPORT_PATH, PROGRAMS
+from penstock_support.example_components import training
+from penstock_support.histories import History
 
-SUPPORT = Path(__file__).parents[2] / "support"
 ARTIFACT = metadata_store_pb2.Artifact
 ARTIFACT_TYPE = metadata_store_pb2.ArtifactType
 CONTEXT_TYPE = metadata_store_pb2.ContextType
@@ -38,8 +37,8 @@ def run(address, folder, **parameters):
 
 def at_once(program: str, *arguments: str):
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(SUPPORT / program), *arguments],
-        env={**os.environ, "PYTHONPATH": str(SUPPORT)},
+        [sys.executable, "-W", "ignore", str(PROGRAMS / program), *arguments],
+        env={**os.environ, "PYTHONPATH": IMPORT_PATH},
         capture_output=True,
         text=True,
         check=False,

@@ -16,8 +16,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-import servers
-from example_components import training
 
 from penstock import LocalRunner
 from penstock._tfx import metadata_store_pb2, ml_metadata
@@ -26,6 +24,8 @@ from penstock.metadata.databases import client
 from penstock.metadata.databases.client import database_of
 from penstock.metadata.databases.upgrade import upgrade
 from penstock.metadata.store import connect, connection_config
+from penstock_support import IMPORT_PATH, servers
+from penstock_support.example_components import training
 
 
 def refusal(address: str, *, create: bool = True, wait_seconds: float = 0.1) -> str:
@@ -438,8 +438,8 @@ def administer(server: servers.Server, statements: list[str], values: tuple = ()
 @pytest.mark.parametrize("command", [("runs",), ("run", "training")])
 def test_commands_say_it_in_a_paragraph_and_exit_with_2(tmp_path, command):
     (tmp_path / "mine.py").write_text(
-        f"import sys\nsys.path.insert(0, {str(Path(servers.__file__).parent)!r})\n"
-        "from example_components import training\n"
+        f"import sys\nsys.path.insert(0, {IMPORT_PATH!r})\n"
+        "from penstock_support.example_components import training\n"
     )
     (tmp_path / "penstock.toml").write_text(
         '[pipelines]\ntraining = "mine.py:training"\n'

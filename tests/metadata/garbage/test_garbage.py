@@ -10,7 +10,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from histories import History, Reading, new_store
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ml_metadata.proto import metadata_store_pb2 as proto
@@ -21,6 +20,7 @@ from penstock.metadata.garbage import planning as garbage
 from penstock.metadata.garbage.planning import Policy, plan_collection
 from penstock.metadata.garbage.removal import collect
 from penstock.metadata.reading import places_of
+from penstock_support.histories import History, Reading, new_store
 
 LATER = datetime.now() + timedelta(days=60)
 NONE_BY_AGE = Policy(keep_last=0)
@@ -456,7 +456,7 @@ def test_what_cannot_be_removed_is_told_and_the_rest_goes(history):
 
 
 def test_the_cache_does_not_offer_what_was_removed(run_pipeline, store, tmp_path):
-    from example_components import training
+    from penstock_support.example_components import training
 
     run_pipeline(training)
     root = str(tmp_path / "root")

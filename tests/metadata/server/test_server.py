@@ -8,10 +8,8 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 
 import grpc
-import metadata_servers
 import pytest
 
 from penstock._tfx import metadata_store_pb2 as proto
@@ -22,8 +20,8 @@ from penstock.metadata.databases.remote import SERVICE
 from penstock.metadata.server import serving as metadata_server
 from penstock.metadata.server.serving import Protection, as_detail
 from penstock.metadata.store import connect, connection_config
+from penstock_support import IMPORT_PATH, PROGRAMS, metadata_servers
 
-SUPPORT = Path(__file__).parents[2] / "support"
 METHODS = service.DESCRIPTOR.services_by_name["MetadataStoreService"].methods
 
 
@@ -34,8 +32,9 @@ def stock_client(port: int, **settings) -> ml_metadata.MetadataStore:
 
 def stock_writers(port: int, processes: int, how_many: int) -> list:
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(SUPPORT / "stock_writers.py")]
+        [sys.executable, "-W", "ignore", str(PROGRAMS / "stock_writers.py")]
         + [str(number) for number in (port, processes, how_many)],
+        env={**os.environ, "PYTHONPATH": IMPORT_PATH},
         capture_output=True,
         text=True,
         check=False,

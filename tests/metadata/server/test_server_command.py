@@ -8,14 +8,9 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
-import metadata_servers
 import pytest
 from click.testing import CliRunner
-from example_components import training
-from metadata_servers import Command
-from resuming_components import OnlyHere
 
 from penstock import LocalRunner
 from penstock._tfx import metadata_store_pb2 as proto
@@ -25,8 +20,11 @@ from penstock.execution.steps import Step
 from penstock.metadata.store import connect, connection_config
 from penstock.runners.local.display import Silent
 from penstock.surfaces.cli.main import penstock
+from penstock_support import IMPORT_PATH, metadata_servers
+from penstock_support.example_components import training
+from penstock_support.metadata_servers import Command
+from penstock_support.resuming_components import OnlyHere
 
-SUPPORT = Path(__file__).parents[2] / "support"
 TOKEN = "canary-5c0ffee-0f-a-token"
 
 
@@ -173,8 +171,8 @@ def project(tmp_path_factory):
         env=environment,
     ) as command:
         (folder / "mine.py").write_text(
-            f"import sys\nsys.path.insert(0, {str(SUPPORT)!r})\n"
-            "from example_components import training\n"
+            f"import sys\nsys.path.insert(0, {IMPORT_PATH!r})\n"
+            "from penstock_support.example_components import training\n"
         )
         address = f"grpcs://:${{env:STORE_TOKEN}}@localhost:{command.port}?ca=authority.pem"
         (folder / "penstock.toml").write_text(

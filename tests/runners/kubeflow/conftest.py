@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
-from kubeflow_pipelines import cluster
 
 from penstock.runners.kubeflow.compile.compiling import compile_for_kubeflow
 from penstock.runners.kubeflow.contract.task import PodTask
+from penstock_support.kubeflow_pipelines import cluster
 
 PROJECT = Path(__file__).parents[2]
 

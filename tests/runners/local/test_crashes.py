@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import crash_components as crashing
 import pytest
 from click.testing import CliRunner
-from processes import Family
 
 from penstock._tfx import metadata_store_pb2 as proto
 from penstock.execution import contents
@@ -17,6 +15,8 @@ from penstock.metadata.runs import find_run
 from penstock.metadata.store import connect, connection_config
 from penstock.surfaces.cli.main import penstock
 from penstock.testing import WORKERS_STEPS, Step
+from penstock_support import crash_components as crashing
+from penstock_support.processes import Family
 
 OWN = [
     ("Reads", Step.RESOLVING, 1),

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import example_components as examples
 import pytest
 
 from penstock import LocalRunner, pipeline
@@ -19,6 +18,8 @@ from penstock.errors import ParameterError, StoreError
 from penstock.metadata import attempts
 from penstock.runners.local import RunFailed, State
 from penstock.runners.local.display import NodeView, PlainLines, Silent
+from penstock_support import IMPORT_PATH
+from penstock_support import example_components as examples
 
 States = metadata_store_pb2.Execution
 
@@ -176,7 +177,7 @@ def test_a_killed_worker_fails_its_node_and_leaves_nothing(run_pipeline, store, 
 SCRIPT = """
 import sys
 sys.path[:0] = {paths!r}
-import example_components as examples
+from penstock_support import example_components as examples
 from penstock import LocalRunner, pipeline
 
 @pipeline
@@ -197,7 +198,7 @@ def test_an_interrupted_run_is_recorded_as_canceled_and_leaves_nothing(number, t
     script = tmp_path / "script.py"
     script.write_text(
         SCRIPT.format(
-            paths=[str(Path(__file__).parents[2] / "support")],
+            paths=[IMPORT_PATH],
             started=str(started),
             root=str(tmp_path / "root"),
             metadata=str(tmp_path / "metadata.sqlite"),

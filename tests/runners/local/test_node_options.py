@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import resuming_components as resuming
-from resuming_components import runner_in, runs_of
 
 from penstock import compile_pipeline, pipeline
 from penstock._tfx import NodeExecutionOptions, metadata_store_pb2, pipeline_pb2
@@ -12,6 +10,8 @@ from penstock.errors import PipelineError
 from penstock.execution.schedule import State
 from penstock.metadata.store import connect, connection_config
 from penstock.runners.local import RunFailed, running
+from penstock_support import resuming_components as resuming
+from penstock_support.resuming_components import runner_in, runs_of
 
 States = metadata_store_pb2.Execution
 Strategy = pipeline_pb2.NodeExecutionOptions.TriggerStrategy

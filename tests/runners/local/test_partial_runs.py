@@ -5,9 +5,6 @@ from __future__ import annotations
 import shutil
 
 import pytest
-import resuming_components as resuming
-from example_components import Doubling, Join
-from resuming_components import runner_in, runs_of
 
 from penstock import pipeline
 from penstock.components import LatestArtifact
@@ -20,6 +17,9 @@ from penstock.metadata.store import (
     execution_inputs,
     execution_outputs,
 )
+from penstock_support import resuming_components as resuming
+from penstock_support.example_components import Doubling, Join
+from penstock_support.resuming_components import runner_in, runs_of
 
 
 def run(folder, rows: int = 1, **options):

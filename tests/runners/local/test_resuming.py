@@ -8,9 +8,6 @@ import signal
 from pathlib import Path
 
 import pytest
-import resuming_components as resuming
-from processes import Family, wait_until
-from resuming_components import OnlyHere, runner_in, runs_of
 
 from penstock._tfx import metadata_store_pb2
 from penstock.errors import RunError
@@ -21,6 +18,9 @@ from penstock.metadata.runs import find_run
 from penstock.metadata.store import connect, connection_config
 from penstock.surfaces.cli.summary import print_run
 from penstock.testing import KillAt, Silent, Step
+from penstock_support import resuming_components as resuming
+from penstock_support.processes import Family, wait_until
+from penstock_support.resuming_components import OnlyHere, runner_in, runs_of
 
 States = metadata_store_pb2.Execution
 
@@ -155,7 +155,7 @@ CODE = """
 from pathlib import Path
 from penstock import Input, component, pipeline
 from penstock.artifacts import Model
-from resuming_components import First
+from penstock_support.resuming_components import First
 
 @component
 def Checks(model: Input[Model]) -> int:

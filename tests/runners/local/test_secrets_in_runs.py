@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-import secret_components as components
 
 from penstock import LocalRunner, pipeline
 from penstock.errors import ParameterError
 from penstock.runners.local import State
 from penstock.runners.local.display import Silent
+from penstock_support import IMPORT_PATH
+from penstock_support import secret_components as components
 
 CANARY = 'canary-7f"3e\\91-of-the-mine'
 SPELLINGS = (CANARY, CANARY.replace("\\", "\\\\"), '7f"3e', '7f\\"3e', "of-the-mine")
@@ -35,7 +36,7 @@ def places_with_the_canary(folder: Path) -> list[str]:
 
 PROFILE = """
 [pipelines]
-telling = "secret_components:telling"
+telling = "penstock_support.secret_components:telling"
 
 [profiles.default]
 beam_args = ["--password=${env:CANARY}", "--runner=DirectRunner"]
@@ -53,8 +54,7 @@ def command_lines(tmp_path_factory):
     """What every command says of a project whose secrets are references, and its folder."""
     folder = tmp_path_factory.mktemp("project")
     (folder / "penstock.toml").write_text(PROFILE)
-    support = str(Path(__file__).parents[2] / "support")
-    environment = {**os.environ, "CANARY": CANARY, "PYTHONPATH": support}
+    environment = {**os.environ, "CANARY": CANARY, "PYTHONPATH": IMPORT_PATH}
 
     def call(*arguments: str) -> str:
         command = [sys.executable, "-W", "ignore", "-m", "penstock", *arguments]

@@ -3,13 +3,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from penstock.surfaces.cli.main import COMMANDS
-
-SUPPORT = Path(__file__).parents[2] / "support"
+from penstock_support import IMPORT_PATH
 
 
 @pytest.fixture(scope="module")
@@ -17,9 +15,9 @@ def project(tmp_path_factory):
     """A project folder with a penstock.toml, in which two pipelines have run."""
     folder = tmp_path_factory.mktemp("project")
     (folder / "mine.py").write_text(
-        f"import sys\nsys.path.insert(0, {str(SUPPORT)!r})\n"
-        "import example_components as examples\n"
-        "from example_components import training\n"
+        f"import sys\nsys.path.insert(0, {IMPORT_PATH!r})\n"
+        "from penstock_support import example_components as examples\n"
+        "from penstock_support.example_components import training\n"
         "from penstock import pipeline\n"
         "@pipeline\n"
         "def failing():\n"

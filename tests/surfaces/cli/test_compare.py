@@ -4,10 +4,10 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from histories import History
 
 from penstock.metadata.store import connect, connection_config
 from penstock.surfaces.cli.main import penstock as group
+from penstock_support.histories import History
 
 
 @pytest.fixture

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-SUPPORT = Path(__file__).parents[2] / "support"
+from penstock_support import IMPORT_PATH
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project")
     (folder / "mine.py").write_text(
-        f"import sys\nsys.path.insert(0, {str(SUPPORT)!r})\n"
-        "from example_components import training\n"
+        f"import sys\nsys.path.insert(0, {IMPORT_PATH!r})\n"
+        "from penstock_support.example_components import training\n"
     )
     (folder / "penstock.toml").write_text(
         '[pipelines]\ntraining = "mine.py:training"\ntriage = "mine.py:training"\n'

@@ -6,11 +6,11 @@ import shutil
 
 import pytest
 from click.testing import CliRunner
-from histories import History
 
 from penstock.errors import PenstockError
 from penstock.metadata.store import connect, connection_config
 from penstock.surfaces.cli.main import penstock as group
+from penstock_support.histories import History
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-SUPPORT = Path(__file__).parents[2] / "support"
+from penstock_support import IMPORT_PATH
+
 PENSTOCK = (sys.executable, "-W", "ignore", "-m", "penstock")
 
 
@@ -20,9 +21,9 @@ PENSTOCK = (sys.executable, "-W", "ignore", "-m", "penstock")
 def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project")
     (folder / "mine.py").write_text(
-        f"import sys\nsys.path.insert(0, {str(SUPPORT)!r})\n"
-        "import example_components as examples\n"
-        "from example_components import training\n"
+        f"import sys\nsys.path.insert(0, {IMPORT_PATH!r})\n"
+        "from penstock_support import example_components as examples\n"
+        "from penstock_support.example_components import training\n"
         "from penstock import pipeline\n"
         "@pipeline\n"
         "def failing():\n"

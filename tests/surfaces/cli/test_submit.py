@@ -6,13 +6,13 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from kubeflow_service import HASTY
-from kubeflow_specs import GREETING, PLATFORM
 
 from penstock.errors import PenstockError
 from penstock.runners.kubeflow.server import connecting
 from penstock.surfaces.cli.main import penstock as group
 from penstock.testing.kubeflow import FakePipelines, Play
+from penstock_support.kubeflow_service import HASTY
+from penstock_support.kubeflow_specs import GREETING, PLATFORM
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "support" / "ipython_cells.py"
+from penstock_support import PROGRAMS
+
+SCRIPT = PROGRAMS / "ipython_cells.py"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 import pytest
-from example_components import Doubling, MakeExamples
 from tfx.dsl.components.common.importer import Importer
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.dsl.experimental.conditionals.conditional import Cond
@@ -37,6 +36,7 @@ from penstock.data.splits import InputConfig, InputSplit, OutputConfig, SplitBuc
 from penstock.errors import PenstockError, PipelineError
 from penstock.surfaces.notebook.definitions import define
 from penstock.surfaces.notebook.export import pipeline_text
+from penstock_support.example_components import Doubling, MakeExamples
 
 NAME = "exported-nodes"
 

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-import browsing
 import pytest
-from reported_components import ReportedRuns
 
 from penstock.metadata.store import connect, connection_config
+from penstock_support import browsing
+from penstock_support.reported_components import ReportedRuns
 
 TOKEN = "the-right-token"
 

@@ -13,13 +13,13 @@ from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
-from histories import History, Reading, new_store
 
 from penstock.metadata.runs import find_run, list_runs
 from penstock.metadata.store import connect, connection_config, execution_outputs
 from penstock.report import page as report_page
 from penstock.report.progress import Places, read_progress
 from penstock.surfaces.ui.reports import Reports
+from penstock_support.histories import History, Reading, new_store
 
 
 @pytest.fixture

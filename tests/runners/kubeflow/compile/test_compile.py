@@ -7,7 +7,8 @@ Renew the golden files with
 and read the difference. `taxi.ir.json`, the IR of a pipeline of TFX's own components, is renewed
 with
 
-    python tests/support/tfx_pipelines.py ir all_of_tfx /tmp > tests/golden/taxi.ir.json
+    python tests/support/penstock_support/tfx_pipelines.py ir all_of_tfx /tmp \\
+        > tests/golden/taxi.ir.json
 """
 
 from __future__ import annotations
@@ -27,11 +28,10 @@ GOLDEN = ROOT / "tests" / "golden"
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT / "tests" / "support"))
 
-from kubeflow_pipelines import IMAGE, Learn, Prepare, cluster, single  # noqa: E402  # found above
-
 from penstock import compile_pipeline, pipeline  # noqa: E402
 from penstock.pods import Gpu, PodOptions  # noqa: E402
 from penstock.runners.kubeflow.compile.compiling import Compiled, compile_for_kubeflow  # noqa: E402
+from penstock_support.kubeflow_pipelines import IMAGE, Learn, Prepare, cluster, single  # noqa: E402  # found above
 
 NAMES = ("penguins", "flights", "taxi")
 

@@ -7,18 +7,19 @@ from typing import Any
 
 import pytest
 import yaml
-from kubeflow_pipelines import Count, Learn, Notify, Prepare, single
 
 from penstock import Output, component, pipeline, with_options
 from penstock.artifacts import PushedModel
 from penstock.pods import ConfigMap, Gpu, PodOptions, Secret, Toleration, Volume
+from penstock_support.kubeflow_pipelines import Count, Learn, Notify, Prepare, single
 
 
 @pytest.fixture(scope="module")
 def theirs(tmp_path_factory) -> SimpleNamespace:
     """The same constructs as Kubeflow's SDK writes them."""
     from kfp import compiler
-    from kubeflow_sdk_pipelines import toy
+
+    from penstock_support.kubeflow_sdk_pipelines import toy
 
     path = tmp_path_factory.mktemp("theirs") / "toy.yaml"
     compiler.Compiler().compile(toy, str(path))
@@ -92,7 +93,7 @@ def test_a_parameter_reaches_the_nodes_that_depend_on_it_and_no_others(compiled,
 def test_values_of_the_profile_are_the_defaults(compiled):
     from dataclasses import replace
 
-    from kubeflow_pipelines import cluster
+    from penstock_support.kubeflow_pipelines import cluster
 
     @pipeline(name="toy")
     def toy(start: int = 1):
@@ -304,9 +305,8 @@ def test_importers_and_resolvers_are_tasks_that_are_never_cached(compiled, pod_t
 
 
 def test_artifacts_of_several_producers_come_by_several_names(compiled, pod_task):
-    import example_components as examples
-
     from penstock.artifacts import Model  # noqa: F401  # what Join takes
+    from penstock_support import example_components as examples
 
     @pipeline(name="toy")
     def toy():

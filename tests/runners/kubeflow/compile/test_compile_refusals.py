@@ -6,14 +6,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import example_components as examples
 import pytest
-from kubeflow_pipelines import Count, Learn, Notify, Prepare, Summarize, cluster, single
 from tfx.dsl.experimental.conditionals import conditional
 
 from penstock import compile_pipeline, pipeline
 from penstock.errors import ConfigError, ParameterError, PipelineError, UserCodeError
 from penstock.runners.kubeflow.compile.compiling import compile_for_kubeflow
+from penstock_support import example_components as examples
+from penstock_support.kubeflow_pipelines import (
+    Count,
+    Learn,
+    Notify,
+    Prepare,
+    Summarize,
+    cluster,
+    single,
+)
 
 
 def after_each_other(**options: Any) -> Any:
@@ -181,7 +189,8 @@ def test_a_parameter_of_the_profile_that_the_pipeline_has_not_is_told(compiled):
 
 def test_components_outside_of_the_project_are_refused(tmp_path):
     with pytest.raises(
-        PipelineError, match="node Prepare: its code, kubeflow_pipelines, lies in .*outside of"
+        PipelineError,
+        match="node Prepare: its code, penstock_support.kubeflow_pipelines, lies in .*outside of",
     ):
         compile_for_kubeflow(single(Prepare), cluster(), tmp_path)
 
@@ -219,5 +228,5 @@ def test_a_module_file_of_the_project_is_found_again_in_the_image(compiled, pod_
     task = pod_task(made.containers["trainer"])
     [node] = [entry["pipeline_node"] for entry in task.pipeline["nodes"]]
     written = node["parameters"]["parameters"]["module_file"]["field_value"]["string_value"]
-    assert written == "@{project}/support/example_components.py"
+    assert written == "@{project}/support/penstock_support/example_components.py"
     assert pod_task(made.containers["makeexamples"]).import_paths == (".", "support")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from kubeflow_pipelines import Learn, Prepare
 
 from penstock import pipeline
 from penstock.artifacts import Examples
 from penstock.errors import PipelineError
+from penstock_support.kubeflow_pipelines import Learn, Prepare
 
 
 def Filter(**arguments: Any) -> Any:

@@ -8,10 +8,10 @@ import math
 import pytest
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
-from kubeflow_backend import through_the_backend
 
 from penstock.errors import ParameterError, RunError
 from penstock.runners.kubeflow.pod import launcher
+from penstock_support.kubeflow_backend import through_the_backend
 
 GIVEN = {
     "inputs": {

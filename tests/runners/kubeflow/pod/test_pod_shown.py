@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import crash_components as crashing
 import pytest
 
 from penstock.artifacts import Model
@@ -12,6 +11,7 @@ from penstock.runners.kubeflow.contract.task import REPORT, PodTask
 from penstock.runners.kubeflow.pod import outputs
 from penstock.runners.kubeflow.pod import visualizations as shown
 from penstock.runners.kubeflow.pod.launcher import ExecutorInput, LaunchedArtifact
+from penstock_support import crash_components as crashing
 
 
 def test_an_roc_curve_has_a_point_for_each_threshold_the_highest_first():

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 
-import pod_components
 import pytest
-from kubeflow_backend import BUCKET, Backend, compile_with_store, s3_service
-from store_shapes import shape_of_run
 
 from penstock import LocalRunner
 from penstock.data.files import remote
@@ -17,6 +13,9 @@ from penstock.metadata import attempts
 from penstock.metadata.runs import find_run
 from penstock.metadata.store import connect, connection_config
 from penstock.testing import Silent
+from penstock_support import IMPORT_PATH, pod_components
+from penstock_support.kubeflow_backend import BUCKET, Backend, compile_with_store, s3_service
+from penstock_support.store_shapes import shape_of_run
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +24,7 @@ def backend(tmp_path_factory):
     with s3_service() as environment, pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
-        support = str(Path(pod_components.__file__).parent)
-        yield Backend(tmp_path_factory.mktemp("pods"), {**environment, "PYTHONPATH": support})
+        yield Backend(tmp_path_factory.mktemp("pods"), {**environment, "PYTHONPATH": IMPORT_PATH})
 
 
 def store_of(path):

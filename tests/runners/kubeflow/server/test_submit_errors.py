@@ -5,13 +5,13 @@ from __future__ import annotations
 import socket
 
 import pytest
-from kubeflow_service import HASTY
-from kubeflow_specs import GREETING, PLATFORM
 
 from penstock.errors import ConfigError, DataError, ParameterError, ServiceError
 from penstock.runners.kubeflow.contract import documents
 from penstock.runners.kubeflow.server import connecting, operations, responses, versions
 from penstock.testing.kubeflow import FakePipelines, Fault, FaultKind
+from penstock_support.kubeflow_service import HASTY
+from penstock_support.kubeflow_specs import GREETING, PLATFORM
 
 
 @pytest.fixture

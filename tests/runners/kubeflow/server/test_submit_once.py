@@ -7,14 +7,14 @@ import dataclasses
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kubeflow_service import HASTY
-from kubeflow_specs import GREETING
 
 from penstock.errors import ParameterError, ServiceError, UnansweredError
 from penstock.runners.kubeflow.contract import documents
 from penstock.runners.kubeflow.server import connecting, operations, submission, versions
 from penstock.testing.kubeflow import FakePipelines, Fault, FaultKind
 from penstock.testing.kubeflow.specs import read_yaml
+from penstock_support.kubeflow_service import HASTY
+from penstock_support.kubeflow_specs import GREETING
 
 SILENT = [FaultKind.DROP_AFTER, FaultKind.TIMEOUT_AFTER, FaultKind.STATUS_AFTER]
 WITHOUT_EFFECT = [FaultKind.DROP_BEFORE, FaultKind.TIMEOUT_BEFORE, FaultKind.STATUS_BEFORE]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from kubeflow_service import HASTY
-from kubeflow_specs import GREETING
 
 from penstock.errors import RunError
 from penstock.runners.kubeflow.contract import documents
 from penstock.runners.kubeflow.server import connecting, logs, operations, submission, versions
 from penstock.testing.kubeflow import FakePipelines, Fault, FaultKind, Play
+from penstock_support.kubeflow_service import HASTY
+from penstock_support.kubeflow_specs import GREETING
 
 GOLDEN = Path(__file__).parents[3] / "golden"
 

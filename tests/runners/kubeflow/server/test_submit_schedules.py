@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kubeflow_service import HASTY
-from kubeflow_specs import GREETING, PLATFORM
 
 from penstock.errors import RunError, ServiceError
 from penstock.runners.kubeflow.contract import documents
 from penstock.runners.kubeflow.server import connecting, schedules, versions
 from penstock.runners.kubeflow.server.schedules import Timing
 from penstock.testing.kubeflow import FakePipelines, Fault, FaultKind, Play
+from penstock_support.kubeflow_service import HASTY
+from penstock_support.kubeflow_specs import GREETING, PLATFORM
 
 
 @pytest.fixture

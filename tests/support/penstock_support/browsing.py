@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import servers
+from penstock_support import servers
 
 
 @dataclass

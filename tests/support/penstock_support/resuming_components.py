@@ -161,6 +161,6 @@ def main(folder: str, given: str = "plain") -> None:
 
 
 if __name__ == "__main__":
-    from resuming_components import main as run_in_importable_module
+    from penstock_support.resuming_components import main as run_in_importable_module
 
     run_in_importable_module(*sys.argv[1:])

@@ -13,9 +13,10 @@ import sys
 import traceback
 from typing import Any
 
-import processes
 from ml_metadata import proto
 from ml_metadata.metadata_store import metadata_store
+
+from penstock_support import processes
 
 
 def write(number: int, port: int, how_many: int, start: Any, results: Any) -> None:

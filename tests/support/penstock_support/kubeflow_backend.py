@@ -24,12 +24,13 @@ from typing import Any
 import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
-from kubeflow_pipelines import cluster
 
 from penstock import _tfx
 from penstock.data.files import remote
 from penstock.runners.kubeflow.compile.compiling import compile_for_kubeflow
 from penstock.runners.kubeflow.contract.task import RUN_ID_VARIABLE, PodTask
+from penstock_support import IMPORT_PATH
+from penstock_support.kubeflow_pipelines import cluster
 
 BUCKET = "pipelines"
 _WAIT_SECONDS = 120
@@ -396,9 +397,8 @@ def compile_with_store(pipeline: Any, store: Path) -> Compiled:
 
     Only files on the compiling machine are refused, so the scheme is left to the pod.
     """
-    support = Path(__file__).parent
     profile = replace(
-        cluster(project_folder=str(support)), metadata=f"${{env:STORE_SCHEME}}:///{store}"
+        cluster(project_folder=IMPORT_PATH), metadata=f"${{env:STORE_SCHEME}}:///{store}"
     )
-    compiled = compile_for_kubeflow(pipeline, profile, support)
+    compiled = compile_for_kubeflow(pipeline, profile, Path(IMPORT_PATH))
     return Compiled(next(iter(yaml.safe_load_all(compiled.to_yaml()))))

@@ -1,7 +1,7 @@
 """Each request in a process of its own, which has imported Penstock but nothing of the project.
 
 As a command does, such a process imports the project's modules anew. It reads requests as lines of
-JSON from its standard input, and answers each with one: `python -c "import sessions; ..."`.
+JSON from its standard input, and answers each with one: `python -c "...; sessions.serve()"`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,18 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-_SERVE = "import sys; sys.path.insert(0, {!r}); import sessions; sessions.serve()"
+from penstock_support import IMPORT_PATH
+
+_SERVE = (
+    "import sys; sys.path.insert(0, {!r}); from penstock_support import sessions; sessions.serve()"
+)
 
 
 class Sessions:
     """The caller's side."""
 
     def __init__(self, folder: Path) -> None:
-        command = _SERVE.format(str(Path(__file__).parent))
+        command = _SERVE.format(IMPORT_PATH)
         self._log = open(folder / "sessions.log", "w")  # noqa: SIM115  # closed by close
         self._process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-B", "-c", command],

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from penstock_support import IMPORT_PATH
+
 MARK = "PENSTOCK_TEST_FAMILY"
 
 
@@ -26,7 +28,7 @@ class Family:
     def start(self) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-W", "ignore", self.script, *self.arguments],
-            env={**os.environ, MARK: self.mark},
+            env={**os.environ, "PYTHONPATH": IMPORT_PATH, MARK: self.mark},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

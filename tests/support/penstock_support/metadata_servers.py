@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from processes import MARK, Family, wait_until
-
 from penstock.metadata.server import serving as server
 from penstock.metadata.store import connection_config
+from penstock_support.processes import MARK, Family, wait_until
 
 __all__ = ["Command", "Signed", "certificates", "serving", "wait_until", "waits_for"]
 

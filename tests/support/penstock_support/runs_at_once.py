@@ -13,11 +13,10 @@ import traceback
 from multiprocessing.synchronize import Barrier
 from typing import Any
 
-import processes
-from example_components import training
-
 from penstock import LocalRunner
 from penstock.runners.local.display import Silent
+from penstock_support import processes
+from penstock_support.example_components import training
 
 
 def run(number: int, store: str, folder: str, start: Barrier, results: Any) -> None:

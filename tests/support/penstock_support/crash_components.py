@@ -75,6 +75,6 @@ def main(folder: str, step: str, node_id: str, who: str, time: str) -> None:
 
 
 if __name__ == "__main__":
-    from crash_components import main as run_in_importable_module
+    from penstock_support.crash_components import main as run_in_importable_module
 
     run_in_importable_module(*sys.argv[1:])
