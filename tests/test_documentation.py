@@ -36,6 +36,10 @@ def name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
+def test_the_pages_whose_blocks_are_run_are_those_of_the_documentation():
+    assert set(pages.PAGES) == set((ROOT / "docs").glob("*.md"))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_link_leads_to_a_file(page):
     links = re.findall(r"\]\(([^)#]+)", page.read_text())
