@@ -3,7 +3,8 @@ UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 PENSTOCK := .venv/bin/penstock
 SETUP := .venv/.setup-done
 TEST_PROCESSES := 2
-PYTEST := pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
+# In the order of tests/conftest.py, which has the longest files first.
+PYTEST := pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 MATRIX := 3.12 3.13

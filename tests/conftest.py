@@ -18,6 +18,25 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     sys.modules["__main__"].__file__ = str(Path(pytest.__file__).with_name("__main__.py"))
 
 
+# They start first, so that the suite's end does not wait for one process that has just begun one.
+LONGEST = (
+    "surfaces/notebook/test_notebooks.py",
+    "interoperability/test_tfx.py",
+    "components/test_transform_engines.py",
+    "pipelines/test_models.py",
+    "pipelines/test_penguins_run.py",
+    "pipelines/test_flights_run.py",
+    "docs/test_snippets.py",
+    "components/test_evaluator_engines.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files before all others."""
+    places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
 @pytest.fixture
 def run_pipeline(tmp_path: Path) -> Callable[..., Any]:
     """Run a pipeline in a folder of the test's own, silently; failures come back as results."""
