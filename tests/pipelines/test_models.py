@@ -12,8 +12,11 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
+from penstock.authoring.beam import BeamOptions
 from penstock.components.merge_tables.in_process import merge
+from penstock.components.transform.job import Job
 from penstock.data.coding.examples import encode
+from penstock.data.records import write_serialized
 from penstock.pipelines.flights import merged_table
 from penstock.pipelines.flights.package_data import export_tables
 from penstock.pipelines.penguins.data import write_data
@@ -78,13 +81,9 @@ class Trained:
         import tensorflow_transform as tft
         from google.protobuf import text_format
         from tensorflow_metadata.proto.v0 import schema_pb2
-        from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
 
         schema = text_format.Parse(Path(schema_file(name)).read_text(), schema_pb2.Schema())
-        metadata_io.write_metadata(
-            dataset_metadata.DatasetMetadata(schema), str(folder / "graph" / "metadata")
-        )
-        analyze(self.records, schema, preprocessing_fn, str(folder / "graph"))
+        analyze(self.records, schema, preprocessing_fn, folder)
         graph = tft.TFTransformOutput(str(folder / "graph"))
         parsed = tf.io.parse_example(self.records, graph.raw_feature_spec())
         return graph.transform_features_layer()(parsed)
@@ -105,20 +104,18 @@ class Trained:
         return {name: value.numpy() for name, value in returned.items()}
 
 
-def analyze(records: list[bytes], schema: Any, preprocessing_fn: Any, directory: str) -> None:
-    import apache_beam as beam
-    import tensorflow_transform.beam as tft_beam
-    from tfx_bsl.public import tfxio
-    from tfx_bsl.tfxio import tf_example_record
+def analyze(records: list[bytes], schema: Any, preprocessing_fn: Any, folder: Path) -> None:
+    from penstock.components.transform import in_process
 
-    source = tf_example_record.TFExampleBeamRecord(
-        physical_format="inmem", telemetry_descriptors=["test"], schema=schema
+    job = Job(
+        preprocessing_fn=preprocessing_fn,
+        schema=schema,
+        analyze_files={"all": write_serialized(str(folder / "rows"), "examples", iter(records))},
+        pre_statistics_files={},
+        transform_files={},
+        graph_directory=str(folder / "graph"),
     )
-    assert isinstance(source, tfxio.TFXIO)
-    with beam.Pipeline() as pipeline, tft_beam.Context(temp_dir=f"{directory}-temporary"):
-        batches = pipeline | beam.Create([records]) | beam.FlatMap(list) | source.BeamSource()
-        fitted = (batches, source.TensorAdapterConfig()) | tft_beam.AnalyzeDataset(preprocessing_fn)
-        fitted | tft_beam.WriteTransformFn(directory)
+    in_process.analyze(job, BeamOptions())
 
 
 @pytest.fixture(scope="module")
