@@ -100,7 +100,7 @@ def test_an_own_csv_takes_the_place_of_the_package_s(folder, first, tmp_path):
     data = tmp_path / "mine"
     data.mkdir()
     (data / "some.csv").write_text("\n".join(rows[:200]) + "\n")
-    done = penstock(tmp_path, "run", "penguins", "-p", f"data_root={data}", "-p", "train_steps=20")
+    done = penstock(tmp_path, "run", "penguins", "-p", f"data_root={data}", "--to", "CsvExampleGen")
     assert "199 rows" in done.stderr
 
 
