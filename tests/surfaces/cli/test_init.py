@@ -29,6 +29,13 @@ HOUSES = (
 ).encode("cp1252")
 
 
+@pytest.fixture(autouse=True)
+def a_new_process(monkeypatch):
+    """A project's name must be no module's: forget those that other tests have loaded."""
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if "pytest-of-" not in path])
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+
+
 @pytest.fixture
 def houses(tmp_path):
     (tmp_path / "houses.csv").write_bytes(HOUSES)
