@@ -248,6 +248,8 @@ def proto(name: str) -> Any:
     # What TFMA's messages are made of; those of TFMA 0.52 do not import it themselves.
     importlib.import_module("google.protobuf.wrappers_pb2")
     with _without_library():
+        importlib.import_module(f"{_PROTOS}.config_pb2")
+        importlib.import_module(f"{_PROTOS}.metrics_for_slice_pb2")
         return importlib.import_module(f"{_PROTOS}.{name}")
 
 
