@@ -9,7 +9,7 @@ what came of it, until the life has an outcome. What happens on the way is told 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from penstock import ir
 from penstock.errors import PenstockError, RunError, StoreError
@@ -57,7 +57,8 @@ class Life:
 
     `begin`, and then `succeeded` or `failed` for each `Work` that was asked for, return the next
     work or the outcome. `canceled` ends the life while work is being done. `placement` is for nodes
-    that do not find their artifacts where they are recorded to be.
+    that do not find their artifacts where they are recorded to be. `redaction` takes secrets out of
+    what is said of the node, by default those that it refers to itself.
     """
 
     def __init__(
@@ -68,12 +69,14 @@ class Life:
         observer: Observer | None = None,
         on_step: OnStep = ignore,
         placement: Placement | None = None,
+        redaction: Redaction | None = None,
     ) -> None:
         self.node = node
         self._metadata = metadata
         self._observer = observer or Unobserved()
         self._on_step = on_step
         self._placement = placement
+        self._redaction = redaction
         self._work: Work | None = None
         self._prepared: Prepared | None = None
 
@@ -138,7 +141,7 @@ class Life:
         except (PenstockError, OSError) as error:
             return self._broken_by(error)
 
-    def _ask(self, kind: Any, prepared: Prepared) -> Work:
+    def _ask(self, kind: Literal["driver", "executor"], prepared: Prepared) -> Work:
         self._work = Work(kind, prepared)
         return self._work
 
@@ -157,16 +160,14 @@ class Life:
         return self.broken(failures.describe(error, self.node.root))
 
     def _give_up(self, state: State, reason: str, *, may_retry: bool = False) -> Broken:
-        reason = self._redaction().text(reason)
+        reason = (self._redaction or _redaction_of(self.node)).text(reason)
         if self._prepared is None:
             return Broken(state, reason)
         recorded = publication.CANCELED if state is State.CANCELED else publication.FAILED
         publication.give_up(self._metadata, self._prepared, recorded, reason)
         return Broken(state, reason, self._prepared.execution_id, may_retry)
 
-    def _redaction(self) -> Redaction:
-        """Return what keeps the node's secrets out of what is said of it."""
-        specs = [spec for spec in (self.node.executor, self.node.driver) if spec is not None]
-        return redaction_for(
-            *(message.SerializeToString() for message in (self.node.proto, *specs))
-        )
+
+def _redaction_of(node: ir.Node) -> Redaction:
+    specs = [spec for spec in (node.executor, node.driver) if spec is not None]
+    return redaction_for(*(message.SerializeToString() for message in (node.proto, *specs)))

@@ -13,7 +13,7 @@ def scalar_of(text: str, kind: type) -> bool | int | float | str:
     """
     try:
         if kind is bool:
-            return _TRUTHS[text.strip().lower()]
+            return _TRUTHS[text.lower()]
         value: int | float | str = kind(text)
         return value
     except (ValueError, KeyError):

@@ -195,7 +195,7 @@ def _live(pod: Pod) -> Outcome:
     placement = Placement(
         copies, outputs.staged_outputs(pod.task.outputs, pod.executor_input.outputs)
     )
-    life = Life(pod.metadata, node, placement=placement)
+    life = Life(pod.metadata, node, placement=placement, redaction=_redaction(pod))
     try:
         following = life.begin()
         while isinstance(following, Work):
@@ -257,7 +257,7 @@ def _record(pod: Pod, node: ir.Node, copies: inputs.Copies) -> Outcome:
             pod.metadata,
             prepared,
             publication.FAILED,
-            _redacted(pod, failures.describe(error, node.root)),
+            _redaction(pod).text(failures.describe(error, node.root)),
         )
         raise
 
@@ -273,13 +273,14 @@ def _lacks(node: ir.Node, known_inputs: inputs.KnownInputs) -> str:
 def _tell_broken(pod: Pod, broken: Broken) -> str:
     """Say last of all how the node failed."""
     state = CANCELED if broken.state is State.CANCELED else FAILED
-    reason = _redacted(pod, broken.reason)
+    reason = _redaction(pod).text(broken.reason)
     print(f"{pod.node.id}  {state}  {reason}", file=sys.stderr, flush=True)
     return state
 
 
-def _redacted(pod: Pod, text: str) -> str:
-    return secrets.redaction_for(pod.task.to_text().encode()).text(text)
+def _redaction(pod: Pod) -> secrets.Redaction:
+    """Return what takes out all secrets of the task, also those of the store's address."""
+    return secrets.redaction_for(pod.task.to_text().encode())
 
 
 def _tell(pod: Pod, outcome: Finished | Skipped) -> None:
