@@ -21,7 +21,7 @@ setup: $(SETUP)
 	python3 -m venv .uv && .uv/bin/pip install --quiet uv
 
 $(SETUP): pyproject.toml setup.py setup.cfg uv.lock | $(filter .uv/bin/uv,$(UV))
-	$(UV) sync --frozen --all-extras --all-groups --no-group image
+	$(UV) sync --frozen --all-extras --no-extra torch --all-groups --no-group image
 	touch $@
 
 demo: $(SETUP)  ## run the flights pipeline end to end
