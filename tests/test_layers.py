@@ -24,6 +24,7 @@ FLOORS = (
     "authoring",
     "ir",
     "metadata",
+    "models",
     "openlineage",
     "execution",
     "report",

@@ -11,10 +11,10 @@ from penstock.artifacts import Examples, Model, ModelBlessing, ModelEvaluation
 from penstock.authoring.beam import BeamOptions
 from penstock.components.evaluator.job import Job
 from penstock.components.schema_gen.schema_file import read_schema
-from penstock.components.trainer import layout
 from penstock.data.results import evaluation as results
 from penstock.data.splits import split_files
 from penstock.errors import ParameterError
+from penstock.models import layout
 from penstock.project import user_code
 
 if TYPE_CHECKING:

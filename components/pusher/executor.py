@@ -7,9 +7,9 @@ from typing import Any
 
 from penstock.artifacts import InfraBlessing, Model, ModelBlessing, PushedModel
 from penstock.components.pusher import local_versions, remote_versions
-from penstock.components.trainer import layout
 from penstock.data.files import remote
 from penstock.errors import DataError, ParameterError
+from penstock.models import layout
 
 # Where InfraValidator puts the model with its warm-up requests.
 STAMPED_MODEL = "stamped_model"

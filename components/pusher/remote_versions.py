@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 
 from penstock.components.pusher import ledger, local_versions
-from penstock.components.trainer.layout import SAVED_MODEL_FILE
 from penstock.data.files import remote
 from penstock.errors import StorageError
+from penstock.models.layout import SAVED_MODEL_FILE
 
 
 def push(

@@ -7,6 +7,7 @@ from typing import Any
 
 from penstock import Input, NodeContext, Output, component
 from penstock.artifacts import Examples, HyperParameters, Model, ModelRun, Schema, TransformGraph
+from penstock.authoring.component import NodeOutline
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,13 @@ class EvalArgs:
     num_steps: int = 0
 
 
-@component(
-    preload=("tensorflow_transform", "tfx.components.trainer.fn_args_utils"),
-    system_type="train",
-)
+def _preload(node: NodeOutline) -> tuple[str, ...]:
+    if node.parameters.get("train_fn"):
+        return ()
+    return ("tensorflow_transform", "tfx.components.trainer.fn_args_utils")
+
+
+@component(preload=_preload, system_type="train")
 def Trainer(
     examples: Input[list[Examples]],
     model: Output[Model],
@@ -40,22 +44,45 @@ def Trainer(
     module_file: str | None = None,
     module_path: str | None = None,
     run_fn: str | None = None,
+    train_fn: str | None = None,
+    seed: int = 0,
     train_args: TrainArgs = TrainArgs(),
     eval_args: EvalArgs = EvalArgs(),
     custom_config: dict[str, Any] | None = None,
     context: NodeContext = NodeContext(),
 ) -> None:
-    """Call the user's `run_fn(fn_args)`, which trains a model and saves it.
+    """Train a model of any framework by the user's `train_fn`, or by TFX's `run_fn`.
 
-    `fn_args` is TFX's `FnArgs`, so that training code written for TFX runs as it is. The model
-    belongs in `fn_args.serving_model_dir`, logs and checkpoints in `fn_args.model_run_dir`.
-    `run_fn` comes from `module_file`, the path of a Python file, from `module_path`, the name of
-    a module, or is itself the dotted name of a function.
+    `train_fn(training)` gets a `penstock.models.Training` and returns the model, or a
+    `penstock.models.TrainedModel`, which is saved, signed and loaded in a fresh process. `seed` is
+    handed to it. `run_fn(fn_args)` gets TFX's `FnArgs`, so that training code written for TFX runs
+    as it is; it saves the model itself in `fn_args.serving_model_dir`, and logs and checkpoints in
+    `fn_args.model_run_dir`. Either comes from `module_file`, the path of a Python file, from
+    `module_path`, the name of a module, or is itself the dotted name of a function; without either
+    the function `run_fn` is called.
 
     Raises:
-      UserCodeError: the code does not load, fails or saves no model.
+      UserCodeError: the code does not load, fails, or leaves no model that can be used.
       DataError: a split is missing.
     """
+    if train_fn:
+        from penstock.components.trainer import training
+
+        training.train(
+            examples=examples,
+            model=model,
+            model_run_uri=model_run.uri,
+            schema_uri=schema and schema.uri,
+            hyperparameters_uri=hyperparameters and hyperparameters.uri,
+            module_file=module_file,
+            module_path=module_path,
+            train_fn=train_fn,
+            seed=seed,
+            train_splits=train_args.splits,
+            eval_splits=eval_args.splits,
+            parameters=custom_config,
+        )
+        return
     from penstock.components.trainer import executor
 
     executor.train(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penstock.artifacts import Examples
-from penstock.components.trainer import finiteness, layout
+from penstock.components.trainer import finiteness
+from penstock.components.trainer.hyperparameters import only_file, read_hyperparameters_file
 from penstock.data.splits import CUSTOM_SPLIT_PATTERN, split_directory, split_files
-from penstock.errors import DataError, UserCodeError
+from penstock.errors import UserCodeError
+from penstock.models import layout
 from penstock.project import user_code
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def train(
     arguments.eval_model_dir = layout.evaluation_model_directory(model_uri)
     arguments.model_run_dir = model_run_uri
     if hyperparameters_uri:
-        arguments.hyperparameters = json.loads(Path(_only_file(hyperparameters_uri)).read_text())
+        arguments.hyperparameters = read_hyperparameters_file(hyperparameters_uri)
     user_code.run(function, arguments)
     check_model(arguments.serving_model_dir, function.__code__.co_filename, model_run_uri)
 
@@ -83,7 +83,7 @@ def common_arguments(
 
     from penstock.components.trainer.data_access import data_accessor
 
-    schema_path = _only_file(schema_uri) if schema_uri else None
+    schema_path = only_file(schema_uri) if schema_uri else None
     return FnArgs(
         working_dir=working_directory,
         train_files=file_patterns(examples, train_splits or ["train"]),
@@ -115,15 +115,6 @@ def file_patterns(examples: Sequence[Examples], splits: Sequence[str]) -> list[s
             else:
                 patterns.append(os.path.join(split_directory(artifact.uri, split), "*"))
     return patterns
-
-
-def _only_file(directory: str) -> str:
-    files = sorted(os.listdir(directory))
-    if len(files) != 1:
-        raise DataError(
-            f"expected one file, found {len(files)}: {', '.join(files)}", path=directory
-        )
-    return os.path.join(directory, files[0])
 
 
 def check_model(directory: str, module: str, model_run_directory: str | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, overload
 
 from penstock import _tfx
@@ -25,6 +26,21 @@ from penstock.errors import ParameterError, WiringError, suggestion
 ResolveFunction = Callable[[dict[str, Any]], Mapping[str, Any]]
 AbsentOutputs = Callable[[dict[str, Any]], Collection[str]]
 
+
+@dataclass(frozen=True)
+class NodeOutline:
+    """What is known of a node before anything runs.
+
+    `parameters` are those whose values stand in the pipeline, as TFX records them. `modules` has,
+    by the node's input, the modules that are preloaded for the nodes that make it.
+    """
+
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    modules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+Preload = Iterable[str] | Callable[[NodeOutline], Iterable[str]]
+
 # What a component does, as TFX's standard annotations name it in ML Metadata's type tree.
 SYSTEM_TYPES = ("train", "transform", "process", "evaluate", "deploy")
 
@@ -34,7 +50,7 @@ def component(function: Callable[..., Any]) -> Any: ...
 @overload
 def component(
     *,
-    preload: Iterable[str] = (),
+    preload: Preload = (),
     resolve: ResolveFunction | None = None,
     absent_outputs: AbsentOutputs | None = None,
     system_type: str | None = None,
@@ -42,7 +58,7 @@ def component(
 def component(
     function: Callable[..., Any] | None = None,
     *,
-    preload: Iterable[str] = (),
+    preload: Preload = (),
     resolve: ResolveFunction | None = None,
     absent_outputs: AbsentOutputs | None = None,
     system_type: str | None = None,
@@ -56,21 +72,22 @@ def component(
     executed.
 
     `preload` names heavy modules that the body imports, so that a runner can import them ahead of
-    time. `resolve` computes the `Resolved[...]` parameters from the given ones before the cache is
-    asked. `absent_outputs` names the optional outputs that a choice of parameters leaves out.
-    `system_type` is one of train, transform, process, evaluate and deploy.
+    time; where they depend on the node it is a function of a `NodeOutline`. `resolve` computes the
+    `Resolved[...]` parameters from the given ones before the cache is asked. `absent_outputs` names
+    the optional outputs that a choice of parameters leaves out. `system_type` is one of train,
+    transform, process, evaluate and deploy.
 
     Raises:
       ComponentError: the signature cannot be read as an interface.
     """
     if function is None:
-        return lambda f: _component_class(f, tuple(preload), resolve, absent_outputs, system_type)
+        return lambda f: _component_class(f, preload, resolve, absent_outputs, system_type)
     return _component_class(function, (), None, None, None)
 
 
 def _component_class(
     function: Callable[..., Any],
-    preload: tuple[str, ...],
+    preload: Preload,
     resolve: ResolveFunction | None,
     absent_outputs: AbsentOutputs | None,
     system_type: str | None,
@@ -85,7 +102,7 @@ def _component_class(
             **origin,
             "function": staticmethod(function),
             "interface": interface,
-            "preload": preload,
+            "preload": staticmethod(preload) if callable(preload) else tuple(preload),
         },
     )
     spec_fields = {**origin, **_spec_fields(interface)}
@@ -383,7 +400,7 @@ class FunctionExecutor(_tfx.BaseExecutor):
 
     function: Callable[..., Any]
     interface: Interface
-    preload: tuple[str, ...] = ()
+    preload: Preload = ()
 
     def Do(  # TFX's name
         self,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from penstock import _tfx, ir
+from penstock.authoring.component import NodeOutline
 from penstock.authoring.node_context import NodeContext
 from penstock.data.files import remote, tfx_files
 from penstock.errors import PipelineError
@@ -19,6 +20,8 @@ from penstock.safety import secrets
 from penstock.safety.secrets import Redaction, redaction_for
 
 Progress = Callable[..., None]
+
+_TFX = "tfx.components."
 
 
 def run_driver(
@@ -109,17 +112,39 @@ def _prepare_for(class_path: str) -> None:
         tfx_files.register()
 
 
-def preloads(class_path: str | None) -> tuple[str, ...]:
-    """Return the heavy modules that an executor or driver will import.
+def preloads(node: ir.Node, pipeline: ir.Pipeline | None = None) -> tuple[str, ...]:
+    """Return the heavy modules that a node's executor will import.
 
-    Executors made by `@component` say so. TFX's own need their library, and TensorFlow before it.
+    Executors made by `@component` say so, by what the node is and, where its pipeline is given, by
+    what its inputs are made with. TFX's own need their library, and TensorFlow before it.
     """
-    if class_path is None:
-        return ()
-    if class_path.startswith("tfx.components."):
-        return ("tensorflow", "tfx.components")
-    executor_class = _tfx.import_class_by_path(class_path)
-    return tuple(getattr(executor_class, "preload", ()))
+    path = node.executor_path
+    if path is None or path.startswith(_TFX):
+        return preloads_of_driver(path)
+    modules = getattr(_tfx.import_class_by_path(path), "preload", ())
+    if callable(modules):
+        modules = modules(NodeOutline(node.constants, _modules_of_inputs(node, pipeline)))
+    return tuple(modules)
+
+
+def preloads_of_driver(class_path: str | None) -> tuple[str, ...]:
+    """Return the heavy modules that a driver will import: TFX's own need their library."""
+    of_library = class_path is not None and class_path.startswith(_TFX)
+    return ("tensorflow", "tfx.components") if of_library else ()
+
+
+def _modules_of_inputs(node: ir.Node, pipeline: ir.Pipeline | None) -> dict[str, tuple[str, ...]]:
+    if pipeline is None:
+        return {}
+    return {
+        key: tuple(
+            module
+            for name in producers
+            if name in pipeline.nodes
+            for module in preloads(pipeline.nodes[name], pipeline)
+        )
+        for key, producers in node.producers_by_input.items()
+    }
 
 
 def _invocation(serialized: bytes) -> Any:

@@ -133,12 +133,25 @@ class Node:
     @property
     def producers(self) -> frozenset[str]:
         """The nodes of the same pipeline whose outputs it takes."""
-        named = {
-            channel.producer_node_query.id
-            for spec in self.proto.inputs.inputs.values()
-            for channel in spec.channels
-        }
+        named = {name for names in self.producers_by_input.values() for name in names}
         return frozenset(named & set(self.upstream))
+
+    @property
+    def producers_by_input(self) -> Mapping[str, frozenset[str]]:
+        """The nodes whose outputs it takes, by the key of the input."""
+        return {
+            key: frozenset(channel.producer_node_query.id for channel in spec.channels)
+            for key, spec in self.proto.inputs.inputs.items()
+        }
+
+    @property
+    def constants(self) -> Mapping[str, Any]:
+        """The parameters whose values stand in the pipeline."""
+        return {
+            name: _tfx.data_types_utils.get_metadata_value(value.field_value)
+            for name, value in self.proto.parameters.parameters.items()
+            if value.WhichOneof("value") == "field_value"
+        }
 
     @property
     def output_keys(self) -> tuple[str, ...]:

@@ -114,7 +114,7 @@ def baseline_model(taxi_model, tmp_path_factory, make_artifact):
     """The taxi model again with other weights."""
     import tensorflow as tf
 
-    from penstock.components.trainer import layout
+    from penstock.models import layout
 
     directory = tmp_path_factory.mktemp("baseline")
     model = tf.saved_model.load(layout.serving_model(taxi_model.uri))

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from penstock.authoring import artifacts
-from penstock.components.trainer import executor, layout
+from penstock.components.trainer import executor
 from penstock.errors import DataError, UserCodeError
+from penstock.models import layout
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def test_no_component_notices_a_comment(copied):
             "components/schema_gen/schema_file.py",
             {"schema_gen", "statistics_gen", "example_validator", "transform", "evaluator"},
         ),
-        ("components/trainer/layout.py", {"trainer", "pusher", "evaluator"}),
+        ("penstock/models/layout.py", {"trainer", "pusher", "evaluator"}),
         ("components/statistics_gen/in_process.py", {"statistics_gen", "transform"}),
         (
             "components/parquet_example_gen/in_process.py",

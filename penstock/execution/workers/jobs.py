@@ -64,16 +64,26 @@ class Failed:
 Report = Started | Advanced | Succeeded | Failed
 
 
-def job_of(work: Work, log_path: str, connection: _tfx.Connection, on_step: OnStep = ignore) -> Job:
+def job_of(
+    work: Work,
+    log_path: str,
+    connection: _tfx.Connection,
+    pipeline: ir.Pipeline | None = None,
+    on_step: OnStep = ignore,
+) -> Job:
     """Return the job of a node's work; a driver is given a connection to the store."""
     prepared = work.prepared
+    if work.kind == "executor":
+        needs = nodes_work.preloads(prepared.node, pipeline)
+    else:
+        needs = nodes_work.preloads_of_driver(prepared.node.driver_path)
     return Job(
         work.kind,
         prepared.invocation(),
         work.spec,
         log_path,
         connection if work.kind == "driver" else None,
-        nodes_work.preloads(ir.class_path(work.spec)),
+        needs,
         prepared.node_id,
         on_step,
         prepared.node.root,

@@ -217,7 +217,7 @@ class Run:
         modules: list[str] = []
         for node_id in self.setup.graph.upstream:
             if not self._views[node_id].state.final:
-                needed = work.preloads(self.pipeline.nodes[node_id].executor_path)
+                needed = work.preloads(self.pipeline.nodes[node_id], self.pipeline)
                 modules += [module for module in needed if module not in modules]
         return tuple(sorted(modules, key=lambda module: module != "tensorflow"))
 
@@ -327,7 +327,7 @@ class Run:
 
     def _submit(self, pool: Pool, life: Life, work: Work) -> None:
         node_id, setup = life.node.id, self.setup
-        job = job_of(work, setup.log_path(node_id), setup.connection, setup.on_step)
+        job = job_of(work, setup.log_path(node_id), setup.connection, self.pipeline, setup.on_step)
         if work.kind == "executor":
             # Something has changed, so nodes behind it will run too: let them find their modules.
             pool.warm_up()

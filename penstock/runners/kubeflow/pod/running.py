@@ -127,7 +127,7 @@ def _workers(task: PodTask, node: ir.Node) -> Iterator[Pool | None]:
     needs: tuple[str, ...] = ()
     # Code that does not load is told when the node has been registered.
     with contextlib.suppress(Exception):
-        needs = work.preloads(node.executor_path)
+        needs = work.preloads(node)
     pool = Pool(Nurseries(), needs, _log(), fork=True, apart=False)
     pool.warm_up()
     try:

@@ -1,7 +1,8 @@
 """Where a Model artifact keeps its models, as TFX lays them out.
 
-    {uri}/Format-Serving/saved_model.pb     the model to serve
-    {uri}/Format-TFMA/saved_model.pb        an Estimator's evaluation graph, where there is one
+    {uri}/Format-Serving/saved_model.pb         the model to serve, here TensorFlow's
+    {uri}/Format-Serving/penstock_model.json    what is known of it
+    {uri}/Format-TFMA/saved_model.pb            an Estimator's evaluation graph, where there is one
 
 Artifacts of older TFX releases and of Estimators are read too: `serving_model_dir` and
 `eval_model_dir` instead of the formats, and models below `export/{exporter}/{timestamp}`.
@@ -27,6 +28,25 @@ def serving_model_directory(uri: str) -> str:
 def evaluation_model_directory(uri: str) -> str:
     """Return where a Trainer of Estimators writes the graph to evaluate with."""
     return os.path.join(uri, EVALUATION)
+
+
+def model_directory(path: str) -> str:
+    """Return the folder of a model: that of an artifact's model to serve, or the folder itself.
+
+    Raises:
+      DataError: there is no such folder.
+    """
+    if not os.path.isdir(path):
+        raise DataError(
+            "expected the folder of a model, found none"
+            if not os.path.exists(path)
+            else "expected the folder of a model, found a file",
+            path=path,
+            hint="Give the path of a Model artifact, of a pushed version, or of a saved model.",
+        )
+    if any(os.path.isdir(os.path.join(path, name)) for name in (SERVING, _OLD_NAMES[SERVING])):
+        return serving_model(path)
+    return path
 
 
 def serving_model(uri: str) -> str:

@@ -1,0 +1,1 @@
+"""The flavors of models that come with Penstock, a module each."""

@@ -1,0 +1,121 @@
+"""Loading a model, and asking it: a table of rows in, a table of predictions out."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from penstock.errors import DataError
+from penstock.models import flavor as flavors
+from penstock.models.facts import ModelFacts, read_facts
+from penstock.models.flavor import Loading, Predictor
+from penstock.models.layout import model_directory
+from penstock.models.rows import as_table
+from penstock.models.signature import Signature
+from penstock.models.transforming.fitted import FittedFeatures, read_features
+
+# By these names a pickle is saved; what is in one may run anything.
+_PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that was loaded; `directory` is where from."""
+
+    directory: str
+    facts: ModelFacts
+    _predictor: Predictor = field(repr=False)
+    features: FittedFeatures | None = field(default=None, repr=False)
+
+    @property
+    def flavor(self) -> str:
+        """The name of the model's flavor."""
+        return self.facts.flavor
+
+    @property
+    def signature(self) -> Signature | None:
+        """The columns that the model takes and gives; None where its files do not say."""
+        return self.facts.signature
+
+    @property
+    def example(self) -> pa.Table | None:
+        """Some rows of what the model takes."""
+        return self.facts.example
+
+    def predict(self, rows: Any) -> pa.Table:
+        """Return the predictions for rows, as a table with as many rows.
+
+        `rows` are an Arrow table or batch, a data frame, dicts, one a row, or one dict. They are
+        cast by the signature; columns that it does not name are left out.
+
+        Raises:
+          DataError: a column is missing or has a value of another kind; the error names row and
+            column.
+        """
+        table = as_table(rows)
+        if self.signature is not None:
+            table = self.signature.cast(table)
+        if self.features is not None:
+            table = self.features.transform(table)
+        return self._predictor(table)
+
+
+def load_model(source: Any, *, trusted: tuple[str, ...] | list[str] = ()) -> Model:
+    """Return the model in a folder or an artifact, ready to predict.
+
+    `source` is the path of a model's folder, of a Model or PushedModel artifact, or the artifact
+    itself. `trusted` names the code beyond the framework's own that may run for it, as the error
+    says that asks for it.
+
+    Raises:
+      DataError: there is no model, or its format would run code.
+      ConfigError: its framework is not installed.
+    """
+    directory = model_directory(os.fspath(getattr(source, "uri", source)))
+    facts = read_facts(directory)
+    if facts is None:
+        flavor = flavors.flavor_in(directory)
+        if flavor is None:
+            raise _unknown(directory)
+        flavors.require(flavor)
+        facts = ModelFacts(flavor.NAME, flavor.signature_in(directory))
+    return load_from(directory, facts, trusted=tuple(trusted))
+
+
+def load_from(directory: str, facts: ModelFacts, *, trusted: tuple[str, ...] = ()) -> Model:
+    """Return the model of a directory, by its facts."""
+    flavor = flavors.flavor_named(facts.flavor)
+    flavors.require(flavor)
+    features = read_features(directory)
+    inputs = flavors.names_of(facts.signature.inputs) if facts.signature else None
+    predictor = flavor.load(
+        Loading(
+            directory=directory,
+            inputs=features.outputs if features else inputs,
+            details=facts.details,
+            trusted=trusted,
+        )
+    )
+    return Model(directory, facts, predictor, features)
+
+
+def _unknown(directory: str) -> DataError:
+    names = sorted(os.listdir(directory))
+    pickles = [name for name in names if name.endswith(_PICKLES)]
+    if pickles:
+        return DataError(
+            f"{pickles[0]} is a pickle, which runs code when it is loaded: it is not loaded",
+            path=directory,
+            hint="Save the model again from where it was trained: "
+            "penstock.models.save_model(model, directory, example=rows) writes it in a format that "
+            "runs no code.",
+        )
+    return DataError(
+        f"expected a model of one of the flavors {', '.join(flavors.flavor_names())}, and the "
+        f"folder has {', '.join(names[:10]) or 'nothing'}",
+        path=directory,
+        hint="Save it by penstock.models.save_model, or register a flavor; see docs/models.md.",
+    )

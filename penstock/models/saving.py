@@ -1,0 +1,159 @@
+"""Saving a model with its facts, so that it can be loaded without the code that made it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from penstock.errors import DataError, suggestion
+from penstock.models import flavor as flavors
+from penstock.models.facts import FACTS_FILE, ModelFacts, write_facts
+from penstock.models.flavor import Flavor, Saving
+from penstock.models.loading import load_from
+from penstock.models.predictions import PREDICTION, PROBABILITIES, classes_of
+from penstock.models.rows import as_table
+from penstock.models.signature import Column, Signature, columns_of
+from penstock.models.transforming.fitted import FittedFeatures, save_features
+
+EXAMPLE_ROWS = 5
+
+
+def save_model(
+    model: Any,
+    directory: str,
+    *,
+    example: Any,
+    flavor: str | None = None,
+    features: FittedFeatures | None = None,
+    classes: Sequence[Any] | None = None,
+    optional: Collection[str] | None = None,
+    options: Mapping[str, Any] | None = None,
+    trusted: Sequence[str] = (),
+) -> ModelFacts:
+    """Save a model in a format that loads without running code, and return what is known of it.
+
+    `example` has rows of what the model takes, in any form that `Model.predict` takes; columns
+    that the model does not use are left out. `features` come before the model and are kept with
+    it. `classes` are the labels of a classifier whose framework numbers them. `optional` columns
+    may have nulls; by default those with nulls in the example. The model is loaded again, and
+    asked about the example.
+
+    Raises:
+      DataError: no flavor knows the model, or it cannot be saved, loaded, or asked.
+      ConfigError: the framework is not installed.
+    """
+    kind = flavors.flavor_named(flavor) if flavor else flavors.flavor_of(model)
+    flavors.require(kind)
+    os.makedirs(directory, exist_ok=True)
+    inputs = _model_inputs(kind, model, as_table(example), features, optional)
+    rows = Signature(inputs).cast(as_table(example)).slice(0, EXAMPLE_ROWS)
+    if not rows.num_rows:
+        raise DataError(
+            "a model is saved with an example of what it takes, and this one has no rows"
+        )
+    given = features.transform(rows) if features else rows
+    details = kind.save(
+        model,
+        Saving(
+            directory=directory,
+            example=given,
+            classes=None if classes is None else tuple(classes),
+            options=options or {},
+        ),
+    )
+    if features:
+        save_features(features, directory)
+    signature = Signature(inputs)
+    if kind.NAME == "tensorflow":
+        signature = kind.signature_in(directory) or signature
+        rows = signature.cast(as_table(example)).slice(0, EXAMPLE_ROWS)
+    facts = ModelFacts(
+        flavor=kind.NAME,
+        signature=signature,
+        example=rows,
+        packages=flavors.installed_versions(kind.PACKAGES),
+        details=details,
+    )
+    loaded = load_from(directory, facts, trusted=tuple(trusted) or _own_code(details))
+    facts = ModelFacts(
+        **{**vars(facts), "signature": Signature(signature.inputs, _outputs(loaded.predict(rows)))}
+    )
+    write_facts(directory, facts)
+    return facts
+
+
+def describe_saved_model(directory: str, example: Any = None) -> ModelFacts | None:
+    """Return the facts of a model that was saved by other means; None if no flavor knows it.
+
+    `example` are rows of the data that it was trained on; those columns of it are kept that the
+    model takes.
+    """
+    if os.path.exists(os.path.join(directory, FACTS_FILE)):
+        return None
+    kind = flavors.flavor_in(directory)
+    if kind is None:
+        return None
+    flavors.require(kind)
+    signature = kind.signature_in(directory)
+    rows = None
+    if signature is not None and example is not None:
+        table = as_table(example)
+        names = {c.name for c in signature.inputs if not c.optional}
+        if names <= set(table.schema.names):
+            rows = signature.cast(table).slice(0, EXAMPLE_ROWS)
+    return ModelFacts(
+        flavor=kind.NAME,
+        signature=signature,
+        example=rows,
+        packages=flavors.installed_versions(kind.PACKAGES),
+    )
+
+
+def _own_code(details: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the code that whoever saves a model has just run anyway."""
+    factory = details.get("factory")
+    return (*details.get("foreign_types", ()), *([factory] if factory else []))
+
+
+def _model_inputs(
+    flavor: Flavor,
+    model: Any,
+    table: pa.Table,
+    features: FittedFeatures | None,
+    optional: Collection[str] | None,
+) -> tuple[Column, ...]:
+    if features is not None:
+        names: Sequence[str] = features.inputs
+    else:
+        names = flavor.inputs_of(model) or table.schema.names
+    missing = [name for name in names if table.schema.get_field_index(name) < 0]
+    if missing:
+        raise DataError(
+            f"the model was trained on a column {missing[0]!r}, which the example has not",
+            column=missing[0],
+            hint=suggestion(missing[0], table.schema.names, noun="column")
+            + " Where columns are made by features, give these with the model.",
+        )
+    used = table.select(list(names))
+    nulls = (
+        [name for name in names if used.column(name).null_count] if optional is None else optional
+    )
+    return columns_of(_with_types(used).schema, optional=nulls)
+
+
+def _with_types(table: pa.Table) -> pa.Table:
+    """Return the table with columns of Arrow's null type as floats: all are missing."""
+    arrays = [
+        pa.nulls(table.num_rows, pa.float64()) if pa.types.is_null(column.type) else column
+        for column in table.columns
+    ]
+    return pa.table(dict(zip(table.schema.names, arrays, strict=True)))
+
+
+def _outputs(table: pa.Table) -> tuple[Column, ...]:
+    labels = classes_of(table)
+    classes = {} if labels is None else {PREDICTION: labels, PROBABILITIES: labels}
+    return columns_of(table.schema, classes=classes)

@@ -1,0 +1,1 @@
+"""Features: columns made of columns, with what was learned of the training data kept as data."""
