@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from penstock.components.example_validator.component import ExampleValidator
     from penstock.components.import_example_gen.component import ImportExampleGen
     from penstock.components.import_schema_gen.component import ImportSchemaGen
+    from penstock.components.infra_validator.component import InfraValidator
     from penstock.components.merge_tables.component import MergeTables
     from penstock.components.parquet_example_gen.component import ParquetExampleGen
     from penstock.components.pusher.component import Pusher
@@ -26,6 +27,7 @@ _HOMES = {
     "ExampleValidator": "example_validator",
     "ImportExampleGen": "import_example_gen",
     "ImportSchemaGen": "import_schema_gen",
+    "InfraValidator": "infra_validator",
     "LatestArtifact": "resolvers",
     "LatestBlessedModel": "resolvers",
     "MergeTables": "merge_tables",
@@ -43,6 +45,7 @@ __all__ = [
     "ExampleValidator",
     "ImportExampleGen",
     "ImportSchemaGen",
+    "InfraValidator",
     "LatestArtifact",
     "LatestBlessedModel",
     "MergeTables",

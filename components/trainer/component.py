@@ -28,7 +28,9 @@ class EvalArgs:
 
 def _preload(node: NodeOutline) -> tuple[str, ...]:
     if node.parameters.get("train_fn"):
-        return ()
+        from penstock.components.trainer.frameworks import imported_frameworks
+
+        return imported_frameworks(node.parameters, "train_fn")
     return ("tensorflow_transform", "tfx.components.trainer.fn_args_utils")
 
 
@@ -87,7 +89,7 @@ def Trainer(
 
     executor.train(
         examples=examples,
-        model_uri=model.uri,
+        model=model,
         model_run_uri=model_run.uri,
         transform_graph_uri=transform_graph and transform_graph.uri,
         schema_uri=schema and schema.uri,

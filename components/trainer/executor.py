@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from penstock.artifacts import Examples
+from penstock.artifacts import Examples, Model
 from penstock.components.trainer import finiteness
+from penstock.components.trainer.facts import record_facts
 from penstock.components.trainer.hyperparameters import only_file, read_hyperparameters_file
 from penstock.data.splits import CUSTOM_SPLIT_PATTERN, split_directory, split_files
-from penstock.errors import UserCodeError
+from penstock.errors import DataError, UserCodeError
 from penstock.models import layout
+from penstock.models.facts import write_facts
+from penstock.models.saving import EXAMPLE_ROWS, describe_saved_model
+from penstock.models.training_data import TrainingData
 from penstock.project import user_code
 
 if TYPE_CHECKING:
@@ -21,7 +26,7 @@ if TYPE_CHECKING:
 def train(
     *,
     examples: Sequence[Examples],
-    model_uri: str,
+    model: Model,
     model_run_uri: str,
     transform_graph_uri: str | None = None,
     schema_uri: str | None = None,
@@ -56,13 +61,32 @@ def train(
         custom_config=custom_config,
         working_directory=working_directory,
     )
-    arguments.serving_model_dir = layout.serving_model_directory(model_uri)
-    arguments.eval_model_dir = layout.evaluation_model_directory(model_uri)
+    arguments.serving_model_dir = layout.serving_model_directory(model.uri)
+    arguments.eval_model_dir = layout.evaluation_model_directory(model.uri)
     arguments.model_run_dir = model_run_uri
     if hyperparameters_uri:
         arguments.hyperparameters = read_hyperparameters_file(hyperparameters_uri)
     user_code.run(function, arguments)
     check_model(arguments.serving_model_dir, function.__code__.co_filename, model_run_uri)
+    files = [file for pattern in arguments.train_files for file in sorted(glob.glob(pattern))]
+    describe(model, TrainingData(tuple(files)))
+
+
+def describe(model: Model, data: TrainingData) -> None:
+    """Keep what is known of a model that `run_fn` has saved, where a flavor knows it.
+
+    Its example are rows of the training data, if they have what the model takes: a model that
+    has its preprocessing inside takes other columns than those it was trained on.
+    """
+    directory = layout.serving_model(model.uri)
+    try:
+        facts = describe_saved_model(directory, lambda: next(data.batches(EXAMPLE_ROWS), None))
+    except DataError as error:
+        print(f"What the model takes and gives is not known: {error}")
+        return
+    if facts is not None:
+        write_facts(directory, facts)
+        record_facts(facts, model)
 
 
 def common_arguments(

@@ -15,12 +15,14 @@ import pyarrow as pa
 
 from penstock.artifacts import Examples, Model
 from penstock.components.schema_gen.schema_file import read_schema
+from penstock.components.trainer.facts import record_facts
 from penstock.components.trainer.hyperparameters import read_hyperparameters
 from penstock.data.splits import split_files
 from penstock.errors import DataError, PenstockError, UserCodeError
-from penstock.models.checking import ask_in_fresh_process
+from penstock.models.checking import FreshProcess, fresh_process
 from penstock.models.facts import ModelFacts
-from penstock.models.flavor import flavor_named, flavor_of
+from penstock.models.flavor import code_in
+from penstock.models.known_flavors import flavor_named, flavor_names, flavor_of
 from penstock.models.layout import serving_model_directory
 from penstock.models.loading import load_from
 from penstock.models.saving import save_model
@@ -65,16 +67,19 @@ def train(
     )
     _seed(seed)
     name = getattr(function, "__name__", train_fn)
-    trained = trained_model(user_code.run(function, training), name)
-    try:
-        facts = save(trained, training.train, serving_model_directory(model.uri))
-    except PenstockError:
-        raise
-    except Exception as error:  # saving runs code of the framework's and of the user's model
-        raise user_code.error_of(function, error) from error
-    record(facts, model)
-    _record_metrics(trained.metrics, model, model_run_uri, name)
-    check(facts, serving_model_directory(model.uri))
+    directory = serving_model_directory(model.uri)
+    # It imports the framework while this process trains.
+    with fresh_process(_loaded_frameworks()) as fresh:
+        trained = trained_model(user_code.run(function, training), name)
+        try:
+            facts = save(trained, training.train, directory)
+        except PenstockError:
+            raise
+        except Exception as error:  # saving runs code of the framework's and of the user's model
+            raise user_code.error_of(function, error) from error
+        record_facts(facts, model)
+        _record_metrics(trained.metrics, model, model_run_uri, name)
+        check(facts, directory, fresh)
 
 
 def save(trained: TrainedModel, data: TrainingData, directory: str) -> ModelFacts:
@@ -116,41 +121,25 @@ def save(trained: TrainedModel, data: TrainingData, directory: str) -> ModelFact
     )
 
 
-def record(facts: ModelFacts, model: Model) -> None:
-    """Put a model's facts into its artifact's custom properties.
-
-    `flavor` is a name, `signature` and `packages` are JSON, as in the model's own file.
-    """
-    model.set_string_custom_property("flavor", facts.flavor)
-    if facts.signature is not None:
-        model.set_string_custom_property("signature", json.dumps(facts.signature.to_json()))
-    model.set_string_custom_property("packages", json.dumps(dict(facts.packages), sort_keys=True))
-
-
-def check(facts: ModelFacts, directory: str) -> None:
+def check(facts: ModelFacts, directory: str, fresh: FreshProcess) -> None:
     """Raise UserCodeError where a fresh process cannot load the model, or predicts other values."""
-    code = trusted_by_training(facts)
+    code = code_in(facts.details)
     if code:
         print(
             f"The model holds code beyond its framework's: {', '.join(code)}. "
             f"Whoever loads it says that it may run: load_model(..., trusted={list(code)!r})."
         )
     try:
-        there = ask_in_fresh_process(directory, trusted=code)
+        there = fresh.ask(directory, trusted=code)
     except DataError as error:
         raise UserCodeError(error.message, path=directory, hint=error.hint) from error
     here = load_from(directory, facts, trusted=code).predict(facts.example)
+    assert there.predictions is not None  # what was just saved has an example
     _check_equal(here, there.predictions, directory)
     print(
         f"The model ({facts.flavor}) loads in a fresh process in {there.load_seconds:.1f} s and "
         f"predicts its example."
     )
-
-
-def trusted_by_training(facts: ModelFacts) -> tuple[str, ...]:
-    """Return the code that the model needs beyond its framework's, which training has just run."""
-    factory = facts.details.get("factory")
-    return (*facts.details.get("foreign_types", ()), *([factory] if factory else ()))
 
 
 def _check_equal(here: pa.Table, there: pa.Table, directory: str) -> None:
@@ -188,6 +177,12 @@ def _with_nulls(data: TrainingData, columns: Sequence[str]) -> list[str]:
     for batch in data.batches(columns=columns):
         found |= {name for name in columns if batch.column(name).null_count}
     return sorted(found)
+
+
+def _loaded_frameworks() -> list[str]:
+    """Return what loading models needs of the frameworks that training code has imported."""
+    flavors = map(flavor_named, flavor_names())
+    return [m for flavor in flavors if flavor.MODULES[0] in sys.modules for m in flavor.MODULES]
 
 
 def _seed(seed: int) -> None:

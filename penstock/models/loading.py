@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,13 +10,16 @@ from typing import Any
 import pyarrow as pa
 
 from penstock.errors import DataError
-from penstock.models import flavor as flavors
+from penstock.models import known_flavors as flavors
 from penstock.models.facts import ModelFacts, read_facts
 from penstock.models.flavor import Loading, Predictor
 from penstock.models.layout import model_directory
 from penstock.models.rows import as_table
 from penstock.models.signature import Signature
 from penstock.models.transforming.fitted import FittedFeatures, read_features
+
+# The custom property of a Model artifact with the code that may run for it, as a JSON list.
+CODE = "code"
 
 # By these names a pickle is saved; what is in one may run anything.
 _PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin")
@@ -82,7 +86,18 @@ def load_model(source: Any, *, trusted: tuple[str, ...] | list[str] = ()) -> Mod
             raise _unknown(directory)
         flavors.require(flavor)
         facts = ModelFacts(flavor.NAME, flavor.signature_in(directory))
-    return load_from(directory, facts, trusted=tuple(trusted))
+    return load_from(directory, facts, trusted=(*trusted, *trusted_code(source)))
+
+
+def trusted_code(artifact: Any) -> tuple[str, ...]:
+    """Return the code that a model needs, as the Trainer recorded it with the model's artifact.
+
+    The store is believed, as all that is recorded there; a model's own files are not, since they
+    may come from anywhere.
+    """
+    if not hasattr(artifact, "has_custom_property") or not artifact.has_custom_property(CODE):
+        return ()
+    return tuple(json.loads(artifact.get_string_custom_property(CODE)))
 
 
 def load_from(directory: str, facts: ModelFacts, *, trusted: tuple[str, ...] = ()) -> Model:
@@ -90,7 +105,7 @@ def load_from(directory: str, facts: ModelFacts, *, trusted: tuple[str, ...] = (
     flavor = flavors.flavor_named(facts.flavor)
     flavors.require(flavor)
     features = read_features(directory)
-    inputs = flavors.names_of(facts.signature.inputs) if facts.signature else None
+    inputs = tuple(c.name for c in facts.signature.inputs) if facts.signature else None
     predictor = flavor.load(
         Loading(
             directory=directory,

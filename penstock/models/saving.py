@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
 
 from penstock.errors import DataError, suggestion
-from penstock.models import flavor as flavors
+from penstock.models import known_flavors as flavors
 from penstock.models.facts import FACTS_FILE, ModelFacts, write_facts
-from penstock.models.flavor import Flavor, Saving
+from penstock.models.flavor import Flavor, Saving, code_in
 from penstock.models.loading import load_from
 from penstock.models.predictions import PREDICTION, PROBABILITIES, classes_of
 from penstock.models.rows import as_table
@@ -77,7 +78,7 @@ def save_model(
         packages=flavors.installed_versions(kind.PACKAGES),
         details=details,
     )
-    loaded = load_from(directory, facts, trusted=tuple(trusted) or _own_code(details))
+    loaded = load_from(directory, facts, trusted=tuple(trusted) or code_in(details))
     facts = ModelFacts(
         **{**vars(facts), "signature": Signature(signature.inputs, _outputs(loaded.predict(rows)))}
     )
@@ -85,11 +86,13 @@ def save_model(
     return facts
 
 
-def describe_saved_model(directory: str, example: Any = None) -> ModelFacts | None:
-    """Return the facts of a model that was saved by other means; None if no flavor knows it.
+def describe_saved_model(
+    directory: str, example: Callable[[], Any] = lambda: None
+) -> ModelFacts | None:
+    """Return the facts of a model that was saved by other means.
 
-    `example` are rows of the data that it was trained on; those columns of it are kept that the
-    model takes.
+    `example` gives rows of the data that it was trained on, which are kept if they have what the
+    model takes. None where no flavor knows the model, or its facts are there already.
     """
     if os.path.exists(os.path.join(directory, FACTS_FILE)):
         return None
@@ -99,10 +102,9 @@ def describe_saved_model(directory: str, example: Any = None) -> ModelFacts | No
     flavors.require(kind)
     signature = kind.signature_in(directory)
     rows = None
-    if signature is not None and example is not None:
-        table = as_table(example)
-        names = {c.name for c in signature.inputs if not c.optional}
-        if names <= set(table.schema.names):
+    if signature is not None and (given := example()) is not None:
+        table = as_table(given)
+        with suppress(DataError):
             rows = signature.cast(table).slice(0, EXAMPLE_ROWS)
     return ModelFacts(
         flavor=kind.NAME,
@@ -110,12 +112,6 @@ def describe_saved_model(directory: str, example: Any = None) -> ModelFacts | No
         example=rows,
         packages=flavors.installed_versions(kind.PACKAGES),
     )
-
-
-def _own_code(details: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the code that whoever saves a model has just run anyway."""
-    factory = details.get("factory")
-    return (*details.get("foreign_types", ()), *([factory] if factory else []))
 
 
 def _model_inputs(

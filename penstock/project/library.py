@@ -19,7 +19,7 @@ from pathlib import Path
 
 COMPONENTS = "penstock.components"
 # Where the library computes.
-_COMPUTING = (COMPONENTS, "penstock.data")
+_COMPUTING = (COMPONENTS, "penstock.data", "penstock.models")
 
 
 @dataclass(frozen=True)

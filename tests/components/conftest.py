@@ -112,13 +112,14 @@ def taxi_model(taxi_transform, taxi_module, tmp_path_factory) -> Any:
     from penstock.components.trainer import executor
 
     directory = tmp_path_factory.mktemp("trainer")
+    model = artifact(artifacts.Model, directory / "model")
     executor.train(
         examples=[taxi_transform.examples],
-        model_uri=str(directory / "model"),
+        model=model,
         model_run_uri=str(directory / "model_run"),
         transform_graph_uri=taxi_transform.graph,
         module_file=taxi_module,
         train_steps=2,
         eval_steps=1,
     )
-    return artifact(artifacts.Model, directory / "model")
+    return model

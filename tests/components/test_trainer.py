@@ -24,9 +24,11 @@ def train(taxi_examples, tmp_path):
             "    os.makedirs(fn_args.serving_model_dir)\n"
             "    open(os.path.join(fn_args.serving_model_dir, name), 'w').close()\n" + text
         )
+        model = artifacts.Model()
+        model.uri = str(tmp_path / "model")
         usual = {
             "examples": [taxi_examples],
-            "model_uri": str(tmp_path / "model"),
+            "model": model,
             "model_run_uri": str(tmp_path / "model_run"),
             "module_file": str(module),
         }

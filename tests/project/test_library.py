@@ -12,7 +12,11 @@ from penstock.execution.cache import code_digests
 from penstock.project import library
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = {"penstock.components": ROOT / "components", "penstock.data": ROOT / "penstock" / "data"}
+FOLDERS = {
+    "penstock.components": ROOT / "components",
+    "penstock.data": ROOT / "penstock" / "data",
+    "penstock.models": ROOT / "penstock" / "models",
+}
 COMPONENTS = sorted(
     folder.name
     for folder in FOLDERS["penstock.components"].iterdir()

@@ -13,7 +13,7 @@ from penstock.models.predictions import classification, matrix_of, regression
 from penstock.models.signature import Signature
 
 NAME = "sklearn"
-MODULES = ("sklearn", "skops")
+MODULES = ("sklearn", "skops.io")
 PACKAGES = ("scikit-learn", "skops", "numpy", "scipy", "pandas")
 
 MODEL_FILE = "model.skops"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from penstock.errors import DataError
@@ -19,7 +19,7 @@ PACKAGES = ("tensorflow", "numpy")
 MODEL_FILE = "saved_model.pb"
 SIGNATURE = "serving_default"
 
-_PARSING = "ParseExampleV2"
+_PARSING = ("ParseExampleV2", "ParseExample")
 
 
 def recognizes(model: Any) -> bool:
@@ -61,9 +61,8 @@ def load(loading: Loading) -> Predictor:
     import tensorflow
 
     model = _loaded(loading.directory)
-    function = _function(model, loading.directory)
-    arguments = function.structured_input_signature[1]
-    parses = len(arguments) == 1 and any(True for _ in _parsing_nodes(function))
+    arguments = _function(model, loading.directory).structured_input_signature[1]
+    parses = _parsing_of(_meta_graph(loading.directory)) is not None
 
     def predict(table: Any) -> Any:
         if parses:
@@ -78,22 +77,49 @@ def load(loading: Loading) -> Predictor:
 
 
 def signature_in(directory: str) -> Signature | None:
-    """Return the columns that the signature takes, or that it parses of tf.Examples."""
-    function = _function(_loaded(directory), directory)
-    arguments = function.structured_input_signature[1]
-    outputs = tuple(
-        column
-        for name, spec in sorted(function.structured_outputs.items())
-        if (column := _column_of(name, spec)) is not None
-    )
-    parsed = list(_parsing_nodes(function))
-    if len(arguments) == 1 and parsed:
-        (graph, node), *_ = parsed
-        return Signature(tuple(_parsed_columns(graph, node)), outputs)
-    columns = [_column_of(name, spec) for name, spec in sorted(arguments.items())]
+    """Return the columns that the signature takes, or parses of tf.Examples; reads one file."""
+    graph = _meta_graph(directory)
+    definition = _definition(graph)
+    if definition is None:
+        return None
+    outputs = [_column_of(name, info) for name, info in sorted(definition.outputs.items())]
+    known = tuple(column for column in outputs if column is not None)
+    parsing = _parsing_of(graph)
+    if parsing is not None:
+        parsed = _parsed_columns(*parsing)
+        return None if parsed is None else Signature(parsed, known)
+    columns = [_column_of(name, info) for name, info in sorted(definition.inputs.items())]
     if any(column is None for column in columns):
         return None
-    return Signature(tuple(column for column in columns if column), outputs)
+    return Signature(tuple(column for column in columns if column), known)
+
+
+def _meta_graph(directory: str) -> Any:
+    """Return the graph of a SavedModel with its signatures, as a message."""
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    path = os.path.join(directory, MODEL_FILE)
+    message = saved_model_pb2.SavedModel()
+    try:
+        with open(path, "rb") as file:
+            message.ParseFromString(file.read())
+        return next(graph for graph in message.meta_graphs if "serve" in graph.meta_info_def.tags)
+    except (OSError, DecodeError, StopIteration) as error:
+        raise DataError(
+            f"expected a SavedModel to serve: {type(error).__name__}: {error}", path=path
+        ) from error
+
+
+def _definition(graph: Any) -> Any:
+    signatures = {
+        name: definition
+        for name, definition in graph.signature_def.items()
+        if not name.startswith("__")
+    }
+    if SIGNATURE in signatures:
+        return signatures[SIGNATURE]
+    return next(iter(signatures.values())) if len(signatures) == 1 else None
 
 
 def _loaded(directory: str) -> Any:
@@ -170,12 +196,19 @@ def _texts(array: Any) -> Any:
     return flat
 
 
-def _column_of(name: str, spec: Any) -> Column | None:
-    kind = _type_of(spec.dtype)
-    if kind is None or spec.shape.rank is None:
+def _column_of(name: str, info: Any) -> Column | None:
+    """Return the column for a `TensorInfo`, whose first dimension is that of the rows."""
+    import tensorflow
+
+    kind = _type_of(tensorflow.dtypes.as_dtype(info.dtype))
+    if kind is None or info.tensor_shape.unknown_rank:
         return None
-    sizes = tuple(spec.shape.as_list()[1:])
+    sizes = _sizes(info.tensor_shape)[1:]
     return Column(name, kind, () if sizes in ((), (1,)) else sizes)
+
+
+def _sizes(shape: Any) -> tuple[int | None, ...]:
+    return tuple(dim.size if dim.size >= 0 else None for dim in shape.dim)
 
 
 def _type_of(dtype: Any) -> str | None:
@@ -188,47 +221,66 @@ def _type_of(dtype: Any) -> str | None:
     return "string" if dtype.name == "string" else None
 
 
-def _parsing_nodes(function: Any) -> Iterator[tuple[dict[str, Any], Any]]:
-    """Yield the nodes that parse tf.Examples, with the nodes beside them by name."""
-    graph = function.graph.as_graph_def()
-    called = {attribute.func.name for n in graph.node for attribute in n.attr.values()}
-    bodies = {f.signature.name: f.node_def for f in graph.library.function}
-    waiting, seen = [list(graph.node)], set(called)
-    waiting += [list(bodies[name]) for name in called if name in bodies]
+def _parsing_of(graph: Any) -> tuple[dict[str, Any], Any] | None:
+    """Return the node by which a signature's only argument is parsed, and the nodes beside it."""
+    definition = _definition(graph)
+    if definition is None or len(definition.inputs) != 1:
+        return None
+    (argument,) = definition.inputs.values()
+    taken = argument.name.partition(":")[0]
+    bodies = {body.signature.name: body.node_def for body in graph.graph_def.library.function}
+    nodes = list(graph.graph_def.node)
+    waiting = [(nodes, [n for n in nodes if any(_is_of(i, taken) for i in n.input)])]
+    seen: set[str] = set()
     while waiting:
-        nodes = waiting.pop()
-        for node in nodes:
-            if node.op == _PARSING:
-                yield {n.name: n for n in nodes}, node
+        beside, reached = waiting.pop(0)
+        for node in reached:
+            if node.op in _PARSING:
+                return {n.name: n for n in beside}, node
             for attribute in node.attr.values():
                 name = attribute.func.name
                 if name in bodies and name not in seen:
                     seen.add(name)
-                    waiting.append(list(bodies[name]))
+                    waiting.append((list(bodies[name]), list(bodies[name])))
+    return None
 
 
-def _parsed_columns(nodes: Mapping[str, Any], node: Any) -> Iterator[Column]:
+def _is_of(tensor: str, node: str) -> bool:
+    return tensor.removeprefix("^").partition(":")[0] == node
+
+
+def _parsed_columns(nodes: Mapping[str, Any], node: Any) -> tuple[Column, ...] | None:
+    """Return the columns that a node parses; None where the graph does not say."""
     import tensorflow
 
     def constant(position: int) -> Any:
-        name = node.input[position].partition(":")[0]
-        return tensorflow.make_ndarray(nodes[name].attr["value"].tensor)
+        given = nodes[node.input[position].partition(":")[0]]
+        return tensorflow.make_ndarray(given.attr["value"].tensor)
 
-    # serialized, names, sparse_keys, dense_keys, ragged_keys, then a default for each dense key
-    sparse = zip(constant(2), node.attr["sparse_types"].list.type, strict=True)
-    dense = zip(
-        constant(3),
-        node.attr["Tdense"].list.type,
-        node.attr["dense_shapes"].list.shape,
-        strict=True,
-    )
-    for key, kind in sparse:
-        yield Column(key.decode(), _number_type(kind), (None,), optional=True)
-    for index, (key, kind, shape) in enumerate(dense):
-        sizes = tuple(dim.size if dim.size >= 0 else None for dim in shape.dim)
-        has_default = constant(5 + index).size > 0
-        shape_of_row = () if sizes in ((), (1,)) else sizes
-        yield Column(key.decode(), _number_type(kind), shape_of_row, optional=has_default)
+    columns = []
+    try:
+        # serialized, names, sparse_keys, dense_keys, ragged_keys, then a default for each dense key
+        sparse = zip(constant(2), node.attr["sparse_types"].list.type, strict=True)
+        columns += [Column(k.decode(), _number_type(t), (None,), optional=True) for k, t in sparse]
+        dense = zip(
+            constant(3),
+            node.attr["Tdense"].list.type,
+            node.attr["dense_shapes"].list.shape,
+            strict=True,
+        )
+        for index, (key, kind, shape) in enumerate(dense):
+            sizes = _sizes(shape)
+            columns.append(
+                Column(
+                    key.decode(),
+                    _number_type(kind),
+                    () if sizes in ((), (1,)) else sizes,
+                    optional=constant(5 + index).size > 0,
+                )
+            )
+    except (KeyError, ValueError, TypeError):
+        return None
+    return tuple(columns)
 
 
 def _number_type(kind: int) -> str:

@@ -1,0 +1,63 @@
+"""Which frameworks a user's training code will import, by its text."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+# What loading and saving a framework's models imports, by the package that training code imports.
+_MODULES: Mapping[str, tuple[str, ...]] = {
+    "keras": ("tensorflow", "keras"),
+    "lightgbm": ("lightgbm",),
+    "onnxruntime": ("onnxruntime",),
+    "sklearn": ("pandas", "sklearn", "skops.io"),
+    "tensorflow": ("tensorflow",),
+    "torch": ("torch",),
+    "xgboost": ("xgboost",),
+}
+
+
+def imported_frameworks(parameters: Mapping[str, Any], function: str) -> tuple[str, ...]:
+    """Return the modules of the frameworks that a Trainer's code imports, to be preloaded.
+
+    `parameters` say where the code is; `function` is the parameter that names it. Nothing is
+    executed: what is not found, or cannot be read, is left for the node to say. Imports within
+    `try` may fail, and are left out.
+    """
+    path = _source_of(parameters, function)
+    try:
+        with open(path, "rb") as file:
+            tree = ast.parse(file.read())
+    except (OSError, SyntaxError, ValueError):
+        return ()
+    packages = {name.partition(".")[0] for name in _imports(tree.body)}
+    modules = [module for package in sorted(packages) for module in _MODULES.get(package, ())]
+    return tuple(dict.fromkeys(modules))
+
+
+def _source_of(parameters: Mapping[str, Any], function: str) -> str:
+    module = str(parameters.get("module_path") or "")
+    file = str(parameters.get("module_file") or "")
+    if not module and file:
+        return os.path.expanduser(file)
+    if not module:
+        module = str(parameters.get(function) or "").rpartition(".")[0]
+    try:
+        spec = importlib.util.find_spec(module) if module else None
+    except (ImportError, ValueError, AttributeError):
+        return ""
+    return (spec and spec.origin) or ""
+
+
+def _imports(statements: Sequence[ast.stmt]) -> Iterator[str]:
+    for statement in statements:
+        if isinstance(statement, ast.Import):
+            yield from (alias.name for alias in statement.names)
+        elif isinstance(statement, ast.ImportFrom) and statement.module and not statement.level:
+            yield statement.module
+        elif not isinstance(statement, ast.Try):
+            yield from _imports(getattr(statement, "body", []))
+            yield from _imports(getattr(statement, "orelse", []))
