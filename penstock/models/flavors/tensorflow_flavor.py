@@ -257,6 +257,11 @@ def _parsed_columns(nodes: Mapping[str, Any], node: Any) -> tuple[Column, ...] |
         given = nodes[node.input[position].partition(":")[0]]
         return tensorflow.make_ndarray(given.attr["value"].tensor)
 
+    def has_default(position: int) -> bool:
+        # Where there is none, it is a constant of no values.
+        given = nodes[node.input[position].partition(":")[0]]
+        return given.op != "Const" or constant(position).size > 0
+
     columns = []
     try:
         # serialized, names, sparse_keys, dense_keys, ragged_keys, then a default for each dense key
@@ -275,7 +280,7 @@ def _parsed_columns(nodes: Mapping[str, Any], node: Any) -> tuple[Column, ...] |
                     key.decode(),
                     _number_type(kind),
                     () if sizes in ((), (1,)) else sizes,
-                    optional=constant(5 + index).size > 0,
+                    optional=has_default(5 + index),
                 )
             )
     except (KeyError, ValueError, TypeError):
