@@ -308,9 +308,11 @@ def _list_cast(array: pa.Array, column: Column) -> pa.Array:
 
 def _lists_of_one(values: pa.Array, column: Column) -> pa.Array:
     present = values.is_valid().to_numpy(zero_copy_only=False)
-    offsets = pa.array([0, *present.cumsum()], pa.int32())
-    lists = pa.ListArray.from_arrays(offsets, pc.drop_null(values))
-    return lists.cast(column.arrow_type)
+    ends = present.cumsum()
+    # A start that is null makes a list that is null.
+    starts = pa.array(ends - present, pa.int32(), mask=~present)
+    offsets = pa.concat_arrays([starts, pa.array(ends[-1:] if len(ends) else [0], pa.int32())])
+    return pa.ListArray.from_arrays(offsets, pc.drop_null(values)).cast(column.arrow_type)
 
 
 def _first(mask: Any) -> int:

@@ -30,11 +30,9 @@ def is_in(directory: str) -> bool:
 
 
 def inputs_of(model: Any) -> Sequence[str] | None:
-    """Return the names of a model's inputs, where each is a column."""
+    """Return the names of a model's inputs, if it has several: one may be a matrix."""
     names = _input_names(model)
-    if len(names) == 1 and not _is_column(_inputs(model)[0]):
-        return None
-    return names
+    return names if len(names) > 1 else None
 
 
 def signature_in(directory: str) -> Signature | None:
@@ -102,10 +100,6 @@ def _input_names(model: Any) -> list[str]:
     if isinstance(structure, Mapping):
         return list(structure)
     return [str(given.name).partition(":")[0] for given in _inputs(model)]
-
-
-def _is_column(given: Any) -> bool:
-    return tuple(given.shape)[1:] in ((), (1,))
 
 
 def _fed(model: Any, keys: list[str], table: Any, names: list[str]) -> Any:
