@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from penstock.authoring.pipeline import pipeline
     from penstock.errors import PenstockError
     from penstock.ir import compile_pipeline
+    from penstock.models.loading import load_model
     from penstock.project.pods import PodOptions
     from penstock.runners.local import LocalRunner, RunResult
 
@@ -34,6 +35,7 @@ _HOMES = {
     "RunResult": "penstock.runners.local",
     "compile_pipeline": "penstock.ir",
     "component": "penstock.authoring.component",
+    "load_model": "penstock.models.loading",
     "pipeline": "penstock.authoring.pipeline",
     "with_options": "penstock.authoring.options",
 }
@@ -50,6 +52,7 @@ __all__ = [
     "RunResult",
     "compile_pipeline",
     "component",
+    "load_model",
     "pipeline",
     "with_options",
 ]

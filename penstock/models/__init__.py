@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from penstock.models.saving import save_model
     from penstock.models.signature import Column, Signature
     from penstock.models.training import TrainedModel, Training
-    from penstock.models.training_data import TrainingData
+    from penstock.models.training_data import TrainingData, class_numbers
     from penstock.models.transforming.fitted import Features, FittedFeatures, features
 
 _HOMES = {
@@ -33,6 +33,7 @@ _HOMES = {
     "TrainedModel": "training",
     "Training": "training",
     "TrainingData": "training_data",
+    "class_numbers": "training_data",
     "classification": "predictions",
     "features": "transforming.fitted",
     "load_model": "loading",
@@ -53,6 +54,7 @@ __all__ = [
     "TrainedModel",
     "Training",
     "TrainingData",
+    "class_numbers",
     "classification",
     "features",
     "load_model",

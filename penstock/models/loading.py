@@ -14,6 +14,7 @@ from penstock.models import known_flavors as flavors
 from penstock.models.facts import ModelFacts, read_facts
 from penstock.models.flavor import Loading, Predictor
 from penstock.models.layout import model_directory
+from penstock.models.of_run import is_run_id, model_of_result, model_of_run
 from penstock.models.rows import as_table
 from penstock.models.signature import Signature
 from penstock.models.transforming.fitted import FittedFeatures, read_features
@@ -68,16 +69,22 @@ class Model:
 
 
 def load_model(source: Any, *, trusted: tuple[str, ...] | list[str] = ()) -> Model:
-    """Return the model in a folder or an artifact, ready to predict.
+    """Return the model in a folder, of an artifact, or of a run, ready to predict.
 
-    `source` is the path of a model's folder, of a Model or PushedModel artifact, or the artifact
-    itself. `trusted` names the code beyond the framework's own that may run for it, as the error
-    says that asks for it.
+    `source` is the path of a model's folder or of a Model or PushedModel artifact, the artifact
+    itself, what a runner returned, or the name of a run in this folder's project, as "latest".
+    `trusted` names the code beyond the framework's own that may run for it, as the error says that
+    asks for it.
 
     Raises:
       DataError: there is no model, or its format would run code.
+      RunError: there is no such run, or it has made no model, or several.
       ConfigError: its framework is not installed.
     """
+    if isinstance(source, str) and is_run_id(source) and not os.path.exists(source):
+        source = model_of_run(source)
+    elif hasattr(source, "run_id") and hasattr(source, "nodes"):
+        source = model_of_result(source)
     directory = model_directory(os.fspath(getattr(source, "uri", source)))
     facts = read_facts(directory)
     if facts is None:

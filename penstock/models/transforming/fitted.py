@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from penstock.errors import DataError, PipelineError, suggestion
+from penstock.models.predictions import matrix_of
 from penstock.models.rows import as_table
 from penstock.models.transforming.expressions import (
     SEVERAL_COLUMNS,
@@ -123,6 +124,16 @@ class FittedFeatures:
             values = value if isinstance(value, list) else [value]
             columns.update(zip(_output_names(name, expression), values, strict=True))
         return pa.table(columns)
+
+    def matrix(self, rows: Any) -> Any:
+        """Return the features of rows as a matrix of float64, of shape (rows, features).
+
+        Missing values are NaN.
+
+        Raises:
+          DataError: a feature is a text.
+        """
+        return matrix_of(self.transform(rows), self.outputs)
 
 
 def save_features(fitted: FittedFeatures, directory: str) -> None:

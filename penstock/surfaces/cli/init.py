@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from penstock.errors import ParameterError
+from penstock.surfaces.cli.frameworks import FRAMEWORKS, lightest_installed
 
 TEMPLATES = {
     "tabular": "a model of a CSV file's column: validated, trained, evaluated, pushed",
@@ -38,6 +39,12 @@ TEMPLATES = {
     type=click.Choice(["classification", "regression"]),
     help="What kind of model; by default what the label's values look like.",
 )
+@click.option(
+    "--framework",
+    type=click.Choice(list(FRAMEWORKS)),
+    help="What trains the model; by default the lightest that is installed. keras brings all of "
+    "TFX: validation of data, and preprocessing as a TensorFlow graph.",
+)
 @click.option("--name", help="The pipeline's name; by default the folder's.")
 def init(
     folder: Path,
@@ -45,6 +52,7 @@ def init(
     data: Path | None,
     label: str | None,
     task: str | None,
+    framework: str | None,
     name: str | None,
 ) -> None:
     """Write a new project into FOLDER: a pipeline that works, with tests, for you to edit.
@@ -54,7 +62,7 @@ def init(
     \b
     Examples:
       penstock init churn --data customers.csv --label Left
-      penstock init flowers
+      penstock init flowers --framework xgboost
       penstock init sums --template functions
     """
     from penstock.surfaces.cli import project
@@ -62,11 +70,12 @@ def init(
     folder = folder.resolve()
     name = pipeline_name(folder, name)
     if template != "tabular":
-        if data or label or task:
+        if data or label or task or framework:
             raise ParameterError(
-                f"--data, --label and --task are for the template tabular, not {template}"
+                "--data, --label, --task and --framework are for the template tabular, not "
+                f"{template}"
             )
-        files = project.render(template, name, {})
+        files = project.render([template], name, {})
         _report(name, folder, project.write(files, folder), [])
         return
     if label is None and data is not None:
@@ -79,9 +88,16 @@ def init(
         data, label = project.SAMPLE, project.SAMPLE_LABEL
     assert label is not None
     plan = project.describe(data, label, task)
-    files = project.render(template, name, plan.variables)
+    chosen = FRAMEWORKS[framework] if framework else lightest_installed()
+    variables = {**plan.variables, **project.describe_framework(chosen, plan.variables["task"])}
+    files = project.render(chosen.templates, name, variables)
     files[Path("data", plan.file_name)] = plan.data
-    _report(name, folder, project.write(files, folder), plan.remarks)
+    remarks = [*plan.remarks, f"the model is trained with {chosen.shown}"]
+    if not chosen.is_installed:
+        remarks.append(
+            f"{chosen.shown} is not installed yet: pip install 'penstock[{chosen.extra}]'"
+        )
+    _report(name, folder, project.write(files, folder), remarks)
 
 
 def pipeline_name(folder: Path, choice: str | None) -> str:

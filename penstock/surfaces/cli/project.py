@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from penstock.surfaces.cli.columns import (
     read_rows,
     read_table,
 )
+from penstock.surfaces.cli.frameworks import Framework
 
 _TEMPLATES = Path(__file__).parent / "templates"
 SAMPLE = _TEMPLATES / "tabular" / "data" / "customers.csv"
@@ -48,8 +49,8 @@ class Description:
     remarks: list[str]
 
 
-def render(template: str, name: str, variables: Mapping[str, Any]) -> dict[Path, bytes]:
-    """Return the files of a template, by their paths in the project."""
+def render(templates: Sequence[str], name: str, variables: Mapping[str, Any]) -> dict[Path, bytes]:
+    """Return the files of some templates together, by their paths in the project."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -59,19 +60,19 @@ def render(template: str, name: str, variables: Mapping[str, Any]) -> dict[Path,
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["quoted"] = _quoted
-    files = {}
-    root = _TEMPLATES / template
-    for path in sorted(root.rglob("*")):
-        if not path.is_file():
-            continue
-        target = Path(*[name if p == _PACKAGE else p for p in path.relative_to(root).parts])
-        if path.suffix == ".jinja":
-            text = environment.from_string(path.read_text(encoding="utf-8")).render(
-                name=name, version=__version__, **variables
-            )
-            files[target.with_suffix("")] = text.encode()
-        elif not (template == "tabular" and target.parts[0] == "data"):
-            files[target] = path.read_bytes()
+    files: dict[Path, bytes] = {}
+    for root in (_TEMPLATES / template for template in templates):
+        for path in sorted(root.rglob("*")):
+            if not path.is_file():
+                continue
+            target = Path(*[name if p == _PACKAGE else p for p in path.relative_to(root).parts])
+            if path.suffix == ".jinja":
+                text = environment.from_string(path.read_text(encoding="utf-8")).render(
+                    name=name, version=__version__, **variables
+                )
+                files[target.with_suffix("")] = text.encode()
+            elif path != SAMPLE:
+                files[target] = path.read_bytes()
     return files
 
 
@@ -153,6 +154,17 @@ def describe(data: Path, label_name: str, task_choice: str | None) -> Descriptio
         )
     name = data.name if data.suffix.lower() == ".csv" else f"{data.stem}.csv"
     return Description(variables, name, _content(table, label_name, bool(dropped)), remarks)
+
+
+def describe_framework(framework: Framework, task: Any) -> dict[str, str]:
+    """Return the variables that the templates of models need."""
+    return {
+        "framework": framework.name,
+        "framework_shown": framework.shown,
+        "extra": framework.extra,
+        "estimator": "Regressor" if task == Task.REGRESSION.value else "Classifier",
+        "rounds_are": framework.rounds,
+    }
 
 
 def _counted(count: int, noun: str) -> str:
