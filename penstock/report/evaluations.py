@@ -19,7 +19,7 @@ from penstock.data.results.evaluation import (
     threshold_in_words,
     validation_failures,
 )
-from penstock.data.results.evaluation import proto as evaluation_proto
+from penstock.data.results.evaluation_messages import EvalConfig
 from penstock.errors import PenstockError
 from penstock.metadata.evaluations import metrics_of
 from penstock.metadata.reading import ArtifactRecord
@@ -163,9 +163,7 @@ def _thresholds(uri: str, overall: SliceRow) -> list[Threshold]:
     try:
         with open(os.path.join(uri, "eval_config.json"), encoding="utf-8") as file:
             content = json.load(file)["evalConfig"]
-        config = json_format.ParseDict(
-            content, evaluation_proto("config_pb2").EvalConfig(), ignore_unknown_fields=True
-        )
+        config = json_format.ParseDict(content, EvalConfig(), ignore_unknown_fields=True)
         validation = read_validation(uri)
     except (PenstockError, OSError, ValueError, KeyError, TypeError, json_format.ParseError):
         return []

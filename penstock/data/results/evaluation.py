@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import glob
-import importlib
-import importlib.util
 import os
-import sys
-import types
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from penstock.data.records import read_serialized
+from penstock.data.results import evaluation_messages as messages
 from penstock.errors import DataError
 
 OVERALL = "Overall"
-
-_PACKAGE = "tensorflow_model_analysis"
-_PROTOS = f"{_PACKAGE}.proto"
 
 
 @dataclass(frozen=True)
@@ -46,11 +39,10 @@ def summarize(evaluation_uri: str) -> list[SliceMetric]:
     Raises:
       DataError: there is no evaluation.
     """
-    kind = proto("metrics_for_slice_pb2").MetricsForSlice
     return [
         metric
         for record in read_serialized(_files(evaluation_uri, "metrics"))
-        for metric in _slice_metrics(kind.FromString(record))
+        for metric in _slice_metrics(messages.MetricsForSlice.FromString(record))
     ]
 
 
@@ -90,8 +82,7 @@ def confusion_matrices(evaluation_uri: str) -> list[ConfusionMatrix]:
     Raises:
       DataError: there is no evaluation.
     """
-    plots = proto("metrics_for_slice_pb2").PlotsForSlice
-    metrics = proto("metrics_for_slice_pb2").MetricsForSlice
+    plots, metrics = messages.PlotsForSlice, messages.MetricsForSlice
     records = [
         pair.value.confusion_matrix_at_thresholds
         for record in read_serialized(_files(evaluation_uri, "plots"))
@@ -122,14 +113,13 @@ def _count(matrix: Any, name: str) -> float:
 
 
 def read_validation(evaluation_uri: str) -> Any:
-    """Return TFMA's `ValidationResult` of a ModelEvaluation.
+    """Return the `ValidationResult` of a ModelEvaluation.
 
     Raises:
       DataError: there is none, or the config had no thresholds.
     """
-    kind = proto("validation_result_pb2").ValidationResult
     (record, *_) = read_serialized(_files(evaluation_uri, "validations"))
-    return kind.FromString(record)
+    return messages.ValidationResult.FromString(record)
 
 
 def validation_failures(evaluation_uri: str) -> list[str]:
@@ -214,8 +204,7 @@ def threshold_in_words(threshold: Any) -> str:
             conditions.append(f"at most {bounds.upper_bound.value:.6g}")
     if threshold.HasField("change_threshold"):
         change = threshold.change_threshold
-        lower_is_better = proto("config_pb2").LOWER_IS_BETTER
-        side = "at most" if change.direction == lower_is_better else "at least"
+        side = "at most" if change.direction == messages.LOWER_IS_BETTER else "at least"
         if change.HasField("absolute"):
             conditions.append(f"{side} {change.absolute.value:.6g}")
         if change.HasField("relative"):
@@ -241,33 +230,3 @@ def _files(evaluation_uri: str, what: str) -> Sequence[str]:
         if what == "validations"
         else "Did the Evaluator end?",
     )
-
-
-def proto(name: str) -> Any:
-    """Import a module of TFMA's protos, as "config_pb2"."""
-    # What TFMA's messages are made of; those of TFMA 0.52 do not import it themselves.
-    importlib.import_module("google.protobuf.wrappers_pb2")
-    with _without_library():
-        importlib.import_module(f"{_PROTOS}.config_pb2")
-        importlib.import_module(f"{_PROTOS}.metrics_for_slice_pb2")
-        return importlib.import_module(f"{_PROTOS}.{name}")
-
-
-@contextmanager
-def _without_library() -> Iterator[None]:
-    """Let TFMA's protos be imported without TFMA, which imports TensorFlow."""
-    if _PACKAGE in sys.modules:
-        yield
-        return
-    spec = importlib.util.find_spec(_PACKAGE)
-    assert spec is not None
-    for name in (_PACKAGE, _PROTOS):
-        folders = spec.submodule_search_locations or []
-        stand_in = types.ModuleType(name)
-        stand_in.__path__ = [os.path.join(folder, *name.split(".")[1:]) for folder in folders]
-        sys.modules[name] = stand_in
-    try:
-        yield
-    finally:
-        for name in (_PACKAGE, _PROTOS):
-            del sys.modules[name]

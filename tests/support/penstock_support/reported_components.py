@@ -142,13 +142,12 @@ def Evaluate(
 ) -> None:
     """Write the metrics of slices as TFMA does, and bless the model if it is accurate enough."""
     from penstock.data.records import TFRecordWriter
-    from penstock.data.results.evaluation import proto
+    from penstock.data.results import evaluation_messages as messages
 
-    metrics = proto("metrics_for_slice_pb2")
     names = [None, *(HOSTILE if hostile and not n else f"value {n}" for n in range(slices))]
     with TFRecordWriter(Path(evaluation.uri, "metrics-00000-of-00001.tfrecord")) as writer:
         for number, name in enumerate(names):
-            made = metrics.MetricsForSlice()
+            made = messages.MetricsForSlice()
             if name is not None:
                 key = made.slice_key.single_slice_keys.add(column="island")
                 key.bytes_value = name.encode()
@@ -162,8 +161,7 @@ def Evaluate(
             pair.key.name = "example_count"
             pair.value.double_value.value = 100
             writer.write(made.SerializeToString())
-    results = proto("validation_result_pb2")
-    result = results.ValidationResult(validation_ok=accuracy >= asked)
+    result = messages.ValidationResult(validation_ok=accuracy >= asked)
     if not result.validation_ok:
         failed = result.metric_validations_per_slice.add()
         failure = failed.failures.add()
