@@ -6,9 +6,23 @@ from typing import Any
 
 from penstock import BeamOptions, Input, NodeContext, Output, component
 from penstock.artifacts import Examples, Model, ModelBlessing, ModelEvaluation, Schema
+from penstock.authoring.component import NodeOutline
+
+_TENSORFLOW = ("tensorflow", "tfx", "keras", "tf_keras")
 
 
-@component(preload=("tensorflow_model_analysis",), system_type="evaluate")
+def _preload(node: NodeOutline) -> tuple[str, ...]:
+    """Return TFMA where the model comes from TensorFlow, or the user has functions of TFMA's.
+
+    Of another model, or one that comes from outside of the pipeline, the node knows when it runs.
+    """
+    made_with = [module.partition(".")[0] for module in node.modules.get("model", ())]
+    is_tensorflow = any(name.startswith(_TENSORFLOW) for name in made_with)
+    has_module = node.parameters.get("module_file") or node.parameters.get("module_path")
+    return ("tensorflow_model_analysis",) if is_tensorflow or has_module else ()
+
+
+@component(preload=_preload, system_type="evaluate")
 def Evaluator(
     examples: Input[list[Examples]],
     evaluation: Output[ModelEvaluation],
@@ -24,18 +38,21 @@ def Evaluator(
     beam: BeamOptions = BeamOptions(),
     context: NodeContext = NodeContext(),
 ) -> None:
-    """Evaluate a model with TensorFlow Model Analysis, and bless it if its thresholds hold.
+    """Evaluate a model of any framework, and bless it if its thresholds hold.
 
-    `eval_config` is a `tfma.EvalConfig`, or its JSON form as a dict. Without `example_splits` the
-    split `eval` is used. Without a baseline model the change thresholds do not count; without any
-    threshold the model is neither blessed nor not. `fairness_indicator_thresholds` adds TFMA's
-    FairnessIndicators at these thresholds to the metrics. The optional functions
-    `custom_eval_shared_model` and `custom_extractors` come from `module_file`, the path of a
-    Python file, or `module_path`, the name of a module.
+    `eval_config` is a `tfma.EvalConfig`, or its JSON form as a dict. SavedModels are evaluated by
+    TensorFlow Model Analysis where it is installed; models of other frameworks without it, by the
+    same metrics. Without `example_splits` the split `eval` is used. Without a baseline model the
+    change thresholds do not count; without any threshold the model is neither blessed nor not.
+    `fairness_indicator_thresholds` adds TFMA's FairnessIndicators at these thresholds to the
+    metrics. The optional functions `custom_eval_shared_model` and `custom_extractors`, for
+    SavedModels, come from `module_file`, the path of a Python file, or `module_path`, the name of
+    a module.
 
     Raises:
       ParameterError: the config cannot be used.
-      DataError: a split or a model is missing.
+      DataError: a split or a model is missing, or rows cannot be evaluated.
+      ConfigError: what is asked for needs TensorFlow Model Analysis, which is not installed.
     """
     from penstock.components.evaluator import executor
 

@@ -7,21 +7,37 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from penstock.artifacts import Examples, Model, ModelBlessing, ModelEvaluation
 from penstock.authoring.beam import BeamOptions
+from penstock.authoring.node_context import NodeContext
+from penstock.components.evaluator import on_arrow, with_predictions
+from penstock.components.evaluator.arrow.asking import evaluation_of
+from penstock.components.evaluator.arrow.reading import Evaluated
+from penstock.components.evaluator.eval_config import complete, has_thresholds, parse
+from penstock.components.evaluator.evaluated_models import (
+    evaluated_models,
+    has_tfma,
+    is_saved_model,
+)
 from penstock.components.evaluator.job import Job
+from penstock.components.evaluator.unsupported import Unsupported
 from penstock.components.schema_gen.schema_file import read_schema
+from penstock.data.records import read_record_batches
 from penstock.data.results import evaluation as results
 from penstock.data.splits import split_files
-from penstock.errors import ParameterError
+from penstock.errors import ConfigError, ParameterError
 from penstock.models import layout
 from penstock.project import user_code
 
 if TYPE_CHECKING:
+    from tensorflow_metadata.proto.v0 import schema_pb2
     from tensorflow_model_analysis import EvalConfig, EvalSharedModel
 
 # There may be a failure for every slice.
 _SHOWN_FAILURES = 10
+_FAIRNESS = "FairnessIndicators"
 
 
 def evaluate(
@@ -41,35 +57,106 @@ def evaluate(
     progress: Callable[..., None] | None = None,
     beam: BeamOptions | None = None,
 ) -> None:
-    """Evaluate, and if the config has thresholds record in the blessing whether they hold."""
+    """Evaluate, and if the config has thresholds record in the blessing whether they hold.
+
+    SavedModels are TFMA's where it is installed. Models of other frameworks are asked by Penstock,
+    and their predictions evaluated without TFMA as far as its metrics are known.
+    """
     beam = beam or BeamOptions()
-    config = complete_config(eval_config, baseline_model is not None, fairness_indicator_thresholds)
-    module = {"module_file": module_file, "module_path": module_path}
-    job = Job(
-        files=[
-            file
-            for split in example_splits or ["eval"]
-            for artifact in examples
-            for file in split_files(artifact, split)
-        ],
-        eval_config=config,
-        models=shared_models(
-            config,
-            model,
-            baseline_model,
-            user_code.find_function("custom_eval_shared_model", **module),
-        ),
-        output_directory=evaluation.uri,
-        schema=read_schema(schema_uri) if schema_uri else None,
-        extractors_fn=user_code.find_function("custom_extractors", **module),
-        **({"progress": progress} if progress else {}),
+    config = completed_config(
+        eval_config, baseline_model is not None, fairness_indicator_thresholds
     )
-    beam.engine("penstock.components.evaluator").evaluate(job, beam)
+    module = {"module_file": module_file, "module_path": module_path}
+    files = [
+        file
+        for split in example_splits or ["eval"]
+        for artifact in examples
+        for file in split_files(artifact, split)
+    ]
+    custom_model = user_code.find_function("custom_eval_shared_model", **module)
+    custom_extractors = user_code.find_function("custom_extractors", **module)
+    is_custom = custom_model is not None or custom_extractors is not None
+    schema = read_schema(schema_uri) if schema_uri else None
+    report = {"progress": progress} if progress else {}
+    if is_tfmas(model, baseline_model, is_custom=is_custom):
+        tfmas = as_tfmas(config)
+        job = Job(
+            files=files,
+            eval_config=tfmas,
+            models=shared_models(tfmas, model, baseline_model, custom_model),
+            output_directory=evaluation.uri,
+            schema=schema,
+            extractors_fn=custom_extractors,
+            **report,
+        )
+        beam.engine("penstock.components.evaluator").evaluate(job, beam)
+    else:
+        models = evaluated_models(config, model, baseline_model)
+        evaluate_tables(files, config, models, evaluation.uri, schema, beam, **report)
     record_metrics(evaluation)
     if not has_thresholds(config):
         print("The eval_config has no thresholds: the model is neither blessed nor not.")
         return
     bless(blessing, evaluation.uri, model, baseline_model, component_id)
+
+
+def is_tfmas(model: Model | None, baseline_model: Model | None, *, is_custom: bool) -> bool:
+    """Return whether TFMA asks and evaluates the models, because they are SavedModels.
+
+    So it does where the examples hold the predictions. `is_custom` says that the user has functions
+    of TFMA's.
+
+    Raises:
+      ConfigError: these need TFMA, and it is not installed.
+      ParameterError: these are for SavedModels, and the models are others.
+    """
+    given = [one for one in (model, baseline_model) if one is not None]
+    others = [one for one in given if not is_saved_model(one)]
+    functions = "custom_eval_shared_model and custom_extractors"
+    if is_custom and others:
+        raise ParameterError(
+            f"{functions} are for SavedModels, and the model in {others[0].uri} is none",
+            hint="Leave them out: the model is asked by its flavor.",
+        )
+    if is_custom and not has_tfma():
+        raise _needs_tfma(f"{functions} of the module file")
+    return not others and has_tfma()
+
+
+def evaluate_tables(
+    files: Sequence[str],
+    config: Any,
+    models: Sequence[Evaluated],
+    output_directory: str,
+    schema: schema_pb2.Schema | None = None,
+    beam: BeamOptions = BeamOptions(),
+    progress: Callable[..., None] = NodeContext().progress,
+) -> None:
+    """Evaluate models of any framework on the rows of files, by a completed config.
+
+    What the engine of Arrow tables does not know is left to TFMA, which gets the predictions.
+
+    Raises:
+      ConfigError: TFMA would be needed, and it is not installed.
+    """
+    tables = (pa.Table.from_batches([batch]) for batch in read_record_batches(files))
+    try:
+        asked = evaluation_of(config, schema)
+    except Unsupported as reason:
+        if not has_tfma():
+            raise _needs_tfma(str(reason)) from None
+        print(f"Evaluating with TensorFlow Model Analysis, which takes longer: {reason}.")
+        with_predictions.evaluate(tables, config, models, output_directory, beam)
+        return
+    on_arrow.evaluate(on_arrow.ArrowJob(tables, asked, models, output_directory, progress))
+
+
+def _needs_tfma(what: str) -> ConfigError:
+    return ConfigError(
+        f"the Evaluator leaves {what} to TensorFlow Model Analysis, which is not installed",
+        hint="Install it: pip install 'penstock[tfx]'. Or leave it out; docs/evaluation.md says "
+        "what is evaluated without it.",
+    )
 
 
 def record_metrics(evaluation: ModelEvaluation) -> None:
@@ -88,67 +175,46 @@ def record_metrics(evaluation: ModelEvaluation) -> None:
     evaluation.set_string_custom_property("metrics", json.dumps(overall))
 
 
+def completed_config(
+    config: Mapping[str, Any],
+    has_baseline: bool,
+    fairness_indicator_thresholds: Sequence[float] | None = None,
+) -> Any:
+    """Return the config as a message, with the defaults of TFMA and the metrics of parameters."""
+    message = parse(config)
+    if fairness_indicator_thresholds:
+        specs = message.metrics_specs or [message.metrics_specs.add()]
+        settings = json.dumps({"thresholds": list(fairness_indicator_thresholds)})
+        specs[0].metrics.add(class_name=_FAIRNESS, config=settings)
+    return complete(message, has_baseline)
+
+
 def complete_config(
     eval_config: Mapping[str, Any],
     has_baseline: bool,
     fairness_indicator_thresholds: Sequence[float] | None = None,
 ) -> EvalConfig:
-    """Return the config with TFMA's defaults, for a candidate alone or with a baseline.
+    """Return the completed config as TFMA's message."""
+    return as_tfmas(completed_config(eval_config, has_baseline, fairness_indicator_thresholds))
 
-    Without a baseline its model spec and all change thresholds are taken out.
+
+def as_tfmas(config: Any) -> EvalConfig:
+    """Return a completed config as TFMA's message.
+
+    Raises:
+      ParameterError: it has the metric FairnessIndicators, which this installation of TFMA lacks.
     """
-    from google.protobuf import json_format
-    from tensorflow_model_analysis.proto import config_pb2
-    from tensorflow_model_analysis.utils import config_util
-
-    try:
-        config = json_format.ParseDict(dict(eval_config), config_pb2.EvalConfig())
-    except json_format.ParseError as error:
-        raise ParameterError(
-            f"eval_config should be a tfma.EvalConfig: {error}",
-            hint="Its fields are model_specs, slicing_specs, metrics_specs, options and "
-            "cross_slicing_specs.",
-        ) from error
-    if fairness_indicator_thresholds:
-        _add_fairness_indicators(config, fairness_indicator_thresholds)
-    try:
-        # As in TFX the first model needs no baseline, even where change thresholds ask for one.
-        config = config_util.update_eval_config_with_defaults(
-            config, has_baseline=has_baseline, rubber_stamp=True
-        )
-        config_util.verify_eval_config(config)
-    except ValueError as error:
-        raise ParameterError(f"eval_config does not hold together: {error}") from error
-    if len(config.model_specs) > 2:
-        names = ", ".join(repr(spec.name) for spec in config.model_specs)
-        raise ParameterError(
-            f"eval_config should have one model spec or two, and has {len(config.model_specs)}: "
-            f"{names}"
-        )
-    return config
-
-
-def _add_fairness_indicators(config: EvalConfig, thresholds: Sequence[float]) -> None:
     from tensorflow_model_analysis.metrics import metric_types
+    from tensorflow_model_analysis.proto import config_pb2
 
-    name = "FairnessIndicators"
-    if name not in metric_types.registered_metrics():
+    names = [metric.class_name for spec in config.metrics_specs for metric in spec.metrics]
+    if _FAIRNESS in names and _FAIRNESS not in metric_types.registered_metrics():
         raise ParameterError(
-            f"fairness_indicator_thresholds needs TFMA's metric {name}, which this installation "
-            "lacks",
+            f"fairness_indicator_thresholds needs TFMA's metric {_FAIRNESS}, which this "
+            "installation lacks",
             hint="Install the package fairness-indicators and import it in module_file.",
         )
-    specs = config.metrics_specs or [config.metrics_specs.add()]
-    specs[0].metrics.add(class_name=name, config=json.dumps({"thresholds": list(thresholds)}))
-
-
-def has_thresholds(config: EvalConfig) -> bool:
-    """Return whether a config says when a model is good enough."""
-    import tensorflow_model_analysis as tfma
-
-    return bool(
-        tfma.metrics.metric_thresholds_from_metrics_specs(config.metrics_specs, eval_config=config)
-    )
+    return config_pb2.EvalConfig.FromString(config.SerializeToString())
 
 
 def shared_models(

@@ -168,9 +168,9 @@ def _parts(
         kind = next(
             (name for name in (MICRO, MACRO, WEIGHTED_MACRO) if getattr(aggregate, name)), None
         )
-        parts: list[SubKey | None] = [*top_k] or [None]
-        for part in parts:
-            yield part, kind, weights
+        yield from ((part, kind, weights) for part in top_k)
+        if not top_k:
+            yield None, kind, weights
     elif not binarized:
         yield None, None, ()
 
