@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.data.records import read_serialized
+from penstock.data.results.event_proto import event_class
 from penstock.errors import DataError
 
 # By the numbers of TensorFlow's DataType: how a little-endian number is packed, and its field.
@@ -55,11 +56,10 @@ def read_curves(directory: str) -> list[Curve]:
 def read_scalars(path: str) -> Iterator[tuple[str, int, float]]:
     """Yield tag, step and value of each scalar in a file, up to where it may be cut off."""
     from google.protobuf.message import DecodeError
-    from tensorboard.compat.proto import event_pb2
 
     try:
         for record in read_serialized(path):
-            event = event_pb2.Event.FromString(record)
+            event = event_class().FromString(record)
             for value in event.summary.value:
                 number = _number(value)
                 if number is not None:

@@ -3,14 +3,14 @@ from __future__ import annotations
 import struct
 
 import pytest
-from tensorboard.compat.proto import event_pb2
 
 from penstock.data.records import TFRecordWriter
+from penstock.data.results.event_proto import event_class
 from penstock.data.results.training_curves import Curve, read_curves
 
 
 def event(step: int, tag: str = "epoch_loss"):
-    made = event_pb2.Event(step=step)
+    made = event_class()(step=step)
     return made, made.summary.value.add(tag=tag)
 
 
@@ -41,7 +41,7 @@ def test_scalars_of_tensorflow_1_and_2_are_read_by_run(tmp_path):
 def test_texts_and_histograms_are_no_curves(tmp_path):
     text, value = event(1)
     value.tensor.dtype = 7
-    value.tensor.string_val.append(b"hello")
+    value.tensor.tensor_content = b"hello"
     many, value = event(2)
     value.tensor.dtype = 1
     value.tensor.tensor_shape.dim.add(size=2)
@@ -62,3 +62,24 @@ def test_a_file_that_is_still_written_gives_what_it_has(tmp_path, kept):
 
 def test_a_folder_that_is_not_there_has_none(tmp_path):
     assert read_curves(str(tmp_path / "nowhere")) == []
+
+
+def test_what_tensorboard_writes_is_read(tmp_path):
+    event_pb2 = pytest.importorskip("tensorboard.compat.proto.event_pb2")
+    made = event_pb2.Event(step=7, wall_time=12.5)
+    for dtype, field, number in (
+        (1, "float_val", 0.5),
+        (2, "double_val", 0.25),
+        (9, "int64_val", -3),
+    ):
+        value = made.summary.value.add(tag=field)
+        value.metadata.plugin_data.plugin_name = "scalars"
+        value.tensor.dtype = dtype
+        getattr(value.tensor, field).append(number)
+    write(tmp_path, made)
+    read = {curve.tag: (curve.steps, curve.values) for curve in read_curves(str(tmp_path))}
+    assert read == {
+        "float_val": ((7,), (0.5,)),
+        "double_val": ((7,), (0.25,)),
+        "int64_val": ((7,), (-3,)),
+    }
