@@ -22,6 +22,7 @@ from penstock.data.coding import decoding
 from penstock.data.coding.buffers import distinct, windows
 from penstock.data.coding.columns import pruned_schema, select, with_schema
 from penstock.data.coding.decoding import Buffered, joined
+from penstock.data.coding.messages import MessageDecoder
 from penstock.data.data_files import is_parquet, shard_name
 from penstock.data.data_files import record_files as record_files  # noqa: PLC0414  # public here too
 from penstock.data.files.closing import ClosesOnExit
@@ -352,10 +353,8 @@ def read_record_batches(
 def _decoded_batches(
     path: str, batch_rows: int, schema: Any, columns: Sequence[str] | None
 ) -> Iterator[pa.RecordBatch]:
-    from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
-
     pruned = pruned_schema(schema, columns)
-    decoder = ExamplesToRecordBatchDecoder(None if pruned is None else pruned.SerializeToString())
+    decoder = _decoder(pruned)
     first, alike = 0, True
     for buffered in _buffered(path, batch_rows):
         batch = _decode_alike(buffered, pruned, columns) if alike else None
@@ -368,6 +367,15 @@ def _decoded_batches(
                 raise _not_an_example(path, first, records, decoder, error) from error
         first += len(buffered.ends)
         yield batch
+
+
+def _decoder(schema: Any) -> Any:
+    """Return what decodes records of any build: tfx_bsl's decoder, or ours where it is missing."""
+    try:
+        from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
+    except ImportError:
+        return MessageDecoder(schema)
+    return ExamplesToRecordBatchDecoder(None if schema is None else schema.SerializeToString())
 
 
 def _decode_alike(
