@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock.components.merge_tables.counts import TableCounts
 from penstock.components.merge_tables.tables import Condition, DropRule, SourceTable
 from penstock.errors import DataError, ParameterError, suggestion
+
+# More combinations of values than rows can have are numbered anew, before they leave 64 bits.
+_MOST_CODES = 1 << 62
 
 _COMPARISONS = {
     Condition.BELOW: pc.less,
@@ -35,19 +39,39 @@ def clean(read: pa.Table, table: SourceTable) -> tuple[pa.Table, TableCounts]:
 
 def duplicated(table: pa.Table) -> np.ndarray:
     """Return which rows are equal to an earlier one in all columns; missing equals missing."""
-    if not table.num_columns:
-        return np.zeros(table.num_rows, dtype=bool)
-    # Codes instead of values: pandas would turn integers with gaps into floats.
-    codes = {str(i): value_codes(column) for i, column in enumerate(table.columns)}
-    return pd.DataFrame(codes).duplicated().to_numpy()
+    later = np.zeros(table.num_rows, dtype=bool)
+    if table.num_columns:
+        _, first = np.unique(row_codes(table.columns), return_index=True)
+        later[:] = True
+        later[first] = False
+    return later
 
 
-def value_codes(column: pa.ChunkedArray) -> np.ndarray:
-    """Return a number for each value, equal for equal values; missing has one too."""
+def row_codes(columns: Sequence[pa.ChunkedArray]) -> np.ndarray:
+    """Return a number for each row, equal for rows that are equal in all columns."""
+    rows = np.zeros(len(columns[0]), dtype=np.int64)
+    different = 1
+    for column in columns:
+        codes, count = _value_codes(column)
+        if different * count > _MOST_CODES:
+            found, rows = np.unique(rows, return_inverse=True)
+            different = len(found)
+        rows, different = rows * count + codes, different * count
+    return rows
+
+
+def _value_codes(column: pa.ChunkedArray) -> tuple[np.ndarray, int]:
+    """Return a number for each value, equal for equal values, and how many there are.
+
+    Missing has one too.
+    """
+    if pa.types.is_floating(column.type) and not pa.types.is_float16(column.type):
+        column = pc.add(column, pa.scalar(0, column.type))  # the zero below zero becomes zero
     encoded = column.combine_chunks().dictionary_encode(null_encoding="encode")
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
-    return encoded.indices.to_numpy(zero_copy_only=False)
+    indices = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return indices, max(1, len(encoded.dictionary))
 
 
 def applies(rule: DropRule, rows: pa.Table, table_name: str) -> np.ndarray:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from penstock.components.merge_tables.cleaning import duplicated, row_codes
 from penstock.components.merge_tables.counts import JoinCounts
 from penstock.components.merge_tables.tables import Join, JoinKind
 from penstock.errors import DataError, suggestion
@@ -70,11 +70,11 @@ def _check_columns(left: pa.Table, right: pa.Table, join: Join) -> None:
 
 
 def _check_unique(right: pa.Table, join: Join) -> None:
-    keys = _keys(right, join.on)
-    twice = keys[keys.duplicated(keep="first")].drop_duplicates()
-    if twice.empty:
+    keys = right.select(list(join.on)).filter(pa.array(_present(right, join.on)))
+    again = keys.filter(pa.array(duplicated(keys)))
+    if not again.num_rows:
         return
-    values = [{str(k): v for k, v in row.items()} for row in twice.to_dict(orient="records")]
+    values = again.filter(pa.array(~duplicated(again))).to_pylist()
     examples = "; ".join(
         ", ".join(f"{k}={v!r}" for k, v in row.items()) for row in values[:_SHOWN_KEYS]
     )
@@ -87,23 +87,27 @@ def _check_unique(right: pa.Table, join: Join) -> None:
     )
 
 
-def _keys(table: pa.Table, on: tuple[str, ...]) -> pd.DataFrame:
-    """Return the rows whose key has no missing part; the index says which rows they are."""
+def _present(table: pa.Table, on: tuple[str, ...]) -> np.ndarray:
+    """Return which rows have a key without a missing part."""
     present = np.ones(table.num_rows, dtype=bool)
     for key in on:
         present &= pc.is_valid(table.column(key)).to_numpy()
-    rows = np.flatnonzero(present)
-    # Without gaps pandas keeps every value as it is.
-    values = table.select(list(on)).take(pa.array(rows)).to_pandas()
-    values.index = rows
-    return values
+    return present
 
 
 def _matching_rows(left: pa.Table, right: pa.Table, on: tuple[str, ...]) -> np.ndarray:
     """Return for each row of `left` the row of `right` with its key, or -1."""
-    matches = np.full(left.num_rows, -1, dtype=np.int64)
-    left_keys, right_keys = _keys(left, on), _keys(right, on)
-    right_keys["(row)"] = right_keys.index
-    merged = left_keys.merge(right_keys, how="left", on=list(on), validate="many_to_one")
-    matches[left_keys.index] = merged["(row)"].fillna(-1).to_numpy(dtype=np.int64)
-    return matches
+    both = [
+        pa.chunked_array([*left.column(key).chunks, *right.column(key).chunks], key_type)
+        for key, key_type in ((key, left.schema.field(key).type) for key in on)
+    ]
+    codes = row_codes(both)
+    of_left, of_right = codes[: left.num_rows], codes[left.num_rows :]
+    rows = np.flatnonzero(_present(right, on))
+    rows = rows[np.argsort(of_right[rows])]
+    if not len(rows):
+        return np.full(left.num_rows, -1, dtype=np.int64)
+    sorted_codes = of_right[rows]
+    at = np.minimum(np.searchsorted(sorted_codes, of_left), len(rows) - 1)
+    matched = (sorted_codes[at] == of_left) & _present(left, on)
+    return np.where(matched, rows[at], -1)
