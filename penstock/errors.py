@@ -6,6 +6,7 @@
     ├── PipelineError         a pipeline does not hold together
     ├── ParameterError        a value of a parameter is not what its declaration asks for
     ├── ConfigError           penstock.toml, a profile or an option is wrong
+    ├── MissingExtra          a package that something needs is not installed
     ├── DataError             data, a schema or an artifact on disk is not what it should be
     ├── UserCodeError         a module file is missing, does not import, or does not do its work
     ├── StorageError          a disk is full, read-only or not permitted
@@ -121,6 +122,34 @@ class ConfigError(PenstockError):
     def where(self) -> str | None:
         """Return the file and the key."""
         return ", ".join(part for part in (self.path, self.key) if part) or None
+
+
+class MissingExtra(PenstockError):
+    """A package that something needs is not installed.
+
+    `packages` are named as they are imported, `extras` are Penstock's extras that bring them, and
+    `nodes` those that need them; `path` is the code that asked for one.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        packages: tuple[str, ...],
+        extras: tuple[str, ...],
+        nodes: tuple[str, ...] = (),
+        path: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.packages = packages
+        self.extras = extras
+        self.nodes = nodes
+        self.path = path
+
+    def where(self) -> str | None:
+        """Return the code that asked for the package."""
+        return self.path
 
 
 class DataError(PenstockError):

@@ -8,18 +8,20 @@ from penstock import BeamOptions, Input, NodeContext, Output, component
 from penstock.artifacts import Examples, Model, ModelBlessing, ModelEvaluation, Schema
 from penstock.authoring.component import NodeOutline
 
-_TENSORFLOW = ("tensorflow", "tfx", "keras", "tf_keras")
+# With these a model is made that TFMA evaluates.
+_TENSORFLOW = ("tensorflow_transform", "tfx.components")
 
 
 def _preload(node: NodeOutline) -> tuple[str, ...]:
-    """Return TFMA where the model comes from TensorFlow, or the user has functions of TFMA's.
+    """Return TFMA where the model is TFX's, or the user has functions of TFMA's, else its framework.
 
-    Of another model, or one that comes from outside of the pipeline, the node knows when it runs.
+    Of a model that comes from outside of the pipeline, the node knows when it runs.
     """
-    made_with = [module.partition(".")[0] for module in node.modules.get("model", ())]
-    is_tensorflow = any(name.startswith(_TENSORFLOW) for name in made_with)
+    made_with = node.modules.get("model", ())
     has_module = node.parameters.get("module_file") or node.parameters.get("module_path")
-    return ("tensorflow_model_analysis",) if is_tensorflow or has_module else ()
+    if has_module or any(name.startswith(_TENSORFLOW) for name in made_with):
+        return ("tensorflow_model_analysis",)
+    return made_with
 
 
 @component(preload=_preload, system_type="evaluate")

@@ -32,7 +32,14 @@ from penstock.safety import secrets
 GIVEN_PROPERTY = "__given_fingerprint__"
 INPUTS_PROPERTY = "__input_fingerprints__"
 NODE_PROPERTY = "__node_fingerprint__"
-CODE_PARAMETERS = ("module_file", "module_path", "run_fn", "preprocessing_fn", "tuner_fn")
+CODE_PARAMETERS = (
+    "module_file",
+    "module_path",
+    "preprocessing_fn",
+    "run_fn",
+    "train_fn",
+    "tuner_fn",
+)
 _SHORT = 16
 
 
@@ -216,14 +223,14 @@ def _executor_digests(class_path: str) -> dict[str, str]:
         return {module: _digest(module)}
     executor_class = _tfx.import_class_by_path(class_path)
     function = getattr(executor_class, "function", None)
-    if function is not None and _source_file(module) is None:
+    if function is not None and source_file(module) is None:
         return function_digests(function)
     return module_digests(module, function.__name__ if function is not None else class_name)
 
 
 def module_digests(module: str, entry: str | None) -> dict[str, str]:
     """Return digests of a module's code and of the local code that it uses, by file."""
-    path = _source_file(module)
+    path = source_file(module)
     if path is None or not path.endswith(".py"):
         return {module: _digest(module)}
     if is_library_component(module):
@@ -231,7 +238,8 @@ def module_digests(module: str, entry: str | None) -> dict[str, str]:
     return source_digests(path, entry=entry)
 
 
-def _source_file(module: str) -> str | None:
+def source_file(module: str) -> str | None:
+    """Return the file of a module, None for one without; packages that it is in are imported."""
     loaded = sys.modules.get(module)
     if loaded is not None:
         path = getattr(loaded, "__file__", None)

@@ -21,7 +21,7 @@ from penstock.safety.secrets import Redaction, redaction_for
 
 Progress = Callable[..., None]
 
-_TFX = "tfx.components."
+_OF_TFX = ("tfx.components.", "tfx.extensions.")
 
 
 def run_driver(
@@ -119,7 +119,7 @@ def preloads(node: ir.Node, pipeline: ir.Pipeline | None = None) -> tuple[str, .
     what its inputs are made with. TFX's own need their library, and TensorFlow before it.
     """
     path = node.executor_path
-    if path is None or path.startswith(_TFX):
+    if path is None or path.startswith(_OF_TFX):
         return preloads_of_driver(path)
     modules = getattr(_tfx.import_class_by_path(path), "preload", ())
     if callable(modules):
@@ -129,7 +129,7 @@ def preloads(node: ir.Node, pipeline: ir.Pipeline | None = None) -> tuple[str, .
 
 def preloads_of_driver(class_path: str | None) -> tuple[str, ...]:
     """Return the heavy modules that a driver will import: TFX's own need their library."""
-    of_library = class_path is not None and class_path.startswith(_TFX)
+    of_library = class_path is not None and class_path.startswith(_OF_TFX)
     return ("tensorflow", "tfx.components") if of_library else ()
 
 

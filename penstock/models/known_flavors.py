@@ -9,6 +9,7 @@ from typing import Any
 
 from penstock.errors import ConfigError, DataError, suggestion
 from penstock.models.flavor import Flavor
+from penstock.project import extras
 
 ENTRY_POINTS = "penstock.flavors"
 
@@ -67,15 +68,21 @@ def flavor_in(directory: str) -> Flavor | None:
 
 
 def require(flavor: Flavor) -> None:
-    """Raise ConfigError if what a flavor imports is not installed."""
+    """Raise an error if what a flavor imports is not installed.
+
+    Raises:
+      MissingExtra: an extra of Penstock brings it.
+      ConfigError: a package of somebody else's does.
+    """
+    what = f"the flavor {flavor.NAME} of models"
+    absent = extras.needed_by(what, filter(None, map(extras.package_of, flavor.MODULES)))
+    if absent is not None:
+        raise absent
     missing = [module for module in flavor.MODULES if not _is_installed(module)]
     if missing:
-        extra = "tfx" if flavor.NAME in ("tensorflow", "keras") else flavor.NAME
         raise ConfigError(
-            f"models of the flavor {flavor.NAME} need {', '.join(missing)}, which is not installed",
-            hint=f"Install it: pip install 'penstock[{extra}]'."
-            if flavor.NAME in _OWN
-            else f"Install {', '.join(flavor.PACKAGES)}.",
+            f"{what} needs {', '.join(missing)}, which is not installed",
+            hint=f"Install {', '.join(flavor.PACKAGES)}.",
         )
 
 

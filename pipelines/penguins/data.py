@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 from penstock.errors import DataError
+from penstock.project.extras import install_hint
 
 CSV_FILE = "penguins.csv"
 
@@ -26,7 +27,7 @@ def package_file() -> Path:
             return path
     raise DataError(
         "expected the data of the package palmerpenguins",
-        hint="Install it: pip install 'penstock[examples]'.",
+        hint=install_hint("examples"),
     )
 
 

@@ -12,12 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from penstock.errors import ConfigError, DataError
+from penstock.errors import ConfigError, DataError, MissingExtra
 from penstock.models import load_model
 from penstock.models.checking import fresh_process
 from penstock.models.facts import FACTS_FILE
 from penstock.models.known_flavors import flavor_named, flavor_names, require
 from penstock.models.saving import save_model
+from penstock.project import extras
 
 LABELS = ("no", "yes")
 
@@ -457,12 +458,11 @@ def test_an_unknown_flavor_is_answered_with_the_nearest():
 
 @pytest.mark.parametrize("name", flavor_names())
 def test_a_framework_that_is_not_installed_is_named_with_its_extra(name, monkeypatch):
-    import importlib.util
-
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(ConfigError) as caught:
+    monkeypatch.setattr(extras, "is_installed", lambda _: False)
+    with pytest.raises(MissingExtra) as caught:
         require(flavor_named(name))
     extra = "tfx" if name in ("keras", "tensorflow") else name
+    assert f"the flavor {name} of models needs" in str(caught.value)
     assert f"pip install 'penstock[{extra}]'" in str(caught.value)
 
 

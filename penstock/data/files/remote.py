@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.errors import DataError, StorageError
+from penstock.project import extras
 from penstock.safety import containment
 
 # Kubeflow Pipelines' own MinIO, as its pods see it.
@@ -324,7 +325,7 @@ def _filesystem(url: str) -> tuple[Any, str]:
 
 def _not_installed(scheme: str, url: str, error: ImportError) -> StorageError:
     extra = _EXTRAS.get(scheme)
-    hint = f"Install its library: pip install 'penstock[{extra}]'." if extra else str(error)
+    hint = extras.install_hint(extra, noun="its library") if extra else str(error)
     return StorageError(f"{scheme}:// needs a library that is not installed: {url}", hint=hint)
 
 

@@ -12,7 +12,7 @@ import traceback
 
 from penstock.errors import PenstockError, StorageError, UserCodeError
 from penstock.execution.logs import WHOLE_TRACEBACK, last_lines
-from penstock.project import user_code
+from penstock.project import extras, user_code
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _NO_PERMISSION = (errno.EACCES, errno.EPERM)
@@ -28,7 +28,10 @@ def describe(error: BaseException, folder: str) -> str:
     if isinstance(error, PenstockError):
         return str(error)
     storage = storage_error(error, folder)
-    return str(storage) if storage is not None else user_code.folded(error)
+    if storage is not None:
+        return str(storage)
+    absent = extras.of_import_error(error)
+    return f"{user_code.folded(error)}\n{absent.hint}" if absent else user_code.folded(error)
 
 
 def tell(error: BaseException, folder: str) -> str:

@@ -8,11 +8,12 @@ import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from penstock import _tfx, ir
 from penstock.errors import RunError
-from penstock.execution import preconditions, reuse
+from penstock.execution import needs, preconditions, reuse
 from penstock.execution.plan import NodePlan, plan
 from penstock.execution.recovery import end_executions, mark_abandoned
 from penstock.execution.schedule import State, read_graph
@@ -93,6 +94,7 @@ class LocalRunner:
         options = RunOptions(cache, tuple(from_nodes), tuple(to_nodes), tuple(only), base_run)
         bound = _bind(compiled, new_run_id(), values, options)
         setup = self._setup(bound, values, connection, events)
+        needs.check(bound, bound.chosen)
         with connect(connection) as metadata, counted_interrupts() as interrupts:
             mark_abandoned(metadata)
             if base_run is not None:
@@ -134,6 +136,8 @@ class LocalRunner:
             values = ir.effective_parameters(compiled, request.parameters)
             bound = _bind(compiled, record.run_id, values, request.options)
             setup = self._setup(bound, values, connection, events, request.options.base_run)
+            done = partial(_is_done, metadata.store)
+            needs.check(bound, bound.chosen, is_done=done)
             attempt = attempts.begin(metadata.store, record.run_id)
             # Those of a process that was taken for abandoned and began one after that.
             end_executions(metadata.store, record.run_id, "its process had lost the run")
@@ -160,6 +164,7 @@ class LocalRunner:
         values = ir.effective_parameters(compiled, parameters or {})
         options = RunOptions(cache, tuple(from_nodes), tuple(to_nodes), tuple(only))
         bound = _bind(compiled, "planned", values, options)
+        needs.check(bound, bound.chosen)
         with connect(_if_it_exists(connection)) as metadata:
             if base_run is not None:
                 base_run = find_run(metadata.store, base_run).run_id
@@ -226,6 +231,10 @@ def _bind(
         for entry in bound.nodes:
             entry.pipeline_node.execution_options.caching_options.enable_cache = False
     return ir.view(bound)
+
+
+def _is_done(store: Store, node: ir.Node) -> bool:
+    return reuse.finished_in_run(store, node) is not None
 
 
 def _if_it_exists(connection: _tfx.Connection) -> _tfx.Connection:

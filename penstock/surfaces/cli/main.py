@@ -14,6 +14,7 @@ import click
 
 from penstock import __version__
 from penstock.errors import PenstockError, suggestion
+from penstock.project import extras
 from penstock.project.config import find_config, read_config
 from penstock.surfaces.cli.options import INTERRUPTED, WRONG_REQUEST
 
@@ -86,6 +87,11 @@ def main() -> NoReturn:
         _fail(error.format_message(), color)
     except PenstockError as error:
         _fail(str(error), color)
+    except ImportError as error:
+        missing = extras.of_import_error(error)
+        if missing is None:
+            raise
+        _fail(str(missing), color)
     except BrokenPipeError:
         # Whoever read the output has seen enough; Python would complain once more at its end.
         # The code is click's for the same.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import secrets
 
 import click
 
-from penstock.errors import ConfigError
+from penstock.project import extras
 from penstock.surfaces.cli.options import profile_option, project_config, store_config
 
 
@@ -31,11 +30,9 @@ def ui(context: click.Context, port: int, opens: bool, profile_name: str | None)
     Example:
       penstock ui --open
     """
-    if not all(importlib.util.find_spec(name) for name in ("starlette", "uvicorn")):
-        raise ConfigError(
-            "penstock ui needs starlette and uvicorn, which are not installed",
-            hint="Install them: pip install 'penstock[ui]'.",
-        )
+    missing = extras.needed_by("penstock ui", extras.EXTRAS["ui"])
+    if missing is not None:
+        raise missing
     from penstock.metadata.store import connect, without_password
     from penstock.surfaces.ui.app import Server, application
 

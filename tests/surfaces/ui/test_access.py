@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from penstock.errors import ConfigError
+from penstock.errors import ConfigError, MissingExtra
 from penstock.surfaces.ui.access import Access
 from penstock.surfaces.ui.app import Server
 
@@ -71,8 +71,11 @@ def test_the_command_names_the_extra_that_it_needs(monkeypatch):
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     found = CliRunner().invoke(penstock, ["ui"]).exception
-    assert isinstance(found, ConfigError)
-    assert "pip install 'penstock[ui]'" in str(found)
+    assert isinstance(found, MissingExtra)
+    assert str(found) == (
+        "penstock ui needs starlette and uvicorn, which are not installed. "
+        "Install them: pip install 'penstock[ui]'."
+    )
 
 
 def test_a_port_that_somebody_has_is_said_with_what_to_do():

@@ -16,7 +16,7 @@ from typing import Any
 from penstock import _tfx, ir
 from penstock.data.files import tfx_files
 from penstock.errors import PenstockError
-from penstock.execution import preconditions, publication, work
+from penstock.execution import needs, preconditions, publication, work
 from penstock.execution.lifecycle import Life
 from penstock.execution.publication import give_up, publish_recorded, publish_staged
 from penstock.execution.recovery import mark_abandoned, mark_superseded
@@ -93,6 +93,7 @@ def run_task(task: PodTask, executor_input: ExecutorInput) -> str:
     [node] = pipeline
     connection = connection_config(secrets.resolve_address(task.store))
     preconditions.check(pipeline)
+    needs.check(pipeline)
     with (
         _workers(task, node) as workers,
         connect(connection) as metadata,

@@ -1,0 +1,84 @@
+"""What the nodes of a pipeline import, and whether all of it is installed here.
+
+It is asked before anything runs: a package that is missing should not be found out by the last
+node. What a component imports says its `preload`; what the user's code imports, its text.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+
+from penstock import ir
+from penstock.authoring.beam import BeamOptions
+from penstock.errors import UserCodeError
+from penstock.execution import work
+from penstock.execution.cache import CODE_PARAMETERS, source_file
+from penstock.project import extras
+from penstock.project.source import certain_imports
+
+
+def check(
+    pipeline: ir.Pipeline,
+    node_ids: Iterable[str] | None = None,
+    *,
+    is_done: Callable[[ir.Node], bool] = lambda _: False,
+) -> None:
+    """Check that what nodes need is installed; all of them, where `node_ids` names none.
+
+    Of nodes that lack something it is asked whether they are done already, and need no more.
+
+    Raises:
+      MissingExtra: something is not; the error names all nodes that lack something.
+    """
+    absent = missing_packages(pipeline, node_ids)
+    absent = {name: found for name, found in absent.items() if not is_done(pipeline.nodes[name])}
+    if absent:
+        raise extras.needed_by_nodes(absent)
+
+
+def missing_packages(
+    pipeline: ir.Pipeline, node_ids: Iterable[str] | None = None
+) -> dict[str, list[str]]:
+    """Return for each node that lacks something the packages that are not installed."""
+    asked = set(pipeline.nodes if node_ids is None else node_ids)
+    absent = {node.id: _missing(node) for node in pipeline if node.id in asked}
+    return {node_id: packages for node_id, packages in absent.items() if packages}
+
+
+def _missing(node: ir.Node) -> list[str]:
+    try:
+        return extras.missing(modules_of(node))
+    except ImportError as error:
+        package = extras.missing_package(error)
+        return [] if package is None else [package]  # of others, who runs the node tells
+
+
+def modules_of(node: ir.Node) -> list[str]:
+    """Return the modules that a node's work imports, as far as they are known beforehand."""
+    modules = [*work.preloads(node), *work.preloads_of_driver(node.driver_path)]
+    if _asks_for_beam(node):
+        modules.append("apache_beam")
+    for path in _code_files(node):
+        try:
+            modules += sorted(certain_imports(path))
+        except UserCodeError:
+            continue  # the node says what is wrong with its code
+    return modules
+
+
+def _asks_for_beam(node: ir.Node) -> bool:
+    arguments = getattr(node.executor, "beam_pipeline_args_placeholders", None) or ()
+    return not BeamOptions(tuple(arg.value.string_value for arg in arguments)).in_process
+
+
+def _code_files(node: ir.Node) -> Iterator[str]:
+    """Yield the files of the user's code that a node's parameters name."""
+    for key, value in node.proto.parameters.parameters.items():
+        named = value.field_value.string_value if key in CODE_PARAMETERS else ""
+        if os.path.isfile(named):
+            yield named
+        elif named:
+            path = source_file(named if key == "module_path" else named.rpartition(".")[0])
+            if path is not None and path.endswith(".py"):
+                yield path
