@@ -13,7 +13,7 @@ _TENSORFLOW = ("tensorflow_transform", "tfx.components")
 
 
 def _preload(node: NodeOutline) -> tuple[str, ...]:
-    """Return TFMA where the model is TFX's, or the user has functions of TFMA's, else its framework.
+    """Return TFMA for models of TFX, or where users have functions of TFMA, else their framework.
 
     Of a model that comes from outside of the pipeline, the node knows when it runs.
     """
