@@ -21,11 +21,11 @@ _MODULES: Mapping[str, tuple[str, ...]] = {
 
 
 def imported_frameworks(parameters: Mapping[str, Any], function: str) -> tuple[str, ...]:
-    """Return the modules of the frameworks that a Trainer's code imports, to be preloaded.
+    """Return the modules of the frameworks that a Trainer's function imports, to be preloaded.
 
-    `parameters` say where the code is; `function` is the parameter that names it. Nothing is
-    executed: what is not found, or cannot be read, is left for the node to say. Imports within
-    `try` may fail, and are left out.
+    `parameters` say where the code is; `function` is the parameter that names it. What the module
+    imports counts and what the function itself does, but not within `try`, where it may fail.
+    Nothing is executed: what is not found, or cannot be read, is left for the node to say.
     """
     path = _source_of(parameters, function)
     try:
@@ -33,7 +33,8 @@ def imported_frameworks(parameters: Mapping[str, Any], function: str) -> tuple[s
             tree = ast.parse(file.read())
     except (OSError, SyntaxError, ValueError):
         return ()
-    packages = {name.partition(".")[0] for name in _imports(tree.body)}
+    name = str(parameters.get(function) or function).rpartition(".")[2]
+    packages = {module.partition(".")[0] for module in _imports(tree.body, name)}
     modules = [module for package in sorted(packages) for module in _MODULES.get(package, ())]
     return tuple(dict.fromkeys(modules))
 
@@ -52,12 +53,15 @@ def _source_of(parameters: Mapping[str, Any], function: str) -> str:
     return (spec and spec.origin) or ""
 
 
-def _imports(statements: Sequence[ast.stmt]) -> Iterator[str]:
+def _imports(statements: Sequence[ast.stmt], function: str) -> Iterator[str]:
+    """Yield what statements import that are not in `try`, or in other functions than one."""
     for statement in statements:
         if isinstance(statement, ast.Import):
             yield from (alias.name for alias in statement.names)
         elif isinstance(statement, ast.ImportFrom) and statement.module and not statement.level:
             yield statement.module
-        elif not isinstance(statement, ast.Try):
-            yield from _imports(getattr(statement, "body", []))
-            yield from _imports(getattr(statement, "orelse", []))
+        elif isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            if statement.name == function:
+                yield from _imports(statement.body, function)
+        elif not isinstance(statement, (ast.Try, ast.ClassDef, ast.If)):
+            yield from _imports(getattr(statement, "body", []), function)

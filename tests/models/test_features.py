@@ -172,13 +172,13 @@ def test_a_file_that_holds_no_features_is_an_error(tmp_path, content):
 )
 def test_a_column_never_stands_for_a_value(function, expected):
     with pytest.raises(PipelineError) as caught:
-        features(function)
+        features(function).fit({"x": [1]})
     assert expected in str(caught.value)
 
 
 def test_an_unknown_operation_is_answered_with_the_nearest():
     with pytest.raises(AttributeError) as caught:
-        features(lambda c: {"f": c.x.standardised()})
+        features(lambda c: {"f": c.x.standardised()}).fit({"x": [1]})
     assert "Did you mean 'standardized'?" in str(caught.value)
 
 

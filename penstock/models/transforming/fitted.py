@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -29,12 +30,38 @@ FORMAT = 1
 _LEARNED = "learned"
 
 
+Describe = Callable[[Columns], Mapping[str, Expression]]
+
+
 @dataclass(frozen=True)
 class Features:
-    """Features as a function described them, before anything was learned of data."""
+    """Features as a function describes them, before anything was learned of data."""
 
-    expressions: Mapping[str, Expression]
-    name: str = "features"
+    describe: Describe
+
+    @cached_property
+    def expressions(self) -> Mapping[str, Expression]:
+        """The features by name, as the function describes them; it is called once.
+
+        Raises:
+          PipelineError: the function returns something else than features by name.
+        """
+        name = getattr(self.describe, "__name__", "the function of features")
+        described = self.describe(Columns())
+        if not isinstance(described, Mapping) or not described:
+            raise PipelineError(
+                f"{name} should return a dict of features by name, and returned {described!r}",
+                hint="For example {'age': columns.age.standardized()}.",
+            )
+        for key, expression in described.items():
+            if not isinstance(expression, Expression):
+                raise PipelineError(
+                    f"the feature {key!r} of {name} should be made of columns, and is "
+                    f"{expression!r}",
+                    hint="Features are described by operations of columns: "
+                    "columns.age.standardized().",
+                )
+        return dict(described)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -60,30 +87,13 @@ class Features:
         return FittedFeatures(expressions)
 
 
-def features(function: Callable[[Columns], Mapping[str, Any]]) -> Features:
+def features(function: Describe) -> Features:
     """Make features of a function from columns to columns.
 
-    The function is called once, with the columns of the data as expressions; it returns a dict of
-    expressions by the names of the features.
-
-    Raises:
-      PipelineError: the function returns something else.
+    The function is given the columns of the data as expressions, when the features are first asked
+    for; it returns a dict of expressions by the names of the features.
     """
-    described = function(Columns())
-    if not isinstance(described, Mapping) or not described:
-        raise PipelineError(
-            f"{function.__name__} should return a dict of features by name, and returned "
-            f"{described!r}",
-            hint="For example {'age': columns.age.standardized()}.",
-        )
-    for name, expression in described.items():
-        if not isinstance(expression, Expression):
-            raise PipelineError(
-                f"the feature {name!r} of {function.__name__} should be made of columns, and is "
-                f"{expression!r}",
-                hint="Features are described by operations of columns: columns.age.standardized().",
-            )
-    return Features(dict(described), function.__name__)
+    return Features(function)
 
 
 @dataclass(frozen=True)
