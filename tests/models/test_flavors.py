@@ -19,6 +19,7 @@ from penstock.models.facts import FACTS_FILE
 from penstock.models.known_flavors import flavor_named, flavor_names, require
 from penstock.models.saving import save_model
 from penstock.project import extras
+from penstock_support import pages
 
 LABELS = ("no", "yes")
 
@@ -387,41 +388,11 @@ def test_what_pytorch_cannot_export_is_told_with_the_way_out(people, tmp_path):
     assert "options={'factory': 'package.module:function'}" in str(caught.value)
 
 
-FLAVOR = """
-import json, os
-import pyarrow as pa
-from penstock.models import regression
-
-class Constant:
-    def __init__(self, value):
-        self.value = value
-
-NAME = "constant"
-MODULES = ("json",)
-PACKAGES = ("constant-flavor",)
-
-def recognizes(model):
-    return isinstance(model, Constant)
-
-def is_in(directory):
-    return os.path.exists(os.path.join(directory, "constant.json"))
-
-def inputs_of(model):
-    return None
-
-def signature_in(directory):
-    return None
-
-def save(model, saving):
-    with open(os.path.join(saving.directory, "constant.json"), "w") as file:
-        json.dump(model.value, file)
-    return {}
-
-def load(loading):
-    with open(os.path.join(loading.directory, "constant.json")) as file:
-        value = json.load(file)
-    return lambda table: regression([value] * table.num_rows)
-"""
+def flavor_of_the_page() -> str:
+    """Return the flavor that docs/models.md shows."""
+    blocks = pages.blocks(pages.ROOT / "docs" / "models.md")
+    (text,) = [b.text for b in blocks if b.language == "python" and "def recognizes" in b.text]
+    return text
 
 
 @pytest.fixture
@@ -429,7 +400,7 @@ def installed_flavor(tmp_path, monkeypatch):
     """Install a package that registers a flavor, as pip would lay it out."""
     site = tmp_path / "site"
     (site / "constant_flavor-1.2.dist-info").mkdir(parents=True)
-    (site / "constant_flavor.py").write_text(FLAVOR)
+    (site / "constant_flavor.py").write_text(flavor_of_the_page())
     (site / "constant_flavor-1.2.dist-info" / "METADATA").write_text(
         "Metadata-Version: 2.1\nName: constant-flavor\nVersion: 1.2\n"
     )
@@ -441,7 +412,7 @@ def installed_flavor(tmp_path, monkeypatch):
     sys.modules.pop("constant_flavor", None)
 
 
-def test_a_package_registers_a_flavor_of_its_own(installed_flavor, saved, people):
+def test_a_package_registers_the_flavor_that_the_page_shows(installed_flavor, saved, people):
     import constant_flavor
 
     directory, facts = saved(constant_flavor.Constant(5.0))
