@@ -50,7 +50,11 @@ def outcome_of(table: pa.Table, spec: Any, model: Evaluated, first_row: int) -> 
         )
     output = _output(predicted, spec.prediction_key)
     classes = _classes(model, output)
-    predictions = _numbers(predicted, output, "prediction", first_row, classes)
+    # Lists have a number for each class, other values are classes themselves.
+    is_of_each = _is_list(predicted.schema.field(output).type)
+    predictions = _numbers(
+        predicted, output, "prediction", first_row, None if is_of_each else classes
+    )
     labels = _numbers(table, spec.label_key, "label", first_row, classes)
     weights = None
     if spec.example_weight_key:
@@ -61,11 +65,8 @@ def outcome_of(table: pa.Table, spec: Any, model: Evaluated, first_row: int) -> 
                 column=spec.example_weight_key,
             )
         weights = weights[:, 0]
-    if output == PREDICTION and output not in model.classes:
-        classes = None  # a class, not a probability of each
-    return Outcome(
-        labels, predictions, weights, None if classes is None else tuple(classes), first_row
-    )
+    known = tuple(classes) if classes is not None and is_of_each else None
+    return Outcome(labels, predictions, weights, known, first_row)
 
 
 def _output(predicted: pa.Table, wanted: str) -> str:
@@ -149,6 +150,11 @@ def _flat(array: pa.Array) -> tuple[pa.Array, np.ndarray]:
         return array.flatten(), lengths.to_numpy(zero_copy_only=False)
     valid = array.is_valid().to_numpy(zero_copy_only=False)
     return array, np.ones(len(array), np.int64) if valid.all() else valid.astype(np.int64)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    types = pa.types
+    return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
 
 
 def _first_other_row(array: pa.Array, counts: np.ndarray) -> int:

@@ -80,6 +80,14 @@ def _typed(value: Value) -> Value:
         return value
 
 
+_AS_THEY_ARE = (
+    pa.types.is_null,
+    pa.types.is_integer,
+    pa.types.is_string,
+    pa.types.is_large_string,
+)
+
+
 class Slices:
     """The slices found so far, numbered in the order of their first rows.
 
@@ -143,9 +151,7 @@ def _values_of(table: pa.Table, name: str) -> list[tuple[Value, ...]]:
     for array in table.column(position).chunks:
         if pa.types.is_dictionary(array.type):
             array = array.dictionary_decode()
-        if pa.types.is_null(array.type):
-            result += [()] * len(array)
-        elif _is_list(array.type):
+        if _is_list(array.type):
             values = _plain_values(array.flatten(), name)
             lengths = [0 if row is None else row for row in _lengths(array)]
             bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64).tolist()
@@ -183,7 +189,7 @@ def _plain_values(array: pa.Array, name: str) -> list[Value | None]:
     if pa.types.is_boolean(kind):
         return [None if flag is None else int(flag) for flag in array.to_pylist()]
     values = array.to_pylist()
-    if pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if any(is_one(kind) for is_one in _AS_THEY_ARE):
         return values
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return [None if value is None else _text(value, name) for value in values]
