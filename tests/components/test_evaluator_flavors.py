@@ -1,5 +1,6 @@
 """Evaluator with models of other frameworks than TensorFlow."""
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -103,6 +104,21 @@ def test_a_model_of_scikit_learn_is_evaluated_and_blessed(evaluate, model):
     assert 0.8 < found["Overall", "binary_accuracy"] < 1
     recorded = json.loads(evaluation.get_string_custom_property("metrics"))
     assert {one["metric"] for one in recorded} == {"example_count", "binary_accuracy"}
+
+
+def test_the_report_reads_the_evaluation(evaluate):
+    from penstock.metadata.reading import ArtifactRecord
+    from penstock.report.evaluations import read_evaluation
+
+    evaluation, _ = evaluate(COUNT, accuracy(0.99))
+    fields = {f.name: None for f in dataclasses.fields(ArtifactRecord)}
+    record = ArtifactRecord(**{**fields, "uri": evaluation.uri})
+    shown = read_evaluation("Evaluator", record)
+    assert shown.overall.count == ROWS
+    assert {row.name for row in shown.slices} == {"town:x", "town:y"}
+    (threshold,) = shown.thresholds
+    assert threshold.requirement == "at least 0.99"
+    assert [slice_ for slice_, _ in threshold.failures] == ["Overall"]
 
 
 def test_the_accuracy_is_scikit_learns(evaluate):

@@ -12,8 +12,7 @@ import pyarrow.compute as pc
 
 from penstock.components.evaluator.arrow.outcomes import Outcome
 from penstock.errors import DataError, ParameterError, suggestion
-
-PROBABILITIES, PREDICTION = "probabilities", "prediction"
+from penstock.models.predictions import PREDICTION, PROBABILITIES, classes_of
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def outcome_of(table: pa.Table, spec: Any, model: Evaluated, first_row: int) -> 
             f"the model gives {predicted.num_rows} predictions for {table.num_rows} rows"
         )
     output = _output(predicted, spec.prediction_key)
-    classes = _classes(model, output)
+    classes = _classes(model, predicted, output)
     # Lists have a number for each class, other values are classes themselves.
     is_of_each = _is_list(predicted.schema.field(output).type)
     predictions = _numbers(
@@ -91,10 +90,13 @@ def _output(predicted: pa.Table, wanted: str) -> str:
     return names[0]
 
 
-def _classes(model: Evaluated, output: str) -> Sequence[Any] | None:
+def _classes(model: Evaluated, predicted: pa.Table, output: str) -> Sequence[Any] | None:
+    """Return the classes by the model's signature, or those that came with its predictions."""
     if output in model.classes:
         return model.classes[output]
-    return model.classes.get(PROBABILITIES) if output == PREDICTION else None
+    if output not in (PROBABILITIES, PREDICTION):
+        return None
+    return model.classes.get(PROBABILITIES) or classes_of(predicted)
 
 
 def _numbers(
