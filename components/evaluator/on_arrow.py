@@ -13,10 +13,10 @@ import pyarrow as pa
 
 from penstock.authoring.node_context import NodeContext
 from penstock.components.evaluator.arrow.asking import Evaluation
-from penstock.components.evaluator.arrow.catalog import Metric
 from penstock.components.evaluator.arrow.intervals import SAMPLES, Interval, Sampling, interval_of
 from penstock.components.evaluator.arrow.judging import judge
 from penstock.components.evaluator.arrow.keys import Key
+from penstock.components.evaluator.arrow.metric import Metric
 from penstock.components.evaluator.arrow.outcomes import Outcome
 from penstock.components.evaluator.arrow.reading import Evaluated, outcome_of
 from penstock.components.evaluator.arrow.slicing import SliceKey, Slices

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from penstock.components.evaluator import eval_config
 from penstock.components.evaluator.arrow import intervals, losses, matrices, slicing
 from penstock.components.evaluator.arrow.asking import evaluation_of
-from penstock.components.evaluator.arrow.catalog import known_metrics, snake_case
+from penstock.components.evaluator.arrow.catalog import known_metrics
 from penstock.components.evaluator.arrow.keys import SubKey
+from penstock.components.evaluator.arrow.metric import snake_case
 from penstock.components.evaluator.arrow.outcomes import Outcome, View
 from penstock.components.evaluator.unsupported import Unsupported
 from penstock.data.results import evaluation_messages as messages

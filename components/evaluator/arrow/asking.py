@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from penstock.components.evaluator.arrow.catalog import Asked, Metric, metric_of
+from penstock.components.evaluator.arrow.catalog import metric_of
 from penstock.components.evaluator.arrow.keys import MACRO, MICRO, WEIGHTED_MACRO, Key, SubKey
+from penstock.components.evaluator.arrow.metric import Asked, Metric
 from penstock.components.evaluator.eval_config import baseline_name
 from penstock.components.evaluator.unsupported import Unsupported
 from penstock.data.results import evaluation_messages as messages

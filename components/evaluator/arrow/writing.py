@@ -11,9 +11,9 @@ import numpy as np
 from google.protobuf import json_format
 
 import penstock
-from penstock.components.evaluator.arrow.catalog import Metric
 from penstock.components.evaluator.arrow.intervals import Interval
 from penstock.components.evaluator.arrow.keys import Key
+from penstock.components.evaluator.arrow.metric import Metric
 from penstock.components.evaluator.arrow.slicing import SliceKey, to_message
 from penstock.data.records import TFRecordWriter
 from penstock.data.results import evaluation_messages as messages
