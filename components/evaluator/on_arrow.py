@@ -94,10 +94,16 @@ class _AllSums:
         """Add outcomes by model; rows, in ascending order, to the groups beside them."""
         for tally in self.tallies:
             outcome = outcomes[tally.view.model]
+            shape = (*tally.shape(outcome.outputs), tally.columns)
             if tally not in self._sums:
-                shape = tally.shape(outcome.outputs)
-                self._sums[tally] = Sums(int(np.prod(shape)), tally.columns)
-                self._shapes[tally] = (*shape, tally.columns)
+                self._sums[tally] = Sums(int(np.prod(shape[:-1])), tally.columns)
+                self._shapes[tally] = shape
+            elif shape != self._shapes[tally]:
+                raise DataError(
+                    f"row {outcome.first_row}: the model gives {outcome.outputs} numbers a row "
+                    "from here on, and gave another number of them before",
+                    hint="A model should give lists of one size.",
+                )
             entries = tally.entries(outcome)
             positions, dealt = _dealt(entries.rows, rows, groups)
             cells = entries.cells if isinstance(entries.cells, int) else entries.cells[positions]

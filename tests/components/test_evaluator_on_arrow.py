@@ -205,7 +205,7 @@ def test_settings_and_slices_of_every_type_are_equal(both):
         metric(
             "AUC", name="minoring", summation_method="minoring", curve="PR", thresholds=[0.2, 0.5]
         ),
-        metric("Precision", name="several", thresholds=[0.1, 0.5, 0.9]),
+        metric("Precision", name="several", thresholds=[0.9, 0.1, 0.5]),
         metric("BinaryAccuracy", name="low", threshold=0.3),
         metric("PrecisionAtRecall", name="both", recall=[0.3, 0.6], num_thresholds=30),
         metric("BinaryCrossEntropy", name="smooth", label_smoothing=0.1),
@@ -624,6 +624,13 @@ def test_an_absent_output_is_answered_with_the_nearest(tmp_path):
         DataError, match="the model gives no 'predictoin'.*Did you mean 'prediction'"
     ):
         on_tables([binary_rows()], config, tmp_path)
+
+
+def test_a_model_gives_lists_of_one_size(tmp_path):
+    lists = class_rows(4).slice(0, 5), class_rows(3).slice(0, 5)
+    config = config_of([{"metrics": named("MultiClassConfusionMatrixPlot")}])
+    with pytest.raises(DataError, match="row 5: the model gives 3 numbers a row from here on"):
+        on_tables(lists, config, tmp_path)
 
 
 def test_several_outputs_need_a_prediction_key(tmp_path):
