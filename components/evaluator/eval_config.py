@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf import json_format
 
 from penstock.data.results import evaluation_messages as messages
 from penstock.errors import ParameterError
 
+if TYPE_CHECKING:
+    from tensorflow_model_analysis import EvalConfig
+
 CANDIDATE, BASELINE = "candidate", "baseline"
+# The metric that the parameter fairness_indicator_thresholds adds.
+FAIRNESS = "FairnessIndicators"
 _SINGLE_OR_SEVERAL = (
     ("label_key", "label_keys"),
     ("prediction_key", "prediction_keys"),
@@ -72,6 +77,25 @@ def complete(config: Any, has_baseline: bool) -> Any:
             spec.model_names.append("")
     _check(completed)
     return completed
+
+
+def as_tfmas(config: Any) -> EvalConfig:
+    """Return a completed config as TFMA's message.
+
+    Raises:
+      ParameterError: it has the metric FairnessIndicators, which this installation of TFMA lacks.
+    """
+    from tensorflow_model_analysis.metrics import metric_types
+    from tensorflow_model_analysis.proto import config_pb2
+
+    names = [metric.class_name for spec in config.metrics_specs for metric in spec.metrics]
+    if FAIRNESS in names and FAIRNESS not in metric_types.registered_metrics():
+        raise ParameterError(
+            f"fairness_indicator_thresholds needs TFMA's metric {FAIRNESS}, which this "
+            "installation lacks",
+            hint="Install the package fairness-indicators and import it in module_file.",
+        )
+    return config_pb2.EvalConfig.FromString(config.SerializeToString())
 
 
 def metric_thresholds(config: Any) -> Iterator[Any]:

@@ -15,7 +15,13 @@ from penstock.authoring.node_context import NodeContext
 from penstock.components.evaluator import on_arrow, with_predictions
 from penstock.components.evaluator.arrow.asking import evaluation_of
 from penstock.components.evaluator.arrow.reading import Evaluated
-from penstock.components.evaluator.eval_config import complete, has_thresholds, parse
+from penstock.components.evaluator.eval_config import (
+    FAIRNESS,
+    as_tfmas,
+    complete,
+    has_thresholds,
+    parse,
+)
 from penstock.components.evaluator.evaluated_models import (
     evaluated_models,
     has_tfma,
@@ -37,7 +43,6 @@ if TYPE_CHECKING:
 
 # There may be a failure for every slice.
 _SHOWN_FAILURES = 10
-_FAIRNESS = "FairnessIndicators"
 
 
 def evaluate(
@@ -185,7 +190,7 @@ def completed_config(
     if fairness_indicator_thresholds:
         specs = message.metrics_specs or [message.metrics_specs.add()]
         settings = json.dumps({"thresholds": list(fairness_indicator_thresholds)})
-        specs[0].metrics.add(class_name=_FAIRNESS, config=settings)
+        specs[0].metrics.add(class_name=FAIRNESS, config=settings)
     return complete(message, has_baseline)
 
 
@@ -196,25 +201,6 @@ def complete_config(
 ) -> EvalConfig:
     """Return the completed config as TFMA's message."""
     return as_tfmas(completed_config(eval_config, has_baseline, fairness_indicator_thresholds))
-
-
-def as_tfmas(config: Any) -> EvalConfig:
-    """Return a completed config as TFMA's message.
-
-    Raises:
-      ParameterError: it has the metric FairnessIndicators, which this installation of TFMA lacks.
-    """
-    from tensorflow_model_analysis.metrics import metric_types
-    from tensorflow_model_analysis.proto import config_pb2
-
-    names = [metric.class_name for spec in config.metrics_specs for metric in spec.metrics]
-    if _FAIRNESS in names and _FAIRNESS not in metric_types.registered_metrics():
-        raise ParameterError(
-            f"fairness_indicator_thresholds needs TFMA's metric {_FAIRNESS}, which this "
-            "installation lacks",
-            hint="Install the package fairness-indicators and import it in module_file.",
-        )
-    return config_pb2.EvalConfig.FromString(config.SerializeToString())
 
 
 def shared_models(

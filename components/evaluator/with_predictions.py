@@ -14,6 +14,7 @@ from penstock.authoring.beam import BeamOptions
 from penstock.components.evaluator import on_beam
 from penstock.components.evaluator.arrow.outcomes import Outcome
 from penstock.components.evaluator.arrow.reading import Evaluated, outcome_of
+from penstock.components.evaluator.eval_config import as_tfmas
 from penstock.components.evaluator.job import Job
 from penstock.data.coding.examples import encode
 from penstock.data.records import TFRecordWriter
@@ -95,9 +96,7 @@ def _looks_at_all_classes(config: Any) -> bool:
 
 
 def _tfmas_config(config: Any) -> EvalConfig:
-    from tensorflow_model_analysis.proto import config_pb2
-
-    result = config_pb2.EvalConfig.FromString(config.SerializeToString())
+    result = as_tfmas(config)
     for spec in result.model_specs:
         spec.label_key = _column("label", spec.name)
         spec.prediction_key = _column("prediction", spec.name)

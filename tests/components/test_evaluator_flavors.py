@@ -195,6 +195,11 @@ def test_without_tfma_examples_may_hold_the_predictions(
     assert os.listdir(blessing.uri) == ["BLESSED"]
 
 
+def test_fairness_indicators_need_their_package(evaluate):
+    with pytest.raises(ParameterError, match="FairnessIndicators, which this installation lacks"):
+        evaluate(COUNT, fairness_indicator_thresholds=[0.5])
+
+
 def test_functions_of_tfma_are_for_saved_models(evaluate, model, testdata):
     module = str(testdata / "module_file" / "evaluator_module.py")
     with pytest.raises(ParameterError) as caught:
