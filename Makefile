@@ -13,7 +13,7 @@ DOCKER_TESTS := tests/kubeflow_docker
 # Without kept bytecode, each process that imports TensorFlow compiles it anew, which takes longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test coverage test-matrix test-kubeflow services lint docs bench bench-kernels notebooks format release clean
+.PHONY: setup demo test test-core coverage test-matrix test-kubeflow services lint docs bench bench-kernels notebooks format release clean
 
 setup: $(SETUP)
 
@@ -29,6 +29,10 @@ demo: $(SETUP)  ## run the flights pipeline end to end
 
 test: $(SETUP)  ## run the whole test suite
 	.venv/bin/python -m $(PYTEST) $(TESTS)
+
+test-core: | $(filter .uv/bin/uv,$(UV))  ## run the tests of the core where nothing else is installed
+	UV_PROJECT_ENVIRONMENT=.core $(UV) sync --quiet --frozen --no-default-groups --group test
+	.core/bin/python -m $(PYTEST) -m core $(TESTS)
 
 # Processes that tests start measure themselves, wherever they run.
 coverage: export PENSTOCK_SOURCES := $(CURDIR)
@@ -88,4 +92,4 @@ release: $(SETUP)  ## build wheel and sdist into dist/, check them, and run a pi
 	build/release.sh $(UV)
 
 clean:  ## remove what was installed and what runs have made
-	rm -rf .venv .uv .docker .matrix .penstock serving dist .coverage
+	rm -rf .venv .core .uv .docker .matrix .penstock serving dist .coverage

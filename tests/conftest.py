@@ -37,6 +37,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave files alone that have no test of the core, where those alone are asked for.
+
+    They may import what is not there.
+    """
+    if config.option.markexpr != "core" or collection_path.suffix != ".py":
+        return None
+    return True if "pytest.mark.core" not in collection_path.read_text() else None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests that need a package of an extra, where that is not installed."""
+    from penstock.project.extras import is_installed
+
+    for marker in item.iter_markers("needs"):
+        absent = [package for package in marker.args if not is_installed(package)]
+        if absent:
+            pytest.skip(f"{', '.join(absent)} is not installed")
+
+
 @pytest.fixture
 def run_pipeline(tmp_path: Path) -> Callable[..., Any]:
     """Run a pipeline in a folder of the test's own, silently; failures come back as results."""

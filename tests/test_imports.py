@@ -8,6 +8,8 @@ import pytest
 
 import penstock
 
+pytestmark = pytest.mark.core
+
 HEAVY = ("tensorflow", "apache_beam", "kfp", "ml_metadata", "pandas", "tfx")
 
 
@@ -34,6 +36,7 @@ def test_defining_and_compiling_a_pipeline_loads_no_data_library(name):
     assert not loaded & {"numpy", "pyarrow"}
 
 
+@pytest.mark.needs("tensorflow")
 def test_tensorflow_can_be_imported_after_tfx_was_loaded_without_it():
     code = "import penstock._tfx, importlib.util, sys\n"
     code += "assert 'tensorflow' not in sys.modules\n"
@@ -63,6 +66,7 @@ def test_a_csv_file_becomes_examples_without_pandas(tmp_path):
     assert "pandas" not in loaded
 
 
+@pytest.mark.needs("tfx.components")
 def test_a_module_of_tfxs_library_is_imported_without_the_library_and_stays_when_that_comes():
     loaded = modules_after(
         "import sys\n"

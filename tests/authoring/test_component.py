@@ -10,6 +10,8 @@ from penstock.artifacts import Examples, Model, Schema
 from penstock.errors import ComponentError, WiringError
 from penstock_support import example_components as examples
 
+pytestmark = pytest.mark.core
+
 
 @pytest.fixture
 def made():
@@ -45,6 +47,7 @@ def test_defaults_are_recorded_with_what_is_given(made):
     }
 
 
+@pytest.mark.needs("tfx.components")
 def test_a_tfx_proto_stands_for_the_dataclass_with_its_fields(made):
     from tfx.proto import trainer_pb2
 

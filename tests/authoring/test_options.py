@@ -10,6 +10,8 @@ from penstock.errors import ParameterError, PipelineError
 from penstock.pods import Gpu, Secret
 from penstock_support import example_components as examples
 
+pytestmark = pytest.mark.core
+
 
 def options_of(make_node):
     @pipeline

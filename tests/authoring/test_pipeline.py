@@ -6,6 +6,8 @@ from penstock import pipeline
 from penstock.errors import PipelineError
 from penstock_support import example_components as examples
 
+pytestmark = pytest.mark.core
+
 
 def build(definition):
     return definition.build(pipeline_root="/nowhere")

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from penstock.authoring import values
 from penstock.errors import ParameterError, PipelineError
 
+pytestmark = pytest.mark.core
+
 
 class Color(enum.Enum):
     RED = "red"

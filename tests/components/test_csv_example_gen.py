@@ -22,6 +22,8 @@ from penstock.data.splits import (
 )
 from penstock.errors import DataError, ParameterError
 
+pytestmark = pytest.mark.core
+
 PARQUET = PayloadFormat.FORMAT_PARQUET
 
 
@@ -103,6 +105,7 @@ def test_parquet_holds_the_same_rows_in_the_same_splits(run):
     assert set(pq.read_schema(path).names) == {"user", "amount"}
 
 
+@pytest.mark.needs("apache_beam")
 def test_parquet_on_beam_is_refused(run):
     with pytest.raises(ParameterError, match="FORMAT_PARQUET in process only"):
         run(output_data_format=PARQUET, beam=BeamOptions(("--runner=DirectRunner",)))
@@ -176,6 +179,7 @@ def test_the_fingerprint_follows_the_content(data):
     assert resolve_parameters({"input_base": str(data)}) != before
 
 
+@pytest.mark.needs("tfx.components")
 def test_tfx_messages_are_taken(data):
     from tfx.proto import example_gen_pb2, range_config_pb2
 

@@ -34,6 +34,8 @@ from penstock.components.merge_tables.tables import (
 )
 from penstock.errors import DataError, ParameterError
 
+pytestmark = pytest.mark.core
+
 TRIPS = """month,port,boat,minutes
 1,A,x,10
 1,A,x,10

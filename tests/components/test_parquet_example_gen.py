@@ -8,6 +8,8 @@ from penstock.components import ParquetExampleGen
 from penstock.data import records, splits
 from penstock.data.ingestion import resolve_parameters
 
+pytestmark = pytest.mark.core
+
 BEAM = BeamOptions(("--runner=DirectRunner",))
 
 
@@ -51,6 +53,7 @@ def test_columns_can_be_chosen(data, tmp_path):
     assert set(rows(examples, "train")[0]) == {"id"}
 
 
+@pytest.mark.needs("apache_beam")
 def test_beam_writes_the_same_records_to_the_same_splits(data, tmp_path):
     ours, on_beam = run(tmp_path / "one", data), run(tmp_path / "other", data, beam=BEAM)
     for split in ("train", "eval"):

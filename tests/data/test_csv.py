@@ -11,6 +11,8 @@ from penstock.data import csv
 from penstock.data.csv import ColumnType, CsvOptions
 from penstock.errors import DataError, ParameterError
 
+pytestmark = pytest.mark.core
+
 
 @pytest.fixture
 def read(tmp_path):

@@ -6,6 +6,8 @@ from penstock.data import parquet, records
 from penstock.data.coding import examples
 from penstock.errors import DataError
 
+pytestmark = pytest.mark.core
+
 
 @pytest.fixture
 def file(tmp_path):

@@ -11,6 +11,8 @@ from penstock.data import records
 from penstock.data.coding import examples
 from penstock.errors import DataError
 
+pytestmark = pytest.mark.core
+
 
 def numbered(count):
     return [f"record {index}".encode() * (index % 7) for index in range(count)]

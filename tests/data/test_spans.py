@@ -6,6 +6,8 @@ from penstock.data.spans import RangeConfig, RollingRange, StaticRange, resolve_
 from penstock.data.splits import InputConfig, InputSplit
 from penstock.errors import DataError, ParameterError
 
+pytestmark = pytest.mark.core
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -180,6 +182,7 @@ def test_a_pattern_that_matches_nothing_is_reported_with_near_names(folder):
         folder("train.csv")("trian.csv")
 
 
+@pytest.mark.needs("tfx.components")
 def test_tfx_ranges_are_converted_by_their_names():
     from tfx.proto import range_config_pb2
 

@@ -18,6 +18,8 @@ from penstock.data.splits import (
 )
 from penstock.errors import DataError, ParameterError
 
+pytestmark = pytest.mark.core
+
 
 def output(*named, feature=None):
     return OutputConfig(SplitConfig(tuple(SplitBuckets(*one) for one in named), feature))
@@ -76,6 +78,7 @@ def test_wrong_output_splits_are_refused(config, message):
         splits.output_split_names(InputConfig(), config)
 
 
+@pytest.mark.needs("tfx.components")
 def test_tfx_messages_are_converted_by_their_names():
     from tfx.proto import example_gen_pb2
 

@@ -9,6 +9,8 @@ from penstock.execution.lifecycle import Life
 from penstock.safety.secrets import Redaction
 from penstock_support import example_components as examples
 
+pytestmark = pytest.mark.core
+
 
 @pytest.fixture
 def node():

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from penstock.execution.schedule import Graph, State, Trigger, ready, settle
 
+pytestmark = pytest.mark.core
+
 
 def graph(**upstream: str) -> Graph:
     return Graph({name: frozenset(before.split()) for name, before in upstream.items()})

@@ -6,6 +6,8 @@ from penstock import ir, pipeline
 from penstock.errors import ParameterError, PipelineError
 from penstock_support import example_components as examples
 
+pytestmark = pytest.mark.core
+
 
 @pytest.fixture(scope="module")
 def compiled():

@@ -11,6 +11,8 @@ from penstock.ir import select_nodes, view
 from penstock_support import resuming_components as resuming
 from penstock_support.example_components import Doubling, Join
 
+pytestmark = pytest.mark.core
+
 
 @pytest.fixture(scope="module")
 def three():

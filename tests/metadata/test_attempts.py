@@ -22,6 +22,8 @@ from penstock.metadata.store import connect, connection_config
 from penstock_support import attempts_at_once
 from penstock_support.histories import History
 
+pytestmark = pytest.mark.core
+
 
 @pytest.fixture
 def metadata(tmp_path):

@@ -9,6 +9,8 @@ from penstock.metadata.reading import fingerprint_bytes
 from penstock.metadata.runs import find_run, list_runs
 from penstock_support.histories import Calls, History, new_store
 
+pytestmark = pytest.mark.core
+
 OURS = "files:1,bytes:15203,sha256:61"
 TFX = (
     "split:train,num_files:1,total_bytes:700,xor_checksum:1,sum_checksum:2\n"

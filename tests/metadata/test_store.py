@@ -7,6 +7,8 @@ import pytest
 from penstock.errors import StoreError
 from penstock.metadata.store import connect, connection_config, without_password
 
+pytestmark = pytest.mark.core
+
 
 def test_a_path_is_an_sqlite_store(tmp_path):
     config = connection_config(str(tmp_path / "db"))

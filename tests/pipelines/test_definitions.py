@@ -10,6 +10,8 @@ import pytest
 from penstock.pipelines.flights.pipeline import flights
 from penstock.pipelines.penguins.pipeline import penguins
 
+pytestmark = pytest.mark.core
+
 HEAVY = ("tensorflow", "apache_beam", "pandas", "tensorflow_transform", "tfx.components")
 
 

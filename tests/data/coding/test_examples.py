@@ -10,6 +10,8 @@ from penstock.data.coding import examples
 from penstock.data.coding.example_proto import example_class
 from penstock.errors import DataError
 
+pytestmark = pytest.mark.core
+
 INTS = st.integers(-(1 << 63), (1 << 63) - 1)
 FLOATS = st.floats(width=32, allow_nan=False)
 
@@ -77,6 +79,7 @@ def fill(feature, array, row):
     target.value.extend(values)
 
 
+@pytest.mark.needs("tfx_bsl")
 def test_tfx_bsl_decodes_what_is_encoded():
     from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 

@@ -13,6 +13,8 @@ from penstock.data.coding.example_proto import example_class
 from penstock.data.coding.messages import MessageDecoder
 from penstock.errors import DataError
 
+pytestmark = pytest.mark.core
+
 VALUES = {
     "int64_list": st.integers(-(1 << 63), (1 << 63) - 1),
     "float_list": st.floats(width=32, allow_nan=False),
@@ -50,11 +52,13 @@ def serialized(draw):
     return rows
 
 
+@pytest.mark.needs("tfx_bsl")
 @pytest.mark.parametrize("schema", [None, SCHEMA])
 @settings(max_examples=300, deadline=None)
 @given(data=serialized())
 def test_records_of_any_build_are_decoded_as_by_tfx_bsl(data, schema):
-    coder = pytest.importorskip("tfx_bsl.coders.example_coder")
+    from tfx_bsl.coders import example_coder as coder
+
     theirs = coder.ExamplesToRecordBatchDecoder(schema and schema.SerializeToString())
     expected, reason = None, ""
     try:

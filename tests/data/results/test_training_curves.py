@@ -8,6 +8,8 @@ from penstock.data.records import TFRecordWriter
 from penstock.data.results.event_proto import event_class
 from penstock.data.results.training_curves import Curve, read_curves
 
+pytestmark = pytest.mark.core
+
 
 def event(step: int, tag: str = "epoch_loss"):
     made = event_class()(step=step)
@@ -64,8 +66,10 @@ def test_a_folder_that_is_not_there_has_none(tmp_path):
     assert read_curves(str(tmp_path / "nowhere")) == []
 
 
+@pytest.mark.needs("tensorboard")
 def test_what_tensorboard_writes_is_read(tmp_path):
-    event_pb2 = pytest.importorskip("tensorboard.compat.proto.event_pb2")
+    from tensorboard.compat.proto import event_pb2
+
     made = event_pb2.Event(step=7, wall_time=12.5)
     for dtype, field, number in (
         (1, "float_val", 0.5),

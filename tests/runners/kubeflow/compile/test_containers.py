@@ -11,6 +11,8 @@ from penstock.artifacts import Examples
 from penstock.errors import PipelineError
 from penstock_support.kubeflow_pipelines import Learn, Prepare
 
+pytestmark = pytest.mark.core
+
 
 def Filter(**arguments: Any) -> Any:
     """Return a node of TFX's that is a container."""

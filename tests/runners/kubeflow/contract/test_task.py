@@ -11,6 +11,8 @@ from penstock.errors import RunError
 from penstock.runners.kubeflow.contract import locations
 from penstock.runners.kubeflow.contract.task import PodInput, PodOutput, PodTask
 
+pytestmark = pytest.mark.core
+
 TASK = PodTask(
     node="Trainer",
     pipeline={"pipeline_info": {"id": "taxi"}},

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from penstock.runners.kubeflow.server import cron
 
+pytestmark = pytest.mark.core
+
 MONDAY = datetime(2026, 6, 1, 12, 0)
 
 
