@@ -17,6 +17,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from penstock.errors import PenstockError, ServiceError
+from penstock.project import extras
 from penstock.project.config import Config, Profile
 from penstock.project.kubeflow import KubeflowOptions
 from penstock.runners.kubeflow.server.service import API, Patience, Service
@@ -129,15 +130,43 @@ def packages() -> Finding:
 
     problems = list(_conflicts("penstock"))
     versions = []
-    for name in ("tfx", "tensorflow", "apache-beam", "ml-metadata", "kfp"):
+    for name in ("ml-pipelines-sdk", "ml-metadata", "kfp", "tfx", "tensorflow", "apache-beam"):
         try:
             versions.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:
-            versions.append(f"{name} missing")
+            continue  # of an extra, or told as a problem
     if not problems:
         return Finding("packages", "fine", ", ".join(versions))
     advice = "Install Penstock anew into an empty environment, with uv."
     return Finding("packages", "wrong", "; ".join(problems[:5]), advice)
+
+
+def installed_extras(config: Config) -> Finding:
+    """Which extras are installed, and which the project's pipelines lack."""
+    from penstock import ir
+    from penstock.execution import needs
+
+    installed = [
+        name for name, found in extras.EXTRAS.items() if all(map(extras.is_installed, found))
+    ]
+    description = ", ".join(installed) or "none: this is the core"
+    lacking: set[str] = set()
+    problems = []
+    for name in config.pipelines:
+        try:
+            compiled = ir.compile_pipeline(config.load_pipeline(name), pipeline_root="")
+            absent = needs.missing_packages(ir.view(compiled))
+        except PenstockError as error:
+            problems.append(f"{name} cannot be looked at: {error}")
+            continue
+        if absent:
+            lacking |= {extras.extra_of(p) for packages in absent.values() for p in packages}
+            problems.append(f"{name} needs more for {', '.join(absent)}")
+    if not problems:
+        return Finding("extras", "fine", description)
+    # Others may run them, or the pods of a cluster.
+    advice = f"To run them here: {extras.install_command(lacking)}" if lacking else ""
+    return Finding("extras", "doubtful", f"{description}; {'; '.join(problems)}", advice)
 
 
 def files() -> Finding:
@@ -252,6 +281,7 @@ def checks(config: Config, profile: Profile) -> tuple[Callable[[], Finding], ...
         python,
         system,
         packages,
+        partial(installed_extras, config),
         partial(processors, profile),
         memory,
         partial(disk, profile),
@@ -288,24 +318,34 @@ def _conflicts(root: str) -> Iterator[str]:
     def metadata_of(name: str) -> Any:  # reading what a package says of itself is what takes time
         return metadata.distribution(name).metadata
 
-    waiting, seen = [root], set()
+    waiting, seen = [(root, True)], set()
     while waiting:
-        name = waiting.pop()
+        # What the core asks for comes first; what extras ask for may be left out on purpose.
+        waiting.sort(key=lambda found: not found[1])
+        name, must_be_there = waiting.pop(0)
         if name in seen:
             continue
         seen.add(name)
         for text in metadata_of(name).get_all("Requires-Dist") or ():
             needed = Requirement(text)
-            if needed.marker and not needed.marker.evaluate({"extra": ""}):
+            is_core = not needed.marker or needed.marker.evaluate({"extra": ""})
+            if not is_core and (name != root or not _is_of_an_extra(needed.marker)):
                 continue
+            is_needed = must_be_there and is_core
             try:
                 version = metadata_of(needed.name)["Version"]
             except metadata.PackageNotFoundError:
+                if not is_needed:
+                    continue
                 yield f"{name} needs {needed.name}, which is not installed"
                 continue
             if not needed.specifier.contains(version, prereleases=True):
                 yield f"{name} needs {needed.name}{needed.specifier}, and {version} is installed"
-            waiting.append(needed.name)
+            waiting.append((needed.name, is_needed))
+
+
+def _is_of_an_extra(marker: Any) -> bool:
+    return any(marker.evaluate({"extra": extra}) for extra in extras.EXTRAS)
 
 
 def _reach(host: str, port: int) -> None:

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from penstock.config import Config, Profile
+from penstock.project import extras
 from penstock.project.kubeflow import KubeflowOptions
 from penstock.surfaces.cli import examination
 from penstock.surfaces.cli.main import penstock
@@ -65,6 +66,19 @@ def test_every_thing_is_said_to_be_fine_or_not(project):
 
 def test_the_packages_are_of_versions_that_each_other_asks_for():
     assert examination.packages().state == "fine"
+
+
+def test_an_extra_that_a_pipeline_lacks_is_told_with_the_command(project, monkeypatch):
+    (project / "mine.py").write_text(
+        "from penstock import pipeline\n"
+        "from penstock_support.core_components import Boosted, Next\n\n\n"
+        "@pipeline\ndef mine():\n    return [Next(value=1), Boosted(value=1)]\n"
+    )
+    monkeypatch.setattr(extras, "is_installed", lambda package: package != "xgboost")
+    _, found = examined()
+    assert found["extras"]["state"] == "doubtful"
+    assert found["extras"]["found"].endswith("mine needs more for Boosted")
+    assert found["extras"]["advice"] == "To run them here: pip install 'penstock[xgboost]'"
 
 
 def test_a_store_that_is_not_there_yet_is_fine(project):
