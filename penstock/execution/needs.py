@@ -15,7 +15,10 @@ from penstock.errors import UserCodeError
 from penstock.execution import work
 from penstock.execution.cache import CODE_PARAMETERS, source_file
 from penstock.project import extras
-from penstock.project.source import certain_imports
+from penstock.project.source import certain_imports, foreign_imports
+
+# What their components import they say.
+_LIBRARIES = ("penstock.components.", "tfx.")
 
 
 def check(
@@ -65,6 +68,26 @@ def modules_of(node: ir.Node) -> list[str]:
         except UserCodeError:
             continue  # the node says what is wrong with its code
     return modules
+
+
+def only_the_core(node: ir.Node) -> bool:
+    """Whether a node's work needs nothing that is in an extra, as far as its code shows.
+
+    Code that imports what is neither the core's nor beside it may need anything.
+    """
+    path = node.executor_path or ""
+    try:
+        modules = modules_of(node)
+    except ImportError:
+        return False
+    if path.startswith(_LIBRARIES):
+        return not any(map(extras.package_of, modules))
+    files = [*_code_files(node), source_file(path.rpartition(".")[0]) or ""]
+    try:
+        modules += [name for file in filter(None, files) for name in foreign_imports(file)]
+    except UserCodeError:
+        return False  # the node says what is wrong with its code
+    return all(map(extras.is_of_the_core, modules))
 
 
 def _asks_for_beam(node: ir.Node) -> bool:

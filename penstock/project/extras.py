@@ -42,6 +42,38 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+# What the core installs and code may import.
+CORE = (
+    "penstock",
+    "absl",
+    "click",
+    "docker",
+    "fsspec",
+    "google",
+    "google_crc32c",
+    "grpc",
+    "jinja2",
+    "kfp",
+    "kubernetes",
+    "ml_metadata",
+    "numpy",
+    "pg8000",
+    "pyarrow",
+    "pymysql",
+    "requests",
+    "rich",
+    "tensorflow_metadata",
+    "tfx",
+    "typing_extensions",
+    "yaml",
+)
+
+
+def is_of_the_core(module: str) -> bool:
+    """Whether the core has a module."""
+    return module.partition(".")[0] in CORE and package_of(module) is None
+
+
 def package_of(module: str) -> str | None:
     """Return the package of the table that a module belongs to, None if it is in no extra."""
     packages = [package for extra in EXTRAS.values() for package in extra]

@@ -5,6 +5,7 @@ host = "https://kubeflow.example/pipeline"
 token = "${env:KUBEFLOW_TOKEN}"
 namespace = "team"
 image = "registry.example/team/flights@sha256:…"
+core_image = "registry.example/team/flights@sha256:…"
 cpu = "1"
 memory = "4Gi"
 secrets = [{ secret = "metadata", key = "password", env = "STORE_PASSWORD" }]
@@ -27,6 +28,7 @@ from penstock.project.pods import PodOptions
 class KubeflowOptions(PodOptions):
     """A profile's table `kubeflow`: where it is, and what pods have where `nodes` says no other.
 
+    `core_image` is for nodes that need no more than Penstock's core; without it all have `image`.
     `project_folder` is where the image holds the folder of penstock.toml. `cookies` are those of a
     session, where there is no token; `ca_certificate` is the file of an authority that the server's
     certificate is from; `pages` is the address of the server's pages, where it is not `host`.
@@ -41,6 +43,7 @@ class KubeflowOptions(PodOptions):
     experiment: str = ""
     service_account: str = ""
     project_folder: str = "/app"
+    core_image: str = ""
     nodes: Mapping[str, PodOptions] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -69,6 +69,34 @@ def certain_imports(module_file: str) -> set[str]:
     return {name for tree in sources.values() for name in _certain_imports(tree)}
 
 
+def foreign_imports(module_file: str) -> set[str]:
+    """Return the modules of others that a module and its local modules import, wherever they do.
+
+    Python's own are left out.
+
+    Raises:
+      UserCodeError: a file is missing or is not Python.
+    """
+    path = existing_file(module_file)
+    root = package_root(path)
+    sources = _local_sources(path, _parse(path), root)
+    own = _own_package(path, root)[0]
+    found = set()
+    for file, tree in sources.items():
+        folders = {Path(file).parent, path.parent, root}
+        for name, level in _imported_names(tree):
+            is_local = level > 0 or name[0] == own
+            is_local = is_local or any(_is_below(folder, name[0]) for folder in folders)
+            if not is_local and name[0] not in sys.stdlib_module_names:
+                found.add(".".join(name))
+    return found
+
+
+def _is_below(folder: Path, name: str) -> bool:
+    beside = folder.name not in _INSTALLED
+    return beside and ((folder / f"{name}.py").is_file() or (folder / name).is_dir())
+
+
 def _certain_imports(tree: ast.Module) -> Iterator[str]:
     for statement in tree.body:
         if isinstance(statement, ast.Import):

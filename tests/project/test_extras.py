@@ -10,7 +10,7 @@ import pytest
 
 from penstock.errors import MissingExtra, UserCodeError
 from penstock.project import extras, user_code
-from penstock.project.source import certain_imports
+from penstock.project.source import certain_imports, foreign_imports
 
 pytestmark = pytest.mark.core
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
@@ -143,3 +143,21 @@ def test_what_code_may_do_without_is_no_certain_import(tmp_path):
         "def later():\n    import sklearn\n"
     )
     assert certain_imports(str(path)) == {"os", "xgboost.sklearn", "beside", "tensorflow.keras"}
+
+
+@pytest.mark.parametrize("module", extras.CORE)
+def test_the_core_has_what_it_is_said_to_have(module):
+    assert extras.is_installed(module)
+    assert extras.is_of_the_core(module)
+
+
+def test_tfxs_own_components_are_not_of_the_core():
+    assert extras.is_of_the_core("tfx.dsl")
+    assert not extras.is_of_the_core("tfx.components.trainer")
+
+
+def test_imports_of_others_are_found_wherever_they_stand(tmp_path):
+    (tmp_path / "beside.py").write_text("import json, pandas\n")
+    path = tmp_path / "mine.py"
+    path.write_text("import beside\n\ndef later():\n    from catboost import CatBoost\n")
+    assert foreign_imports(str(path)) == {"pandas", "catboost.CatBoost"}

@@ -24,6 +24,9 @@ from penstock.surfaces.cli.options import json_option, profile_option, project_c
     multiple=True,
     help="An extra of Penstock to install; may be repeated. By default s3 and gcs.",
 )
+@click.option(
+    "--core", "is_core", is_flag=True, help="A small image, for nodes that need no TensorFlow."
+)
 @click.option("--from", "penstock_image", help="An image with Penstock to add the project to.")
 @json_option
 @click.pass_context
@@ -36,16 +39,20 @@ def build(
     engine_name: str | None,
     base_image: str | None,
     extras: tuple[str, ...],
+    is_core: bool,
     penstock_image: str | None,
     as_json: bool,
 ) -> None:
     """Build the image in which a cluster runs this project, and push it.
 
-    Its tag is a digest of the code and the lock: what is there is not built again.
+    Its tag is a digest of the code and the lock: what is there is not built again. With --core
+    TensorFlow and what is built on it are left out; the profile's core_image is the image of nodes
+    that need no more.
 
     \b
-    Example:
+    Examples:
       penstock build --profile cluster --push
+      penstock build --profile cluster --push --core
     """
     from penstock.runners.kubeflow.image import building as images
     from penstock.runners.kubeflow.image.engine import find_engine, repository_of
@@ -53,14 +60,17 @@ def build(
     config = project_config(context)
     profile = config.profile(profile_name)
     options = profile.kubeflow
-    of_profile = repository_of(options.image) if options and options.image else ""
+    key = "core_image" if is_core else "image"
+    in_use = getattr(options, key, "")
+    named = in_use or (options.image if options else "")
+    of_profile = repository_of(named) if named else ""
     request = images.ImageRequest(
         project=config.folder,
         repository=name or of_profile or images.repository_name(config.folder.resolve().name),
         tag=tag,
         project_folder=options.project_folder if options else "/app",
         base_image=base_image or images.BASE_IMAGE,
-        extras=extras or images.EXTRAS,
+        extras=(*(() if is_core else images.FULL), *(extras or images.EXTRAS)),
         penstock_image=penstock_image,
     )
 
@@ -81,8 +91,8 @@ def build(
     state = "built" if built.is_new else "there already"
     click.echo(f"{built.reference}  {state}, {built.size / 1e6:,.0f} MB", err=True)
     click.echo(reference)
-    if options is None or options.image != reference:
+    if in_use != reference:
         table = f"profiles.{profile.name}.kubeflow"
-        click.echo(f'in penstock.toml, [{table}]: image = "{reference}"', err=True)
+        click.echo(f'in penstock.toml, [{table}]: {key} = "{reference}"', err=True)
     if built.digest_reference is None:
         click.echo("it is on this machine alone; --push takes it to its registry", err=True)

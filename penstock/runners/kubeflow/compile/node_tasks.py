@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from penstock import _tfx, ir
+from penstock.execution import needs
 from penstock.execution.cache import code_digests
 from penstock.project.kubeflow import KubeflowOptions
 from penstock.project.pods import PodOptions
@@ -65,9 +66,23 @@ class Compilation:
 
     def pod(self, node_id: str) -> PodOptions:
         """Return the options of a node's pod."""
-        return self.options.pod_of(
-            node_id, platform.requested_options(self.pipeline.nodes[node_id])
-        )
+        node = self.pipeline.nodes[node_id]
+        own = platform.requested_options(node)
+        return self._with_image(node_id, own, lambda: needs.only_the_core(node))
+
+    def helper_pod(self, name: str) -> PodOptions:
+        """Return the options of the pod of a task that is not a node's own."""
+        return self._with_image(name, PodOptions(), lambda: True)
+
+    def _with_image(
+        self, name: str, own: PodOptions, needs_no_more: Callable[[], bool]
+    ) -> PodOptions:
+        """Return the options of a pod; without an image of its own it may have the core's."""
+        pod, core_image = self.options.pod_of(name, own), self.options.core_image
+        is_named = own.image or self.options.nodes.get(name, PodOptions()).image
+        if core_image and not is_named and needs_no_more():
+            return replace(pod, image=core_image)
+        return pod
 
 
 @dataclass(frozen=True)
@@ -210,7 +225,7 @@ def _begin(
     """
     spec, node_id = protos.pipeline_spec(), node.id
     name = helper or compilation.tasks[node_id]
-    pod = compilation.options.pod_of(helper, PodOptions()) if helper else compilation.pod(node_id)
+    pod = compilation.helper_pod(helper) if helper else compilation.pod(node_id)
     timeout = 0 if helper else node.timeout
     if not helper:
         after = sorted({compilation.last_task(before) for before in node.upstream})

@@ -16,7 +16,7 @@ from pathlib import Path
 from penstock.project.config import FILE_NAME
 
 IGNORE_FILE = ".dockerignore"
-_IMAGE_LINE = re.compile(rb"^[ \t]*image[ \t]*=.*\n?", re.MULTILINE)
+_IMAGE_LINE = re.compile(rb"^[ \t]*(?:core_)?image[ \t]*=.*\n?", re.MULTILINE)
 
 # What no image of a project needs, or should have. A project's own `.dockerignore` may take a path
 # back in.

@@ -19,6 +19,8 @@ from penstock.runners.kubeflow.image.engine import Engine, pushed_as
 
 BASE_IMAGE = "debian:trixie-slim"
 EXTRAS = ("s3", "gcs")
+# What the image has beyond these, unless it is to be the core's.
+FULL = ("tfx",)
 _TAG_LENGTH = 16
 _LARGE_BYTES = 100_000_000
 
@@ -39,7 +41,7 @@ class ImageRequest:
     tag: str | None = None
     project_folder: str = "/app"
     base_image: str = BASE_IMAGE
-    extras: tuple[str, ...] = EXTRAS
+    extras: tuple[str, ...] = (*FULL, *EXTRAS)
     penstock_image: str | None = None
 
 

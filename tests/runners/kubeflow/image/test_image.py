@@ -161,6 +161,44 @@ def test_a_penstock_without_sources_builds_on_a_named_image_only(monkeypatch, pr
         build_image(Engine("docker"), request, tell=print)
 
 
+class BuildsNothing(Engine):
+    """Remembers what it is to build."""
+
+    def __init__(self):
+        super().__init__("docker")
+        object.__setattr__(self, "builds", [])
+
+    def find(self, reference):
+        return {"Id": reference, "Size": 1} if reference in dict(self.builds) else None
+
+    def build(self, folder, dockerfile, tag, arguments):
+        self.builds.append((tag, dict(arguments)))
+
+
+@pytest.mark.parametrize(
+    ("flags", "extras", "key"),
+    [
+        ([], "tfx s3 gcs", "image"),
+        (["--extra", "sklearn"], "tfx sklearn", "image"),
+        (["--core"], "s3 gcs", "core_image"),
+        (["--core", "--extra", "xgboost"], "xgboost", "core_image"),
+    ],
+)
+def test_an_image_has_tensorflow_unless_it_is_the_core_s(monkeypatch, project, flags, extras, key):
+    from click.testing import CliRunner
+
+    from penstock.surfaces.cli.main import penstock
+
+    engine = BuildsNothing()
+    monkeypatch.setattr("penstock.runners.kubeflow.image.engine.find_engine", lambda _: engine)
+    monkeypatch.chdir(project)
+    (project / "penstock.toml").write_text("")
+    done = CliRunner().invoke(penstock, ["build", "--image", "taxi", *flags])
+    assert done.exception is None, done.output
+    assert engine.builds[0][1]["EXTRAS"] == extras
+    assert f'[profiles.default.kubeflow]: {key} = "taxi:' in done.output
+
+
 def test_the_command_without_an_engine_exits_with_2(tmp_path):
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "penstock", "build"],
