@@ -19,6 +19,7 @@ diff "$trial/sources" "$trial/packed" || { echo "$wheel does not have what git h
 
 "$uv" export --quiet --frozen --no-dev --no-hashes --no-emit-project --output-file "$trial/locked.txt"
 "$uv" venv --quiet --python .venv/bin/python "$trial/venv"
+# The core alone: what that forgets to ask for is missed here.
 VIRTUAL_ENV=$trial/venv "$uv" pip install --quiet --constraint "$trial/locked.txt" "$wheel"
 (
     cd "$trial"

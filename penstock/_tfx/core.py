@@ -3,7 +3,8 @@
 TFX's core guards its uses of TensorFlow and of its own component library with
 `except ImportError`, because it also ships without them. While it is first imported here, both
 are hidden, so that it loads in a third of a second instead of most of a minute. In a process that
-has TensorFlow already nothing is hidden: there is nothing left to save.
+has TensorFlow already nothing is hidden: there is nothing left to save. Where they are not
+installed, hiding them changes nothing.
 """
 
 from __future__ import annotations
