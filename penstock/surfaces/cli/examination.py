@@ -49,7 +49,7 @@ def python() -> Finding:
 
 
 def system() -> Finding:
-    """The operating system and the C library, for which TensorFlow's wheels are made."""
+    """The operating system and the C library, for which ML Metadata's wheels are made."""
     library, version = platform.libc_ver()
     description = (
         f"{platform.system()} {platform.machine()}, {library or 'C library'} {version}".strip()
@@ -59,12 +59,12 @@ def system() -> Finding:
         return Finding("system", "doubtful", description, advice)
     if library != "glibc":
         return Finding(
-            "system", "wrong", description, "TensorFlow needs glibc, as Debian's and Ubuntu's."
+            "system", "wrong", description, "ML Metadata needs glibc, as Debian's and Ubuntu's."
         )
     needed = (2, 17) if sys.version_info[:2] == (3, 11) else (2, 39)
     if tuple(int(part) for part in version.split(".")[:2]) < needed:
         advice = (
-            f"TFX for this Python needs glibc {needed[0]}.{needed[1]}: use Python 3.11, or "
+            f"ML Metadata for this Python needs glibc {needed[0]}.{needed[1]}: use Python 3.11, or "
             "Ubuntu 24.04, Debian 13 or newer."
         )
         return Finding("system", "wrong", description, advice)
