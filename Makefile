@@ -9,11 +9,13 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 MATRIX := 3.12 3.13
 DOCKER_TESTS := tests/kubeflow_docker
+MODEL_TESTS := tests/models tests/pipelines/test_flights_frameworks.py \
+	tests/components/test_infra_validator.py tests/surfaces/cli/test_init.py
 
 # Without kept bytecode, each process that imports TensorFlow compiles it anew, which takes longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-core coverage test-matrix test-kubeflow services lint docs bench bench-kernels notebooks format release clean
+.PHONY: setup demo test test-core test-models coverage test-matrix test-kubeflow services lint docs bench bench-kernels notebooks format release clean
 
 setup: $(SETUP)
 
@@ -33,6 +35,12 @@ test: $(SETUP)  ## run the whole test suite
 test-core: | $(filter .uv/bin/uv,$(UV))  ## run the tests of the core where nothing else is installed
 	UV_PROJECT_ENVIRONMENT=.core $(UV) sync --quiet --frozen --no-default-groups --group test
 	.core/bin/python -m $(PYTEST) -m core $(TESTS)
+
+# PyTorch brings 5 GB, and is in no other environment.
+test-models: | $(filter .uv/bin/uv,$(UV))  ## run the tests of models with every framework but TensorFlow
+	UV_PROJECT_ENVIRONMENT=.models $(UV) sync --quiet --frozen --no-default-groups --group test \
+		--extra sklearn --extra xgboost --extra lightgbm --extra torch --extra onnx --extra examples
+	.models/bin/python -m $(PYTEST) $(MODEL_TESTS)
 
 # Processes that tests start measure themselves, wherever they run.
 coverage: export PENSTOCK_SOURCES := $(CURDIR)
@@ -92,4 +100,4 @@ release: $(SETUP)  ## build wheel and sdist into dist/, check them, and run a pi
 	build/release.sh $(UV)
 
 clean:  ## remove what was installed and what runs have made
-	rm -rf .venv .core .uv .docker .matrix .penstock serving dist .coverage
+	rm -rf .venv .core .models .uv .docker .matrix .penstock serving dist .coverage
