@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import os
 import runpy
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -13,10 +11,10 @@ from click.testing import CliRunner
 from penstock.data.csv import CsvOptions, infer_columns
 from penstock.errors import PenstockError
 from penstock.surfaces.cli.columns import Kind, Task, find_task, read_table
-from penstock.surfaces.cli.frameworks import FRAMEWORKS, Framework
 from penstock.surfaces.cli.init import TEMPLATES, pipeline_name
 from penstock.surfaces.cli.main import penstock
 from penstock.surfaces.cli.project import SAMPLE
+from penstock_support.new_project import init, run_in
 
 # Odd names, a delimiter inside quotes, a Windows encoding, and two ways to have no value.
 HOUSES = (
@@ -43,12 +41,6 @@ def houses(tmp_path):
     return tmp_path / "houses.csv"
 
 
-def init(*arguments: object) -> str:
-    done = CliRunner().invoke(penstock, ["init", *map(str, arguments)], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return done.output
-
-
 def error_of(*arguments: object) -> str:
     with pytest.raises(PenstockError) as caught:
         CliRunner().invoke(penstock, ["init", *map(str, arguments)], catch_exceptions=False)
@@ -57,18 +49,6 @@ def error_of(*arguments: object) -> str:
 
 def made_features(folder: Path) -> dict[str, object]:
     return runpy.run_path(str(folder / folder.name / "features.py"))
-
-
-def run_in(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_the_numbers_texts_and_what_is_left_out_of_a_file_are_written_as_code(houses, tmp_path):
@@ -246,49 +226,8 @@ def test_the_tests_of_a_project_of_functions_pass(tmp_path):
     assert "1 passed" in done.stdout
 
 
-@pytest.mark.parametrize("framework", ["keras", "lightgbm", "sklearn", "torch", "xgboost"])
-@pytest.mark.parametrize("task", ["regression", "binary", "classes"])
-def test_projects_of_all_frameworks_are_python_that_compiles(tmp_path, framework, task):
-    labels = {"regression": range(60), "binary": [0, 1] * 30, "classes": ["a", "b", "c"] * 20}
-    rows = zip(range(60), labels[task], strict=True)
-    (tmp_path / "data.csv").write_text("size,it\n" + "".join(f"{a}.5,{b}\n" for a, b in rows))
-    folder = tmp_path / "mine"
-    said = init(folder, "--data", tmp_path / "data.csv", "--label", "it", "--framework", framework)
-    assert f"the model is trained with {FRAMEWORKS[framework].shown}" in said
-    for file in folder.rglob("*.py"):
-        compile(file.read_text(), str(file), "exec")
-        assert "{{" not in file.read_text()
-    asked = tomllib.loads((folder / "pyproject.toml").read_text())["project"]["dependencies"]
-    assert asked[0].startswith(f"penstock[{FRAMEWORKS[framework].extra}]")
-
-
-def test_without_a_word_a_project_has_the_lightest_framework_that_is_installed(
-    tmp_path, monkeypatch
-):
-    monkeypatch.setattr(Framework, "is_installed", property(lambda self: self.name == "xgboost"))
-    assert "the model is trained with XGBoost" in init(tmp_path / "mine")
-
-
-def test_a_framework_that_is_not_installed_is_told_with_its_command(tmp_path, monkeypatch):
-    monkeypatch.setattr(Framework, "is_installed", property(lambda _: False))
-    said = init(tmp_path / "mine", "--framework", "torch")
-    assert "PyTorch is not installed yet: pip install 'penstock[torch]'" in said
-
-
-@pytest.mark.parametrize("framework", ["lightgbm", "torch", "xgboost"])
-def test_the_tests_of_a_project_of_another_framework_pass(tmp_path, framework):
-    if not FRAMEWORKS[framework].is_installed:
-        pytest.skip(f"{framework} is not installed here")
-    init(tmp_path / "mine", "--framework", framework)
-    done = run_in(tmp_path / "mine", "make", "test")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "4 passed" in done.stdout
-
-
 @pytest.mark.parametrize("framework", ["keras", "sklearn"])
 def test_the_tests_of_a_project_for_somebody_s_own_data_pass(houses, tmp_path, framework):
-    if not FRAMEWORKS[framework].is_installed:
-        pytest.skip(f"{framework} is not installed here")
     given = ("--data", houses, "--label", "Price/€", "--framework", framework)
     init(tmp_path / "prices", *given)
     done = run_in(tmp_path / "prices", "make", "test")
