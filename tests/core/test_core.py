@@ -40,7 +40,7 @@ from penstock.errors import MissingExtra
 from penstock.execution import needs
 from penstock.project import extras
 from penstock.runners.local.display import Silent
-from penstock_support.core_components import Boosted, ImportsLater, Learn, Next
+from penstock_support.core_components import Boosted, ImportsLater, Learn, Next, Reads
 from penstock_support.metadata_servers import Command
 
 pytestmark = pytest.mark.core
@@ -254,6 +254,34 @@ def test_nodes_that_are_not_asked_for_need_nothing(tmp_path, only_the_core):
         return [Next(value=1), Boosted(value=1)]
 
     assert runner.run(partly, only=["Next"]).succeeded
+
+
+@pytest.mark.parametrize("is_done", [True, False])
+def test_a_resumed_run_asks_for_what_is_still_to_run(tmp_path, monkeypatch, is_done):
+    runner = LocalRunner(
+        pipeline_root=str(tmp_path / "root"),
+        metadata=str(tmp_path / "metadata.sqlite"),
+        display=Silent(),
+    )
+    number = tmp_path / "number"
+
+    @pipeline
+    def resumed() -> Any:
+        boosted, reads = Boosted(value=1), Reads(path=str(number), value=1)
+        (reads if is_done else boosted).add_upstream_node(boosted if is_done else reads)
+        return [boosted, reads]
+
+    monkeypatch.setattr(extras, "is_installed", lambda _: True)
+    assert not runner.run(resumed, raise_on_failure=False).succeeded
+    number.write_text("1")
+    monkeypatch.setattr(extras, "is_installed", lambda _: False)
+    if is_done:
+        assert runner.resume(resumed).succeeded
+        return
+    with pytest.raises(MissingExtra, match="node Boosted needs xgboost, which is not installed"):
+        runner.resume(resumed)
+    monkeypatch.setattr(extras, "is_installed", lambda _: True)
+    assert runner.resume(resumed).succeeded
 
 
 def test_code_of_the_user_s_that_imports_a_missing_package_is_refused(tmp_path, only_the_core):

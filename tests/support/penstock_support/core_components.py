@@ -35,6 +35,12 @@ def Boosted(value: int) -> int:
 
 
 @component
+def Reads(path: str, value: int) -> int:
+    """Read a number that somebody may still have to write."""
+    return value + int(Path(path).read_text())
+
+
+@component
 def ImportsLater(value: int) -> int:
     """Import a library that it has not named."""
     import xgboost  # noqa: F401
