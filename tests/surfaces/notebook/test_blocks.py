@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from markupsafe import Markup
 
 from penstock.surfaces.notebook.blocks import (
@@ -13,6 +14,8 @@ from penstock.surfaces.notebook.blocks import (
     to_html,
     to_text,
 )
+
+pytestmark = pytest.mark.core
 
 TABLE = Table(
     ("feature", "rows"),

@@ -10,6 +10,8 @@ import pytest
 from penstock.errors import UserCodeError
 from penstock.surfaces.notebook.cells import Cell, Cells
 
+pytestmark = pytest.mark.core
+
 
 def cells(*sources):
     """Cells that were executed in this order, and what they made."""
