@@ -315,6 +315,8 @@ def _user_frames(
     others = _folders_of_others()
     frames = []
     for frame in traceback.extract_tb(error_traceback):
+        if frame.filename.startswith("<frozen "):
+            continue  # Python's import system, which looks as if it lay in the current folder
         file = os.path.realpath(frame.filename)
         is_own = own is not None and file.startswith(own)
         if is_own or (os.path.isfile(file) and not file.startswith(others)):

@@ -10,6 +10,7 @@ import pytest
 
 from penstock.errors import MissingExtra, UserCodeError
 from penstock.project import extras, user_code
+from penstock.project.config import Config
 from penstock.project.source import certain_imports, foreign_imports
 
 pytestmark = pytest.mark.core
@@ -129,6 +130,24 @@ def test_user_code_that_does_not_import_names_the_extra(tmp_path, monkeypatch):
         user_code.load_module(str(path))
     assert f"{path}:1" in str(raised.value)
     assert str(raised.value).endswith("Install it: pip install 'penstock[xgboost]'.")
+
+
+@pytest.mark.parametrize(
+    "imports",
+    ["from tfx import v1 as tfx", "from tfx.components import Trainer", "import tensorflow"],
+)
+def test_a_pipeline_of_tfx_that_does_not_import_names_the_extra(tmp_path, monkeypatch, imports):
+    for module in ("tfx.v1", "tfx.components", "tensorflow"):
+        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setattr(extras, "is_installed", lambda _: False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "theirs.py").write_text(f"{imports}\n")
+    with pytest.raises(UserCodeError) as raised:
+        Config(None, {}, {}).load_pipeline("theirs.py:create")
+    said = str(raised.value)
+    assert f"theirs.py:1, in <module>\n    {imports}\n" in said
+    assert said.endswith("Install it: pip install 'penstock[tfx]'.")
+    assert "importlib" not in said
 
 
 def test_what_code_may_do_without_is_no_certain_import(tmp_path):
