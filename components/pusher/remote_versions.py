@@ -1,7 +1,7 @@
 """Versions of a model below a remote directory, in an object store.
 
 Object stores cannot rename a directory, so `saved_model.pb` is copied last, as TFX does: model
-servers take it as the sign that a version is complete.
+servers take it as the sign that a version is complete. Of other models it is the file of facts.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 from penstock.components.pusher import ledger, local_versions
 from penstock.data.files import remote
 from penstock.errors import StorageError
+from penstock.models.facts import FACTS_FILE
 from penstock.models.layout import SAVED_MODEL_FILE
 
 
@@ -61,4 +62,4 @@ def _files(source: str) -> list[str]:
         for folder, _, names in os.walk(source)
         for file in names
     ]
-    return sorted(files, key=lambda file: (file == SAVED_MODEL_FILE, file))
+    return sorted(files, key=lambda file: (file == SAVED_MODEL_FILE, file == FACTS_FILE, file))

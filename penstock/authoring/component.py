@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import FunctionType
 from typing import Any, overload
 
 from penstock import _tfx
@@ -40,6 +41,9 @@ class NodeOutline:
 
 
 Preload = Iterable[str] | Callable[[NodeOutline], Iterable[str]]
+
+# A parameter whose name ends so names a function, as in TFX; the function itself may be given.
+_FUNCTION = "_fn"
 
 # What a component does, as TFX's standard annotations name it in ML Metadata's type tree.
 SYSTEM_TYPES = ("train", "transform", "process", "evaluate", "deploy")
@@ -328,6 +332,8 @@ def _bind_parameters(
         if foreign and isinstance(value, (_tfx.Placeholder, _tfx.RuntimeParameter)):
             recorded[parameter.name] = value
             continue
+        if isinstance(value, FunctionType) and parameter.name.endswith(_FUNCTION):
+            value = _dotted_name(interface.name, parameter, value)
         try:
             converted = values.convert(
                 value, parameter.annotation, f"{interface.name}.{parameter.name}"
@@ -346,6 +352,26 @@ def _bind_parameters(
             continue
         recorded[parameter.name] = _record(parameter, converted)
     return recorded, decoded
+
+
+def _dotted_name(component_name: str, parameter: Parameter, function: FunctionType) -> str:
+    """Return the name by which another process imports a function.
+
+    Raises:
+      WiringError: none can.
+    """
+    name = f"{function.__module__}.{function.__qualname__}"
+    if function.__module__ == "__main__" or "<" in function.__qualname__:
+        raise WiringError(
+            f"{component_name}.{parameter.name}: {name} cannot be imported by the process that "
+            "runs the node",
+            component=component_name,
+            argument=parameter.name,
+            given=name,
+            hint="Define it at the top of a module, or give module_file, the path of its file, and "
+            f"{parameter.name}={function.__name__!r}.",
+        )
+    return name
 
 
 def _value_of(component_name: str, parameter: Parameter, channel: Any) -> Any:

@@ -10,12 +10,14 @@ import pyarrow as pa
 import pytest
 
 from penstock.authoring import artifacts
+from penstock.components import CsvExampleGen, Trainer
 from penstock.components.trainer import training
 from penstock.components.trainer.frameworks import imported_frameworks
 from penstock.data.coding.examples import encode
 from penstock.data.records import write_serialized
-from penstock.errors import UserCodeError
+from penstock.errors import UserCodeError, WiringError
 from penstock.models import load_model
+from penstock.pipelines.flights.frameworks import models
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 pytest.importorskip("skops", reason="skops is not installed")
@@ -53,6 +55,11 @@ def examples(tmp_path_factory) -> Any:
             str(folder / f"Split-{split}"), "data_tfrecord", encode(rows.to_batches()[0])
         )
     return made
+
+
+@pytest.fixture
+def examples_channel() -> Any:
+    return CsvExampleGen(input_base="data").outputs["examples"]
 
 
 @pytest.fixture
@@ -248,3 +255,17 @@ def test_a_saved_model_of_a_run_fn_gets_a_flavor_and_a_signature(taxi_model):
     names = {column["name"] for column in facts["signature"]["inputs"]}
     assert {"trip_miles", "company"} <= names
     assert [column["name"] for column in facts["signature"]["outputs"]] == ["outputs"]
+
+
+def test_the_function_itself_may_be_given_where_it_can_be_imported(examples_channel):
+    trainer = Trainer(examples=examples_channel, train_fn=models.sklearn_model)
+    assert trainer.exec_properties["train_fn"] == (
+        "penstock.pipelines.flights.frameworks.models.sklearn_model"
+    )
+
+
+def test_a_function_that_no_other_process_can_import_is_refused(examples_channel):
+    with pytest.raises(WiringError) as caught:
+        Trainer(examples=examples_channel, train_fn=lambda training: training)
+    assert "cannot be imported by the process that runs the node" in str(caught.value)
+    assert "give module_file, the path of its file, and train_fn='<lambda>'" in str(caught.value)
