@@ -54,7 +54,7 @@ def Evaluator(
     Raises:
       ParameterError: the config cannot be used.
       DataError: a split or a model is missing, or rows cannot be evaluated.
-      ConfigError: what is asked for needs TensorFlow Model Analysis, which is not installed.
+      MissingExtra: what is asked for needs TensorFlow Model Analysis, which is not installed.
     """
     from penstock.components.evaluator import executor
 

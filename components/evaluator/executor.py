@@ -33,9 +33,9 @@ from penstock.components.schema_gen.schema_file import read_schema
 from penstock.data.records import read_record_batches
 from penstock.data.results import evaluation as results
 from penstock.data.splits import split_files
-from penstock.errors import ConfigError, ParameterError
+from penstock.errors import MissingExtra, ParameterError
 from penstock.models import layout
-from penstock.project import user_code
+from penstock.project import extras, user_code
 
 if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0 import schema_pb2
@@ -112,7 +112,7 @@ def is_tfmas(model: Model | None, baseline_model: Model | None, *, is_custom: bo
     of TFMA's.
 
     Raises:
-      ConfigError: these need TFMA, and it is not installed.
+      MissingExtra: these need TFMA, and it is not installed.
       ParameterError: these are for SavedModels, and the models are others.
     """
     given = [one for one in (model, baseline_model) if one is not None]
@@ -142,7 +142,7 @@ def evaluate_tables(
     What the engine of Arrow tables does not know is left to TFMA, which gets the predictions.
 
     Raises:
-      ConfigError: TFMA would be needed, and it is not installed.
+      MissingExtra: TFMA would be needed, and it is not installed.
     """
     tables = (pa.Table.from_batches([batch]) for batch in read_record_batches(files))
     try:
@@ -156,11 +156,14 @@ def evaluate_tables(
     on_arrow.evaluate(on_arrow.ArrowJob(tables, asked, models, output_directory, progress))
 
 
-def _needs_tfma(what: str) -> ConfigError:
-    return ConfigError(
+def _needs_tfma(what: str) -> MissingExtra:
+    package = "tensorflow_model_analysis"
+    return MissingExtra(
         f"the Evaluator leaves {what} to TensorFlow Model Analysis, which is not installed",
-        hint="Install it: pip install 'penstock[tfx]'. Or leave it out; docs/evaluation.md says "
-        "what is evaluated without it.",
+        packages=(package,),
+        extras=(extras.extra_of(package),),
+        hint=f"{extras.install_hint(extras.extra_of(package))} Or leave it out; "
+        "docs/evaluation.md says what is evaluated without it.",
     )
 
 

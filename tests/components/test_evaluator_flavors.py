@@ -21,7 +21,7 @@ from penstock.components.evaluator import evaluated_models, executor
 from penstock.data.coding.examples import encode
 from penstock.data.records import write_serialized
 from penstock.data.results import evaluation as results
-from penstock.errors import ConfigError, ParameterError
+from penstock.errors import MissingExtra, ParameterError
 from penstock.models import save_model
 
 ROWS = 300
@@ -166,7 +166,7 @@ def without_tfma(monkeypatch):
 
 
 def test_without_tfma_an_unknown_metric_is_named(evaluate, without_tfma, tmp_path):
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(MissingExtra) as caught:
         evaluate({"class_name": "NDCG"})
     assert str(caught.value) == (
         "the Evaluator leaves the metric NDCG to TensorFlow Model Analysis, which is not "
