@@ -29,12 +29,13 @@ def test_every_page_is_built(site):
 
 def test_the_reference_has_every_public_name(site):
     import penstock
-    from penstock import components
+    from penstock import components, models
 
     text = (site / "docs" / "reference.html").read_text()
     aliases = {"Input", "Output", "Resolved", "PenstockError"}  # annotations, and under its module
-    named = set(re.findall(r'id="penstock\.(?:components\.)?(\w+)"', text))
-    assert {*penstock.__all__, *components.__all__} - aliases <= named
+    named = set(re.findall(r'id="penstock\.(?:components\.|models\.)?(\w+)"', text))
+    public = {*penstock.__all__, *components.__all__, *models.__all__}
+    assert public - aliases <= named
 
 
 def test_every_command_has_its_help(site):
