@@ -18,10 +18,12 @@ PACKAGES = ("keras", "tf_keras", "tensorflow", "numpy")
 
 MODEL_FILE = "model.keras"
 
+_KERAS_2 = "tf_keras"
+
 
 def recognizes(model: Any) -> bool:
     """Return whether a model is one of Keras 3, or of Keras 2 by its new name."""
-    return comes_from(model, "keras", "tf_keras") and hasattr(model, "predict_on_batch")
+    return comes_from(model, "keras", _KERAS_2) and hasattr(model, "predict_on_batch")
 
 
 def is_in(directory: str) -> bool:
@@ -50,10 +52,11 @@ def save(model: Any, saving: Saving) -> Mapping[str, Any]:
     """
     path = os.path.join(saving.directory, MODEL_FILE)
     model.save(path)
-    library = "tf_keras" if comes_from(model, "tf_keras") else "keras"
+    library = _KERAS_2 if comes_from(model, _KERAS_2) else "keras"
     _loaded(library, path)
     return {
         "library": library,
+        "foreign_types": [_KERAS_2] if library == _KERAS_2 else [],
         "classes": None if saving.classes is None else list(saving.classes),
     }
 
@@ -61,8 +64,16 @@ def save(model: Any, saving: Saving) -> Mapping[str, Any]:
 def load(loading: Loading) -> Predictor:
     """Return the predictor of a `.keras` file."""
     library = loading.details.get("library", "keras")
-    if library not in ("keras", "tf_keras"):
+    if library not in ("keras", _KERAS_2):
         raise DataError(f"a model of Keras names the library {library!r}", path=loading.directory)
+    if library == _KERAS_2 and _KERAS_2 not in loading.trusted:
+        raise DataError(
+            "the model is one of Keras 2, whose files can name any function to be called: it is "
+            "not loaded",
+            path=loading.directory,
+            hint=f"If you trust it: load_model(..., trusted=[{_KERAS_2!r}]). Or train it with "
+            "Keras 3.",
+        )
     model = _loaded(library, os.path.join(loading.directory, MODEL_FILE))
     classes = loading.details.get("classes")
     keys = _input_names(model)

@@ -18,10 +18,18 @@ PACKAGES = ("scikit-learn", "skops", "numpy", "scipy", "pandas")
 
 MODEL_FILE = "model.skops"
 
-# Classes of these packages hold parameters and numbers. Functions of theirs are another matter:
-# one that is called with the rows could be any.
-_PACKAGES_OF_DATA = ("sklearn", "numpy", "scipy")
-_LIBRARIES = ("xgboost", "lightgbm", "catboost")
+# Where classes come from that may be in a model. Functions of theirs are code: one that is called
+# with the rows could be any.
+_PACKAGES = ("sklearn", "numpy", "scipy", "xgboost", "lightgbm", "catboost")
+_OTHERS = (
+    "numpy.distutils",
+    "numpy.f2py",
+    "numpy.testing",
+    "sklearn.datasets",
+    "sklearn.externals",
+    "sklearn.tests",
+    "sklearn.utils._testing",
+)
 
 
 def recognizes(model: Any) -> bool:
@@ -133,13 +141,35 @@ def _plain(values: Any) -> list[Any]:
 
 
 def _is_data(name: str) -> bool:
-    """Return whether a name that skops found is a class of a library that is data to us."""
-    package = name.partition(".")[0]
-    if package not in _PACKAGES_OF_DATA + _LIBRARIES:
-        return False
+    """Return whether a name that skops found is a class whose objects only hold values.
+
+    Others may do anything when they are made, or go: numpy's DataSource removes a folder.
+    """
     module, _, attribute = name.rpartition(".")
+    package = module.partition(".")[0]
+    if package not in _PACKAGES or module.startswith(_OTHERS) or "__" in name:
+        return False
     try:
         kind = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError):
         return False
-    return isinstance(kind, type)
+    if not isinstance(kind, type) or hasattr(kind, "__del__"):
+        return False
+    if package == "numpy":
+        import numpy
+
+        values = (numpy.generic, numpy.dtype, numpy.ndarray, *_generators())
+        return issubclass(kind, values) and not issubclass(kind, numpy.memmap)
+    if package == "scipy":
+        return module.startswith(("scipy.sparse.", "scipy.interpolate."))
+    if package == "sklearn":
+        return True
+    from sklearn.base import BaseEstimator
+
+    return issubclass(kind, BaseEstimator)
+
+
+def _generators() -> tuple[type, ...]:
+    from numpy import random
+
+    return (random.RandomState, random.Generator, random.BitGenerator)

@@ -8,12 +8,14 @@ code, and who loads the model says that it may run.
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from penstock.errors import DataError
 from penstock.models.flavor import Loading, Predictor, Saving, comes_from
+from penstock.models.flavors.torch_program import check_program, without_unpickling
 from penstock.models.predictions import array_of, classification, matrix_of, regression
 from penstock.models.signature import Signature
 
@@ -119,13 +121,18 @@ def _module(loading: Loading) -> Callable[..., Any]:
     if factory is not None:
         return _built(factory, loading)
     path = os.path.join(loading.directory, PROGRAM_FILE)
+    check_program(path)
     try:
-        return torch.export.load(path).module()
+        with without_unpickling():
+            program = torch.export.load(path)
     except Exception as error:  # whatever a broken archive makes torch raise
         raise DataError(
             f"cannot read the model: {type(error).__name__}: {str(error).splitlines()[0]}",
             path=path,
         ) from error
+    # Guards are texts that torch would run as Python; the signature has checked the rows already.
+    takes = inspect.signature(program.module).parameters
+    return program.module(**({"check_guards": False} if "check_guards" in takes else {}))
 
 
 def _built(factory: str, loading: Loading) -> Any:
@@ -167,8 +174,6 @@ def _export(model: Any, tensors: Sequence[Any], saving: Saving) -> None:
 
 
 def _arguments_by_name(model: Any, names: Sequence[str]) -> bool:
-    import inspect
-
     try:
         arguments = list(inspect.signature(model.forward).parameters)
     except (AttributeError, TypeError, ValueError):
