@@ -21,8 +21,6 @@ def sklearn_model(training: Training) -> TrainedModel:
     """Train gradient boosted trees of scikit-learn."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    rows = training.train.as_arrow()
-    fitted = tree_features.fit(rows)
     model = HistGradientBoostingClassifier(
         max_iter=_rounds(training, 250),
         learning_rate=0.1,
@@ -30,16 +28,13 @@ def sklearn_model(training: Training) -> TrainedModel:
         early_stopping=False,
         random_state=training.seed,
     )
-    model.fit(fitted.matrix(rows), _labels(rows))
-    return TrainedModel(model, features=fitted, classes=CLASSES)
+    return _fitted_trees(model, training)
 
 
 def xgboost_model(training: Training) -> TrainedModel:
     """Train gradient boosted trees of XGBoost."""
     from xgboost import XGBClassifier
 
-    rows = training.train.as_arrow()
-    fitted = tree_features.fit(rows)
     model = XGBClassifier(
         n_estimators=_rounds(training, 300),
         learning_rate=0.1,
@@ -48,16 +43,13 @@ def xgboost_model(training: Training) -> TrainedModel:
         colsample_bytree=0.8,
         random_state=training.seed,
     )
-    model.fit(fitted.matrix(rows), _labels(rows))
-    return TrainedModel(model, features=fitted, classes=CLASSES)
+    return _fitted_trees(model, training)
 
 
 def lightgbm_model(training: Training) -> TrainedModel:
     """Train gradient boosted trees of LightGBM."""
     from lightgbm import LGBMClassifier
 
-    rows = training.train.as_arrow()
-    fitted = tree_features.fit(rows)
     model = LGBMClassifier(
         n_estimators=_rounds(training, 300),
         learning_rate=0.1,
@@ -65,8 +57,7 @@ def lightgbm_model(training: Training) -> TrainedModel:
         random_state=training.seed,
         verbose=-1,
     )
-    model.fit(fitted.matrix(rows), _labels(rows))
-    return TrainedModel(model, features=fitted, classes=CLASSES)
+    return _fitted_trees(model, training)
 
 
 def torch_model(training: Training) -> TrainedModel:
@@ -116,6 +107,13 @@ def keras_model(training: Training) -> TrainedModel:
     rate = keras.optimizers.schedules.CosineDecay(_RATE, rounds * batches)
     model.compile(optimizer=keras.optimizers.Adam(rate), loss="binary_crossentropy")
     model.fit(inputs, labels, batch_size=_BATCH, epochs=rounds, verbose=2)
+    return TrainedModel(model, features=fitted, classes=CLASSES)
+
+
+def _fitted_trees(model: Any, training: Training) -> TrainedModel:
+    rows = training.train.as_arrow()
+    fitted = tree_features.fit(rows)
+    model.fit(fitted.matrix(rows), _labels(rows))
     return TrainedModel(model, features=fitted, classes=CLASSES)
 
 
