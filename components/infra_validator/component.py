@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from penstock import Input, Output, component
 from penstock.artifacts import Examples, InfraBlessing, Model
+from penstock.authoring.component import NodeOutline
 from penstock.components.infra_validator.limits import RequestSpec, ValidationSpec
 
 
-@component
+def _preload(node: NodeOutline) -> tuple[str, ...]:
+    """Return what the model is made with: it is loaded in a process of its own."""
+    return node.modules.get("model", ())
+
+
+@component(preload=_preload)
 def InfraValidator(
     model: Input[Model],
     blessing: Output[InfraBlessing],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from penstock import ir
 from penstock.authoring.beam import BeamOptions
@@ -45,21 +46,21 @@ def missing_packages(
 ) -> dict[str, list[str]]:
     """Return for each node that lacks something the packages that are not installed."""
     asked = set(pipeline.nodes if node_ids is None else node_ids)
-    absent = {node.id: _missing(node) for node in pipeline if node.id in asked}
+    absent = {node.id: _missing(node, pipeline) for node in pipeline if node.id in asked}
     return {node_id: packages for node_id, packages in absent.items() if packages}
 
 
-def _missing(node: ir.Node) -> list[str]:
+def _missing(node: ir.Node, pipeline: ir.Pipeline) -> list[str]:
     try:
-        return extras.missing(modules_of(node))
+        return extras.missing(modules_of(node, pipeline))
     except ImportError as error:
         package = extras.missing_package(error)
         return [] if package is None else [package]  # of others, who runs the node tells
 
 
-def modules_of(node: ir.Node) -> list[str]:
+def modules_of(node: ir.Node, pipeline: ir.Pipeline) -> list[str]:
     """Return the modules that a node's work imports, as far as they are known beforehand."""
-    modules = [*work.preloads(node), *work.preloads_of_driver(node.driver_path)]
+    modules = [*work.preloads(node, pipeline), *work.preloads_of_driver(node.driver_path)]
     if _asks_for_beam(node):
         modules.append("apache_beam")
     for path in _code_files(node):
@@ -70,14 +71,17 @@ def modules_of(node: ir.Node) -> list[str]:
     return modules
 
 
-def only_the_core(node: ir.Node) -> bool:
+def only_the_core(node: ir.Node, pipeline: ir.Pipeline) -> bool:
     """Whether a node's work needs nothing that is in an extra, as far as its code shows.
 
-    Code that imports what is neither the core's nor beside it may need anything.
+    Code that imports what is neither the core's nor beside it may need anything, and so may the
+    loading of a model that was made by such code, or outside of the pipeline.
     """
     path = node.executor_path or ""
     try:
-        modules = modules_of(node)
+        modules = modules_of(node, pipeline)
+        if work.preloads_follow_inputs(node) and not _models_are_of_the_core(node, pipeline):
+            return False
     except ImportError:
         return False
     if path.startswith(_LIBRARIES):
@@ -88,6 +92,24 @@ def only_the_core(node: ir.Node) -> bool:
     except UserCodeError:
         return False  # the node says what is wrong with its code
     return all(map(extras.is_of_the_core, modules))
+
+
+def _models_are_of_the_core(node: ir.Node, pipeline: ir.Pipeline) -> bool:
+    """Whether the models that a node takes, if any, are made by nodes that need only the core."""
+    keys = [key for key, spec in node.proto.inputs.inputs.items() if _is_of_models(spec)]
+    makers = [
+        pipeline.nodes[name]
+        for key in keys
+        for name in node.producers_by_input[key]
+        if name in pipeline.nodes
+    ]
+    # A resolver finds what this pipeline made before.
+    trained = [maker for maker in makers if not maker.works_in_store]
+    return not keys or (bool(trained) and all(only_the_core(maker, pipeline) for maker in trained))
+
+
+def _is_of_models(spec: Any) -> bool:
+    return any(channel.artifact_query.type.name == "Model" for channel in spec.channels)
 
 
 def _asks_for_beam(node: ir.Node) -> bool:

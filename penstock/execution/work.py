@@ -127,6 +127,14 @@ def preloads(node: ir.Node, pipeline: ir.Pipeline | None = None) -> tuple[str, .
     return tuple(modules)
 
 
+def preloads_follow_inputs(node: ir.Node) -> bool:
+    """Whether what a node's executor imports depends on what its inputs are made with."""
+    path = node.executor_path
+    if path is None or path.startswith(_OF_TFX):
+        return False
+    return callable(getattr(_tfx.import_class_by_path(path), "preload", ()))
+
+
 def preloads_of_driver(class_path: str | None) -> tuple[str, ...]:
     """Return the heavy modules that a driver will import: TFX's own need their library."""
     of_library = class_path is not None and class_path.startswith(_OF_TFX)

@@ -60,7 +60,7 @@ NEEDS = [
     ("`ImportSchemaGen`", ImportSchemaGen, OF_TFX, "the core"),
     ("`Trainer` with a `train_fn`", Trainer, OF_ANOTHER, "the core"),
     ("`Evaluator` of such a model", Evaluator, OF_ANOTHER, "`sklearn`"),
-    ("`InfraValidator`", InfraValidator, OF_TFX, "the core"),
+    ("`InfraValidator` of such a model", InfraValidator, OF_ANOTHER, "`sklearn`"),
     ("`Pusher`", Pusher, OF_TFX, "the core"),
     ("`StatisticsGen`", StatisticsGen, OF_TFX, "`tfx`"),
     ("`SchemaGen`", SchemaGen, OF_TFX, "`tfx`"),

@@ -68,7 +68,7 @@ class Compilation:
         """Return the options of a node's pod."""
         node = self.pipeline.nodes[node_id]
         own = platform.requested_options(node)
-        return self._with_image(node_id, own, lambda: needs.only_the_core(node))
+        return self._with_image(node_id, own, lambda: needs.only_the_core(node, self.pipeline))
 
     def helper_pod(self, name: str) -> PodOptions:
         """Return the options of the pod of a task that is not a node's own."""

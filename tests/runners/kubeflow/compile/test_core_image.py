@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tfx.dsl.components.common.importer import Importer
 from tfx.dsl.experimental.conditionals import conditional
 
 from penstock import pipeline
-from penstock.components import CsvExampleGen, ImportSchemaGen, Transform
+from penstock.artifacts import Model
+from penstock.components import CsvExampleGen, ImportSchemaGen, InfraValidator, Transform
+from penstock.pipelines.flights.frameworks import pipeline as flights
 from penstock.pods import PodOptions
 from penstock.runners.kubeflow.compile.compiling import compile_for_kubeflow
 from penstock_support.core_components import Boosted, ImportsLater, Next
@@ -89,3 +92,18 @@ def test_a_condition_is_decided_in_the_small_image():
         "decide-boosted": SMALL,
         "boosted": IMAGE,
     }
+
+
+def test_what_loads_a_model_has_the_image_of_what_trained_it():
+    chosen = images(flights.sklearn, core_image=SMALL)
+    full = {name for name, image in chosen.items() if image == IMAGE}
+    assert full == {"trainer", "evaluator", "infravalidator"}
+
+
+def test_a_model_from_outside_may_need_anything():
+    @pipeline
+    def checking():
+        model = Importer(source_uri="s3://bucket/model", artifact_type=Model).outputs["result"]
+        return [InfraValidator(model=model)]
+
+    assert images(checking, core_image=SMALL)["infravalidator"] == IMAGE
