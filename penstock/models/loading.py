@@ -61,6 +61,9 @@ class Model:
             column.
         """
         table = as_table(rows)
+        if not table.num_rows and self.example is not None:
+            # Frameworks have different answers to nothing, and most of them are errors.
+            return self.predict(self.example).slice(0, 0)
         if self.signature is not None:
             table = self.signature.cast(table)
         if self.features is not None:

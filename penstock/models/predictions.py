@@ -42,6 +42,27 @@ def classification(probabilities: Any, classes: Sequence[Any]) -> pa.Table:
     return table.replace_schema_metadata({_CLASSES: json.dumps(labels.to_pylist())})
 
 
+def class_labels(own: Sequence[Any], given: Sequence[Any] | None) -> tuple[Any, ...]:
+    """Return the labels of a model's classes, in the order of its probabilities.
+
+    `own` are the classes as the model has them. Where these are numbers of the classes that were
+    `given` with it, they are those; otherwise both must be the same, in whatever order.
+
+    Raises:
+      DataError: they are neither.
+    """
+    known = [value.item() if hasattr(value, "item") else value for value in own]
+    if given is None or set(known) == set(given):
+        return tuple(known)
+    if all(isinstance(v, (int, float)) and v in range(len(given)) for v in known):
+        return tuple(given[int(value)] for value in known)
+    raise DataError(
+        f"the model tells the classes {', '.join(map(repr, known[:10]))} apart, and was given the "
+        f"classes {', '.join(map(repr, given[:10]))}",
+        hint="Train it on these labels, or on their numbers: penstock.models.class_numbers.",
+    )
+
+
 def classes_of(table: pa.Table) -> tuple[Any, ...] | None:
     """Return the classes of a table that `classification` made; None for other tables."""
     text = (table.schema.metadata or {}).get(_CLASSES)

@@ -82,6 +82,17 @@ def test_a_scikit_learn_regression_with_features(saved, people, fitted):
     assert np.abs(got - model.predict(rows)).max() < 1e-6
 
 
+def test_no_rows_have_no_predictions(saved, people, fitted):
+    linear = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is not installed")
+    rows = fitted.transform(people).to_pandas()
+    model = linear.LogisticRegression().fit(rows, people["left"].to_pylist())
+    directory, _ = saved(model, features=fitted)
+    for nothing in (people.slice(0, 0), []):
+        predictions = load_model(directory).predict(nothing)
+        assert predictions.num_rows == 0
+        assert predictions.schema.names == ["prediction", "probabilities"]
+
+
 def test_scikit_learn_code_of_the_users_own_is_told_and_not_loaded_untold(saved, people, tmp_path):
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     from sklearn.linear_model import LogisticRegression

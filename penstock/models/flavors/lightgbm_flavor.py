@@ -9,7 +9,7 @@ from typing import Any
 
 from penstock.errors import DataError
 from penstock.models.flavor import Loading, Predictor, Saving, comes_from
-from penstock.models.predictions import classification, matrix_of, regression
+from penstock.models.predictions import class_labels, classification, matrix_of, regression
 from penstock.models.signature import Signature
 
 NAME = "lightgbm"
@@ -50,9 +50,9 @@ def save(model: Any, saving: Saving) -> Mapping[str, Any]:
     booster.save_model(os.path.join(saving.directory, MODEL_FILE), num_iteration=None)
     objective = _objective(booster.model_to_string(num_iteration=1))
     classes = saving.classes
-    if classes is None and hasattr(model, "classes_"):
-        classes = tuple(v.item() if hasattr(v, "item") else v for v in model.classes_)
-    if classes is None and objective in _CLASSIFICATION:
+    if hasattr(model, "classes_"):
+        classes = class_labels(model.classes_, classes)
+    elif classes is None and objective in _CLASSIFICATION:
         classes = tuple(range(max(2, booster.num_model_per_iteration())))
     return {"classes": None if classes is None else list(classes)}
 

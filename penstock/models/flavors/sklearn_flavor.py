@@ -9,7 +9,7 @@ from typing import Any
 
 from penstock.errors import DataError
 from penstock.models.flavor import Loading, Predictor, Saving, comes_from
-from penstock.models.predictions import classification, matrix_of, regression
+from penstock.models.predictions import class_labels, classification, matrix_of, regression
 from penstock.models.signature import Signature
 
 NAME = "sklearn"
@@ -73,8 +73,8 @@ def save(model: Any, saving: Saving) -> Mapping[str, Any]:
         ) from error
     foreign = [name for name in io.get_untrusted_types(file=path) if not _is_data(name)]
     details: dict[str, Any] = {"foreign_types": foreign}
-    if saving.classes is not None:
-        details["classes"] = list(saving.classes)
+    if hasattr(model, "predict_proba"):
+        details["classes"] = list(class_labels(model.classes_, saving.classes))
     return details
 
 
