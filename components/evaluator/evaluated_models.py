@@ -73,7 +73,7 @@ def _of_predictions(spec: Any) -> Evaluated:
 def _loaded(name: str, artifact: Model) -> Evaluated:
     from penstock.models.loading import load_model
 
-    model = load_model(artifact.uri)
+    model = load_model(artifact)
     outputs: Sequence[Any] = model.signature.outputs if model.signature else ()
     classes = {column.name: column.classes for column in outputs if column.classes is not None}
     return Evaluated(name, model.predict, classes, model.directory)

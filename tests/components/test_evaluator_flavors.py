@@ -21,7 +21,7 @@ from penstock.components.evaluator import evaluated_models, executor
 from penstock.data.coding.examples import encode
 from penstock.data.records import write_serialized
 from penstock.data.results import evaluation as results
-from penstock.errors import MissingExtra, ParameterError
+from penstock.errors import DataError, MissingExtra, ParameterError
 from penstock.models import save_model
 
 ROWS = 300
@@ -262,3 +262,20 @@ print([name for name in heavy if name in sys.modules])
 """
     child = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert child.stdout == "[]\n"
+
+
+def test_code_of_a_model_is_run_if_the_store_says_that_training_ran_it(tmp_path, make_artifact):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer
+
+    rows = rides()
+    inputs = rows.select(["distance", "speed"])
+    fitted = make_pipeline(FunctionTransformer(np.asarray), LogisticRegression())
+    fitted.fit(inputs.to_pandas(), rows["tips"].to_pylist())
+    made = make_artifact(artifacts.Model, tmp_path / "model")
+    save_model(fitted, os.path.join(made.uri, "Format-Serving"), example=inputs)
+    with pytest.raises(DataError, match="numpy.asarray, which is code that comes from elsewhere"):
+        evaluated_models._loaded("", made)
+    made.set_string_custom_property("code", json.dumps(["numpy.asarray"]))
+    assert evaluated_models._loaded("", made).classes["probabilities"] == ("none", "tip")
