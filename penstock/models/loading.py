@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -114,6 +116,7 @@ def load_from(directory: str, facts: ModelFacts, *, trusted: tuple[str, ...] = (
     """Return the model of a directory, by its facts."""
     flavor = flavors.flavor_named(facts.flavor)
     flavors.require(flavor)
+    _warn_of_another_version(facts, flavor.PACKAGES)
     features = read_features(directory)
     inputs = tuple(c.name for c in facts.signature.inputs) if facts.signature else None
     predictor = flavor.load(
@@ -125,6 +128,18 @@ def load_from(directory: str, facts: ModelFacts, *, trusted: tuple[str, ...] = (
         )
     )
     return Model(directory, facts, predictor, features)
+
+
+def _warn_of_another_version(facts: ModelFacts, packages: Sequence[str]) -> None:
+    """Warn where the framework is not of the minor version that the model was saved with."""
+    for package, here in flavors.installed_versions(packages[:1]).items():
+        saved = facts.packages.get(package, here)
+        if saved.split(".")[:2] != here.split(".")[:2]:
+            warnings.warn(
+                f"the model was saved with {package} {saved}, and {here} is installed: it may "
+                "predict other values, or fail",
+                stacklevel=4,
+            )
 
 
 def _unknown(directory: str) -> DataError:

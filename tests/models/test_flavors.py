@@ -465,3 +465,15 @@ def test_the_facts_name_the_versions_that_a_model_needs(saved, people):
     facts = json.loads(Path(directory, FACTS_FILE).read_text())
     assert facts["packages"]["scikit-learn"] == importlib.metadata.version("scikit-learn")
     assert facts["example"] == [{"age": age} for age in people["age"].to_pylist()[:5]]
+
+
+def test_another_version_of_the_framework_is_warned_of(saved, people):
+    linear = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is not installed")
+    model = linear.LinearRegression().fit(people.select(["age"]).to_pandas(), people["age"])
+    directory, _ = saved(model)
+    path = Path(directory, FACTS_FILE)
+    facts = json.loads(path.read_text())
+    facts["packages"]["scikit-learn"] = "0.24.2"
+    path.write_text(json.dumps(facts))
+    with pytest.warns(UserWarning, match="the model was saved with scikit-learn 0.24.2, and"):
+        load_model(directory)
