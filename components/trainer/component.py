@@ -47,7 +47,7 @@ def Trainer(
     module_path: str | None = None,
     run_fn: str | None = None,
     train_fn: str | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     train_args: TrainArgs = TrainArgs(),
     eval_args: EvalArgs = EvalArgs(),
     custom_config: dict[str, Any] | None = None,
@@ -57,11 +57,11 @@ def Trainer(
 
     `train_fn(training)` gets a `penstock.models.Training` and returns the model, or a
     `penstock.models.TrainedModel`, which is saved, signed and loaded in a fresh process. `seed` is
-    handed to it. `run_fn(fn_args)` gets TFX's `FnArgs`, so that training code written for TFX runs
-    as it is; it saves the model itself in `fn_args.serving_model_dir`, and logs and checkpoints in
-    `fn_args.model_run_dir`. Either comes from `module_file`, the path of a Python file, from
-    `module_path`, the name of a module, or is itself the dotted name of a function; without either
-    the function `run_fn` is called.
+    handed to it, 0 where none is given. `run_fn(fn_args)` gets TFX's `FnArgs`, so that training
+    code written for TFX runs as it is; it saves the model itself in `fn_args.serving_model_dir`,
+    and logs and checkpoints in `fn_args.model_run_dir`. Either comes from `module_file`, the path
+    of a Python file, from `module_path`, the name of a module, or is itself the dotted name of a
+    function; without either the function `run_fn` is called.
 
     Raises:
       UserCodeError: the code does not load, fails, or leaves no model that can be used.
@@ -79,7 +79,7 @@ def Trainer(
             module_file=module_file,
             module_path=module_path,
             train_fn=train_fn,
-            seed=seed,
+            seed=seed or 0,
             train_splits=train_args.splits,
             eval_splits=eval_args.splits,
             parameters=custom_config,
