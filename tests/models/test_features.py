@@ -69,8 +69,10 @@ def test_standardized_has_mean_0_and_deviation_1():
     assert got.std() == pytest.approx(1)
 
 
-def test_a_column_of_one_value_is_standardized_to_0():
-    assert values(lambda c: {"f": c.x.standardized()}, {"x": [3.0, 3.0]}) == [0.0, 0.0]
+@pytest.mark.parametrize("number", [3.0, 699051.0052221504, 1e-9, 0.0])
+def test_a_column_of_one_value_is_standardized_to_0(number):
+    got = values(lambda c: {"f": c.x.standardized()}, {"x": [number] * 3})
+    assert got == pytest.approx([0.0] * 3, abs=1e-9)
 
 
 def test_one_hot_makes_a_column_for_each_value_of_the_vocabulary():

@@ -21,6 +21,9 @@ from penstock.errors import DataError
 # Quantiles are exact up to so many values, and those of a sample of so many beyond.
 SAMPLE_SIZE = 1_000_000
 
+# Deviations below this share of the mean are what floats make of equal numbers.
+_ROUNDING = 1e-12
+
 Learned = Any
 Applied = Any
 
@@ -66,6 +69,8 @@ class _Moments:
     def learned(self) -> Learned:
         """Return mean and standard deviation, that of the population."""
         deviation = math.sqrt(self.squares / self.count) if self.count else 0.0
+        if deviation <= _ROUNDING * abs(self.mean):
+            deviation = 0.0  # one value, whose mean is rounded
         return {"mean": self.mean, "deviation": deviation}
 
 
