@@ -84,7 +84,7 @@ def load_model(source: Any, *, trusted: tuple[str, ...] | list[str] = ()) -> Mod
     Raises:
       DataError: there is no model, or its format would run code.
       RunError: there is no such run, or it has made no model, or several.
-      ConfigError: its framework is not installed.
+      MissingExtra: its framework is not installed.
     """
     if isinstance(source, str) and is_run_id(source) and not os.path.exists(source):
         source = model_of_run(source)

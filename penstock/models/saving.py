@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -32,7 +33,6 @@ def save_model(
     classes: Sequence[Any] | None = None,
     optional: Collection[str] | None = None,
     options: Mapping[str, Any] | None = None,
-    trusted: Sequence[str] = (),
 ) -> ModelFacts:
     """Save a model in a format that loads without running code, and return what is known of it.
 
@@ -44,13 +44,14 @@ def save_model(
 
     Raises:
       DataError: no flavor knows the model, or it cannot be saved, loaded, or asked.
-      ConfigError: the framework is not installed.
+      MissingExtra: the framework is not installed.
     """
     kind = flavors.flavor_named(flavor) if flavor else flavors.flavor_of(model)
     flavors.require(kind)
     os.makedirs(directory, exist_ok=True)
-    inputs = _model_inputs(kind, model, as_table(example), features, optional)
-    rows = Signature(inputs).cast(as_table(example)).slice(0, EXAMPLE_ROWS)
+    table = as_table(example)
+    signature = Signature(_model_inputs(kind, model, table, features, optional))
+    rows = signature.cast(table).slice(0, EXAMPLE_ROWS)
     if not rows.num_rows:
         raise DataError(
             "a model is saved with an example of what it takes, and this one has no rows"
@@ -67,10 +68,9 @@ def save_model(
     )
     if features:
         save_features(features, directory)
-    signature = Signature(inputs)
     if kind.NAME == "tensorflow":
         signature = kind.signature_in(directory) or signature
-        rows = signature.cast(as_table(example)).slice(0, EXAMPLE_ROWS)
+        rows = signature.cast(table).slice(0, EXAMPLE_ROWS)
     facts = ModelFacts(
         flavor=kind.NAME,
         signature=signature,
@@ -78,10 +78,8 @@ def save_model(
         packages=flavors.installed_versions(kind.PACKAGES),
         details=details,
     )
-    loaded = load_from(directory, facts, trusted=tuple(trusted) or code_in(details))
-    facts = ModelFacts(
-        **{**vars(facts), "signature": Signature(signature.inputs, _outputs(loaded.predict(rows)))}
-    )
+    predictions = load_from(directory, facts, trusted=code_in(details)).predict(rows)
+    facts = replace(facts, signature=Signature(signature.inputs, _outputs(predictions)))
     write_facts(directory, facts)
     return facts
 

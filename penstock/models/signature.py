@@ -212,9 +212,7 @@ def _fitting(table: pa.Table, column: Column) -> pa.Array:
             column=column.name,
             hint=suggestion(column.name, table.schema.names, noun="column"),
         )
-    array = _whole(table.column(index))
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
+    array = whole_column(table.column(index))
     if not column.shape:
         array = _values(array, column)
     fitting = _list_cast(array, column) if column.shape else _cast(array, column)
@@ -223,18 +221,15 @@ def _fitting(table: pa.Table, column: Column) -> pa.Array:
     return fitting
 
 
-def _whole(chunked: Any) -> pa.Array:
-    if isinstance(chunked, pa.ChunkedArray):
-        return chunked.chunk(0) if chunked.num_chunks == 1 else _combined(chunked)
-    return chunked
-
-
-def _combined(chunked: pa.ChunkedArray) -> pa.Array:
-    combined = chunked.combine_chunks()
-    # Newer versions of Arrow return an array, older ones a chunked array of one or no chunk.
-    if isinstance(combined, pa.ChunkedArray):
-        return combined.chunk(0) if combined.num_chunks else pa.array([], chunked.type)
-    return combined
+def whole_column(column: Any) -> pa.Array:
+    """Return a column of a table as one array, without dictionaries."""
+    array = column
+    if isinstance(array, pa.ChunkedArray) and array.num_chunks != 1:
+        array = array.combine_chunks()
+    # Newer versions of Arrow combine into an array, older ones into one chunk or none.
+    if isinstance(array, pa.ChunkedArray):
+        array = array.chunk(0) if array.num_chunks else pa.array([], array.type)
+    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
 
 
 def _values(array: pa.Array, column: Column) -> pa.Array:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from penstock.errors import DataError, PipelineError, suggestion
 from penstock.models.predictions import matrix_of
 from penstock.models.rows import as_table
+from penstock.models.signature import whole_column
 from penstock.models.transforming.expressions import (
     SEVERAL_COLUMNS,
     Columns,
@@ -219,14 +220,9 @@ class _Evaluation:
                 column=name,
                 hint=suggestion(name, self._table.schema.names, noun="column"),
             )
-        column = self._table.column(index)
-        array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-        if isinstance(array, pa.ChunkedArray):
-            array = array.chunk(0) if array.num_chunks else pa.array([], array.type)
+        array = whole_column(self._table.column(index))
         if pa.types.is_null(array.type):
             return array.cast(pa.float64())
-        if pa.types.is_dictionary(array.type):
-            array = array.dictionary_decode()
         if pa.types.is_large_string(array.type):
             return array.cast(pa.string())
         if pa.types.is_floating(array.type):
