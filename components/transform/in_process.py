@@ -20,6 +20,7 @@ from penstock.errors import UserCodeError
 
 if TYPE_CHECKING:
     import pyarrow
+    from tensorflow_metadata.proto.v0 import schema_pb2
 
 # Compressed input per output file; several files let training read in parallel.
 _SHARD_BYTES = 64 * 2**20
@@ -114,10 +115,12 @@ def graph_function(job: Job) -> Callable[[pyarrow.RecordBatch], pyarrow.RecordBa
     return transform
 
 
-def _is_nested(column: pyarrow.DataType) -> bool:
-    from pyarrow.types import is_nested
-
-    return bool(is_nested(column.value_type))
+def _has_ragged(schema: schema_pb2.Schema) -> bool:
+    return any(
+        representation.HasField("ragged_tensor")
+        for group in schema.tensor_representation_group.values()
+        for representation in group.tensor_representation.values()
+    )
 
 
 def _writer(
@@ -130,7 +133,8 @@ def _writer(
     if job.examples_directory is None:
         return lambda _: None
     schema = tft.TFTransformOutput(job.graph_directory).transformed_metadata.schema
-    nested = RecordBatchToExamplesEncoder(schema)
+    # A ragged output is in features of other names than its own, which only tfx_bsl's encoder knows.
+    encoded = RecordBatchToExamplesEncoder(schema).encode if _has_ragged(schema) else encode
     shards = min(len(files), 1 + sum(os.path.getsize(file) for file in files) // _SHARD_BYTES) or 1
     paths = [shard_path(job.examples_directory, split, n, shards) for n in range(shards)]
     os.makedirs(os.path.dirname(paths[0]), exist_ok=True)
@@ -138,8 +142,6 @@ def _writer(
 
     def write(batch: pyarrow.RecordBatch) -> None:
         writers.append(writers.pop(0))
-        # The faster of the two knows lists of values, and not lists of lists.
-        is_flat = not any(map(_is_nested, batch.schema.types))
-        writers[-1].write_many(encode(batch) if is_flat else nested.encode(batch))
+        writers[-1].write_many(encoded(batch))
 
     return write

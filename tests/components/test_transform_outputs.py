@@ -1,0 +1,162 @@
+"""Outputs of preprocessing_fn of every kind, as both engines write them and as they are read."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from penstock.authoring.beam import BeamOptions
+from penstock.components.transform.job import Job
+from penstock.data.records import read_serialized, write_serialized
+
+DTYPES = ("string", "int64", "float32")
+# A shape below the batch, or how a tensor of varying length is made of the text.
+KINDS: tuple[Any, ...] = (
+    (),
+    (1,),
+    (3,),
+    (2, 3),
+    (2, 1, 2),
+    (0,),
+    "sparse",
+    "sparse of rank 3",
+    "ragged",
+    "ragged twice",
+    "ragged, then uniform",
+    "ragged without values",
+)
+TEXT = st.text(st.sampled_from("ab |"), max_size=8)
+
+
+def preprocessing_fn(outputs: dict[str, tuple[Any, str]]) -> Any:
+    """Return a preprocessing_fn whose outputs, by name, are of these kinds and types."""
+    import tensorflow as tf
+
+    def as_type(dtype: str) -> Any:
+        if dtype == "string":
+            return lambda words: tf.strings.join([words, "!"])
+        return lambda words: tf.cast(tf.strings.length(words), dtype)
+
+    def output(text: Any, kind: Any, convert: Any) -> Any:
+        if isinstance(kind, tuple):
+            values = convert(text)
+            for size in reversed(kind):
+                values = tf.stack([values] * size, 1) if size else values[:, None][:, :0]
+            return values
+        words = tf.strings.split(text)
+        if kind == "ragged twice":
+            parts = tf.strings.split(text, "|")
+            inner = tf.strings.split(parts.flat_values)
+            words = parts.with_flat_values(inner)
+        if kind == "ragged without values":
+            words = tf.ragged.boolean_mask(words, tf.equal(words, "never"))
+        converted = words.with_flat_values(convert(words.flat_values))
+        if kind == "ragged, then uniform":
+            return converted.with_flat_values(tf.stack([converted.flat_values] * 2, 1))
+        if kind == "sparse":
+            return converted.to_sparse()
+        if kind == "sparse of rank 3":
+            sparse = converted.to_sparse()
+            return tf.sparse.concat(2, [tf.sparse.expand_dims(sparse, 2)] * 2)
+        return converted
+
+    def function(inputs: dict[str, Any]) -> dict[str, Any]:
+        text = inputs["text"]
+        return {name: output(text, kind, as_type(dtype)) for name, (kind, dtype) in outputs.items()}
+
+    return function
+
+
+def plain(tensor: Any) -> Any:
+    """Return a tensor's values as lists; of a sparse one, those that are there."""
+    import tensorflow as tf
+
+    if isinstance(tensor, tf.SparseTensor):
+        return tensor.indices.numpy().tolist(), tensor.values.numpy().tolist()
+    return tensor.to_list() if isinstance(tensor, tf.RaggedTensor) else tensor.numpy().tolist()
+
+
+def written(engine: Any, function: Any, texts: list[str], directory: str) -> dict[str, Any]:
+    """Return the tensors that the graph's own feature spec finds in what an engine writes."""
+    import tensorflow as tf
+    import tensorflow_transform as tft
+    from tensorflow import train
+
+    rows = [
+        train.Example(
+            features=train.Features(
+                feature={
+                    "text": train.Feature(bytes_list=train.BytesList(value=[text.encode()])),
+                }
+            )
+        ).SerializeToString()
+        for text in texts
+    ]
+    schema = tft.DatasetMetadata.from_feature_spec(
+        {"text": tf.io.FixedLenFeature([], tf.string)}
+    ).schema
+    files = write_serialized(directory, "examples", rows)
+    job = Job(
+        preprocessing_fn=function,
+        schema=schema,
+        analyze_files={"train": files},
+        pre_statistics_files={},
+        transform_files={"train": files},
+        graph_directory=f"{directory}/graph",
+        examples_directory=f"{directory}/transformed",
+    )
+    beam = BeamOptions(("--runner=DirectRunner",))
+    engine.analyze(job, beam)
+    engine.apply(job, beam)
+    paths = sorted(Path(f"{directory}/transformed/Split-train").iterdir())
+    records = [record for path in paths for record in read_serialized(str(path))]
+    spec = tft.TFTransformOutput(job.graph_directory).transformed_feature_spec()
+    parsed = tf.io.parse_example(records, spec)
+    return {name: plain(tensor) for name, tensor in parsed.items()}
+
+
+def direct(function: Any, texts: list[str]) -> dict[str, Any]:
+    import tensorflow as tf
+
+    outputs = function({"text": tf.constant(texts)})
+    return {name: plain(tensor) for name, tensor in outputs.items()}
+
+
+EVERYTHING = {
+    f"{index:02}_{dtype}": (kind, dtype) for index, kind in enumerate(KINDS) for dtype in DTYPES
+}
+ONE_RAGGED = {"words": ("ragged", "string")}
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    outputs=st.dictionaries(
+        st.sampled_from(["a", "b c", "words", "ü"]),
+        st.tuples(st.sampled_from(KINDS), st.sampled_from(DTYPES)),
+        min_size=1,
+    ),
+    texts=st.lists(TEXT, min_size=1, max_size=5),
+)
+@example(outputs=ONE_RAGGED, texts=["a b", "", "b"])
+@example(outputs=EVERYTHING, texts=["a b|a", "", " |b  a|", "b"])
+def test_what_is_written_is_what_preprocessing_fn_returned(outputs, texts):
+    from penstock.components.transform import in_process
+
+    function = preprocessing_fn(outputs)
+    with tempfile.TemporaryDirectory() as directory:
+        assert written(in_process, function, texts, directory) == direct(function, texts)
+
+
+@pytest.mark.parametrize("outputs", [ONE_RAGGED, EVERYTHING], ids=["one ragged", "everything"])
+def test_both_engines_write_the_same_features(outputs, tmp_path):
+    from penstock.components.transform import in_process, on_beam
+
+    function = preprocessing_fn(outputs)
+    texts = ["a b|a", "", " |b  a|", "b", "a"]
+    ours = written(in_process, function, texts, str(tmp_path / "in_process"))
+    assert ours == written(on_beam, function, texts, str(tmp_path / "on_beam"))
