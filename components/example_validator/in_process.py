@@ -14,7 +14,7 @@ from penstock.data.results.anomalies import (
     table_of_measurements,
     write_anomalies,
 )
-from penstock.data.results.statistics import read_statistics
+from penstock.data.results.statistics import of_all_examples, read_statistics
 from penstock.data.splits import split_directory
 from penstock.errors import DataError, ParameterError, suggestion
 
@@ -91,7 +91,7 @@ def _name_what_is_no_number(
     from tensorflow_metadata.proto.v0 import anomalies_pb2
 
     wanted = anomalies_pb2.AnomalyInfo.UNEXPECTED_DATA_TYPE
-    features = {".".join(f.path.step) or f.name: f for f in statistics.datasets[0].features}
+    features = {".".join(f.path.step) or f.name: f for f in of_all_examples(statistics).features}
     for name, info in anomalies.anomaly_info.items():
         feature = features.get(".".join(info.path.step) or name)
         for reason in info.reason:

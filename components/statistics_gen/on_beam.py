@@ -13,6 +13,7 @@ import tensorflow_data_validation as tfdv
 from penstock.authoring.beam import BeamOptions
 from penstock.components.statistics_gen.options import statistics_options
 from penstock.components.statistics_gen.rows import check_payload_format, sampled
+from penstock.data.data_files import is_parquet
 from penstock.data.results.statistics import FILE_NAME
 from penstock.data.splits import split_directory
 
@@ -68,11 +69,22 @@ def _source(files: Sequence[str], payload_format: str) -> Any:
         return apache_beam.Create([]).with_output_types(pa.RecordBatch)
     from tfx_bsl.public import tfxio
 
-    if files[0].endswith(".parquet"):
-        return _read_parquet(files)
+    parquet = [file for file in files if is_parquet(file)]
+    records = [file for file in files if not is_parquet(file)]
+    if not records:
+        return _read_parquet(parquet)
     sequence = payload_format == "FORMAT_TF_SEQUENCE_EXAMPLE"
     record = tfxio.TFSequenceExampleRecord if sequence else tfxio.TFExampleRecord
-    return record(file_pattern=list(files), telemetry_descriptors=_TELEMETRY).BeamSource()
+    source = record(file_pattern=records, telemetry_descriptors=_TELEMETRY).BeamSource()
+    return _read_both(source, parquet) if parquet else source
+
+
+@apache_beam.ptransform_fn
+def _read_both(pipeline: Any, source: Any, parquet: Sequence[str]) -> Any:
+    return (
+        pipeline | "Records" >> source,
+        pipeline | "Parquet" >> _read_parquet(parquet),
+    ) | apache_beam.Flatten()
 
 
 @apache_beam.ptransform_fn

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from penstock.artifacts import Examples
 from penstock.components.trainer import parquet_dataset, record_dataset
 from penstock.data.data_files import is_parquet
+from penstock.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow
@@ -70,6 +71,19 @@ def data_accessor(examples: Sequence[Examples]) -> DataAccessor:
 
 
 def _parquet_files(patterns: Sequence[str] | str) -> list[str]:
+    """Return the files of patterns if they are Parquet, and none if they are TFRecords.
+
+    Raises:
+      DataError: they are of both kinds.
+    """
     patterns = [patterns] if isinstance(patterns, str) else patterns
     files = sorted(file for pattern in patterns for file in glob.glob(pattern))
-    return [file for file in files if is_parquet(file)]
+    parquet = [file for file in files if is_parquet(file)]
+    if parquet and len(parquet) < len(files):
+        other = next(file for file in files if not is_parquet(file))
+        raise DataError(
+            f"expected files of one format to train on, and {other} is a TFRecord beside Parquet",
+            path=parquet[0],
+            hint="Write all examples in one format: file_format of the component that reads them.",
+        )
+    return parquet

@@ -60,7 +60,7 @@ def transform(
             hint="Leave one of the two out.",
         )
     to_analyze = list(analyze_splits or ["train"])
-    to_transform = list(split_names(examples[0]) if transform_splits is None else transform_splits)
+    to_transform = list(_common_splits(examples) if transform_splits is None else transform_splits)
     functions = _functions(
         module_file, module_path, preprocessing_fn, stats_options_updater_fn, custom_config
     )
@@ -107,6 +107,26 @@ def _functions(
     }
 
 
+def _common_splits(examples: Sequence[Examples]) -> list[str]:
+    """Return the splits that all of the artifacts have.
+
+    Raises:
+      DataError: one has others; its rows would be left out.
+    """
+    splits = split_names(examples[0])
+    for other in examples[1:]:
+        differing = set(splits) ^ set(split_names(other))
+        if differing:
+            raise DataError(
+                f"all examples should have the splits {', '.join(splits)} of {examples[0].uri}, "
+                f"and these have {', '.join(split_names(other)) or 'none'}",
+                path=other.uri,
+                hint="Say which splits to transform, as splits_config with "
+                f"transform={sorted(set(splits) & set(split_names(other)))}.",
+            )
+    return splits
+
+
 def _files_by_split(examples: Sequence[Examples], splits: Sequence[str]) -> dict[str, list[str]]:
     return {
         split: [file for artifact in examples for file in split_files(artifact, split)]
@@ -151,5 +171,5 @@ def _statistics_directories(
 
 def _describe(transformed: Examples, examples: Sequence[Examples], splits: Sequence[str]) -> None:
     transformed.split_names = encode_split_names(list(splits))
-    transformed.span = examples[-1].span
+    transformed.span = max(artifact.span for artifact in examples)
     transformed.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")

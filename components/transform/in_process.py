@@ -133,7 +133,7 @@ def _writer(
     if job.examples_directory is None:
         return lambda _: None
     schema = tft.TFTransformOutput(job.graph_directory).transformed_metadata.schema
-    # A ragged output is in features of other names than its own, which only tfx_bsl's encoder knows.
+    # The features of a ragged output have other names than it, which tfx_bsl's encoder knows.
     encoded = RecordBatchToExamplesEncoder(schema).encode if _has_ragged(schema) else encode
     shards = min(len(files), 1 + sum(os.path.getsize(file) for file in files) // _SHARD_BYTES) or 1
     paths = [shard_path(job.examples_directory, split, n, shards) for n in range(shards)]

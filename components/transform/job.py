@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from penstock.authoring.node_context import NodeContext
-from penstock.errors import suggestion
+from penstock.components.transform.outputs import checking
+from penstock.errors import PenstockError, suggestion
 from penstock.project.user_code import error_of
 
 if TYPE_CHECKING:
@@ -109,10 +110,12 @@ class Job:
         from tensorflow_transform import inspect_preprocessing_fn as inspection
 
         specs = self.type_specs()
-        arguments = (self.preprocessing_fn, specs, self.force_tf_compat_v1)
+        arguments = (checking(self.preprocessing_fn), specs, self.force_tf_compat_v1)
         try:
             analyzed = inspection.get_analyze_input_columns(*arguments)
             transformed = inspection.get_transform_input_columns(*arguments)
+        except PenstockError:
+            raise
         except Exception as error:
             function = getattr(self.preprocessing_fn, "func", self.preprocessing_fn)
             failure = error_of(function, error)

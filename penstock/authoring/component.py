@@ -293,6 +293,11 @@ def _channel(component_name: str, port: Port, argument: Any) -> Any:
             given=type(argument).__name__,
             hint="Artifacts come from other nodes, as node.outputs[...], or from Importer.",
         )
+    if not port.many:
+        certain = [one for one in getattr(argument, "channels", ()) if _always_has_one(one)]
+        if len(certain) > 1:
+            named = " and ".join(_channel_source(one).removeprefix(" from ") for one in certain)
+            raise _too_many(component_name, port, f"{len(certain)} are wired to it: {named}")
     compatible = getattr(port.type, "_compatible_types", ())
     if argument.type.TYPE_NAME != port.type.TYPE_NAME and argument.type not in compatible:
         source = _channel_source(argument)
@@ -305,6 +310,14 @@ def _channel(component_name: str, port: Port, argument: Any) -> Any:
             given=argument.type.__name__,
         )
     return argument
+
+
+def _always_has_one(channel: Any) -> bool:
+    """Whether a channel brings an artifact to every run: no condition and no look-up decides."""
+    if not isinstance(channel, _tfx.channel.OutputChannel):
+        return False
+    node = channel.producer_component
+    return not isinstance(node, _tfx.Resolver) and not _tfx.node_registry().get_contexts(node)
 
 
 def _channel_source(channel: Any) -> str:
@@ -438,9 +451,9 @@ class FunctionExecutor(_tfx.BaseExecutor):
         interface = self.interface
         arguments: dict[str, Any] = decode_parameters(interface, exec_properties)
         for port in interface.inputs.values():
-            arguments[port.name] = _artifacts(port, input_dict.get(port.name) or [])
+            arguments[port.name] = _artifacts(interface, port, input_dict.get(port.name) or [])
         for port in interface.outputs.values():
-            arguments[port.name] = _artifacts(port, output_dict.get(port.name) or [])
+            arguments[port.name] = _artifacts(interface, port, output_dict.get(port.name) or [])
         if interface.beam_argument:
             args = getattr(self._context, "beam_pipeline_args", None) or ()
             arguments[interface.beam_argument] = BeamOptions(tuple(args))
@@ -481,10 +494,26 @@ def _write_value(artifact: Any, value: Any) -> None:
         artifact.value = value
 
 
-def _artifacts(port: Port, artifacts: list[Any]) -> Any:
+def _artifacts(interface: Interface, port: Port, artifacts: list[Any]) -> Any:
     if port.many:
         return artifacts
+    if len(artifacts) > 1:
+        listed = "".join(f"\n  {artifact.uri}" for artifact in artifacts)
+        raise _too_many(interface.name, port, f"{len(artifacts)} came:{listed}\n")
     return artifacts[0] if artifacts else None
+
+
+def _too_many(component_name: str, port: Port, given: str) -> WiringError:
+    expected = port.type.__name__
+    return WiringError(
+        f"{component_name}.{port.name} takes one {expected}, and {given}",
+        component=component_name,
+        argument=port.name,
+        expected=f"one {expected}",
+        given=given,
+        hint=f"Choose one of them, as LatestArtifact({expected}) does, or make a node for each. A "
+        f"component takes several where it says Input[list[{expected}]].",
+    )
 
 
 class ResolveDriver(_tfx.AuthoringDriver, _tfx.BaseDriver):

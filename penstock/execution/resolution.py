@@ -24,12 +24,9 @@ def resolve(metadata: Metadata, node: ir.Node) -> Resolution | Skipped:
       InputResolutionError: its inputs are not there.
     """
     parameters = node_parameters(node)
-    resolved = _resolved_inputs(metadata, node)
-    if resolved is None:
+    inputs = looked_up(metadata, node)
+    if inputs is None:
         return Skipped("its condition does not hold")
-    if len(resolved) > 1:
-        raise _tfx.InputResolutionError("it would have to run once for each of several inputs")
-    inputs = resolved[0]
     parameters.update(_dynamic_parameters(node, inputs))
     return Resolution(
         node,
@@ -54,9 +51,17 @@ def conditions_hold(metadata: Metadata, node: ir.Node) -> bool:
     return _resolved_inputs(metadata, node) is not None
 
 
-def looked_up(metadata: Metadata, resolver: ir.Node) -> _tfx.Artifacts | None:
-    """Return what a resolver finds, None if its condition does not hold."""
-    resolved = _resolved_inputs(metadata, resolver)
+def looked_up(metadata: Metadata, node: ir.Node) -> _tfx.Artifacts | None:
+    """Return the inputs of a node, which a resolver puts out; None if its condition does not hold.
+
+    Raises:
+      InputResolutionError: there are none, or several, for each of which it would have to run.
+    """
+    resolved = _resolved_inputs(metadata, node)
+    if resolved is not None and len(resolved) != 1:
+        raise _tfx.InputResolutionError(
+            f"it would have to run once for each of {len(resolved)} inputs"
+        )
     return None if resolved is None else resolved[0]
 
 

@@ -266,8 +266,13 @@ def _by_run(store: Store, named: str) -> ArtifactRecord | None:
     )
     keys = sorted({link.key for link in outputs})
     key = parts[2] if len(parts) > 2 else keys[0] if len(keys) == 1 else ""
-    index = int(parts[3]) if len(parts) > 3 and parts[3].isdecimal() else 0
     chosen = [link for link in outputs if link.key == key]
+    if len(chosen) > 1 and len(parts) < 4:
+        raise LineageError(
+            f"run {run.run_id}: node {parts[1]} has {len(chosen)} of {key!r}",
+            hint=f"Say which: {'/'.join(parts[:2])}/{key}/0 to {len(chosen) - 1}.",
+        )
+    index = int(parts[3]) if len(parts) > 3 and parts[3].isdecimal() else 0
     if index >= len(chosen):
         node = f"run {run.run_id}: node {parts[1]} ({nodes[parts[1]].state})"
         if chosen:

@@ -46,18 +46,19 @@ def model_of_run(run_id: str) -> Any:
 
 
 def _only_model(run_id: str, outputs: Iterable[tuple[str, Mapping[str, Any]]]) -> Any:
-    models = {
-        node_id: artifact
+    models = [
+        (node_id, artifact)
         for node_id, artifacts in outputs
         for several in artifacts.values()
         for artifact in several
         if artifact.type_name == _MODEL
-    }
-    distinct = {artifact.uri: artifact for artifact in models.values()}
+    ]
+    distinct = {artifact.uri: artifact for _, artifact in models}
+    makers = dict.fromkeys(node_id for node_id, _ in models)
     if len(distinct) != 1:
         raise RunError(
             f"run {run_id} should have made one model, and has made "
-            + (f"{len(distinct)}: by {', '.join(models)}" if models else "none"),
+            + (f"{len(distinct)}: by {', '.join(makers)}" if models else "none"),
             hint="Give the folder of the one that you mean."
             if models
             else "Did its Trainer end? See: penstock show " + run_id,

@@ -164,7 +164,7 @@ def _type_of(name: str, arrays: Sequence[pa.Array], schema: Any) -> pa.DataType:
     kinds = [array.type for array in arrays if not pa.types.is_null(array.type)]
     if not kinds:
         return _SCHEMA_TYPES.get(feature.type, pa.float32()) if feature else pa.null()
-    values = kinds[0].value_type
+    values = _common_type(name, {kind.value_type for kind in kinds})
     if pa.types.is_large_binary(values) and all(map(_is_text, arrays)):
         values = pa.string()
     elif pa.types.is_large_binary(values):
@@ -173,6 +173,20 @@ def _type_of(name: str, arrays: Sequence[pa.Array], schema: Any) -> pa.DataType:
     if several is None:
         several = any((pc.max(pc.list_value_length(a)).as_py() or 0) > 1 for a in _lists(arrays))
     return pa.list_(values) if several else values
+
+
+def _common_type(name: str, kinds: set[pa.DataType]) -> pa.DataType:
+    """Return the type of values of batches: whole and other numbers together are floats."""
+    if kinds == {pa.int64(), pa.float32()}:
+        return pa.float32()
+    if len(kinds) > 1:
+        raise DataError(
+            f"the column has values of {len(kinds)} types: {', '.join(sorted(map(str, kinds)))}",
+            column=name,
+            hint="Make them one type where the examples are made.",
+        )
+    (kind,) = kinds
+    return kind
 
 
 def _has_several(feature: Any) -> bool | None:

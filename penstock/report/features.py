@@ -15,7 +15,7 @@ from penstock.data.results.anomalies import (
     describe_measurements,
     read_anomalies,
 )
-from penstock.data.results.statistics import example_count, read_statistics
+from penstock.data.results.statistics import example_count, of_all_examples, read_statistics
 from penstock.data.splits import split_directory
 from penstock.errors import PenstockError
 from penstock.metadata.reading import ArtifactRecord
@@ -96,10 +96,7 @@ def find(
                 problems.append(str(error))
                 continue
             examples[split] = example_count(statistics_of_split)
-            # Other data sets are slices of the same examples.
-            for feature in (
-                statistics_of_split.datasets[0].features if statistics_of_split.datasets else ()
-            ):
+            for feature in of_all_examples(statistics_of_split).features:
                 name = ".".join(feature.path.step) or feature.name
                 kinds.setdefault(name, _TYPE_NAMES.get(feature.type, "other"))
                 by_feature.setdefault(name, []).append(_of_split(split, feature))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from penstock.authoring import artifacts
-from penstock.errors import ParameterError
+from penstock.errors import DataError, ParameterError
 
 ROWS = 1000
 
@@ -310,3 +312,11 @@ def test_a_keras_model_is_fitted_on_the_batches(batches):
     data = batches(label_key="cost", shuffle=True, epochs=None).map(pair)
     history = model.fit(data, epochs=2, steps_per_epoch=ROWS // 64, verbose=0)
     assert len(history.history["loss"]) == 2
+
+
+def test_parquet_beside_tfrecord_is_not_taken_for_all(batches, written):
+    mixed = written / "mixed"
+    shutil.copytree(written / "parquet", mixed)
+    shutil.copy(next((written / "one").iterdir()), mixed)
+    with pytest.raises(DataError, match="expected files of one format to train on, and .* is a "):
+        list(batches("mixed"))

@@ -270,6 +270,16 @@ def test_an_unknown_split_names_the_nearest(run_taxi_transform):
         run_taxi_transform(analyze_splits=["trian"], transform_splits=[])
 
 
+def test_a_split_that_only_one_of_several_examples_has_is_not_left_out(
+    run_taxi_transform, taxi_examples, make_artifact, tmp_path
+):
+    other = make_artifact(artifacts.Examples, tmp_path, ["train", "test"])
+    with pytest.raises(DataError) as raised:
+        run_taxi_transform(examples=[taxi_examples, other])
+    assert "all examples should have the splits train, eval of " in str(raised.value)
+    assert f"and these have train, test ({tmp_path}). Say which splits" in str(raised.value)
+
+
 def test_no_split_to_analyze_is_an_error(run_taxi_transform):
     with pytest.raises(ParameterError, match="at least one split to analyze"):
         run_taxi_transform(analyze_splits=[], transform_splits=["train"])

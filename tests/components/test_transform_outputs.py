@@ -160,3 +160,76 @@ def test_both_engines_write_the_same_features(outputs, tmp_path):
     texts = ["a b|a", "", " |b  a|", "b", "a"]
     ours = written(in_process, function, texts, str(tmp_path / "in_process"))
     assert ours == written(on_beam, function, texts, str(tmp_path / "on_beam"))
+
+
+def returns(value: Any) -> Any:
+    def preprocessing_fn(inputs: dict[str, Any]) -> Any:
+        return value(inputs["number"])
+
+    return preprocessing_fn
+
+
+def mean(number: Any) -> dict[str, Any]:
+    import tensorflow_transform as tft
+
+    return {"mean": tft.mean(number)}
+
+
+def quantiles(number: Any) -> dict[str, Any]:
+    import tensorflow_transform as tft
+
+    return {"q": tft.quantiles(number, 3, 0.1)}
+
+
+def in_pieces(number: Any) -> dict[str, Any]:
+    import tensorflow as tf
+
+    return {"pieces": tf.reshape(number, [-1, tf.size(number)])}
+
+
+def of_unknown_shape(number: Any) -> dict[str, Any]:
+    import tensorflow as tf
+
+    return {"unknown": tf.py_function(lambda value: value, [number], tf.float32)}
+
+
+def as_32_bits(number: Any) -> dict[str, Any]:
+    import tensorflow as tf
+
+    return {"small": tf.cast(number, tf.int32)}
+
+
+REFUSED = {
+    "nothing": (lambda _: None, "returned None where a dict of features is expected"),
+    "a list": (lambda number: [number], "returned a list where a dict of features is expected"),
+    "a tensor": (lambda number: number, "returned a tensor where a dict of features is expected"),
+    "no value": (lambda _: {"age": None}, "returned None as the feature 'age'"),
+    "a constant": (lambda _: {"age": 1.5}, "returned a float as the feature 'age'"),
+    "a dict in it": (lambda number: {"a": {"b": number}}, "returned a dict as the feature 'a'"),
+    "a number's name": (lambda number: {1: number}, "a feature with the name 1 (int)"),
+    "a mean": (
+        mean,
+        "of shape [], which has no row for each row of the data as the feature 'mean'",
+    ),
+    "quantiles": (quantiles, "of shape [1, 2], which has no row for each row of the data"),
+    "an open size": (in_pieces, "a tensor of shape [rows, ?] as the feature 'pieces'"),
+    "no shape": (of_unknown_shape, "a tensor of unknown shape as the feature 'unknown'"),
+    "32 bits": (as_32_bits, "a tensor of int32 as the feature 'small'"),
+}
+
+
+@pytest.mark.parametrize(("value", "said"), REFUSED.values(), ids=list(REFUSED))
+def test_what_is_no_feature_is_refused_by_its_name(value, said):
+    import tensorflow as tf
+    from tensorflow_transform import DatasetMetadata
+
+    from penstock.errors import UserCodeError
+
+    spec = {"number": tf.io.FixedLenFeature([], tf.float32)}
+    schema = DatasetMetadata.from_feature_spec(spec).schema
+    job = Job(returns(value), schema, {}, {}, {}, graph_directory="")
+    with pytest.raises(UserCodeError) as raised:
+        _ = job.columns
+    assert said in raised.value.message
+    assert raised.value.message.startswith("preprocessing_fn returned")
+    assert (raised.value.path or "").startswith(__file__)

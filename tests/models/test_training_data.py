@@ -131,3 +131,24 @@ def test_a_dataset_of_pytorch(tmp_path):
     inputs, label = dataset[0]
     assert inputs.tolist() == [1.0, 1.5]
     assert label.dtype == torch.float32
+
+
+def test_whole_and_other_numbers_in_different_files_become_floats(tmp_path):
+    files = [
+        *records(tmp_path / "whole", pa.table({"x": pa.array([1, 2])})),
+        *records(tmp_path / "other", pa.table({"x": pa.array([2.5], pa.float32())})),
+    ]
+    for order in (files, files[::-1]):
+        table = TrainingData(tuple(order)).as_arrow()
+        assert str(table.schema.field("x").type) == "float"
+        assert sorted(table.column("x").to_pylist()) == [1.0, 2.0, 2.5]
+
+
+def test_numbers_and_texts_in_different_files_are_refused(tmp_path):
+    files = [
+        *records(tmp_path / "whole", pa.table({"x": pa.array([1, 2])})),
+        *records(tmp_path / "text", pa.table({"x": pa.array(["a"])})),
+    ]
+    with pytest.raises(DataError) as caught:
+        TrainingData(tuple(files)).as_arrow()
+    assert "the column has values of 2 types: int64, large_binary (column x)" in str(caught.value)

@@ -156,9 +156,14 @@ def fetch_files(urls: Iterable[str], to: Iterable[str]) -> None:
         return
     for target in targets:
         os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
-    with _translated("read", wanted[0]):
-        files, _ = _filesystem(wanted[0])
-        files.get([_filesystem(url)[1] for url in wanted], targets)
+    # Those of one store are fetched together.
+    by_store: dict[str, list[tuple[str, str]]] = {}
+    for url, target in zip(wanted, targets, strict=True):
+        by_store.setdefault(url.partition("://")[0], []).append((url, target))
+    for pairs in by_store.values():
+        with _translated("read", pairs[0][0]):
+            files, _ = _filesystem(pairs[0][0])
+            files.get([_filesystem(url)[1] for url, _ in pairs], [target for _, target in pairs])
 
 
 def local_copy(path: str, folder: str) -> str:

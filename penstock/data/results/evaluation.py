@@ -13,6 +13,7 @@ from penstock.data.results import evaluation_messages as messages
 from penstock.errors import DataError
 
 OVERALL = "Overall"
+_BASELINE = "baseline"
 
 
 @dataclass(frozen=True)
@@ -77,25 +78,33 @@ class ConfusionMatrix:
 def confusion_matrices(evaluation_uri: str) -> list[ConfusionMatrix]:
     """Return the confusion matrices of all rows by threshold: those of a plot, or of a metric.
 
-    There are none where the eval_config asks for none.
+    They are the evaluated model's, not its baseline's. There are none where the eval_config asks
+    for none, and where there are only those of several outputs or classes: no one of these stands
+    for the model.
 
     Raises:
       DataError: there is no evaluation.
     """
     plots, metrics = messages.PlotsForSlice, messages.MetricsForSlice
     records = [
-        pair.value.confusion_matrix_at_thresholds
+        (pair.key, pair.value.confusion_matrix_at_thresholds)
         for record in read_serialized(_files(evaluation_uri, "plots"))
         if not (message := plots.FromString(record)).slice_key.single_slice_keys
         for pair in message.plot_keys_and_values
     ]
     records += [
-        pair.value.confusion_matrix_at_thresholds
+        (pair.key, pair.value.confusion_matrix_at_thresholds)
         for record in read_serialized(_files(evaluation_uri, "metrics"))
         if not (message := metrics.FromString(record)).slice_key.single_slice_keys
         for pair in message.metric_keys_and_values
     ]
-    matrices = next((list(one.matrices) for one in records if one.matrices), [])
+    by_part: dict[tuple[str, bytes], Any] = {}
+    for key, found in records:
+        if found.matrices and key.model_name != _BASELINE:
+            part = (key.output_name, key.sub_key.SerializeToString(deterministic=True))
+            by_part.setdefault(part, found.matrices)
+    only = list(by_part.values()) if len(by_part) == 1 else [()]
+    matrices = by_part.get(("", b""), only[0])
     return [
         ConfusionMatrix(
             matrix.threshold,

@@ -10,6 +10,9 @@ from penstock.data.results.messages import read_message
 
 FILE_NAME = "FeatureStats.pb"
 
+# How TFDV names the data set of all examples where there are others.
+_ALL_EXAMPLES = "All Examples"
+
 
 def read_statistics(split_directory: str) -> statistics_pb2.DatasetFeatureStatisticsList:
     """Read the statistics of one split.
@@ -36,6 +39,20 @@ def write_statistics(
     return path
 
 
+def of_all_examples(
+    statistics: statistics_pb2.DatasetFeatureStatisticsList,
+) -> statistics_pb2.DatasetFeatureStatistics:
+    """Return the statistics of all the examples; those of slices may stand beside them."""
+    for dataset in statistics.datasets:
+        if dataset.name == _ALL_EXAMPLES:
+            return dataset
+    return max(
+        statistics.datasets,
+        key=lambda dataset: dataset.num_examples,
+        default=statistics_pb2.DatasetFeatureStatistics(),
+    )
+
+
 def example_count(statistics: statistics_pb2.DatasetFeatureStatisticsList) -> int:
     """Return the number of examples that the statistics were computed over."""
-    return max((dataset.num_examples for dataset in statistics.datasets), default=0)
+    return int(of_all_examples(statistics).num_examples)

@@ -71,7 +71,7 @@ class RunResult:
         """Return the single artifact of a node's output.
 
         Raises:
-          RunError: there is no such node or output, or the node did not make it.
+          RunError: there is no such node or output, the node did not make it, or it has several.
         """
         outputs = self.outputs(node_id)
         if not outputs.get(key):
@@ -79,6 +79,12 @@ class RunResult:
                 f"run {self.run_id}: node {node_id} ({self.nodes[node_id].state.value}) has no "
                 f"output {key!r}",
                 hint=suggestion(key, outputs, noun="output"),
+            )
+        if len(outputs[key]) > 1:
+            raise RunError(
+                f"run {self.run_id}: node {node_id} has {len(outputs[key])} artifacts in its "
+                f"output {key!r}",
+                hint=f"Write outputs({node_id!r})[{key!r}] for the list of them.",
             )
         return outputs[key][0]
 
