@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from penstock.authoring.component import component
     from penstock.authoring.node_context import NodeContext
     from penstock.authoring.options import with_options
+    from penstock.authoring.outputs import Cond
     from penstock.authoring.pipeline import pipeline
     from penstock.errors import PenstockError
     from penstock.ir import compile_pipeline
@@ -25,6 +26,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "BeamOptions": "penstock.authoring.beam",
+    "Cond": "penstock.authoring.outputs",
     "Input": "penstock.authoring.annotations",
     "LocalRunner": "penstock.runners.local",
     "NodeContext": "penstock.authoring.node_context",
@@ -42,6 +44,7 @@ _HOMES = {
 
 __all__ = [
     "BeamOptions",
+    "Cond",
     "Input",
     "LocalRunner",
     "NodeContext",

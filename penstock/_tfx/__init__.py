@@ -1,10 +1,10 @@
 """TFX's core: all that Penstock uses of it, under one name.
 
-`core` is the door through which it is imported. Three things of it are adjusted once it is there,
-each in a module that says why: values, resolution, logs.
+`core` is the door through which it is imported. Four things of it are adjusted once it is there,
+each in a module that says why: values, resolution, logs, placeholders.
 """
 
-from penstock._tfx import logs, resolution, values
+from penstock._tfx import logs, placeholders, resolution, values
 from penstock._tfx.core import (
     AuthoringDriver,
     BaseBeamComponent,
@@ -16,6 +16,7 @@ from penstock._tfx.core import (
     ChannelParameter,
     Compiler,
     ComponentSpec,
+    Cond,
     ExecutionParameter,
     ExecutorClassSpec,
     Importer,
@@ -91,12 +92,15 @@ from penstock._tfx.messages import (
     RuntimeSpec,
     ValueProto,
 )
+from penstock._tfx.placeholders import CONDITION_HINT
 
 values.install()
 resolution.install()
 logs.install()
+placeholders.install()
 
 __all__ = [
+    "CONDITION_HINT",
     "Artifact",
     "ArtifactProto",
     "ArtifactTypeProto",
@@ -112,6 +116,7 @@ __all__ = [
     "ChannelParameter",
     "Compiler",
     "ComponentSpec",
+    "Cond",
     "Connection",
     "ContextProto",
     "ContextTypeProto",

@@ -77,7 +77,7 @@ with _without_heavy_modules():
     from tfx.dsl.components.common.resolver import Resolver, ResolverStrategy
     from tfx.dsl.context_managers.dsl_context_registry import get as node_registry
     from tfx.dsl.context_managers.dsl_context_registry import new_registry as new_node_registry
-    from tfx.dsl.experimental.conditionals.conditional import get_predicates
+    from tfx.dsl.experimental.conditionals.conditional import Cond, get_predicates
     from tfx.dsl.experimental.node_execution_options.utils import NodeExecutionOptions
     from tfx.dsl.input_resolution.strategies.latest_artifact_strategy import (
         LatestArtifactStrategy,

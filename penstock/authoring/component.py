@@ -22,6 +22,7 @@ from penstock.authoring.interface import (
 )
 from penstock.authoring.node_context import NodeContext
 from penstock.authoring.options import with_options
+from penstock.authoring.outputs import OutputChannels, output_channel
 from penstock.errors import ParameterError, WiringError, suggestion
 
 ResolveFunction = Callable[[dict[str, Any]], Mapping[str, Any]]
@@ -194,29 +195,13 @@ def _init(self: Any, *positional: Any, **arguments: Any) -> None:
     parameters, decoded = _bind_parameters(interface, arguments)
     absent = set(self.absent_outputs(decoded)) if self.absent_outputs else set()
     outputs = {
-        name: _tfx.channel.OutputChannel(port.type, self, name)
+        name: output_channel(self, port)
         for name, port in interface.all_outputs.items()
         if name not in absent
     }
     base: Any = type(self).__mro__[1]
     base.__init__(self, spec=type(self).SPEC_CLASS(**inputs, **parameters, **outputs))
     self.spec.outputs = OutputChannels(interface.name, self.spec.outputs)
-
-
-class OutputChannels(dict[str, Any]):
-    """A component's output channels by name; an unknown name is answered with the nearest."""
-
-    def __init__(self, component_name: str, channels: Mapping[str, Any]) -> None:
-        super().__init__(channels)
-        self.component_name = component_name
-
-    def __missing__(self, key: str) -> Any:
-        raise WiringError(
-            f"{self.component_name} has no output {key!r}",
-            component=self.component_name,
-            argument=key,
-            hint=suggestion(key, self, noun="output"),
-        )
 
 
 def _call_example(interface: Interface) -> str:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 from penstock import _tfx
-from penstock.authoring.values import SCALARS, PipelineParameter, describe
-from penstock.errors import PipelineError
+from penstock.authoring.values import SCALARS, PipelineParameter, describe, used_as_value
+from penstock.errors import PipelineError, UserCodeError
 from penstock.project import user_code
 
 
@@ -32,6 +32,16 @@ class PipelineDefinition:
         """The first line of the function's docstring."""
         return (inspect.getdoc(self.function) or "").partition("\n")[0]
 
+    def _call(self) -> Any:
+        try:
+            return user_code.run(self.function, **self.parameters)
+        except UserCodeError as error:
+            refused = used_as_value(error.__cause__) if error.__cause__ else None
+            if refused is None:
+                raise
+            refused.message += f" ({error.path})"
+            raise refused from error.__cause__
+
     def build(
         self,
         *,
@@ -47,7 +57,7 @@ class PipelineDefinition:
           UserCodeError: the function raises.
         """
         with _tfx.new_node_registry() as registry:
-            returned = user_code.run(self.function, **self.parameters)
+            returned = self._call()
             returned_nodes = _nodes(self.name, returned)
             _check_ids(self.name, registry.all_nodes)
             nodes = _with_ancestors(returned_nodes, registry)

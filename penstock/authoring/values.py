@@ -12,7 +12,7 @@ import json
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from penstock import _tfx
 from penstock.errors import ParameterError, PipelineError, suggestion
@@ -23,6 +23,12 @@ SCALARS = (str, int, float, bool)
 PARAMETER_KEY = "$parameter"
 
 UNION_TYPES = (typing.Union, types.UnionType)
+
+
+_NO_VALUE_HINT = (
+    "Pass it on to a component as it is; compute with it inside a component. A dict or a list that "
+    "is a parameter of a component may hold it."
+)
 
 
 class PipelineParameter(_tfx.RuntimeParameter):
@@ -40,19 +46,55 @@ class PipelineParameter(_tfx.RuntimeParameter):
     def __repr__(self) -> str:
         return f"<pipeline parameter {self.name}: {self.type.__name__}>"
 
-    def _unknown(self, *_: Any) -> Any:
+    def __getattr__(self, name: str) -> Any:
+        # TFX and the standard library ask for names that a parameter may lack.
+        if not name.startswith("__") and hasattr(vars(self).get("type"), name):
+            self._unknown()
+        raise AttributeError(f"a pipeline parameter has no attribute {name!r}")
+
+    def _unknown(self, *_: Any) -> NoReturn:
+        raise PipelineError(self._has_no_value(), hint=_NO_VALUE_HINT)
+
+    def _undecided(self, *_: Any) -> NoReturn:
         raise PipelineError(
-            f"the pipeline parameter {self.name!r} has no value while the pipeline is defined",
-            hint="Pass it on to a component as it is; compute with it inside a component.",
+            f"{self._has_no_value()}, so it is neither true nor false, nor equal to another value",
+            hint="Decide inside a component, by an if in its body. Whole nodes are decided on by "
+            "what a node returns: let a component return the parameter (def Chosen("
+            f"{self.name}: {self.type.__name__}) -> {self.type.__name__}: return {self.name}), and "
+            'write: with Cond(chosen.outputs["output"] == ...): (from penstock import Cond).',
         )
 
-    __bool__ = __format__ = __str__ = __fspath__ = __int__ = __float__ = __index__ = _unknown
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = _unknown
-    __mod__ = __lt__ = __le__ = __gt__ = __ge__ = __iter__ = __len__ = _unknown
+    def _has_no_value(self) -> str:
+        return f"the pipeline parameter {self.name!r} has no value while the pipeline is defined"
+
+    __bool__ = __eq__ = __ne__ = __hash__ = __lt__ = __le__ = __gt__ = __ge__ = _undecided
+    __format__ = __str__ = __fspath__ = __bytes__ = __complex__ = _unknown
+    __int__ = __float__ = __index__ = __round__ = __trunc__ = __floor__ = __ceil__ = _unknown
+    __iter__ = __len__ = __contains__ = __getitem__ = __reversed__ = __call__ = _unknown
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __pow__ = __rpow__ = _unknown
+    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _unknown
+    __divmod__ = __rdivmod__ = __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = _unknown
+    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = _unknown
+    __neg__ = __pos__ = __abs__ = __invert__ = _unknown
 
 
 # TFX recognizes runtime parameters by the name of their class.
 PipelineParameter.__name__ = "RuntimeParameter"
+
+
+def used_as_value(error: Exception) -> PipelineError | None:
+    """Return what to say where Python itself found a pipeline parameter in a value's place.
+
+    Those of its functions that ask for nothing, as `json.dumps` and `str.join`, name the class.
+    """
+    if not isinstance(error, TypeError) or PipelineParameter.__name__ not in str(error):
+        return None
+    return PipelineError(
+        f"a pipeline parameter has no value while the pipeline is defined: {error}".replace(
+            PipelineParameter.__name__, PipelineParameter.__qualname__
+        ),
+        hint=_NO_VALUE_HINT,
+    )
 
 
 def describe(annotation: Any) -> str:
