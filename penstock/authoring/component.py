@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import sys
+import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import FunctionType
@@ -13,6 +15,7 @@ from penstock import _tfx
 from penstock.authoring import values
 from penstock.authoring.beam import BeamOptions
 from penstock.authoring.interface import (
+    VALUE_ARTIFACTS,
     Interface,
     Parameter,
     Port,
@@ -332,10 +335,10 @@ def _bind_parameters(
             continue
         if isinstance(value, FunctionType) and parameter.name.endswith(_FUNCTION):
             value = _dotted_name(interface.name, parameter, value)
+        where = f"{interface.name}.{parameter.name}"
         try:
-            converted = values.convert(
-                value, parameter.annotation, f"{interface.name}.{parameter.name}"
-            )
+            converted = values.convert(value, parameter.annotation, where)
+            written = _record(parameter, converted, where)
         except ParameterError as error:
             raise WiringError(
                 error.message,
@@ -348,7 +351,7 @@ def _bind_parameters(
         decoded[parameter.name] = converted
         if converted is None and parameter.default is None:
             continue
-        recorded[parameter.name] = _record(parameter, converted)
+        recorded[parameter.name] = written
     return recorded, decoded
 
 
@@ -385,15 +388,69 @@ def _value_of(component_name: str, parameter: Parameter, channel: Any) -> Any:
             given=channel.type.__name__,
             hint="A parameter takes a plain value or the output of a node that returns one.",
         )
+    kind = next((k for k, a in VALUE_ARTIFACTS.items() if issubclass(channel.type, a)), None)
+    if kind is not None and not _takes(parameter, kind):
+        expected = values.describe(parameter.annotation)
+        given = "dict or list" if kind in (list, dict) else values.describe(kind)
+        raise WiringError(
+            f"{component_name}.{parameter.name}: expected {expected}, got {given}"
+            f"{_channel_source(channel)}",
+            component=component_name,
+            argument=parameter.name,
+            expected=expected,
+            given=given,
+            hint="Text is wired to str, and to str | None where the default is None: others are "
+            "written as JSON, which any text could be."
+            if kind is str and str in values.options(parameter.annotation)
+            else "Let the other node return what is expected, or declare the parameter as "
+            f"{given}.",
+        )
     return channel.future()[0].value
 
 
-def _record(parameter: Parameter, value: Any) -> Any:
+def _takes(parameter: Parameter, kind: type) -> bool:
+    """Whether values of a kind that a node returns can reach a parameter as what they are."""
+    if kind is str and parameter.scalar is not str:
+        # All other parameters are written as JSON, which any text could be.
+        return bool(_choices(parameter.annotation))
+    return any(_fits(option, kind) for option in values.options(parameter.annotation))
+
+
+def _choices(annotation: Any) -> list[str]:
+    """Return the texts that an annotation admits, where these are few."""
+    bare = values.without_none(annotation)
+    if isinstance(bare, type) and issubclass(bare, enum.Enum):
+        return [str(text) for member in bare for text in (member.value, member.name)]
+    if typing.get_origin(bare) is typing.Literal:
+        return [choice for choice in typing.get_args(bare) if isinstance(choice, str)]
+    return []
+
+
+def _fits(annotation: Any, kind: type) -> bool:
+    if annotation is Any:
+        return kind is not bytes
+    if typing.get_origin(annotation) is typing.Literal:
+        return kind in map(type, typing.get_args(annotation))
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return kind in (str, int, float)
+    if kind in (list, dict):
+        return annotation not in values.SCALARS
+    return annotation is kind or (annotation is float and kind is int)
+
+
+def _record(parameter: Parameter, value: Any, where: str) -> Any:
     if isinstance(value, values.PipelineParameter):
         if parameter.scalar and value.type in (str, int, float):
             return value
-        return values.encode(value)
-    return value if parameter.scalar else values.encode(value)
+        return values.encode(value, where)
+    if not parameter.scalar:
+        return values.encode(value, where)
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ParameterError(
+            f"{where}: {value} does not fit into the 64 bits that ML Metadata has for an int",
+            hint="Declare the parameter as str and write int(...) in the body.",
+        )
+    return value
 
 
 def decode_parameters(interface: Interface, exec_properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -414,9 +471,21 @@ def decode_parameters(interface: Interface, exec_properties: Mapping[str, Any]) 
             isinstance(value, str) and parameter.scalar is not str
         )
         if written_as_json and isinstance(value, str):
-            value = json.loads(value)
+            value = _from_json(value, parameter, where)
         decoded[parameter.name] = values.convert(value, parameter.annotation, where)
     return decoded
+
+
+def _from_json(text: str, parameter: Parameter, where: str) -> Any:
+    if text in _choices(parameter.annotation):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ParameterError(
+            f"{where}: expected JSON of {values.describe(parameter.annotation)}, got "
+            f"{text!r:.80}: {error}"
+        ) from None
 
 
 class FunctionExecutor(_tfx.BaseExecutor):
@@ -521,7 +590,7 @@ class ResolveDriver(_tfx.AuthoringDriver, _tfx.BaseDriver):
         output = _tfx.driver_output_pb2.DriverOutput()
         for name, value in type(self).resolve(parameters).items():
             parameter = self.interface.parameters[name]
-            recorded = _record(parameter, value)
+            recorded = _record(parameter, value, f"{self.interface.name}.{name}")
             if recorded is None:
                 continue
             field = output.exec_properties[name]

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import inspect
+import json
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from google.protobuf.message import Message
+
+from penstock import _tfx
 from penstock.authoring import artifacts, values
 from penstock.authoring.annotations import Role
 from penstock.authoring.beam import BeamOptions
 from penstock.authoring.node_context import NodeContext
-from penstock.errors import ComponentError
+from penstock.errors import ComponentError, ParameterError
 
 # Scalar results become value artifacts of these types.
 VALUE_ARTIFACTS: Mapping[type, Any] = {
@@ -26,18 +30,23 @@ VALUE_ARTIFACTS: Mapping[type, Any] = {
 }
 SINGLE_RESULT = "output"
 
+# What TFX writes into JSON beside JSON's own types.
+_OF_TFX = (_tfx.json_utils.Jsonable, Message)
+
 
 @dataclass(frozen=True)
 class Port:
     """An input or output: artifacts of one type.
 
-    `many` asks for a list of artifacts where otherwise there is exactly one.
+    `many` asks for a list of artifacts where otherwise there is exactly one. `value` is what a
+    result is declared to be.
     """
 
     name: str
     type: Any
     optional: bool = False
     many: bool = False
+    value: Any = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,7 @@ def read_interface(function: Callable[..., Any]) -> Interface:
       ComponentError: an argument has no annotation, or one that says nothing to Penstock.
     """
     name = function.__name__
+    _check_returns(function)
     try:
         hints = typing.get_type_hints(function, include_extras=True)
     except NameError as error:
@@ -152,6 +162,22 @@ def read_interface(function: Callable[..., Any]) -> Interface:
     )
 
 
+def _check_returns(function: Callable[..., Any]) -> None:
+    kinds = {
+        "an async function": inspect.iscoroutinefunction(function),
+        "a generator": inspect.isgeneratorfunction(function),
+        "an async generator": inspect.isasyncgenfunction(function),
+    }
+    for kind, is_one in kinds.items():
+        if is_one:
+            raise ComponentError(
+                f"component {function.__name__} is {kind}: calling it would not run its body",
+                hint="Use asyncio.run(...) in a plain function."
+                if "async" in kind
+                else "Return a list of all that it yields.",
+            )
+
+
 def _role(hint: Any) -> tuple[Role | None, Any, bool]:
     """Split an annotation into its role, what it annotates, and whether None is admitted."""
     optional = values.is_optional(hint)
@@ -197,7 +223,7 @@ def _results(name: str, annotation: Any) -> tuple[dict[str, Port], bool]:
                 hint="Return int, float, str, bool, bytes, list or dict, or a NamedTuple or "
                 "TypedDict of these; write larger outputs to Output[...] artifacts.",
             )
-        ports[key] = Port(key, value_type, optional)
+        ports[key] = Port(key, value_type, optional, value=bare)
     return ports, single
 
 
@@ -214,7 +240,17 @@ def result_values(interface: Interface, returned: Any) -> dict[str, Any]:
     Raises:
       ComponentError: a result is missing, unknown, or of another type than declared.
     """
+    if inspect.isawaitable(returned) or inspect.isgenerator(returned):
+        raise ComponentError(
+            f"component {interface.name} returned a {type(returned).__name__}, which has not run",
+            hint="Call asyncio.run(...) on it, or list(...).",
+        )
     if not interface.results:
+        if returned is not None:
+            print(  # noqa: T201 - it goes to the node's log
+                f"What {interface.name} returned ({type(returned).__name__}) is not kept: its "
+                "signature declares no result, as -> int would."
+            )
         return {}
     if interface.single_result:
         named: dict[str, Any] = {SINGLE_RESULT: returned}
@@ -235,7 +271,37 @@ def result_values(interface: Interface, returned: Any) -> dict[str, Any]:
         raise ComponentError(
             f"component {interface.name} returned {unknown[0]!r}, which it does not declare"
         )
-    return {key: value for key, value in named.items() if value is not None}
+    return {
+        key: _result(interface.name, interface.results[key], value)
+        for key, value in named.items()
+        if value is not None
+    }
+
+
+def _result(component_name: str, port: Port, value: Any) -> Any:
+    where = f"{component_name}.outputs[{port.name!r}]"
+    if port.value is bytes:
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return bytes(value)
+        kind = type(value).__name__
+        raise ComponentError(f"{where}: expected bytes, got {value!r:.80} ({kind})")
+    try:
+        if port.type is not artifacts.JsonValue:
+            return values.convert(value, port.value, where)
+        plain = json.loads(values.encode(value, where, _OF_TFX))
+        values.convert(plain, port.value, where)
+    except ParameterError as error:
+        raise ComponentError(error.message, hint=error.hint) from None
+    # Objects of TFX's classes are written by TFX, which reads them back as what they are.
+    return value if _has_objects(value) else plain
+
+
+def _has_objects(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_has_objects, value.values()))
+    if isinstance(value, (list, tuple)):
+        return any(map(_has_objects, value))
+    return isinstance(value, _OF_TFX)
 
 
 def signature_without_injected(

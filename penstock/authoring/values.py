@@ -126,6 +126,13 @@ def without_none(annotation: Any) -> Any:
     return options[0] if len(options) == 1 else typing.Union[options]  # noqa: UP007  # built at run time
 
 
+def options(annotation: Any) -> tuple[Any, ...]:
+    """Return the alternatives of a union without None, or the annotation alone."""
+    annotation = without_none(annotation)
+    is_union = typing.get_origin(annotation) in UNION_TYPES
+    return typing.get_args(annotation) if is_union else (annotation,)
+
+
 def is_supported(annotation: Any) -> bool:
     """Whether a parameter can be annotated so."""
     annotation = without_none(annotation)
@@ -147,29 +154,81 @@ def is_supported(annotation: Any) -> bool:
     return origin is typing.Literal
 
 
-def to_json(value: Any) -> Any:
-    """Return a value in JSON's own types."""
+def to_json(value: Any, where: str = "the value", opaque: tuple[type, ...] = ()) -> Any:
+    """Return a value in JSON's own types; `where` names it for the error, as `Trainer.custom`.
+
+    For an object of the `opaque` classes there is null.
+
+    Raises:
+      ParameterError: something in it has no form in JSON that would be read as the same.
+    """
     if isinstance(value, PipelineParameter):
         reference = {"name": value.name, "type": value.type.__name__, "default": value.default}
         return {PARAMETER_KEY: reference}
+    value = plain_scalar(value)
+    if isinstance(value, opaque):
+        return None
     if isinstance(value, enum.Enum):
         return value.value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {
+            f.name: to_json(getattr(value, f.name), f"{where}.{f.name}", opaque)
+            for f in dataclasses.fields(value)
+        }
     if isinstance(value, Mapping):
-        return {str(key): to_json(item) for key, item in value.items()}
+        return {
+            _text_key(key, where): to_json(item, f"{where}[{key!r}]", opaque)
+            for key, item in value.items()
+        }
     if isinstance(value, (list, tuple)):
-        return [to_json(item) for item in value]
+        return [to_json(item, f"{where}[{index}]", opaque) for index, item in enumerate(value)]
     if _is_message(value):
         from google.protobuf import json_format
 
         return json_format.MessageToDict(value, preserving_proto_field_name=True)
+    if value is None or isinstance(value, SCALARS):
+        return value
+    raise ParameterError(
+        f"{where}: expected what JSON can hold, got {_shown(value)} ({type(value).__name__})",
+        hint=_as_plain(value),
+    )
+
+
+def encode(value: Any, where: str = "the value", opaque: tuple[type, ...] = ()) -> str:
+    """Return a value's JSON text, keys sorted; see `to_json`."""
+    try:
+        return json.dumps(to_json(value, where, opaque), sort_keys=True)
+    except RecursionError:
+        raise ParameterError(
+            f"{where}: its lists and dicts stand in one another too deeply, or for ever",
+            hint="Flatten it, or write it to a file of an artifact.",
+        ) from None
+
+
+def plain_scalar(value: Any) -> Any:
+    """Return a scalar of NumPy as Python's own, which is the same value; all else as it is."""
+    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
+        return value.item()
     return value
 
 
-def encode(value: Any) -> str:
-    """Return a value's JSON text, keys sorted."""
-    return json.dumps(to_json(value), sort_keys=True)
+def _text_key(key: Any, where: str) -> str:
+    if isinstance(key, str):
+        return key
+    raise ParameterError(
+        f"{where}: expected keys of text, got {_shown(key)} ({type(key).__name__})",
+        hint=f"JSON has no others: write {str(key)!r}, or a list of pairs.",
+    )
+
+
+def _as_plain(value: Any) -> str:
+    if hasattr(value, "tolist"):
+        return "Write .tolist() behind it."
+    if isinstance(value, (set, frozenset)):
+        return "Write sorted(...) around it."
+    if hasattr(value, "__fspath__"):
+        return "Write str(...) around it."
+    return "Use numbers, text, True, False, None, lists, and dicts with keys of text."
 
 
 def convert(value: Any, annotation: Any, where: str) -> Any:
@@ -207,11 +266,17 @@ def _is_message(value: Any) -> bool:
     return hasattr(value, "DESCRIPTOR") and hasattr(value, "SerializeToString")
 
 
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # whatever a class of the user's may do
+        text = object.__repr__(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
 def _mismatch(value: Any, annotation: Any, where: str) -> ParameterError:
-    text = repr(value)
-    text = text if len(text) <= 80 else text[:77] + "..."
     return ParameterError(
-        f"{where}: expected {describe(annotation)}, got {text} ({type(value).__name__})"
+        f"{where}: expected {describe(annotation)}, got {_shown(value)} ({type(value).__name__})"
     )
 
 
@@ -234,13 +299,32 @@ def _check_parameter(parameter: PipelineParameter, annotation: Any, where: str) 
 
 
 def _convert_scalar(value: Any, annotation: Any, where: str) -> Any:
+    value = plain_scalar(value)
     if annotation is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise _mismatch(value, annotation, where) from None
+    if annotation is str and isinstance(value, str):
+        return _unicode(value, where)
     if annotation is int and isinstance(value, bool):
         raise _mismatch(value, annotation, where)
     if isinstance(value, annotation):
         return value
     raise _mismatch(value, annotation, where)
+
+
+def _unicode(text: str, where: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ParameterError(
+            f"{where}: expected text, got {_shown(text)}, which has half a character at position "
+            f"{error.start}",
+            hint="Bytes that were no UTF-8 were read as text. Name their encoding where they are "
+            "read, or pass bytes on in a file.",
+        ) from None
+    return text
 
 
 def _convert_enum(value: Any, annotation: type[enum.Enum], where: str) -> enum.Enum:
@@ -296,5 +380,8 @@ def _convert_container(value: Any, annotation: Any, where: str) -> Any:
         return items if origin is list else tuple(items)
     if origin is dict and isinstance(value, Mapping):
         item_type = args[1] if args else Any
-        return {str(k): convert(item, item_type, f"{where}[{k!r}]") for k, item in value.items()}
+        return {
+            _text_key(key, where): convert(item, item_type, f"{where}[{key!r}]")
+            for key, item in value.items()
+        }
     raise _mismatch(value, annotation, where)

@@ -10,6 +10,7 @@ from penstock import _tfx
 from penstock.errors import PenstockError, RunError
 from penstock.execution import contents, staging
 from penstock.execution.cache import cached_outputs, code_digests
+from penstock.execution.recording import recordable
 from penstock.execution.stages import Finished, Prepared
 from penstock.execution.steps import Step
 from penstock.metadata.protocol import Metadata
@@ -32,7 +33,7 @@ def look_up(metadata: Metadata, prepared: Prepared) -> Prepared | Finished:
         if cached is not None:
             _, outputs = cached
             [execution] = metadata.store.get_executions_by_id([prepared.execution_id])
-            for name, value in info.exec_properties.items():
+            for name, value in recordable(info.exec_properties).items():
                 # Those that the driver computed.
                 if name not in execution.properties and name not in execution.custom_properties:
                     _tfx.data_types_utils.set_metadata_value(

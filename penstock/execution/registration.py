@@ -10,6 +10,7 @@ from penstock import _tfx, ir
 from penstock.errors import PenstockError, RunError
 from penstock.execution.cache import GIVEN_PROPERTY, given_fingerprint
 from penstock.execution.publication import FAILED, give_up, put_end
+from penstock.execution.recording import recordable
 from penstock.execution.resolution import (
     driver_parameters,
     execution_info,
@@ -45,7 +46,7 @@ def prepare(
             metadata_handle=metadata,
             execution_type=node.proto.node_info.type,
             contexts=contexts,
-            exec_properties=node_parameters(node),
+            exec_properties=recordable(node_parameters(node)),
             last_known_state=FAILED,
         )
         if not isinstance(error, _tfx.InputResolutionError):
@@ -63,7 +64,7 @@ def prepare(
         contexts=contexts,
         input_artifacts=resolution.inputs,
         exec_properties={
-            **resolution.parameters,
+            **recordable(resolution.parameters),
             **resolution.fingerprint.properties(),
             GIVEN_PROPERTY: given_fingerprint(
                 resolution.fingerprint.node, resolution.fingerprint.code, node_parameters(node)

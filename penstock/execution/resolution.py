@@ -13,6 +13,7 @@ from penstock.execution.cache import (
     input_fingerprints,
     node_fingerprint,
 )
+from penstock.execution.recording import carried
 from penstock.execution.stages import Resolution, Skipped
 from penstock.metadata.protocol import Metadata
 
@@ -116,7 +117,7 @@ def _dynamic_parameters(node: ir.Node, inputs: _tfx.Artifacts) -> Mapping[str, A
     resolved: Mapping[str, Any] = _tfx.inputs_utils.resolve_dynamic_parameters(
         node_parameters=node.proto.parameters, context=context
     )
-    return resolved
+    return {name: carried(name, value, node.executor_path) for name, value in resolved.items()}
 
 
 def driver_parameters(output: Any) -> dict[str, Any]:

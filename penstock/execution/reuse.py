@@ -6,6 +6,7 @@ from penstock import _tfx, ir
 from penstock.errors import RunError
 from penstock.execution.contents import first_damage
 from penstock.execution.publication import CACHED
+from penstock.execution.recording import recordable
 from penstock.execution.registration import node_contexts
 from penstock.execution.resolution import node_parameters
 from penstock.execution.stages import Finished
@@ -47,7 +48,7 @@ def reuse(metadata: Metadata, node: ir.Node, base_run: str | None = None) -> Fin
         metadata_handle=metadata,
         execution_type=node.proto.node_info.type,
         contexts=contexts,
-        exec_properties={**node_parameters(node), REUSED_PROPERTY: execution_id},
+        exec_properties={**recordable(node_parameters(node)), REUSED_PROPERTY: execution_id},
     )
     _tfx.execution_publish_utils.publish_cached_executions(
         metadata_handle=metadata,

@@ -14,6 +14,7 @@ from penstock.data.files import remote, tfx_files
 from penstock.errors import PipelineError
 from penstock.execution import contents, references
 from penstock.execution.cache import CODE_PARAMETERS
+from penstock.execution.recording import check_properties, make_recordable
 from penstock.execution.steps import OnStep, Step, ignore
 from penstock.metadata.databases.client import Handle
 from penstock.safety import secrets
@@ -71,6 +72,8 @@ def run_executor(
     redaction = redaction or redaction_for(invocation)
     references.check_results(info.output_dict, redaction, node_id)
     output = references.redact_executor_output(output, redaction, node_id)
+    make_recordable(output.execution_properties)
+    check_properties(node_id, output.output_artifacts)
     for artifacts in output.output_artifacts.values():
         for artifact in artifacts.artifacts:
             contents.record(artifact)

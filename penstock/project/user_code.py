@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import linecache
 import os
 import sys
@@ -81,13 +82,28 @@ def find_function(
 
 
 def run(function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
-    """Call the user's `function`; what it raises becomes a UserCodeError that shows their lines."""
+    """Call the user's `function`; what it raises becomes a UserCodeError that shows their lines.
+
+    So does what has not run at all: the coroutine of an async function.
+    """
     try:
-        return function(*args, **kwargs)
+        returned = function(*args, **kwargs)
     except PenstockError:
         raise
     except Exception as error:
         raise error_of(function, error) from error
+    if inspect.iscoroutine(returned):
+        returned.close()
+        name, code = (
+            getattr(function, "__name__", str(function)),
+            getattr(function, "__code__", None),
+        )
+        raise UserCodeError(
+            f"{name} is an async function: calling it does not run its body",
+            path=code and f"{code.co_filename}:{code.co_firstlineno}",
+            hint="Write it without async, with asyncio.run(...) where it has to wait.",
+        )
+    return returned
 
 
 def error_of(function: Callable[..., Any], error: Exception) -> UserCodeError:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
@@ -183,3 +185,105 @@ def test_under_a_foreign_runner_a_pipeline_parameter_inside_a_value_is_its_defau
     )
     decoded = decode_parameters(examples.TrainModel.interface, trained.exec_properties)
     assert decoded["train_args"] == examples.TrainArgs(num_steps=12)
+
+
+async def waits(seconds: float) -> int: ...
+
+
+def yields(rows: int) -> int:
+    yield rows
+
+
+@pytest.mark.parametrize(
+    ("function", "kind"), [(waits, "an async function"), (yields, "a generator")]
+)
+def test_a_function_whose_body_a_call_would_not_run_is_refused(function, kind):
+    with pytest.raises(ComponentError) as raised:
+        component(function)
+    assert f"component {function.__name__} is {kind}: calling it would not run" in str(raised.value)
+
+
+def returning(kind: Any) -> Any:
+    def gives(): ...
+
+    gives.__annotations__["return"] = kind
+    return component(gives)().outputs["output"]
+
+
+def taking(kind: Any, **default: Any) -> Any:
+    def takes(value): ...
+
+    takes.__annotations__["value"] = kind
+    takes.__defaults__ = (default["default"],) if default else None
+    return component(takes)
+
+
+WIRED = [
+    (int, int),
+    (int, float),
+    (int, int | None),
+    (int, Any),
+    (float, float),
+    (bool, bool),
+    (str, str),
+    (str, str | None),
+    (str, Literal["quick", "full"]),
+    (str, examples.Mode),
+    (dict, dict[str, int]),
+    (list, list[str]),
+    (dict, examples.TrainArgs),
+]
+NOT_WIRED = [
+    (str, int),
+    (str, float),
+    (str, bool),
+    (str, dict),
+    (str, Any),
+    (int, str),
+    (int, bool),
+    (float, int),
+    (bool, int),
+    (dict, str),
+    (bytes, str),
+    (bytes, Any),
+]
+
+
+@pytest.mark.parametrize(("given", "taken"), WIRED)
+def test_a_result_is_wired_to_a_parameter_that_can_be_what_it_is(given, taken):
+    assert taking(taken)(value=returning(given)).exec_properties["value"] is not None
+
+
+@pytest.mark.parametrize(("given", "taken"), NOT_WIRED)
+def test_a_result_of_another_type_is_refused_where_it_is_wired(given, taken):
+    with pytest.raises(WiringError) as raised:
+        taking(taken)(value=returning(given))
+    kind = "dict or list" if given is dict else given.__name__
+    assert f", got {kind} from gives.outputs['output']" in str(raised.value)
+
+
+def test_text_that_would_be_taken_for_json_is_refused_where_it_is_wired():
+    with pytest.raises(WiringError, match="Text is wired to str, and to str | None where"):
+        taking(str | None, default="quick")(value=returning(str))
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (
+            {"folder": Path("/data")},
+            "takes.value['folder']: expected what JSON can hold, got Posix",
+        ),
+        ({0: 1.0}, "takes.value: expected keys of text, got 0 (int)"),
+        ([{1}], "takes.value[0]: expected what JSON can hold, got {1} (set). Write sorted(...)"),
+    ],
+)
+def test_a_parameter_that_cannot_be_written_down_is_refused_by_its_place(value, said):
+    with pytest.raises(WiringError) as raised:
+        taking(Any)(value=value)
+    assert said in str(raised.value)
+
+
+def test_an_int_beyond_ml_metadatas_is_refused_where_it_is_given():
+    with pytest.raises(WiringError, match="takes.value: 9223372036854775808 does not fit into"):
+        taking(int)(value=2**63)

@@ -168,3 +168,14 @@ def test_what_a_function_raises_shows_its_line(write):
         user_code.run(function, {})
     assert str(caught.value.path).endswith("model.py:3")
     assert isinstance(caught.value.__cause__, KeyError)
+
+
+async def run_fn(fn_args):
+    """Train, some time."""
+
+
+def test_an_async_function_has_not_run():
+    with pytest.raises(UserCodeError) as raised:
+        user_code.run(run_fn, None)
+    assert "run_fn is an async function: calling it does not run its body" in str(raised.value)
+    assert f"({__file__}:" in str(raised.value)
