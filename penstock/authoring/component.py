@@ -14,6 +14,7 @@ from typing import Any, overload
 from penstock import _tfx
 from penstock.authoring import values
 from penstock.authoring.beam import BeamOptions
+from penstock.authoring.importable import obstacle
 from penstock.authoring.interface import (
     VALUE_ARTIFACTS,
     Interface,
@@ -111,6 +112,7 @@ def _component_class(
             "function": staticmethod(function),
             "interface": interface,
             "preload": staticmethod(preload) if callable(preload) else tuple(preload),
+            "obstacle": obstacle(function),
         },
     )
     spec_fields = {**origin, **_spec_fields(interface)}
@@ -494,6 +496,7 @@ class FunctionExecutor(_tfx.BaseExecutor):
     function: Callable[..., Any]
     interface: Interface
     preload: Preload = ()
+    obstacle: str | None = None
 
     def Do(  # TFX's name
         self,

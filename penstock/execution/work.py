@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from penstock import _tfx, ir
+from penstock._tfx import gfile
 from penstock.authoring.component import NodeOutline
 from penstock.authoring.node_context import NodeContext
 from penstock.data.files import remote, tfx_files
@@ -110,7 +112,10 @@ def _with_local_code(parameters: Mapping[str, Any], folder: str) -> dict[str, An
 
 
 def _prepare_for(class_path: str) -> None:
-    """Give TFX's own code what it needs beyond ours: files in object stores."""
+    """Give TFX's own code what it needs beyond ours: TensorFlow's files, and object stores."""
+    if class_path.startswith(_OF_TFX):
+        importlib.import_module("tensorflow")
+    gfile.complete()
     if class_path.startswith("tfx."):
         tfx_files.register()
 

@@ -5,6 +5,7 @@ from penstock.ir.parameters import (
     RunParameter,
     bind,
     check_parameters,
+    check_used,
     effective_parameters,
     run_parameters,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "RunParameter",
     "bind",
     "check_parameters",
+    "check_used",
     "class_path",
     "compile_pipeline",
     "deployment",

@@ -48,6 +48,7 @@ def compile_pipeline(
             f"expected a pipeline, got {pipeline!r} ({type(pipeline).__name__})",
             hint="Pass a function decorated with @pipeline, or a TFX Pipeline.",
         )
+    _check_importable(pipeline.components)
     ir = _tfx.Compiler().compile(pipeline)
     uncached = {node.id for node in pipeline.components if not uses_cache(node)}
     for entry in ir.nodes:
@@ -59,6 +60,25 @@ def compile_pipeline(
     if defined is not None:
         _keep_falsy_defaults(ir, defined)
     return ir
+
+
+def _check_importable(components: Iterable[_tfx.BaseNode]) -> None:
+    """Check that the processes of the nodes will find their components.
+
+    Raises:
+      PipelineError: one is made where importing its module does not make it.
+    """
+    for node in components:
+        executor = getattr(getattr(node, "executor_spec", None), "executor_class", None)
+        reason = getattr(executor, "obstacle", None)
+        if executor is not None and reason:
+            code = executor.function.__code__
+            raise PipelineError(
+                f"node {node.id}: the process that runs it imports {executor.__module__} and would "
+                f"not find its component there: {reason} ({code.co_filename}:"
+                f"{code.co_firstlineno})",
+                hint="Write the component at the top of the module.",
+            )
 
 
 def _add_pod_options(ir: _tfx.PipelineProto, components: Iterable[_tfx.BaseNode]) -> None:

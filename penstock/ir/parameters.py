@@ -7,7 +7,7 @@ bound to the value's JSON text under the name `{parameter}@{type}`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,6 +121,24 @@ def check_parameters(ir: _tfx.PipelineProto, arguments: Mapping[str, Any]) -> No
             raise ParameterError(
                 f"pipeline {pipeline}, parameter {name!r}: expected {expected.__name__}, got "
                 f"{value!r} ({type(value).__name__})"
+            )
+
+
+def check_used(pipeline: Any, ir: _tfx.PipelineProto, names: Iterable[str]) -> None:
+    """Check that what is given to a run is for parameters that some node uses.
+
+    `pipeline` is what the IR was compiled from: IR knows no other parameters.
+
+    Raises:
+      ParameterError: one is declared, and no node uses it.
+    """
+    used, declared = run_parameters(ir), getattr(pipeline, "parameters", {})
+    for name in names:
+        if name in declared and name not in used:
+            raise ParameterError(
+                f"pipeline {ir.pipeline_info.id} declares the parameter {name!r}, but no node uses "
+                "it: it would change nothing",
+                hint="Pass it on to a component, or leave it out.",
             )
 
 

@@ -241,7 +241,8 @@ def _unknown(store: Store, run_id: str) -> RunError:
     newest = [context.name for context in islice(newest_contexts(store, RUN_CONTEXT), 5)]
     if not newest:
         return _no_runs()
-    return RunError(f"there is no run {run_id!r}", hint=suggestion(run_id, newest, noun="run"))
+    known = ["latest", *newest]
+    return RunError(f"there is no run {run_id!r}", hint=suggestion(run_id, known, noun="run"))
 
 
 def _no_runs() -> RunError:

@@ -3,7 +3,8 @@
     default_profile = "local"
 
     [pipelines]
-    taxi = "taxi/pipeline.py:taxi"              # file:function, or package.module:function
+    taxi = "taxi/pipeline.py:taxi"              # file:function, or package.module:function;
+                                                # the file alone where it has but one
 
     [profiles.local]
     pipeline_root = ".penstock"                 # every pipeline gets a folder of its own in it
@@ -25,21 +26,17 @@ for an environment variable, which is read when the value is used.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
 import re
-import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from penstock.errors import ConfigError, ParameterError, PenstockError, suggestion
-from penstock.project import user_code
+from penstock.errors import ConfigError, ParameterError, suggestion
+from penstock.project import loading
 from penstock.project.kubeflow import KubeflowOptions
 from penstock.project.tables import read_table
 from penstock.safety import containment, secrets
@@ -124,76 +121,13 @@ class Config:
         return self.profiles[name]
 
     def load_pipeline(self, name: str) -> Any:
-        """Import a registered pipeline, or one given as file:function or module:function.
+        """Import a registered pipeline, or the one at a place; see `loading.load`.
 
         Raises:
           ConfigError: there is no such pipeline.
           UserCodeError: its module does not import.
         """
-        target = self.pipelines.get(name, name if ":" in name else None)
-        if target is None:
-            raise ConfigError(
-                f"there is no pipeline {name!r}",
-                path=str(self.path) if self.path else None,
-                hint=suggestion(name, self.pipelines, noun="pipeline"),
-            )
-        location, _, attribute = target.rpartition(":")
-        module = self._import(location, name)
-        function = getattr(module, attribute, None)
-        if function is None:
-            candidates = [key for key in vars(module) if not key.startswith("_")]
-            raise ConfigError(
-                f"pipeline {name!r}: {location} has no {attribute!r}",
-                hint=suggestion(attribute, candidates),
-            )
-        return function
-
-    def _import(self, location: str, name: str) -> ModuleType:
-        if str(self.folder) not in sys.path:
-            sys.path.insert(0, str(self.folder))
-        try:
-            if location.endswith(".py"):
-                return _import_file(self.folder / location)
-            return importlib.import_module(location)
-        except FileNotFoundError as error:
-            raise ConfigError(f"pipeline {name!r}: there is no file {error.filename}") from error
-        except PenstockError:
-            raise
-        except Exception as error:
-            if isinstance(error, ModuleNotFoundError) and error.name in (
-                location,
-                _parent(location),
-            ):
-                raise ConfigError(
-                    f"pipeline {name!r}: {location} does not import: {error}"
-                ) from error
-            path = str(self.folder / location) if location.endswith(".py") else None
-            what = f"pipeline {name!r}: {location} does not import"
-            raise user_code.user_code_error(what, error, path) from error
-
-
-def _parent(module: str) -> str:
-    return module.rpartition(".")[0]
-
-
-def _import_file(path: Path) -> ModuleType:
-    """Import a file under the name by which worker processes find it again."""
-    path = path.resolve()
-    if not path.exists():
-        raise FileNotFoundError(2, "no such file", str(path))
-    folder = path.parent
-    parts = [path.stem]
-    while (folder / "__init__.py").exists():
-        parts.insert(0, folder.name)
-        folder = folder.parent
-    name = ".".join(parts)
-    if sys.path[:1] != [str(folder)]:
-        sys.path.insert(0, str(folder))
-    loaded = getattr(sys.modules.get(name), "__file__", None)
-    of_another_project = loaded and os.path.realpath(loaded) != str(path)
-    if of_another_project and name not in sys.stdlib_module_names:
-        del sys.modules[name]
-    return importlib.import_module(name)
+        return loading.load(name, self.pipelines, self.folder, self.path)
 
 
 def find_config(start: Path | None = None) -> Path | None:
@@ -223,9 +157,9 @@ def read_config(path: Path | None = None) -> Config:
     _check_keys(path, "", content, ("default_profile", "pipelines", "profiles"))
     pipelines = _table(path, "pipelines", content.get("pipelines", {}))
     for name, target in pipelines.items():
-        if not isinstance(target, str) or ":" not in target:
+        if not isinstance(target, str) or not loading.is_place(target, path.parent):
             raise ConfigError(
-                f"expected file:function or module:function, got {target!r}",
+                f"expected file.py:function, module:function or file.py, got {target!r}",
                 path=str(path),
                 key=f"pipelines.{name}",
             )

@@ -340,6 +340,34 @@ def _user_frames(
     return frames
 
 
+def hidden_packages(error: BaseException) -> dict[str, str]:
+    """Return the installed packages in whose place a file of the user's has been imported.
+
+    Also where that file has failed, as the traceback of `error` shows.
+    """
+    files = [
+        (name, getattr(module, "__dict__", {}).get("__file__"))
+        for name, module in list(sys.modules.items())
+        if "." not in name
+    ]
+    chained: BaseException | None = error
+    while chained is not None:
+        found = traceback.extract_tb(chained.__traceback__)
+        files += [(Path(frame.filename).stem, frame.filename) for frame in found]
+        chained = chained.__cause__ or chained.__context__
+    installed = [sysconfig.get_path(name) for name in ("purelib", "platlib")]
+    others = _folders_of_others()
+    return {
+        name: file
+        for name, file in files
+        if isinstance(file, str)
+        and os.path.isfile(file)
+        and not os.path.realpath(file).startswith(others)
+        and any(os.path.isfile(os.path.join(path, name, "__init__.py")) for path in installed)
+        and Path(file).stem == name
+    }
+
+
 def _folders_of_others() -> tuple[str, ...]:
     folders = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     ours = [sys.modules.get(name) for name in ("penstock", "penstock.components")]

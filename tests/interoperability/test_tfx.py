@@ -160,3 +160,29 @@ def test_tfx_s_taxi_template_runs_to_its_end(template):
 
 def test_tfx_s_taxi_template_leaves_what_it_leaves_under_tfx_s_runner(template):
     assert files(template.folder) >= {path for path in LAYOUT if "CsvExampleGen" in path}
+
+
+def test_a_file_with_a_pipeline_of_tfx_is_run_by_its_name_alone(tmp_path):
+    """By `penstock run`, whose own imports come before those of TFX."""
+    (tmp_path / "data").mkdir()
+    rows = "".join(f"{n},{n % 3}\n" for n in range(30))
+    (tmp_path / "data" / "rows.csv").write_text(f"a,b\n{rows}")
+    (tmp_path / "theirs.py").write_text(
+        "from tfx import v1 as tfx\n"
+        "def create_pipeline(root='root'):\n"
+        "    gen = tfx.components.CsvExampleGen(input_base='data')\n"
+        "    return tfx.dsl.Pipeline('theirs', root, components=[gen])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "penstock", "run", "theirs.py"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert [line.split()[:2] for line in done.stderr.splitlines()] == [
+        ["theirs", "run"],
+        ["CsvExampleGen", "running"],
+        ["CsvExampleGen", "done"],
+    ]

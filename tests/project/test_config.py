@@ -80,7 +80,7 @@ def test_a_password_in_the_file_is_refused_and_not_repeated(write):
         ("[profiles.a]\nparallelism = 'two'", "expected int, got 'two' .*profiles.a.parallelism"),
         ("[profiles.a]\nparallelism = 0", "expected 1 or more, got 0"),
         ("[profiles.a]\nbeam_args = '--x'", "expected list, got '--x'"),
-        ("[pipelines]\na = 'taxi'", "expected file:function or module:function, got 'taxi'"),
+        ("[pipelines]\na = 'taxi'", "module:function or file.py, got 'taxi'"),
         ("default_profile = 'b'", "there is no profile 'b'"),
         ("a = ", "cannot be read as TOML"),
     ],

@@ -179,3 +179,36 @@ def test_an_async_function_has_not_run():
         user_code.run(run_fn, None)
     assert "run_fn is an async function: calling it does not run its body" in str(raised.value)
     assert f"({__file__}:" in str(raised.value)
+
+
+@pytest.fixture
+def hiding(tmp_path, monkeypatch):
+    """Make a file of a name importable before installed packages."""
+
+    def hide(name: str, text: str) -> str:
+        file = tmp_path / f"{name}.py"
+        file.write_text(text)
+        monkeypatch.syspath_prepend(str(tmp_path))
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        return str(file)
+
+    yield hide
+    for module in [m for m in sys.modules.values() if getattr(m, "__file__", None)]:
+        if str(module.__file__).startswith(str(tmp_path)):
+            del sys.modules[module.__name__]
+
+
+def test_a_file_that_hides_an_installed_package_is_found(hiding):
+    file = hiding("click_completion_of_mine", "x = 1")
+    __import__("click_completion_of_mine")
+    assert file not in user_code.hidden_packages(ValueError()).values()
+    file = hiding("iniconfig", "x = 1")
+    __import__("iniconfig")
+    assert user_code.hidden_packages(ValueError())["iniconfig"] == file
+
+
+def test_so_is_one_that_fails_while_it_is_imported(hiding):
+    file = hiding("iniconfig", "raise RuntimeError('mine')")
+    with pytest.raises(RuntimeError) as raised:
+        __import__("iniconfig")
+    assert user_code.hidden_packages(raised.value) == {"iniconfig": file}

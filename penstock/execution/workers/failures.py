@@ -25,13 +25,20 @@ _QUOTED = {
 
 def describe(error: BaseException, folder: str) -> str:
     """Return what went wrong, in a paragraph; `folder` is the one that is written to."""
-    if isinstance(error, PenstockError):
+    if isinstance(error, PenstockError) and not isinstance(error, UserCodeError):
         return str(error)
     storage = storage_error(error, folder)
     if storage is not None:
         return str(storage)
     absent = extras.of_import_error(error)
-    return f"{user_code.folded(error)}\n{absent.hint}" if absent else user_code.folded(error)
+    said = str(error) if isinstance(error, PenstockError) else user_code.folded(error)
+    hints = [absent.hint] if absent and absent.hint not in said else []
+    hints += [
+        f"The file {file} has the name of the installed package {package} and is imported in its "
+        "place: rename it if that is not meant."
+        for package, file in sorted(user_code.hidden_packages(error).items())
+    ]
+    return "\n".join([said, *map(str, hints)])
 
 
 def tell(error: BaseException, folder: str) -> str:

@@ -24,6 +24,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 
 from penstock import _tfx
+from penstock._tfx import gfile
 from penstock.data.parallel.processes import die_with, flush, how_it_ended
 from penstock.execution.steps import Step
 from penstock.execution.workers import failures, relay
@@ -223,9 +224,11 @@ def _import(module: str) -> None:
             _tfx.import_library_module(module)
         else:
             importlib.import_module(module)
-    except ImportError:
-        traceback.print_exc()  # the node that needs it will say so to the user
-    _restore_tfx_files()
+    except (Exception, SystemExit):
+        # A file of the user's may have been imported in a package's place. The node that needs it
+        # will say so.
+        traceback.print_exc()
+    gfile.complete()
 
 
 def _redirect_output(log_path: str) -> None:
@@ -240,13 +243,6 @@ def _settle_keras() -> None:
     Keras 2. TFX always has TFMA ask before.
     """
     _ = importlib.import_module("tensorflow").keras.__name__
-
-
-def _restore_tfx_files() -> None:
-    """Give TFX's file layer TensorFlow's file systems, where it was first loaded without."""
-    plugin = sys.modules.get("tfx.dsl.io.plugins.tensorflow_gfile")
-    if plugin is not None and "tensorflow" in sys.modules and not hasattr(plugin, "tf"):
-        importlib.reload(plugin)
 
 
 def _fork(token: str, job: Job, inherited: Sequence[Connection]) -> tuple[Connection, _Worker]:

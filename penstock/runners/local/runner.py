@@ -90,6 +90,7 @@ class LocalRunner:
         """
         events = self._events()
         compiled, connection = self._compile(pipeline)
+        ir.check_used(pipeline, compiled, parameters or {})
         values = ir.effective_parameters(compiled, parameters or {})
         options = RunOptions(cache, tuple(from_nodes), tuple(to_nodes), tuple(only), base_run)
         bound = _bind(compiled, new_run_id(), values, options)

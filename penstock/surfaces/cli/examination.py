@@ -22,6 +22,7 @@ from penstock.project.config import Config, Profile
 from penstock.project.kubeflow import KubeflowOptions
 from penstock.runners.kubeflow.server.service import API, Patience, Service
 from penstock.safety import secrets
+from penstock.surfaces.cli.options import load_pipeline
 
 # Nothing waits longer for an answer: all of it is said within three seconds.
 _PATIENCE_SECONDS = 1.5
@@ -154,7 +155,7 @@ def installed_extras(config: Config) -> Finding:
     problems = []
     for name in config.pipelines:
         try:
-            compiled = ir.compile_pipeline(config.load_pipeline(name), pipeline_root="")
+            compiled = ir.compile_pipeline(load_pipeline(config, name), pipeline_root="")
             absent = needs.missing_packages(ir.view(compiled))
         except PenstockError as error:
             problems.append(f"{name} cannot be looked at: {error}")

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -16,7 +16,7 @@ from penstock import __version__
 from penstock.errors import PenstockError, suggestion
 from penstock.project import extras
 from penstock.project.config import find_config, read_config
-from penstock.surfaces.cli.options import INTERRUPTED, WRONG_REQUEST
+from penstock.surfaces.cli.options import INTERRUPTED, WRONG_REQUEST, discard_output
 
 # In the order in which help shows them.
 COMMANDS: Mapping[str, str] = {
@@ -59,6 +59,16 @@ class _Commands(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            returned = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Click would exit with 1 here.
+            discard_output()
+            return 0
+        return returned
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -69,13 +79,15 @@ class _Commands(click.Group):
 
 
 def main() -> NoReturn:
-    """Run the command line and exit: 0 it worked, 1 the run failed, 2 the request was wrong."""
+    """Run the command line and exit: 0 it worked, 1 the run failed, 2 the request was wrong.
+
+    Where the output is a pipe whose reader has seen enough, that is no failure.
+    """
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # TFX reports through exceptions too
     # None lets click find out whether it writes to a terminal.
     color = False if os.environ.get("NO_COLOR") else None
     try:
         code = penstock.main(prog_name="penstock", standalone_mode=False, color=color)
-        sys.stdout.flush()
     except click.Abort:
         sys.exit(INTERRUPTED)
     except click.UsageError as error:
@@ -92,11 +104,6 @@ def main() -> NoReturn:
         if missing is None:
             raise
         _fail(str(missing), color)
-    except BrokenPipeError:
-        # Whoever read the output has seen enough; Python would complain once more at its end.
-        # The code is click's for the same.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except OSError as error:
         if error.filename is None:
             raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +13,7 @@ import click
 from penstock.errors import ParameterError, suggestion
 from penstock.project.config import Config, Profile
 from penstock.project.scalars import scalar_of
+from penstock.surfaces.cli import noise
 from penstock.surfaces.cli.completion import PROFILE
 
 RUN_FAILED = 1
@@ -22,6 +25,12 @@ def project_config(context: click.Context) -> Config:
     """Return the project's configuration: the file that `--config` names, or the nearest."""
     config: Config = context.obj()
     return config
+
+
+def load_pipeline(config: Config, name: str) -> Any:
+    """Return a pipeline; what installed packages say while it is imported goes to a log."""
+    with noise.of_imports_logged(config.folder):
+        return config.load_pipeline(name)
 
 
 def profile_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -98,6 +107,21 @@ def _parse_value(name: str, key: str, text: str, kind: type) -> Any:
         return scalar_of(text, kind)
     except ValueError as error:
         raise ParameterError(f"pipeline {name}, parameter {key!r}: {error}") from None
+
+
+@contextmanager
+def unread_output() -> Iterator[None]:
+    """Go on, and to the exit code that is due, where nobody reads the output any more."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard_output()
+
+
+def discard_output() -> None:
+    """Write the rest of the output nowhere; Python would complain once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

@@ -11,7 +11,13 @@ import click
 from penstock.errors import PenstockError
 from penstock.project.config import Profile
 from penstock.surfaces.cli.completion import PIPELINE
-from penstock.surfaces.cli.options import json_option, pipeline_name, profile_option, project_config
+from penstock.surfaces.cli.options import (
+    json_option,
+    load_pipeline,
+    pipeline_name,
+    profile_option,
+    project_config,
+)
 
 
 @click.command("list")
@@ -31,7 +37,7 @@ def list_pipelines(context: click.Context, as_json: bool) -> None:
     for name, target in sorted(config.pipelines.items()):
         entry: dict[str, Any] = {"name": name, "at": target}
         try:
-            definition = config.load_pipeline(name)
+            definition = load_pipeline(config, name)
         except PenstockError as error:
             entry["error"] = str(error)
         else:
@@ -74,7 +80,7 @@ def compile_command(
     """
     config = project_config(context)
     profile = config.profile(profile_name)
-    definition = config.load_pipeline(pipeline)
+    definition = load_pipeline(config, pipeline)
     if profile.kubeflow is not None:
         text, count = kubeflow_text(definition, profile, config.folder)
     else:

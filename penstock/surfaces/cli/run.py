@@ -15,6 +15,7 @@ from penstock.surfaces.cli.options import (
     INTERRUPTED,
     RUN_FAILED,
     json_option,
+    load_pipeline,
     open_store,
     parameter_option,
     parse_parameters,
@@ -22,6 +23,7 @@ from penstock.surfaces.cli.options import (
     profile_option,
     project_config,
     store_address,
+    unread_output,
 )
 
 
@@ -77,12 +79,14 @@ def _prepare(
 
     config = project_config(context)
     profile = config.profile(profile_name)
-    definition = config.load_pipeline(pipeline)
+    definition = load_pipeline(config, pipeline)
     name = pipeline_name(definition, pipeline)
     root = profile.root_of(name)
     compiled = ir.compile_pipeline(definition, pipeline_root=root, beam_args=profile.beam_args)
+    given = profile.parameters.get(name, {})
+    ir.check_used(definition, compiled, [*given, *(a.partition("=")[0] for a in arguments)])
     parameters = {
-        **profile.parameters.get(name, {}),
+        **given,
         **parse_parameters(name, arguments, ir.run_parameters(compiled)),
     }
     address, token = profile.events_address() if events else ("", "")
@@ -102,11 +106,13 @@ def _finish(context: click.Context, result: Any, definition: str, as_json: bool)
     from penstock.surfaces.cli.summary import print_result
 
     # Of a file, the store alone does not say that it may be imported.
-    named = f" --pipeline {definition}" if ":" in definition else ""
-    if as_json:
-        click.echo(json.dumps(_result_as_json(result), indent=2))
-    else:
-        print_result(result, f"penstock resume {result.run_id}{named}")
+    registered = project_config(context).pipelines
+    named = f" --pipeline {definition}" if definition not in registered else ""
+    with unread_output():
+        if as_json:
+            click.echo(json.dumps(_result_as_json(result), indent=2))
+        else:
+            print_result(result, f"penstock resume {result.run_id}{named}")
     if not result.succeeded:
         context.exit(INTERRUPTED if result.state is State.CANCELED else RUN_FAILED)
 
@@ -154,7 +160,7 @@ def run(
     base: str | None,
     as_json: bool,
 ) -> None:
-    """Run PIPELINE: a name from penstock.toml, or file:function.
+    """Run PIPELINE: a name from penstock.toml, file:function, or a file or module with one.
 
     \b
     Examples:
@@ -251,11 +257,14 @@ def plan(
 ) -> None:
     """Say what a run of PIPELINE would do: which nodes would run, which are cached, and why.
 
+    The exit code is 1 where a node would fail.
+
     \b
     Examples:
       penstock plan flights
       penstock plan flights -p train_steps=500 --json
     """
+    from penstock.execution.plan import Verdict
     from penstock.surfaces.cli.summary import print_plan
 
     request = _prepare(context, pipeline, profile_name, arguments, events=False)
@@ -268,10 +277,13 @@ def plan(
         only=only,
         base_run=base,
     )
-    if as_json:
-        click.echo(json.dumps([_node_as_json(node) for node in planned], indent=2))
-    else:
-        print_plan(planned)
+    with unread_output():
+        if as_json:
+            click.echo(json.dumps([_node_as_json(node) for node in planned], indent=2))
+        else:
+            print_plan(planned)
+    if any(node.verdict is Verdict.FAILS for node in planned):
+        context.exit(RUN_FAILED)
 
 
 def _node_as_json(node: Any) -> dict[str, Any]:

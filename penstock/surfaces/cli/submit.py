@@ -16,6 +16,7 @@ from penstock.surfaces.cli.completion import PIPELINE
 from penstock.surfaces.cli.options import (
     RUN_FAILED,
     json_option,
+    load_pipeline,
     parameter_option,
     profile_option,
     project_config,
@@ -47,7 +48,7 @@ def read_documents(context: click.Context, pipeline: str, profile: Profile) -> D
     from penstock.surfaces.cli.pipelines import kubeflow_text
 
     config = project_config(context)
-    text, _ = kubeflow_text(config.load_pipeline(pipeline), profile, config.folder)
+    text, _ = kubeflow_text(load_pipeline(config, pipeline), profile, config.folder)
     return documents.read(text)
 
 

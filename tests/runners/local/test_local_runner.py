@@ -373,3 +373,16 @@ def test_a_run_whose_lease_ended_before_it_could_be_renewed_ends(
     with pytest.raises(StoreError) as raised:
         run_pipeline(examples.training)
     assert raised.value is unwritable_store
+
+
+def test_a_module_that_breaks_while_it_is_preloaded_fails_only_who_imports_it(run_pipeline):
+    @pipeline
+    def preloading():
+        return [
+            examples.PreloadsBroken().with_id("needs"),
+            examples.PreloadsBroken(wanted=False).with_id("does_not"),
+        ]
+
+    nodes = run_pipeline(preloading).nodes
+    assert nodes["does_not"].state is State.DONE
+    assert "RuntimeError: this module is broken" in str(nodes["needs"].error)

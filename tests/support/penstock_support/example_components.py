@@ -159,3 +159,11 @@ def training(rows: int = 3, steps: int = 7, rate: float = 0.25, verbose: bool = 
     )
     report = Report(value=trained.outputs["accuracy"], model=trained.outputs["model"])
     return [made, trained, report]
+
+
+@component(preload=("penstock_support.exploding",))
+def PreloadsBroken(wanted: bool = True) -> str:
+    """Need a module that does not import, or only say so."""
+    if wanted:
+        from penstock_support import exploding  # noqa: F401 - it does not come so far
+    return "done"

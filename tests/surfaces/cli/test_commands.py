@@ -23,9 +23,20 @@ def project(tmp_path_factory):
         "def failing():\n"
         '    """Fail."""\n'
         "    return examples.Fails()\n"
+        "@pipeline\n"
+        "def training_with_more(unused: int = 1):\n"
+        "    return examples.MakeExamples()\n"
+        "@pipeline\n"
+        "def wanting():\n"
+        "    from penstock import _tfx\n"
+        "    from penstock.artifacts import Examples\n"
+        "    latest = _tfx.Resolver(strategy_class=_tfx.LatestArtifactStrategy,\n"
+        "                           examples=_tfx.types.Channel(type=Examples))\n"
+        "    return [examples.TrainModel(examples=latest.outputs['examples'])]\n"
     )
     (folder / "penstock.toml").write_text(
         '[pipelines]\ntraining = "mine.py:training"\nfailing = "mine.py:failing"\n'
+        'training_with_more = "mine.py:training_with_more"\nwanting = "mine.py:wanting"\n'
         "[profiles.default.parameters.training]\nrows = 8\nsteps = 2\n"
         '[profiles.other]\npipeline_root = "elsewhere"\n'
     )
@@ -176,3 +187,41 @@ def test_every_command_has_help_with_an_example(command):
     assert shown.exit_code == 0
     assert "Example" in shown.output
     assert f"penstock {command}" in shown.output.partition("Example")[2]
+
+
+def test_a_parameter_that_no_node_uses_is_told_as_such(penstock):
+    answered = penstock("plan", "training_with_more", "-p", "unused=1")
+    assert answered.returncode == 2
+    assert (
+        "declares the parameter 'unused', but no node uses it: it would change nothing"
+        in answered.stderr
+    )
+
+
+def test_a_plan_with_a_node_that_would_fail_exits_with_1(penstock, project):
+    answered = penstock("plan", "wanting")
+    assert answered.returncode == 1, answered.stderr
+    assert "1 that would fail" in answered.stdout
+
+
+def test_the_latest_run_is_found_in_spite_of_a_slip(penstock, ran):
+    answered = penstock("show", "lastest")
+    assert answered.returncode == 2
+    assert "there is no run 'lastest'. Did you mean 'latest'?" in answered.stderr
+
+
+def test_a_reader_who_has_seen_enough_is_no_failure(project):
+    flights = "penstock.pipelines.flights.pipeline:flights"
+    done = subprocess.run(
+        [
+            "bash",
+            "-c",
+            f"{sys.executable} -W ignore -m penstock compile {flights} | head -c 10 > /dev/null; "
+            "echo ${PIPESTATUS[0]}",
+        ],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("0\n", "")
