@@ -422,7 +422,8 @@ def _choices(annotation: Any) -> list[str]:
     """Return the texts that an annotation admits, where these are few."""
     bare = values.without_none(annotation)
     if isinstance(bare, type) and issubclass(bare, enum.Enum):
-        return [str(text) for member in bare for text in (member.value, member.name)]
+        texts = [text for member in bare for text in (member.value, member.name)]
+        return [text for text in texts if isinstance(text, str)]
     if typing.get_origin(bare) is typing.Literal:
         return [choice for choice in typing.get_args(bare) if isinstance(choice, str)]
     return []
