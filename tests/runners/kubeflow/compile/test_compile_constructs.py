@@ -134,11 +134,12 @@ def test_a_node_that_looks_outside_before_it_runs_is_not_cached_by_kubeflow(comp
     assert made.tasks["csvexamplegen"]["cachingOptions"] == {}
 
 
-def test_what_was_pushed_is_looked_at_by_our_cache_and_not_by_kubeflow_s(compiled):
-    @component
-    def Push(pushed: Output[PushedModel]) -> None:
-        """Push."""
+@component
+def Push(pushed: Output[PushedModel]) -> None:
+    """Push."""
 
+
+def test_what_was_pushed_is_looked_at_by_our_cache_and_not_by_kubeflow_s(compiled):
     made = compiled(single(Push))
     assert made.tasks["push"]["cachingOptions"] == {}
 
