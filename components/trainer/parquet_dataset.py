@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
+from penstock.components.trainer.record_dataset import window_rows
 from penstock.errors import ParameterError, suggestion
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 # Each element that Python hands to tf.data costs as much as hundreds of rows.
 _WINDOW_ROWS = 8192
+# Larger windows are put together of batches that are read.
+_MOST_READ_ROWS = 65_536
 
 
 def parquet_batches(
@@ -72,12 +76,16 @@ def _windows(
     """Yield the rows of all epochs in large batches, each in an order of its own on request."""
     from penstock.data.records import read_record_batches
 
-    window = options.shuffle_buffer_size if options.shuffle else _WINDOW_ROWS
+    window = _WINDOW_ROWS
+    if options.shuffle:
+        window = window_rows(options, sum(map(os.path.getsize, files)))
     epochs = itertools.count() if options.num_epochs is None else range(options.num_epochs)
     for _ in epochs:
         order = random.permutation(len(files)) if options.shuffle else range(len(files))
         batches = read_record_batches(
-            [files[position] for position in order], batch_rows=window, schema=schema
+            [files[position] for position in order],
+            batch_rows=min(window, _MOST_READ_ROWS),
+            schema=schema,
         )
         for batch in _recut(batches, window):
             if options.shuffle:

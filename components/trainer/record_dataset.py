@@ -22,6 +22,9 @@ _FILES_AT_ONCE = 8
 # Parsing is no faster with more rows, and what waits takes more memory.
 _PARSED_ROWS = 8192
 _READ_BYTES = 1 << 20
+# Files of no more bytes, which are mostly compressed, are shuffled as a whole.
+_SHUFFLED_BYTES = 16 << 20
+_ALL_ROWS = 1 << 31
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,8 @@ def record_dataset(
 ) -> tensorflow.data.Dataset:
     """Return the batches that tfx_bsl's `TFExampleRecord.TensorFlowDataset` gives.
 
-    Rows are shuffled within windows of `shuffle_buffer_size`, which are filled from several files
-    in turns and do not reach from one epoch into the next. A seed gives one order on every
+    Rows are shuffled within windows of `window_rows`, which are filled from several files in turns
+    and do not reach from one epoch into the next. A seed gives one order on every
     machine, and another order each time that the dataset is iterated.
     """
     import tensorflow
@@ -92,7 +95,7 @@ def record_dataset(
     drop_last = options.drop_final_batch or options.num_epochs is None
     records = _blocks(file_pattern, options)
     if options.shuffle:
-        records = _shuffled(records, options)
+        records = _shuffled(records, options, window_rows(options, _bytes_of(file_pattern)))
     elif options.num_epochs != 1:
         records = records.repeat(options.num_epochs)
 
@@ -131,11 +134,33 @@ def _blocks(file_pattern: Any, options: Any) -> tensorflow.data.Dataset:
     )
 
 
-def _shuffled(blocks: Any, options: Any) -> tensorflow.data.Dataset:
+def window_rows(options: Any, file_bytes: int) -> int:
+    """Return how many rows are shuffled together, of files of so many bytes.
+
+    Where nobody asked for a number, and files are small, all are: they may be sorted by the label,
+    and of a window of neighbors nothing but their own labels is learned.
+    """
+    from tfx_bsl.tfxio.dataset_options import TensorFlowDatasetOptions
+
+    usual = TensorFlowDatasetOptions(batch_size=1).shuffle_buffer_size
+    if options.shuffle_buffer_size == usual and file_bytes <= _SHUFFLED_BYTES:
+        return _ALL_ROWS
+    return int(options.shuffle_buffer_size)
+
+
+def _bytes_of(file_pattern: Any) -> int:
+    """Return the bytes of files, which may be in an object store."""
+    import tensorflow
+
+    files = tensorflow.io.gfile.glob(file_pattern)
+    return sum(tensorflow.io.gfile.stat(file).length for file in files)
+
+
+def _shuffled(blocks: Any, options: Any, rows: int) -> tensorflow.data.Dataset:
     """Return windows of the records of all epochs, each in an order of its own."""
     import tensorflow
 
-    windows = blocks.rebatch(options.shuffle_buffer_size)
+    windows = blocks.rebatch(rows)
     if options.num_epochs != 1:
         windows = windows.repeat(options.num_epochs)
     seeds = tensorflow.data.Dataset.random(options.shuffle_seed, rerandomize_each_iteration=True)

@@ -242,6 +242,19 @@ def test_a_buffer_that_takes_all_rows_lets_them_go_anywhere(batches, folder):
     assert 0.28 * ROWS < np.abs(rows - np.arange(ROWS)).mean() < 0.38 * ROWS
 
 
+@pytest.mark.parametrize(
+    ("buffer", "file_bytes", "rows"),
+    [(None, 5_000_000, 1 << 31), (None, 50_000_000, 10_000), (300, 5_000_000, 300)],
+)
+def test_small_files_are_shuffled_as_a_whole_unless_a_number_is_asked_for(buffer, file_bytes, rows):
+    from tfx_bsl.tfxio.dataset_options import TensorFlowDatasetOptions
+
+    from penstock.components.trainer.record_dataset import window_rows
+
+    asked = {} if buffer is None else {"shuffle_buffer_size": buffer}
+    assert window_rows(TensorFlowDatasetOptions(1, **asked), file_bytes) == rows
+
+
 @pytest.mark.parametrize("folder", ["one", "parquet"])
 def test_rows_stay_in_their_window(batches, folder):
     options = {"shuffle": True, "shuffle_buffer_size": 100, "shuffle_seed": 5}
