@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0 import schema_pb2
     from tensorflow_model_analysis import EvalConfig, EvalSharedModel
 
+# TFMA takes them for metrics of Keras whose states add up, and they have no state yet.
+_BEYOND_TFMA = frozenset({"R2Score"})
 # There may be a failure for every slice.
 _SHOWN_FAILURES = 10
 
@@ -83,7 +85,9 @@ def evaluate(
     is_custom = custom_model is not None or custom_extractors is not None
     schema = read_schema(schema_uri) if schema_uri else None
     report = {"progress": progress} if progress else {}
-    if is_tfmas(model, baseline_model, is_custom=is_custom):
+    if is_tfmas(model, baseline_model, is_custom=is_custom) and not (
+        model is not None and beyond_tfma(config, schema)
+    ):
         tfmas = as_tfmas(config)
         job = Job(
             files=files,
@@ -126,6 +130,18 @@ def is_tfmas(model: Model | None, baseline_model: Model | None, *, is_custom: bo
     if is_custom and not has_tfma():
         raise _needs_tfma(f"{functions} of the module file")
     return not others and has_tfma()
+
+
+def beyond_tfma(config: Any, schema: schema_pb2.Schema | None = None) -> bool:
+    """Return whether a config asks for a metric that TFMA cannot compute, and Penstock for all."""
+    asked = {metric.class_name for spec in config.metrics_specs for metric in spec.metrics}
+    if not asked & _BEYOND_TFMA:
+        return False
+    try:
+        evaluation_of(config, schema)
+    except Unsupported:
+        return False
+    return True
 
 
 def evaluate_tables(

@@ -36,10 +36,22 @@ class Rows:
         return np.ones(len(self))
 
     def binary(
-        self, model: str, example_weighted: bool
+        self, model: str, example_weighted: bool, class_id: int | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return labels, predictions and weights of shape (n,), where there is one output."""
-        if self.predictions[model].shape[1] != 1:
+        """Return labels, predictions and weights of shape (n,), where there is one output.
+
+        Of a class, labels are 1 where it is the label, and predictions its probabilities.
+        """
+        outputs = self.predictions[model].shape[1]
+        if class_id is not None:
+            if not 0 <= class_id < outputs or outputs == 1:
+                raise Unsupported(f"a metric is of class {class_id} of {outputs} outputs")
+            return (
+                (self.labels[model][:, 0] == class_id).astype(np.float64),
+                self.predictions[model][:, class_id].astype(np.float64),
+                self.weights_of(model, example_weighted),
+            )
+        if outputs != 1:
             raise Unsupported("a binary metric is asked of a model with several outputs")
         labels = self.labels[model][:, 0].astype(np.float64)
         predictions = self.predictions[model][:, 0].astype(np.float64)

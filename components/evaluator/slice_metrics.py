@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import numbers
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from penstock.components.evaluator.arrow.matrices import is_undefined
 from penstock.components.evaluator.plan import Plan
+from penstock.components.evaluator.tallies import Histogram
+
+# What areas are under, and the names that metrics of them have.
+_CURVES = {"AUC": ("auc", "ROC"), "AUCPrecisionRecall": ("auc_precision_recall", "PR")}
 
 
 def metrics_of(plan: Plan, tables: Sequence[np.ndarray], counts: np.ndarray) -> dict[Any, Any]:
@@ -17,12 +23,42 @@ def metrics_of(plan: Plan, tables: Sequence[np.ndarray], counts: np.ndarray) -> 
     `tables` has for each tally its sums by jackknife bucket, of shape (buckets, cells, columns);
     `counts` is the number of the slice's rows in each bucket.
     """
-    metrics = _metrics(plan, [table.sum(axis=0) for table in tables])
+    totals = [table.sum(axis=0) for table in tables]
+    metrics = _metrics(plan, totals)
     if plan.jackknife_buckets > 1:
         metrics = _with_intervals(plan, metrics, tables, counts)
     for computation in plan.derived_of_intervals:
         metrics.update(computation.result(metrics))
-    return _public(metrics)
+    return _public({**metrics, **_undefined(plan, metrics, totals)})
+
+
+def _undefined(plan: Plan, metrics: dict[Any, Any], tables: Sequence[np.ndarray]) -> dict[Any, Any]:
+    """Return as NaN what no curve is under, which TFMA has as 0, and what differs from it."""
+    names: dict[str, str] = {}
+    for spec in plan.eval_config.metrics_specs:
+        for metric in spec.metrics:
+            if metric.class_name in _CURVES:
+                name, curve = _CURVES[metric.class_name]
+                settings = json.loads(metric.config or "{}")
+                names[settings.get("name", name)] = str(settings.get("curve", curve)).upper()
+    without: dict[str, set[Any]] = {"ROC": set(), "PR": set()}
+    for tally, table in zip(plan.tallies, tables, strict=True):
+        if not isinstance(tally, Histogram):
+            continue
+        positives, _, rows = table.sum(axis=0)
+        for curve, of_curve in without.items():
+            if is_undefined(positives, rows - positives, curve):
+                key = tally.combiner._key
+                of_curve.add((key.model_name, key.sub_key))
+    return {
+        key: float("nan")
+        for key in metrics
+        if key.name in names
+        and any(
+            (model, key.sub_key) in without.get(names[key.name], ())
+            for model in ([key.model_name, plan.baseline] if key.is_diff else [key.model_name])
+        )
+    }
 
 
 def _with_intervals(

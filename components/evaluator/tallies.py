@@ -242,18 +242,29 @@ def tally_of(computation: Any) -> Tally:
 
 
 def _plain(combiner: Any, key: Any = None, output_name: str | None = None) -> None:
-    """Check that a combiner takes labels and predictions as they are."""
+    """Check that a combiner takes labels and predictions as they are, or those of one class."""
     sub_key = key.sub_key if key is not None else getattr(combiner, "_sub_key", None)
-    if sub_key is not None or getattr(combiner, "_aggregation_type", None) is not None:
-        raise Unsupported("a metric is of single classes, of the top k, or averages over classes")
+    is_of_class = key is not None and sub_key is not None and _class_of(key) is not None
+    is_average = getattr(combiner, "_aggregation_type", None) is not None
+    if (sub_key is not None and not is_of_class) or is_average:
+        raise Unsupported("a metric is of the top k, or averages over classes")
     if getattr(combiner, "_class_weights", None):
         raise Unsupported("a metric has class weights")
     if output_name or (key is not None and key.output_name):
         raise Unsupported("metrics name the outputs of a model")
 
 
+def _class_of(key: Any) -> int | None:
+    """Return the class that a metric is of, against all others; None for other metrics."""
+    sub_key = key.sub_key
+    if sub_key is None or sub_key.k is not None or sub_key.top_k is not None:
+        return None
+    return sub_key.class_id
+
+
 def _binary(combiner: Any, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return rows.binary(combiner._key.model_name, combiner._example_weighted)
+    key = combiner._key
+    return rows.binary(key.model_name, combiner._example_weighted, _class_of(key))
 
 
 def _check_fractions(labels: np.ndarray) -> None:

@@ -196,6 +196,21 @@ def test_a_config_with_an_unknown_field_says_so():
     assert "model_specs" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("metrics", "is_beyond"),
+    [
+        (["R2Score", "MeanLabel"], True),
+        (["MeanLabel"], False),
+        # Of these TFMA knows one alone, and Penstock the other.
+        (["R2Score", "MinLabelPosition"], False),
+    ],
+)
+def test_what_tfma_cannot_compute_is_left_to_penstock(metrics, is_beyond):
+    listed = [{"class_name": name} for name in metrics]
+    config = executor.completed_config({"metrics_specs": [{"metrics": listed}]}, False)
+    assert executor.beyond_tfma(config) is is_beyond
+
+
 def test_more_than_two_models_are_refused():
     specs = [{"name": name} for name in ("a", "b", "c")]
     with pytest.raises(ParameterError, match="one model spec or two, and has 3: 'a', 'b', 'c'"):

@@ -16,6 +16,7 @@ from penstock.components.evaluator.arrow.catalog import known_metrics
 from penstock.components.evaluator.arrow.reading import Evaluated
 from penstock.data.records import read_serialized
 from penstock.data.results import evaluation_messages as messages
+from penstock.data.results.evaluation import summarize
 from penstock.errors import DataError
 
 ROWS = 120
@@ -342,6 +343,38 @@ def test_r2_score_is_that_of_keras(tmp_path):
     columns = [table[name].to_numpy().reshape(-1, 1) for name in ("label", "prediction", "weight")]
     keras.update_state(*columns)
     assert score == pytest.approx(float(keras.result()), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("label", "undefined"),
+    [(1.0, {"auc"}), (0.0, {"auc", "auc_precision_recall"})],
+)
+def test_what_no_curve_is_under_is_not_defined(tmp_path, label, undefined):
+    labels = pa.array([label] * ROWS, pa.float32())
+    table = rows(label=labels, prediction=pa.array(np.linspace(0, 1, ROWS)))
+    asked = config_of([{"metrics": named("AUC", "AUCPrecisionRecall")}], slices=[{}, TOWNS])
+    found = summarize(on_tables([table], asked, tmp_path))
+    assert {m.slice for m in found} > {"Overall", "town:x"}
+    assert {m.metric for m in found if math.isnan(m.value)} == undefined
+
+
+def test_a_metric_named_in_words_is_told_without_the_number_of_its_class(tmp_path):
+    labels, predictions = [0, 1] * (ROWS // 2), [[0.25, 0.75]] * ROWS
+    table = rows(label=pa.array(labels), prediction=pa.array(predictions))
+    metrics = [metric("Recall", name="recall of late"), metric("Precision")]
+    asked = [{"metrics": metrics, "binarize": {"class_ids": {"values": [1]}}}]
+    found = summarize(on_tables([table], config_of(asked), tmp_path))
+    assert {m.metric for m in found} == {"recall of late", "precision/class_id=1"}
+
+
+def test_one_name_for_several_classes_keeps_their_numbers(tmp_path):
+    labels, predictions = [0, 1] * (ROWS // 2), [[0.25, 0.75]] * ROWS
+    table = rows(label=pa.array(labels), prediction=pa.array(predictions))
+    metrics = [metric("Recall", name="share that is found")]
+    asked = [{"metrics": metrics, "binarize": {"class_ids": {"values": [0, 1]}}}]
+    found = summarize(on_tables([table], config_of(asked), tmp_path))
+    names = {f"share that is found/class_id={number}" for number in (0, 1)}
+    assert {m.metric for m in found} == names
 
 
 AGAINST = [

@@ -146,10 +146,13 @@ FORMULAS: dict[str, Callable[[Counts], np.ndarray]] = {
 def area(matrices: np.ndarray, curve: str, summation: str) -> float:
     """Return the area under the ROC curve, or under that of precision and recall.
 
+    It is NaN where there are no positives, or, of the ROC curve, no negatives: TFMA's is 0 then.
     `summation` is interpolation, majoring or minoring. Precision is interpolated as in Davis and
     Goadrich, The relationship between precision-recall and ROC curves (ICML 2006), as Keras does.
     """
     tp, tn, fp, fn = matrices.T
+    if is_undefined(float((tp + fn).max()), float((fp + tn).max()), curve):
+        return float("nan")
     with np.errstate(divide="ignore", invalid="ignore"):
         if curve == "PR" and summation == "interpolation":
             return _interpolated_precision(tp, fp, fn)
@@ -161,6 +164,11 @@ def area(matrices: np.ndarray, curve: str, summation: str) -> float:
             "majoring": np.maximum(y[:-1], y[1:]),
         }[summation]
         return float(np.nansum((x[:-1] - x[1:]) * heights))
+
+
+def is_undefined(positives: float, negatives: float, curve: str) -> bool:
+    """Return whether there is no ROC curve, or no curve of precision and recall, of such rows."""
+    return positives <= 0 or (curve == "ROC" and negatives <= 0)
 
 
 def _interpolated_precision(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,14 +50,18 @@ def summarize(evaluation_uri: str) -> list[SliceMetric]:
 
 def _slice_metrics(metrics: Any) -> Iterator[SliceMetric]:
     name = slice_name(metrics)
+    spelled = Counter(_in_words(pair.key) for pair in metrics.metric_keys_and_values)
+    alone = {words for words, count in spelled.items() if words is not None and count == 1}
     for pair in metrics.metric_keys_and_values:
         value = number_of(pair.value)
         if value is None:
             continue
         interval = pair.confidence_interval if pair.HasField("confidence_interval") else None
+        if value != value:  # what is not defined has no interval either
+            interval = None
         yield SliceMetric(
             slice=name,
-            metric=_metric_name(pair.key),
+            metric=_metric_name(pair.key, is_told=_in_words(pair.key) in alone),
             value=value,
             lower=number_of(interval.lower_bound) if interval else None,
             upper=number_of(interval.upper_bound) if interval else None,
@@ -171,12 +176,19 @@ def _slice(key: Any) -> str:
     return ", ".join(features) or OVERALL
 
 
-def _metric_name(key: Any) -> str:
+def _in_words(key: Any) -> tuple[str, ...] | None:
+    """Return what a metric is told by if its name is in words, as "recall of Adelie"."""
+    return (key.name, key.output_name, key.model_name, key.is_diff) if " " in key.name else None
+
+
+def _metric_name(key: Any, is_told: bool = False) -> str:
+    """Return a metric's name; where that alone tells it, without the number of its class."""
     parts = [key.name]
     if key.output_name:
         parts.insert(0, key.output_name)
     for field, value in key.sub_key.ListFields():
-        parts.append(f"{field.name}={value.value}")
+        if not (is_told and field.name == "class_id"):
+            parts.append(f"{field.name}={value.value}")
     return "/".join(parts) + ("_diff" if key.is_diff else "")
 
 
@@ -199,6 +211,8 @@ def number_of(value: Any) -> float | None:
 
 def _value_in_words(failure: Any) -> str:
     value = number_of(failure.metric_value)
+    if value is not None and value != value:
+        return "not defined there"
     return failure.message or "no number" if value is None else f"{value:.6g}"
 
 
