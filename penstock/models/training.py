@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from penstock.data.results.training_curves import write_curve
 from penstock.errors import UserCodeError
 from penstock.models.training_data import TrainingData
 from penstock.models.transforming.fitted import FittedFeatures
@@ -29,6 +31,14 @@ class Training:
     schema: schema_pb2.Schema | None = field(default=None, repr=False)
     seed: int = 0
     log_directory: str = ""
+
+    def write_curve(self, measure: str, **values: Sequence[float]) -> None:
+        """Write what was measured after each round, of `train=[...]`, `validation=[...]`, ….
+
+        Reports, the live page and TensorBoard find it in `log_directory`.
+        """
+        for run, numbers in values.items():
+            write_curve(os.path.join(self.log_directory, run), measure, numbers)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,12 @@ _PACKAGE = "penstock.event"
 
 # By message: name, number and type of each field; a star is a repeated field, a bar one of several.
 _MESSAGES = {
-    "Event": (("step", 2, "int64"), ("summary", 5, "Summary")),
+    "Event": (
+        ("wall_time", 1, "double"),
+        ("step", 2, "int64"),
+        ("file_version", 3, "|string"),
+        ("summary", 5, "|Summary"),
+    ),
     "Summary": (("value", 1, "*Value"),),
     "Value": (("tag", 1, "string"), ("simple_value", 2, "|float"), ("tensor", 8, "|Tensor")),
     "Tensor": (

@@ -1,4 +1,4 @@
-"""Scalars that training wrote for TensorBoard, read without TensorFlow.
+"""Scalars of training in TensorBoard's files, read and written without TensorFlow.
 
 The files are TFRecords of TensorBoard's `Event`: a scalar is a tensor of one number, or the
 `simple_value` of TensorFlow 1.
@@ -7,13 +7,15 @@ The files are TFRecords of TensorBoard's `Event`: a scalar is a tensor of one nu
 from __future__ import annotations
 
 import os
+import re
 import struct
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from penstock.data.records import read_serialized
+from penstock.data.records import TFRecordWriter, read_serialized
 from penstock.data.results.event_proto import event_class
 from penstock.errors import DataError
 
@@ -66,6 +68,23 @@ def read_scalars(path: str) -> Iterator[tuple[str, int, float]]:
                     yield value.tag, int(event.step), number
     except (DataError, DecodeError):
         return
+
+
+def write_curve(directory: str, measure: str, values: Sequence[float]) -> None:
+    """Write a value for each round, from the first, as a file of TensorBoard's in a folder.
+
+    What was written of the measure before is replaced.
+    """
+    os.makedirs(directory, exist_ok=True)
+    name = re.sub(r"[^\w.-]", "_", measure)
+    event = event_class()
+    now = time.time()
+    with TFRecordWriter(os.path.join(directory, f"events.out.tfevents.{name}")) as writer:
+        writer.write(event(wall_time=now, file_version="brain.Event:2").SerializeToString())
+        for step, value in enumerate(values, 1):
+            written = event(wall_time=now, step=step)
+            written.summary.value.add(tag=measure, simple_value=float(value))
+            writer.write(written.SerializeToString())
 
 
 def _number(value: Any) -> float | None:

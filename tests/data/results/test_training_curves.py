@@ -6,7 +6,7 @@ import pytest
 
 from penstock.data.records import TFRecordWriter
 from penstock.data.results.event_proto import event_class
-from penstock.data.results.training_curves import Curve, read_curves
+from penstock.data.results.training_curves import Curve, read_curves, write_curve
 
 pytestmark = pytest.mark.core
 
@@ -87,3 +87,19 @@ def test_what_tensorboard_writes_is_read(tmp_path):
         "double_val": ((7,), (0.25,)),
         "int64_val": ((7,), (-3,)),
     }
+
+
+def test_what_is_written_is_read_again_and_a_second_time_replaced(tmp_path):
+    write_curve(str(tmp_path / "train"), "log loss", [0.5])
+    write_curve(str(tmp_path / "train"), "log loss", [0.5, 0.25])
+    assert read_curves(str(tmp_path)) == [Curve("log loss", "train", (1, 2), (0.5, 0.25))]
+
+
+def test_tensorboard_reads_what_is_written(tmp_path):
+    pytest.importorskip("tensorboard", reason="TensorBoard comes with TFX alone")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    write_curve(str(tmp_path), "rmse", [3.0, 2.0])
+    accumulator = EventAccumulator(str(tmp_path))
+    accumulator.Reload()
+    assert [(e.step, e.value) for e in accumulator.Scalars("rmse")] == [(1, 3.0), (2, 2.0)]
