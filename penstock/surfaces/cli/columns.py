@@ -16,6 +16,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from penstock.errors import DataError, ParameterError, suggestion
+from penstock.surfaces.cli import cells as written
+from penstock.surfaces.cli.cells import NumberForm
 
 # Cells that stand for no value where the rest of a column are numbers; an empty cell always does.
 _NULLS = frozenset({"NA", "N/A", "n/a", "na", "NaN", "nan", "NULL", "null", "None", "?", "-"})
@@ -25,7 +27,8 @@ _SNIFFED_BYTES = 1 << 16
 # Different values are told apart up to so many, further rows only by their number.
 _MOST_VALUES = 1000
 _MOST_CLASSES = 20
-_DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}([ T].*)?|\d{1,2}[./]\d{1,2}[./]\d{2,4}( .*)?")
+# Fewer rows than these are numbered by chance.
+_LEAST_NUMBERED = 3
 
 
 class Task(StrEnum):
@@ -57,6 +60,11 @@ class Column:
     is_date: bool = False
     mean: float = 0.0
     spread: float = 0.0
+    least: float = 0.0
+    greatest: float = 0.0
+    numbers_rows: bool = False
+    number_form: NumberForm | None = None
+    is_decorated: bool = False
 
     @property
     def is_complete(self) -> bool:
@@ -69,8 +77,15 @@ class Column:
             return "no row has a value"
         if len(self.values) == 1 and not self.many_values:
             return f"always {self.values[0][0]!r}"
+        if self.numbers_rows:
+            return "it numbers the rows: consecutive integers, each once"
         if self.is_date:
-            return "dates; derive what matters, as the weekday or an age, in preprocessing.py"
+            return "dates; derive what matters, as the weekday or an age, in a column of its own"
+        if self.is_decorated:
+            return (
+                f"numbers with signs beside them, as {self.values[0][0]!r}; write them without, "
+                "or give them a column of their own"
+            )
         differs = self.many_values or len(self.values) > 0.95 * self.present
         if self.kind is Kind.BYTES and (self.many_values or len(self.values) > self.present / 2):
             return "as good as every row has a text of its own"
@@ -91,6 +106,7 @@ class Table:
     rows: int
     columns: tuple[Column, ...]
     null_values: tuple[str, ...] = ()
+    shown: Path = Path()
 
     def column(self, name: str) -> Column:
         """Return a column; raise ParameterError with the nearest name where there is none."""
@@ -99,21 +115,21 @@ class Table:
                 return column
         names = [column.name for column in self.columns]
         raise ParameterError(
-            f"{self.path} has no column {name!r}", hint=suggestion(name, names, noun="column")
+            f"{self.shown} has no column {name!r}", hint=suggestion(name, names, noun="column")
         )
 
 
-def read_table(path: Path) -> Table:
-    """Read a CSV file with a header from beginning to end.
+def read_table(path: Path, shown: Path | None = None) -> Table:
+    """Read a CSV file with a header from beginning to end; `shown` is what errors call it.
 
     Raises:
       DataError: it is missing or empty, or a row is ragged; the error names file and line.
     """
-    encoding = _encoding(path)
-    delimiter = _delimiter(path, encoding)
-    rows = read_rows(path, delimiter, encoding)
+    shown = shown or path
+    delimiter, encoding = written_as(path, shown)
+    rows = read_rows(path, delimiter, encoding, shown=shown)
     header = next(rows)[1]
-    _check_header(path, header, delimiter)
+    _check_header(shown, header, delimiter)
     columns = [_Cells(name) for name in header]
     count = 0
     for _, row in rows:
@@ -121,14 +137,25 @@ def read_table(path: Path) -> Table:
             cells.add(cell)
         count += 1
     if not count:
-        raise DataError("there is a header and no row", path=str(path))
+        raise DataError("there is a header and no row", path=str(shown))
     # A cell that means nothing in one column does so in all: ExampleGens know one list.
     nulls = tuple(sorted(set().union(*(cells.nulls_among_numbers() for cells in columns))))
     kinds = _kinds(path, delimiter, encoding, nulls)
     described = tuple(
-        cells.column(kind, count, nulls) for cells, kind in zip(columns, kinds, strict=True)
+        cells.column(kind, count, nulls, delimiter)
+        for cells, kind in zip(columns, kinds, strict=True)
     )
-    return Table(path, delimiter, encoding, count, described, nulls)
+    return Table(path, delimiter, encoding, count, described, nulls, shown)
+
+
+def written_as(path: Path, shown: Path) -> tuple[str, str]:
+    """Return the delimiter and the encoding of a CSV file.
+
+    Raises:
+      DataError: it is missing, empty or no text.
+    """
+    encoding = _encoding(path, shown)
+    return _delimiter(path, encoding), encoding
 
 
 def _kinds(path: Path, delimiter: str, encoding: str, nulls: tuple[str, ...]) -> list[Kind]:
@@ -141,8 +168,11 @@ def _kinds(path: Path, delimiter: str, encoding: str, nulls: tuple[str, ...]) ->
     return [Kind[kind.name] if kind.name in Kind.__members__ else Kind.BYTES for kind in types]
 
 
-def read_rows(path: Path, delimiter: str, encoding: str) -> Iterator[tuple[int, list[str]]]:
+def read_rows(
+    path: Path, delimiter: str, encoding: str, shown: Path | None = None
+) -> Iterator[tuple[int, list[str]]]:
     """Yield the header and the rows with the lines that they end on; blank lines are none."""
+    shown = shown or path
     with path.open(newline="", encoding=encoding) as file:
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         width = None
@@ -154,14 +184,14 @@ def read_rows(path: Path, delimiter: str, encoding: str) -> Iterator[tuple[int, 
                 if len(row) != width:
                     raise DataError(
                         f"expected {width} cells, as in the header, and the row has {len(row)}",
-                        path=str(path),
+                        path=str(shown),
                         line=reader.line_num,
                         hint=f"Cells are cut at {delimiter!r}; one that has it in it needs quotes.",
                     )
                 yield reader.line_num, row
         except csv.Error as error:
             raise DataError(
-                f"this is not CSV: {error}", path=str(path), line=reader.line_num
+                f"this is not CSV: {error}", path=str(shown), line=reader.line_num
             ) from error
 
 
@@ -205,7 +235,7 @@ def _is_class(label: Column) -> bool:
 
 
 def _first_text(label: Column) -> str:
-    return next(value for value, _ in label.values if _number(value) is None)
+    return next(value for value, _ in label.values if written.number(value) is None)
 
 
 @dataclass
@@ -220,6 +250,16 @@ class _Cells:
     dates: int = 0
     mean: float = 0.0
     squares: float = 0.0
+    least: float = math.inf
+    greatest: float = -math.inf
+    # Of integers: how many, their sum and that of their squares, which Python has exactly.
+    integers: int = 0
+    integer_sum: int = 0
+    integer_squares: int = 0
+    with_commas: int = 0
+    of_thousands: int = 0
+    decimal_points: int = 0
+    decorated: int = 0
 
     def add(self, cell: str) -> None:
         if not cell:
@@ -229,11 +269,21 @@ class _Cells:
             self.counts[cell] += 1
         else:
             self.many = True
-        number = _number(cell)
+        number = written.number(cell)
         if number is None:
-            self.dates += bool(_DATE.fullmatch(cell))
+            self.dates += written.is_date(cell)
+            self.with_commas += written.is_with_comma(cell)
+            self.of_thousands += written.is_of_thousands(cell)
+            self.decorated += written.is_decorated(cell)
             return
         self.numbers += 1
+        self.least, self.greatest = min(self.least, number), max(self.greatest, number)
+        self.decimal_points += written.has_decimal_point(cell)
+        whole = written.integer(cell)
+        if whole is not None:
+            self.integers += 1
+            self.integer_sum += whole
+            self.integer_squares += whole * whole
         # Welford's update: one pass, and no loss where the mean is far from zero.
         step = number - self.mean
         self.mean += step / self.numbers
@@ -241,10 +291,36 @@ class _Cells:
 
     def nulls_among_numbers(self) -> set[str]:
         nulls = {cell: self.counts[cell] for cell in _NULLS & self.counts.keys()}
-        has_only_numbers_else = self.numbers and self.numbers + sum(nulls.values()) == self.present
+        numbers = self.numbers + self.with_commas
+        has_only_numbers_else = numbers and numbers + sum(nulls.values()) == self.present
         return set(nulls) if has_only_numbers_else else set()
 
-    def column(self, kind: Kind, rows: int, nulls: Sequence[str]) -> Column:
+    def number_form(self, present: int, delimiter: str) -> NumberForm | None:
+        """Return how the numbers are written, where that is another way than Python's."""
+        if not self.with_commas or self.numbers + self.with_commas != present:
+            return None
+        if self.of_thousands == self.with_commas and delimiter == ",":
+            return NumberForm.THOUSANDS
+        # With decimal points beside them, nobody knows what the commas are.
+        return None if self.decimal_points else NumberForm.DECIMAL_COMMAS
+
+    def numbers_rows(self, rows: int) -> bool:
+        """Return whether the cells are consecutive integers, each once, in whatever order."""
+        if self.integers != rows or rows < _LEAST_NUMBERED:
+            return False
+        first, last = int(self.least), int(self.greatest)
+        if last - first + 1 != rows or (not self.many and len(self.counts) != rows):
+            return False
+
+        def squares(to: int) -> int:
+            return to * (to + 1) * (2 * to + 1) // 6
+
+        # Where values are too many to be told apart, two sums are those of the integers between.
+        return self.integer_sum == (first + last) * rows // 2 and (
+            self.integer_squares == squares(last) - squares(first - 1)
+        )
+
+    def column(self, kind: Kind, rows: int, nulls: Sequence[str], delimiter: str) -> Column:
         present = self.present - sum(self.counts[cell] for cell in nulls)
         values = tuple((v, n) for v, n in self.counts.most_common() if v not in nulls)
         return Column(
@@ -257,31 +333,21 @@ class _Cells:
             is_date=bool(present) and self.dates == present,
             mean=self.mean,
             spread=math.sqrt(self.squares / self.numbers) if self.numbers else 0.0,
+            least=self.least if self.numbers else 0.0,
+            greatest=self.greatest if self.numbers else 0.0,
+            numbers_rows=self.numbers_rows(rows),
+            number_form=self.number_form(present, delimiter),
+            is_decorated=bool(present) and self.decorated == present,
         )
 
 
-def _number(cell: str) -> float | None:
-    try:
-        number = float(cell)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _encoding(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-    except (FileNotFoundError, IsADirectoryError) as error:
-        beside = [file.name for file in path.parent.glob("*.csv")] if path.parent.is_dir() else []
-        raise DataError(
-            f"there is no file {path}",
-            hint=suggestion(path.name, beside, noun="CSV file in its folder"),
-        ) from error
+def _encoding(path: Path, shown: Path) -> str:
+    content = path.read_bytes()
     if not content.strip():
-        raise DataError("the file is empty", path=str(path))
+        raise DataError("the file is empty", path=str(shown))
     if b"\0" in content[:_SNIFFED_BYTES]:
         raise DataError(
-            "this is no text, but CSV is", path=str(path), hint="Save the table as CSV, in UTF-8."
+            "this is no text, but CSV is", path=str(shown), hint="Save the table as CSV, in UTF-8."
         )
     for encoding in _ENCODINGS:
         try:
@@ -317,18 +383,16 @@ def _check_header(path: Path, header: list[str], delimiter: str) -> None:
             path=str(path),
             line=1,
         )
-    twice = [name for name, count in Counter(header).items() if count > 1]
-    unnamed = [position for position, name in enumerate(header, 1) if not name.strip()]
-    if unnamed or twice:
-        what = f"column {unnamed[0]} has none" if unnamed else f"{twice[0]!r} is there twice"
+    twice = [name for name, count in Counter(header).items() if count > 1 and name.strip()]
+    if twice:
         raise DataError(
-            f"expected a header with a name of its own for every column, and {what}",
+            "expected a header with a name of its own for every column, and "
+            f"{twice[0]!r} is there twice",
             path=str(path),
             line=1,
-            hint="Give it a name in the first line of the file"
-            + (", as row_number." if unnamed and unnamed[0] == 1 else "."),
+            hint="Give it a name of its own in the first line of the file.",
         )
-    if all(_number(name) is not None for name in header):
+    if all(written.number(name) is not None for name in header):
         raise DataError(
             f"the first line should have the names of the columns, and has the numbers "
             f"{delimiter.join(header[:4])!r}",

@@ -29,9 +29,9 @@ TEMPLATES = {
 )
 @click.option(
     "--data",
-    type=click.Path(path_type=Path),
     metavar="FILE.csv",
-    help="Your own data; by default a small sample.",
+    help="Your own data: CSV, Parquet or JSON, also compressed, or a folder of such files; by "
+    "default a small sample.",
 )
 @click.option("--label", metavar="COLUMN", help="The column of --data to predict.")
 @click.option(
@@ -49,7 +49,7 @@ TEMPLATES = {
 def init(
     folder: Path,
     template: str,
-    data: Path | None,
+    data: str | None,
     label: str | None,
     task: str | None,
     framework: str | None,
@@ -85,7 +85,7 @@ def init(
             raise ParameterError(
                 "--label and --task are about your own data", hint="Name it: --data FILE.csv."
             )
-        data, label = project.SAMPLE, project.SAMPLE_LABEL
+        data, label = str(project.SAMPLE), project.SAMPLE_LABEL
     assert label is not None
     plan = project.describe(data, label, task)
     chosen = FRAMEWORKS[framework] if framework else lightest_installed()

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from penstock import __version__
 from penstock.errors import DataError, ParameterError
+from penstock.report.wording import quantity
 from penstock.surfaces.cli.columns import (
     Column,
     Kind,
@@ -20,9 +22,10 @@ from penstock.surfaces.cli.columns import (
     Task,
     find_task,
     read_rows,
-    read_table,
 )
 from penstock.surfaces.cli.frameworks import Framework
+from penstock.surfaces.cli.sources import as_csv
+from penstock.surfaces.cli.tidying import tidy_table
 
 _TEMPLATES = Path(__file__).parent / "templates"
 SAMPLE = _TEMPLATES / "tabular" / "data" / "customers.csv"
@@ -34,8 +37,11 @@ _PACKAGE = "CODE"
 _KEPT = (".gitignore", "README.md")
 # Larger domains say less about data than about the rows that were seen.
 _LARGEST_DOMAIN = 100
-_MOST_SLICES = 2
+_MOST_SLICES = 5
 _LARGEST_SLICED = 10
+# A class of fewer rows than this share is rare: accuracy says little of it.
+_RARE = 0.1
+_SHOWN_CLASSES = 10
 _POSITIVES = ("1", "1.0", "true", "yes", "y", "t", "positive")
 
 
@@ -100,29 +106,43 @@ def write(files: Mapping[Path, bytes], folder: Path) -> list[Path]:
     return written
 
 
-def ask_for_label(data: Path) -> ParameterError:
+def ask_for_label(data: str) -> ParameterError:
     """Return the error for data without a label; it names the columns to choose from."""
-    names = ", ".join(repr(column.name) for column in read_table(data).columns)
+    with tempfile.TemporaryDirectory() as folder:
+        table, _ = tidy_table(as_csv(data, Path(folder)), None, Path(folder))
+    names = ", ".join(repr(column.name) for column in table.columns)
     return ParameterError(
         "which column is to be predicted?", hint=f"Name it: --label COLUMN, one of {names}."
     )
 
 
-def describe(data: Path, label_name: str, task_choice: str | None) -> Description:
-    """Return what a CSV file asks of a project.
+def describe(data: str | Path, label_name: str, task_choice: str | None) -> Description:
+    """Return what data ask of a project: CSV, or what `as_csv` makes CSV of.
 
     Raises:
-      DataError: it is no CSV file, or has nothing that can be learned.
-      ParameterError: it has no such label.
+      DataError: they cannot be read, or have nothing that can be learned.
+      ParameterError: they have no such label.
     """
-    table = read_table(data)
+    with tempfile.TemporaryDirectory() as folder:
+        source = as_csv(data, Path(folder))
+        table, changes = tidy_table(source, label_name, Path(folder))
+        return _described(table, source.name, label_name, task_choice, (*source.remarks, *changes))
+
+
+def _described(
+    table: Table,
+    file_name: str,
+    label_name: str,
+    task_choice: str | None,
+    changes: Sequence[str],
+) -> Description:
     label = table.column(label_name)
     task = find_task(label, task_choice)
     numbers, categories, left_out = _sorted_columns(table, label)
     if not (numbers or categories):
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out)
         raise DataError(
-            f"no column is left to learn {label_name!r} from", path=str(data), hint=reasons
+            f"no column is left to learn {label_name!r} from", path=str(table.shown), hint=reasons
         )
     names = _feature_names([label_name, *numbers, *categories])
     dropped = table.rows - label.present
@@ -135,25 +155,57 @@ def describe(data: Path, label_name: str, task_choice: str | None) -> Descriptio
         "numbers": [(column, names[column]) for column in numbers],
         "categories": [(column, names[column]) for column in categories],
         "left_out": left_out,
-        "slices": _slices(table, categories),
+        "slices": _slices(table, numbers, categories),
         "rows": table.rows - dropped,
         "dropped_rows": dropped,
-        "csv_name": data.name,
+        "csv_name": file_name,
         "csv_options": _csv_options(table),
         "schema": _schema(table, label, task, categories),
+        "label_told": _label_told(label, task),
         **_of_label(label, task),
     }
     remarks = [
+        *changes,
         f"{table.rows} rows; to predict {label_name!r} as {_TASKS[task]} from "
-        f"{_counted(len(numbers), 'number')} and {_counted(len(categories), 'text')}"
+        f"{_counted(len(numbers), 'number')} and {_counted(len(categories), 'text')}",
+        f"{label_name!r}: {variables['label_told']}",
     ]
+    remarks += _baseline_remarks(label, task)
     remarks += [f"left out: {name!r}, {reason}" for name, reason in left_out]
     if dropped:
         remarks.append(
-            f"left out: {_counted(dropped, 'row')} without a label; {data} itself is unchanged"
+            f"left out: {_counted(dropped, 'row')} without a label; {table.shown} itself is "
+            "unchanged"
         )
-    name = data.name if data.suffix.lower() == ".csv" else f"{data.stem}.csv"
-    return Description(variables, name, _content(table, label_name, bool(dropped)), remarks)
+    return Description(variables, file_name, _content(table, label_name, bool(dropped)), remarks)
+
+
+def _label_told(label: Column, task: Task) -> str:
+    """Return how many rows each class has, or where the numbers are."""
+    if task is Task.REGRESSION:
+        return (
+            f"from {quantity(label.least)} to {quantity(label.greatest)}, mean "
+            f"{quantity(label.mean)}, standard deviation {quantity(label.spread)}"
+        )
+    counts = [
+        f"{value!r} {count} ({100 * count / label.present:.1f} %)"
+        for value, count in label.values[:_SHOWN_CLASSES]
+    ]
+    more = len(label.values) - len(counts)
+    return ", ".join(counts) + (f" and {_counted(more, 'class')} more" if more > 0 else "")
+
+
+def _baseline_remarks(label: Column, task: Task) -> list[str]:
+    """Say what a model has that has learned nothing, where a class is rare."""
+    rare = [value for value, count in label.values if count < _RARE * label.present]
+    if task is Task.REGRESSION or not rare:
+        return []
+    commonest, count = label.values[0]
+    shown = ", ".join(map(repr, rare[:3])) + (" and others" if len(rare) > 3 else "")
+    return [
+        f"rare: {shown}; to say {commonest!r} always is right for "
+        f"{100 * count / label.present:.1f} % of the rows, so look at recall and precision"
+    ]
 
 
 def describe_framework(framework: Framework, task: Any) -> dict[str, str]:
@@ -168,7 +220,7 @@ def describe_framework(framework: Framework, task: Any) -> dict[str, str]:
 
 
 def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "s")
+    return f"{count} {noun}" + ("" if count == 1 else "es" if noun.endswith("s") else "s")
 
 
 _TASKS = {
@@ -209,9 +261,16 @@ def _feature_names(columns: list[str]) -> dict[str, str]:
     return names
 
 
-def _slices(table: Table, categories: list[str]) -> list[str]:
-    small = [n for n in categories if len(table.column(n).values) <= _LARGEST_SLICED]
-    return small[:_MOST_SLICES]
+def _slices(table: Table, numbers: list[str], categories: list[str]) -> list[str]:
+    """Return columns with few values: texts before integers, and those with fewer values first."""
+
+    def small(names: list[str]) -> list[str]:
+        columns = [table.column(name) for name in names]
+        few = [c for c in columns if not c.many_values and len(c.values) <= _LARGEST_SLICED]
+        return [c.name for c in sorted(few, key=lambda c: len(c.values))]
+
+    integers = [name for name in numbers if table.column(name).kind is Kind.INT]
+    return [*small(categories), *small(integers)][:_MOST_SLICES]
 
 
 def _of_label(label: Column, task: Task) -> dict[str, Any]:
@@ -222,6 +281,8 @@ def _of_label(label: Column, task: Task) -> dict[str, Any]:
             "spread": spread,
             "limit_value": spread,
             "tolerated": _rounded(spread / 50),
+            "commonest": "",
+            "commonest_share": 0.0,
         }
     commonest, count = label.values[0]
     values = [value for value, _ in label.values]
@@ -233,6 +294,7 @@ def _of_label(label: Column, task: Task) -> dict[str, Any]:
     return {
         "classes": [_literal(value, label.kind) for value in values],
         "commonest": commonest.replace("\\", "\\\\").replace('"', "'").replace("`", "'"),
+        "commonest_share": share,
         "limit_value": 0.6 if task is Task.BINARY else share,
     }
 

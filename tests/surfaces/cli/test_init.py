@@ -157,7 +157,6 @@ def test_another_module_s_name_is_refused():
         ("a,b\n", "there is a header and no row"),
         ("a,b\n1,2\n1,2,3\n", "expected 2 cells, as in the header, and the row has 3"),
         ("a,a\n1,2\n", "'a' is there twice"),
-        (",b\n1,2\n", "column 1 has none"),
         ("1,2\n3,4\n", "the first line should have the names of the columns"),
         ("a,b\n1,x\n2,x\n", "fewer than two different values"),
         ("a,b\n1,x\n1,y\n", "no column is left to learn 'b' from"),

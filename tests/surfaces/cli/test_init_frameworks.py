@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
 
 import pytest
@@ -22,6 +23,10 @@ def test_projects_of_all_frameworks_are_python_that_compiles(tmp_path, framework
     for file in folder.rglob("*.py"):
         compile(file.read_text(), str(file), "exec")
         assert "{{" not in file.read_text()
+    for command in (["check", "--select=E,F,I,UP,B,RUF"], ["format", "--diff"]):
+        ruff = [sys.executable, "-m", "ruff", *command, "--isolated", "--line-length=100", "."]
+        done = run_in(folder, *ruff)
+        assert done.returncode == 0, done.stdout + done.stderr
     asked = tomllib.loads((folder / "pyproject.toml").read_text())["project"]["dependencies"]
     assert asked[0].startswith(f"penstock[{FRAMEWORKS[framework].extra}]")
 
