@@ -13,6 +13,7 @@ from penstock import _tfx, ir
 from penstock.errors import RunError, StoreError
 from penstock.execution import reuse, work
 from penstock.execution.lifecycle import Life, Unobserved
+from penstock.execution.logs import begin_try
 from penstock.execution.schedule import Graph, State, ready, settle
 from penstock.execution.stages import Finished, Outcome, Prepared, Skipped, Work
 from penstock.execution.steps import OnStep, ignore
@@ -296,6 +297,7 @@ class Run:
     def _start(self, pool: Pool, node_id: str) -> None:
         view = self._views[node_id]
         view.state, view.began = State.RUNNING, time.monotonic()
+        begin_try(self.setup.log_path(node_id))
         life = Life(
             self.metadata,
             self.pipeline.nodes[node_id],
