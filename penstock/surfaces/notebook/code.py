@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.errors import PenstockError, UserCodeError
-from penstock.surfaces.notebook.cells import notebook_cells
+from penstock.surfaces.notebook.cells import Cells, notebook_cells
 
 _SIGN = "From the cells of the notebook session"
 
@@ -37,7 +37,10 @@ class CellModules:
         return {"__main__": self.components}
 
     def write_component(self, name: str) -> None:
-        """Write the module of components, with one more; it is imported anew."""
+        """Write the module of components, with one more; it is imported anew.
+
+        Others that cannot stand in a module now are left out: they are told when they are to run.
+        """
         # Before the kernel was restarted there were cells of which nothing but this file is left.
         cells = notebook_cells(before=self._text(f"{self.components}.py"))
         if cells.cell_of(name) is None:
@@ -45,8 +48,9 @@ class CellModules:
                 f"the component {name} is defined by no cell",
                 hint="Define it with @component in a cell, outside of functions.",
             )
+        cells.extract(name)
         self.used[name] = None
-        extract = cells.extract(*(n for n in self.used if cells.cell_of(n) is not None))
+        extract = cells.extract(*(n for n in self.used if n == name or _can_stand(n, cells)))
         self._write(f"{self.components}.py", extract.source(self._docstring("Components.")))
         sys.modules.pop(self.components, None)
 
@@ -95,3 +99,13 @@ class CellModules:
         with contextlib.suppress(OSError):
             os.unlink(importlib.util.cache_from_source(str(path)))
         importlib.invalidate_caches()
+
+
+def _can_stand(name: str, cells: Cells) -> bool:
+    if cells.cell_of(name) is None:
+        return False
+    try:
+        cells.extract(name)
+    except UserCodeError:
+        return False
+    return True

@@ -38,6 +38,12 @@ def Break(number: int) -> int:
     return helper(number)
 session.run(Break(number=0))
 """
+BAD = """
+@component
+def Bad() -> str:
+    return session.name
+session.run(Bad())
+"""
 EXPORT = 'exported = session.export("birds.py")\nexported'
 
 
@@ -72,9 +78,11 @@ def first(folder, run_cells):
         "again": MAKE,
         "use": USE,
         "broken": BREAK,
+        "bad": BAD,
         "session": "session",
         "changed": again,
         "made anew": MAKE.replace("R = 2", "R = 5"),
+        "deleted": "del Bad",
         "stale": "session",
         "stale export": EXPORT,
         "update": 'session.parameter("count", 4)\nsession.update()',
@@ -109,6 +117,12 @@ def test_a_failure_is_told_by_the_user_s_own_lines(first):
     assert "session.run(Break(number=0))" in told
     for ours in ("session.py", "runner.py", "workers.py"):
         assert ours not in told
+
+
+def test_a_component_that_cannot_stand_in_a_module_blocks_no_other(first):
+    assert "which is only in this notebook" in first["bad"].printed
+    assert first["changed"].shown.startswith("Use done")
+    assert first["made anew"].shown.startswith("Make done")
 
 
 def test_what_failed_is_no_part_of_the_session(first):
