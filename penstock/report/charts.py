@@ -27,6 +27,8 @@ _NODE_WIDTH, _NODE_HEIGHT = 144, 48
 _COLUMN, _LAYER = 156, 78
 _EDGE = 8
 _LONGEST, _LETTER = 24, 8.4
+# How wide a letter of an axis is at most.
+_SMALL_LETTER = 6.8
 # Line styles, so that curves are told apart without color.
 _DASHES = ("", "6 3", "2 3", "8 3 2 3")
 
@@ -135,10 +137,19 @@ class Bar:
     count: float
 
 
-def histogram(bars: Sequence[Bar], domain: tuple[float, float], label: str) -> Markup:
-    """Draw bars between the bounds of a domain; heights are densities."""
+def histogram(
+    bars: Sequence[Bar],
+    domain: tuple[float, float],
+    label: str,
+    ends: tuple[str, str] = ("", ""),
+) -> Markup:
+    """Draw bars between the bounds of a domain, with words at its ends; heights are densities.
+
+    Above stands how many examples the largest bar has.
+    """
     width, height = 132, 36
     low, high = domain
+    top = 14
     scale = width / (high - low) if high > low else 0.0
     # A bar of no width, as of a constant, is as wide as the picture's tenth.
     narrow = width / 10
@@ -152,12 +163,40 @@ def histogram(bars: Sequence[Bar], domain: tuple[float, float], label: str) -> M
         wide = max((bar.high - bar.low) * scale, 1.0) if scale else narrow
         tall = max(dense / tallest * height, 1.0) if tallest else 0.0
         gap = min(1.0, wide / 4)
-        way.append(f"M{left:.1f} {height}v-{tall:.1f}h{wide - gap:.1f}v{tall:.1f}z")
+        way.append(f"M{left:.1f} {top + height}v-{tall:.1f}h{wide - gap:.1f}v{tall:.1f}z")
+    most = max((bar.count for bar in bars), default=0.0)
+    texts = [(f"most {most:,.0f}", 0, top - 3, ""), *_end_texts(ends, width, top + height + 12)]
     return Markup(
         '<svg class="histogram" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img" '
         'aria-label="{label}"><path class="bars" d="{way}"/>'
-        '<path class="axis" d="M0 {axis}h{w}"/></svg>'
-    ).format(w=width, h=height + 1, axis=height + 0.5, label=label, way=Markup("".join(way)))
+        '<path class="axis" d="M0 {top}v{tall}h{w}"/>{texts}</svg>'
+    ).format(
+        w=width,
+        h=top + height + 15,
+        top=top,
+        tall=height + 0.5,
+        label=label,
+        way=Markup("".join(way)),
+        texts=Markup("").join(
+            Markup('<text class="tick {}" x="{}" y="{}">{}</text>').format(anchor, x, y, text)
+            for text, x, y, anchor in texts
+        ),
+    )
+
+
+def _end_texts(
+    ends: tuple[str, str], width: float, y: float
+) -> list[tuple[str, float, float, str]]:
+    """Return the words at the ends of an axis, cut so that they do not meet."""
+    room = int(width / _SMALL_LETTER) - 2
+    first, last = (len(text) for text in ends)
+    while first + last > room:
+        first, last = (first - 1, last) if first > last else (first, last - 1)
+    cut = [
+        text if len(text) <= most else f"{text[: max(most - 1, 0)]}…"
+        for text, most in zip(ends, (first, last), strict=True)
+    ]
+    return [(cut[0], 0, y, ""), (cut[1], width, y, "end")]
 
 
 def interval(
@@ -172,6 +211,9 @@ def interval(
 ) -> Markup:
     """Draw a value as a dot, with its interval, the threshold as a line, the baseline as a ring."""
     low, high = domain
+
+    if math.isnan(value):
+        return Markup("")
 
     # In percent, so that dots stay round however wide the picture is.
     def at(number: float) -> str:
@@ -189,11 +231,20 @@ def interval(
         parts += [line("whisker", at(end), at(end), 6, 14) for end in (lower, upper)]
     if baseline is not None:
         parts.append(f'<circle class="baseline" cx="{at(baseline)}" cy="10" r="5"/>')
-    parts.append(f'<circle class="dot" cx="{at(value)}" cy="10" r="3.5"/>')
+    if low <= value <= high:
+        parts.append(f'<circle class="dot" cx="{at(value)}" cy="10" r="3.5"/>')
+    else:
+        # It lies beyond the edge, where the arrow points.
+        parts.append(_arrow(at(value), -1 if value < low else 1))
     return Markup(
         '<svg class="interval" width="100%" height="20" role="img" aria-label="{label}">'
         "{parts}</svg>"
     ).format(label=label, parts=Markup("".join(parts)))
+
+
+def _arrow(x: str, direction: int) -> str:
+    way = f"M{6 * direction} 10L{-2 * direction} 5V15z"
+    return f'<svg x="{x}" overflow="visible"><path class="dot" d="{way}"/></svg>'
 
 
 @dataclass(frozen=True)
@@ -207,21 +258,24 @@ class Series:
 def lines(series: Sequence[Series], label: str, x_title: str) -> Markup:
     """Draw lines over common axes; each has its dashes, its color and its name in the legend."""
     width, height = 360, 200
-    left, right, top, bottom = 52, 12, 12, 34
+    right, top, bottom = 16, 12, 34
     points = [p for line in series for p in line.points if math.isfinite(p[1])]
     xs, ys = [p[0] for p in points], [p[1] for p in points]
-    x_ticks = ticks(min(xs, default=0.0), max(xs, default=1.0), 4)
+    # There is nothing between one step and the next.
+    x_ticks = ticks(min(xs, default=0.0), max(xs, default=1.0), 4, least=1.0)
     y_ticks = ticks(min(ys, default=0.0), max(ys, default=1.0), 4)
+    y_texts = [quantity(tick) for tick in y_ticks]
+    left = max(28.0, 14 + _SMALL_LETTER * max(map(len, y_texts), default=0))
     x_at = _scale((min(xs, default=0.0), max(xs, default=1.0)), (left, width - right))
     y_at = _scale(
         (min([*ys, *y_ticks], default=0), max([*ys, *y_ticks], default=1)), (height - bottom, top)
     )
     parts = []
-    for tick in y_ticks:
+    for tick, told in zip(y_ticks, y_texts, strict=True):
         y = y_at(tick)
-        parts.append(f'<path class="grid" d="M{left} {y:.1f}H{width - right}"/>')
-        text = escape(quantity(tick))
-        parts.append(f'<text class="tick end" x="{left - 6}" y="{y + 4:.1f}">{text}</text>')
+        parts.append(f'<path class="grid" d="M{left:.1f} {y:.1f}H{width - right}"/>')
+        text = escape(told)
+        parts.append(f'<text class="tick end" x="{left - 6:.1f}" y="{y + 4:.1f}">{text}</text>')
     for tick in x_ticks:
         if min(xs, default=0.0) <= tick <= max(xs, default=1.0):
             text = escape(quantity(tick))
@@ -264,8 +318,8 @@ def _scale(domain: tuple[float, float], target: tuple[float, float]) -> Callable
     return lambda value: start + (value - low) / (high - low) * (end - start)
 
 
-def ticks(low: float, high: float, most: int) -> list[float]:
-    """Return round numbers that cover a range."""
+def ticks(low: float, high: float, most: int, least: float = 0.0) -> list[float]:
+    """Return round numbers that cover a range, `least` apart and its multiples."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return []
     if high <= low:
@@ -273,6 +327,8 @@ def ticks(low: float, high: float, most: int) -> list[float]:
     rough = (high - low) / most
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(s * power for s in (1, 2, 2.5, 5, 10) if s * power >= rough * (1 - 1e-9))
+    if least:
+        step = max(least, math.ceil(step / least - 1e-9) * least)
     first = math.floor(low / step + 1e-9)
     last = math.ceil(high / step - 1e-9)
     return [round(n * step, 12 - math.floor(math.log10(step))) for n in range(first, last + 1)]

@@ -38,7 +38,10 @@ def distribution(feature: Feature, split: SplitStatistics) -> Markup:
         return Markup("")
     at = max(range(len(split.bars)), key=lambda n: split.bars[n].count)
     label = f"{feature.name} in {split.split}: most often {split.labels[at]}"
-    return charts.histogram(split.bars, feature.domain, label)
+    ends = (quantity(feature.domain[0]), quantity(feature.domain[1]))
+    if split.is_categorical:
+        ends = (split.labels[0], split.labels[-1] if len(split.labels) > 1 else "")
+    return charts.histogram(split.bars, feature.domain, label, ends)
 
 
 def state_counts(contents: RunContents) -> str:
@@ -97,6 +100,12 @@ def curves(measure: str, group: Sequence[Curve]) -> Markup:
         f"{curve_name(c)} from {quantity(c.values[0])} to {quantity(c.values[-1])}" for c in group
     )
     return charts.lines(series, f"{measure} over training: {ends}", _x_title(group))
+
+
+def constant(group: Sequence[Curve]) -> float | None:
+    """Return the one value that all curves of a chart always have, if there is one."""
+    values = {value for curve in group for value in curve.values}
+    return values.pop() if len(values) == 1 else None
 
 
 def sampled(curve: Curve, most: int = 50) -> list[tuple[int, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +20,7 @@ from penstock.data.results.evaluation import (
     threshold_in_words,
     validation_failures,
 )
-from penstock.data.results.evaluation_messages import EvalConfig
+from penstock.data.results.evaluation_messages import LOWER_IS_BETTER, EvalConfig
 from penstock.errors import PenstockError
 from penstock.metadata.evaluations import metrics_of
 from penstock.metadata.reading import ArtifactRecord
@@ -43,6 +44,7 @@ class Threshold:
     bound: float | None = None
     failures: tuple[tuple[str, float | None], ...] = ()
     value: float | None = None
+    lower_is_better: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -67,13 +69,17 @@ class SliceRow:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """An evaluation of a model; `primary` is the metric that slices are ordered by."""
+    """An evaluation of a model; `primary` is the metric that slices are ordered by, worst first.
+
+    It is the first of the `names`.
+    """
 
     node_id: str
     overall: SliceRow
     slices: tuple[SliceRow, ...] = ()
     names: tuple[str, ...] = ()
     primary: str = ""
+    lower_is_better: bool = False
     thresholds: tuple[Threshold, ...] = ()
     failures: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
@@ -100,13 +106,16 @@ def read_evaluation(node_id: str, artifact: ArtifactRecord) -> Evaluation:
     thresholds = _thresholds(artifact.uri, overall)
     judged = [t.metric for t in thresholds if t.metric in names]
     primary = (judged or list(names) or [""])[0]
-    slices = sorted(rows.values(), key=lambda row: _order(row, primary))
+    names = tuple(sorted(names, key=lambda name: name != primary))
+    lower_is_better = _lower_is_better(primary, thresholds)
+    slices = sorted(rows.values(), key=lambda row: _order(row, primary, lower_is_better))
     return Evaluation(
         node_id,
         overall,
         tuple(slices),
         names,
         primary,
+        lower_is_better,
         tuple(thresholds),
         tuple(_failures(artifact.uri)),
         tuple(problems),
@@ -125,9 +134,28 @@ def _rows(metrics: Iterable[SliceMetric]) -> dict[str, SliceRow]:
     return {name: SliceRow(name, own[name], baseline.get(name, {})) for name in own}
 
 
-def _order(row: SliceRow, primary: str) -> tuple[bool, bool, float, str]:
+def _order(row: SliceRow, primary: str, lower_is_better: bool) -> tuple[bool, bool, float, str]:
+    """Return what slices are sorted by: the worst first, then small ones, then undefined ones."""
     metric = row.metrics.get(primary)
-    return (row.is_small, metric is None, metric.value if metric else 0.0, row.name)
+    if metric is None or math.isnan(metric.value):
+        return (row.is_small, True, 0.0, row.name)
+    return (row.is_small, False, -metric.value if lower_is_better else metric.value, row.name)
+
+
+# What a metric's name has in it if the model is the better, the lower it is.
+_OF_ERRORS = re.compile(
+    r"error|loss|entropy|hinge|divergence|false_|miss_rate|fall_out|poisson"
+    r"|(^|[ _])(fpr|fnr|mse|mae|rmse|mape)"
+)
+
+
+def _lower_is_better(metric: str, thresholds: Sequence[Threshold]) -> bool:
+    """Return what a metric's thresholds say of its direction, or else its name."""
+    for threshold in thresholds:
+        is_of_metric = threshold.metric in (metric, f"change of {metric}")
+        if is_of_metric and threshold.lower_is_better is not None:
+            return threshold.lower_is_better
+    return _OF_ERRORS.search(metric) is not None
 
 
 def domain(rows: Iterable[SliceRow], name: str) -> tuple[float, float]:
@@ -215,7 +243,17 @@ def _threshold(
         getattr(bounds, sides[0]).value if sides else None,
         failures,
         value,
+        _direction(part),
     )
+
+
+def _direction(part: Any) -> bool | None:
+    """Return whether a threshold asks for low values; None where it does not say."""
+    if part.HasField("change_threshold"):
+        return bool(part.change_threshold.direction == LOWER_IS_BETTER)
+    bounds = part.value_threshold
+    has_lower, has_upper = bounds.HasField("lower_bound"), bounds.HasField("upper_bound")
+    return has_upper if has_lower != has_upper else None
 
 
 def _is_in(slice_: str, where: str) -> bool:

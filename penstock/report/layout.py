@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _SWEEPS = 8
+# How many columns an edge takes that passes a layer.
+_PASSING = 0.25
 
 Point = tuple[float, float]
 
@@ -29,7 +31,9 @@ class Layout:
     @property
     def columns(self) -> float:
         """How many places the widest layer takes."""
-        return max((x for x, _ in self.nodes.values()), default=0.0) + 1
+        nodes = max((x for x, _ in self.nodes.values()), default=0.0) + 1
+        passing = [x for points in self.edges.values() for x, _ in points[1:-1]]
+        return max(nodes, max(passing, default=0.0) + (1 + _PASSING) / 2)
 
     @property
     def layers(self) -> int:
@@ -40,9 +44,9 @@ class Layout:
 def lay_out(upstream: Mapping[str, Sequence[str]]) -> Layout:
     """Lay out an acyclic graph; `upstream` has for every node those before it."""
     before = {
-        name: [other for other in others if other in upstream] for name, others in upstream.items()
+        name: [other for other in dict.fromkeys(others) if other in upstream]
+        for name, others in upstream.items()
     }
-    before = without_shortcuts(before)
     layer = _layers(before)
     above: dict[str, list[str]] = {name: [] for name in before}
     chains: dict[tuple[str, str], list[str]] = {}
@@ -58,35 +62,12 @@ def lay_out(upstream: Mapping[str, Sequence[str]]) -> Layout:
             chains[other, name] = [*chain, name]
     rows = _ordered(layer, above)
     positions = _placed(rows, above)
-    left = min((positions[name][0] for name in layer), default=0.0)
+    left = min((positions[name][0] - _width(name) / 2 for name in layer), default=0.0) + 0.5
     positions = {name: (x - left, y) for name, (x, y) in positions.items()}
     return Layout(
         {name: positions[name] for name in before},
         {edge: tuple(positions[name] for name in chain) for edge, chain in chains.items()},
     )
-
-
-def without_shortcuts(before: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Leave out edges that say what longer ways say already."""
-    reached: dict[str, set[str]] = {}
-
-    def ancestors(name: str) -> set[str]:
-        waiting = [name]
-        while waiting:
-            at = waiting[-1]
-            missing = [other for other in before[at] if other not in reached]
-            if at not in reached and missing:
-                waiting += missing
-                continue
-            waiting.pop()
-            reached[at] = set(before[at]).union(*(reached[other] for other in before[at]))
-        return reached[name]
-
-    kept = {}
-    for name, others in before.items():
-        indirect = set().union(*(ancestors(other) for other in others)) if others else set()
-        kept[name] = [other for other in dict.fromkeys(others) if other not in indirect]
-    return kept
 
 
 def _layers(before: Mapping[str, Sequence[str]]) -> dict[str, int]:
@@ -136,32 +117,49 @@ def _placed(rows: list[list[str]], above: Mapping[str, Sequence[str]]) -> dict[s
     for name, others in above.items():
         for other in others:
             below.setdefault(other, []).append(name)
-    widest = max(map(len, rows), default=0)
-    x = {name: n + (widest - len(row)) / 2 for row in rows for n, name in enumerate(row)}
+    x = {
+        name: distance - distances[-1] / 2
+        for row in rows
+        if (distances := _distances(row))
+        for name, distance in zip(row, distances, strict=True)
+    }
     for sweep in range(_SWEEPS):
         for row in rows if sweep % 2 == 0 else reversed(rows):
             wanted = [
                 _mean([x[o] for o in (*above[name], *below.get(name, ()))], x[name]) for name in row
             ]
-            x.update(zip(row, _apart(wanted), strict=True))
-    # Half columns: what is nearly in line is in line, and what was one apart still is.
+            x.update(zip(row, _apart(wanted, _distances(row)), strict=True))
+    # Eighths of columns: what is nearly in line is in line, and distances stay as they were.
     return {
-        name: (math.floor(2 * x[name] + 0.5) / 2, float(level))
+        name: (math.floor(8 * x[name] + 0.5) / 8, float(level))
         for level, row in enumerate(rows)
         for name in row
     }
 
 
-def _apart(wanted: list[float]) -> list[float]:
-    """Return places near those wanted, in their order and one apart: least squares, by pooling."""
+def _width(name: str) -> float:
+    """Return how many columns a place takes: an edge that passes by needs little."""
+    return _PASSING if "\0" in name else 1.0
+
+
+def _distances(row: Sequence[str]) -> list[float]:
+    """Return how far each place of a row is from the first at least."""
+    found = [0.0] * len(row)
+    for n in range(1, len(row)):
+        found[n] = found[n - 1] + (_width(row[n - 1]) + _width(row[n])) / 2
+    return found
+
+
+def _apart(wanted: list[float], distances: Sequence[float]) -> list[float]:
+    """Return places near those wanted, in order and far enough apart: least squares, by pooling."""
     blocks: list[tuple[float, int]] = []
-    for n, value in enumerate(wanted):
-        blocks.append((value - n, 1))
+    for value, distance in zip(wanted, distances, strict=True):
+        blocks.append((value - distance, 1))
         while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
             (mean, count), (last, more) = blocks[-2], blocks[-1]
             blocks[-2:] = [((mean * count + last * more) / (count + more), count + more)]
     offsets = [mean for mean, count in blocks for _ in range(count)]
-    return [offset + n for n, offset in enumerate(offsets)]
+    return [offset + distance for offset, distance in zip(offsets, distances, strict=True)]
 
 
 def _mean(values: list[float], otherwise: float) -> float:

@@ -214,7 +214,11 @@ def read_training(node_id: str, model_run: ArtifactRecord) -> Training:
     except (PenstockError, OSError) as error:
         return Training(node_id, (), (str(error),))
     by_tag: dict[str, list[Curve]] = {}
+    # Keras writes what it validates by epochs and, once more, by iterations.
+    by_epoch = {(curve.run, _measure(curve.tag)) for curve in curves if "epoch_" in curve.tag}
     for curve in curves:
+        if curve.tag.endswith("_vs_iterations") and (curve.run, _measure(curve.tag)) in by_epoch:
+            continue
         by_tag.setdefault(_measure(curve.tag), []).append(curve)
     drawn = [(tag, tuple(of_tag)) for tag, of_tag in by_tag.items()]
     # What only has one point is no curve, and comes last.
@@ -259,7 +263,11 @@ def environment(*packages: str) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     templates.globals.update(
-        charts=charts, drawing=drawing, number=wording.number, quantity=wording.quantity
+        charts=charts,
+        drawing=drawing,
+        number=wording.number,
+        metric_value=wording.metric,
+        quantity=wording.quantity,
     )
     templates.filters.update(
         size=wording.size,

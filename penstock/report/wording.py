@@ -8,13 +8,29 @@ from datetime import datetime
 
 
 def number(value: float) -> str:
-    """Return a metric as people read it."""
+    """Return a metric as people read it; AUC of one class, say, is not defined: a dash."""
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
     is_count = value.is_integer() and abs(value) > 1
     return f"{value:,.0f}" if is_count else f"{value:.4f}"
 
 
+# Metrics that count rows, by the ends of their names.
+_COUNTS = ("example_count", "_positives", "_negatives")
+
+
+def metric(name: str, value: float) -> str:
+    """Return the value of a metric as people read it; of one that counts, without decimals."""
+    plain = name.rpartition("/")[2]
+    return f"{value:,.0f}" if plain.endswith(_COUNTS) and value.is_integer() else number(value)
+
+
 def signed(difference: float) -> str:
     """Return a difference of metrics with its sign."""
+    if math.isnan(difference):
+        return "–"
     sign = "+" if difference > 0 else "−" if difference < 0 else "±"
     return f"{sign}{number(abs(float(difference)))}"
 

@@ -51,7 +51,8 @@ def compare(
 
 
 def _print(compared: RunComparison, show_all: bool) -> None:
-    from penstock.report.wording import number, when
+    from penstock.report.wording import metric as shown
+    from penstock.report.wording import when
 
     one, other = compared.first, compared.second
     sections: list[tuple[str, list[tuple[str, ...]]]] = [
@@ -71,8 +72,8 @@ def _print(compared: RunComparison, show_all: bool) -> None:
     metrics: list[tuple[str, ...]] = [
         (
             metric.name,
-            "–" if metric.first is None else number(metric.first),
-            "–" if metric.second is None else number(metric.second),
+            "–" if metric.first is None else shown(metric.name, metric.first),
+            "–" if metric.second is None else shown(metric.name, metric.second),
             "" if metric.difference is None else f"{metric.difference:+.4g}",
         )
         for metric in _chosen(compared.metrics, show_all)

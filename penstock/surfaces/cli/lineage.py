@@ -278,10 +278,10 @@ def _code_states(execution: ExecutionRecord, folders: list[str]) -> dict[str, st
 
 def _print_evaluation(evaluation: Provenance) -> None:
     from penstock.metadata.evaluations import metrics_of, thresholds_of
-    from penstock.report.wording import number
+    from penstock.report.wording import metric as shown
 
     for metric in metrics_of(evaluation.artifact):
-        click.echo(f"    {metric.name} {number(metric.value)}")
+        click.echo(f"    {metric.name} {shown(metric.name, metric.value)}")
     for threshold in thresholds_of(evaluation.maker):
         click.echo(f"    threshold on {threshold}")
 

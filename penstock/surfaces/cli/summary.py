@@ -14,6 +14,7 @@ from penstock.execution.logs import log_tail
 from penstock.execution.plan import NodePlan, Verdict
 from penstock.metadata.graph import ExecutionRecord
 from penstock.metadata.runs import EventDelivery, NodeRecord, RunRecord
+from penstock.report.wording import metric as shown_metric
 from penstock.report.wording import number, size, when
 from penstock.runners.local import NodeResult, RunResult, State
 from penstock.surfaces.cli.options import column
@@ -139,8 +140,8 @@ def _metric_lines(evaluation: Any) -> list[str]:
         lower, upper = metric.get("lower"), metric.get("upper")
         interval = ""
         if lower is not None and metric["metric"] != "example_count":
-            interval = f"  (95 % between {lower:.4f} and {upper:.4f})"
-        lines.append(f"  {name}  {number(metric['value'])}{interval}")
+            interval = f"  (95 % between {number(lower)} and {number(upper)})"
+        lines.append(f"  {name}  {shown_metric(metric['metric'], metric['value'])}{interval}")
     return lines
 
 
