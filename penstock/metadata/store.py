@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -47,6 +47,19 @@ def execution_inputs(store: Store, execution_id: int) -> dict[str, list[Any]]:
     """Return the input artifacts of an execution by key, in their order."""
     wanted = (_tfx.metadata_store_pb2.Event.INPUT, _tfx.metadata_store_pb2.Event.INTERNAL_INPUT)
     return _artifacts(store, execution_id, wanted)
+
+
+def artifacts_by_id(store: Store, ids: Sequence[int]) -> list[Any]:
+    """Return artifacts by their ids, in this order; those that the store lacks are left out."""
+    found = {artifact.id: artifact for artifact in store.get_artifacts_by_id(list(ids))}
+    types = {
+        t.id: t for t in store.get_artifact_types_by_id(list({a.type_id for a in found.values()}))
+    }
+    return [
+        _tfx.artifact_utils.deserialize_artifact(types[found[i].type_id], found[i])
+        for i in ids
+        if i in found
+    ]
 
 
 def _artifacts(store: Store, execution_id: int, wanted: tuple[int, ...]) -> dict[str, list[Any]]:

@@ -15,13 +15,14 @@ from penstock import _tfx
 from penstock.data.records import read_record_batches
 from penstock.data.results.training_curves import read_curves
 from penstock.data.splits import split_files, split_names
-from penstock.errors import PenstockError
+from penstock.errors import DataError, PenstockError
 from penstock.metadata.lineage import ancestors
 from penstock.metadata.protocol import Store
 from penstock.metadata.reading import ArtifactRecord, read_artifacts
 from penstock.report import charts, drawing
 from penstock.report.evaluations import Evaluation, SliceRow, read_evaluation
 from penstock.report.features import Feature, SplitStatistics, find
+from penstock.report.wording import metric as metric_value
 from penstock.report.wording import number, quantity, size
 from penstock.surfaces.notebook.blocks import (
     Block,
@@ -36,6 +37,9 @@ from penstock.surfaces.notebook.blocks import (
 
 _ROWS, _COLUMNS, _TERMS = 5, 12, 5
 _MOST_SLICES = 30
+# No more is read of a file that is shown as text.
+_MOST_BYTES = 16_000_000
+_TERM_BYTES = 4096
 _NOTHING = "-"
 
 
@@ -55,17 +59,24 @@ def blocks_of(
             record = records.get(artifact.id)
             if record is None:
                 continue
-            show: _Show = _SHOWN.get(artifact.type_name, _plain)
-            try:
-                inner = list(show(artifact, record, [*records.values(), *of_others]))
-            except (PenstockError, OSError, ValueError) as error:
-                inner = [Line(f"It cannot be shown: {error}", "bad")]
+            inner = blocks_of_artifact(artifact, record, [*records.values(), *of_others])
             if inner:
                 title = f"{key}: {artifact.type_name}"
                 blocks.append(Section(title, tuple(inner), folded=key in _FOLDED))
     for artifact in outputs.get("model", []):
         blocks.append(lineage(store, artifact.id))
     return blocks
+
+
+def blocks_of_artifact(
+    artifact: _tfx.Artifact, record: ArtifactRecord, neighbors: Sequence[ArtifactRecord] = ()
+) -> list[Block]:
+    """Return what is shown of one artifact; what cannot be read is said in a line."""
+    show: _Show = _SHOWN.get(artifact.type_name, _plain)
+    try:
+        return list(show(artifact, record, neighbors))
+    except (PenstockError, OSError, ValueError) as error:
+        return [Line(f"It cannot be shown: {error}", "bad")]
 
 
 def lineage(store: Store, artifact_id: int) -> Section:
@@ -154,7 +165,7 @@ def _schema(_: Any, record: ArtifactRecord, __: Any) -> Iterator[Block]:
     from tensorflow_metadata.proto.v0 import schema_pb2
 
     path = Path(record.uri, "schema.pbtxt")
-    schema = text_format.Parse(path.read_text(encoding="utf-8"), schema_pb2.Schema())
+    schema = text_format.Parse(_text_of(path), schema_pb2.Schema())
     yield schema_table(schema)
 
 
@@ -228,16 +239,41 @@ def _transform_graph(_: Any, record: ArtifactRecord, __: Any) -> Iterator[Block]
     from tensorflow_metadata.proto.v0 import schema_pb2
 
     path = Path(record.uri, "transformed_metadata", "schema.pbtxt")
-    schema = text_format.Parse(path.read_text(encoding="utf-8"), schema_pb2.Schema())
+    schema = text_format.Parse(_text_of(path), schema_pb2.Schema())
     yield replace(schema_table(schema), caption="The schema of transformed examples")
     rows = []
     for file in sorted(Path(record.uri, "transform_fn", "assets").glob("*")):
-        text = file.read_bytes().decode("utf-8", "replace")
-        terms = [term for term in text.split("\n") if term]
-        more = " …" if len(terms) > _TERMS else ""
-        rows.append((file.name, f"{len(terms):,}", ", ".join(terms[:_TERMS]) + more))
+        terms, count = _terms_of(file)
+        more = " …" if count > len(terms) else ""
+        rows.append((file.name, f"{count:,}", ", ".join(terms) + more))
     if rows:
         yield Table(("vocabulary", "terms", "the first"), tuple(rows), numbers=frozenset({1}))
+
+
+def _text_of(path: Path) -> str:
+    """Return the text of a file that is no larger than people read.
+
+    Raises:
+      DataError: it is larger.
+    """
+    if path.stat().st_size > _MOST_BYTES:
+        raise DataError(
+            f"the file has more than {size(_MOST_BYTES)}, which is more than is shown",
+            path=str(path),
+        )
+    return path.read_text(encoding="utf-8")
+
+
+def _terms_of(path: Path) -> tuple[list[str], int]:
+    """Return the first terms of a vocabulary, and how many there are."""
+    with path.open("rb") as file:
+        first = file.read(_TERM_BYTES).decode("utf-8", "replace").split("\n")
+        file.seek(0)
+        count = last = 0
+        while block := file.read(1 << 20):
+            count += block.count(b"\n")
+            last = block[-1]
+    return [term for term in first if term][:_TERMS], count + (last not in (0, ord("\n")))
 
 
 def _curves(_: Any, record: ArtifactRecord, __: Any) -> Iterator[Block]:
@@ -276,7 +312,7 @@ def _evaluation(_: Any, record: ArtifactRecord, __: Any) -> Iterator[Block]:
     for threshold in evaluation.thresholds:
         tone = "bad" if threshold.failures else "good"
         where = "" if threshold.slice == "Overall" else f" on {threshold.slice}"
-        value = "" if threshold.value is None else f"; it is {threshold.value:.4f}"
+        value = "" if threshold.value is None else f"; it is {number(threshold.value)}"
         yield Line(f"{threshold.metric}{where} should be {threshold.requirement}{value}", tone)
     yield from (Line(problem, "bad") for problem in evaluation.problems)
 
@@ -285,9 +321,9 @@ def _slice_row(evaluation: Evaluation, row: SliceRow, with_baseline: bool) -> tu
     cells: list[Cell] = [row.name, _NOTHING if row.count is None else f"{row.count:,.0f}"]
     for name in evaluation.names:
         metric, baseline = row.metrics.get(name), row.baseline.get(name)
-        cells.append(_NOTHING if metric is None else number(metric.value))
+        cells.append(_NOTHING if metric is None else metric_value(name, metric.value))
         if with_baseline:
-            cells.append(_NOTHING if baseline is None else number(baseline.value))
+            cells.append(_NOTHING if baseline is None else metric_value(name, baseline.value))
     metric = row.metrics.get(evaluation.primary)
     if metric is None:
         return (*cells, "")
@@ -326,6 +362,9 @@ def _model(_: Any, record: ArtifactRecord, __: Any) -> Iterator[Block]:
 
 
 def _value(artifact: Any, _: ArtifactRecord, __: Any) -> Iterator[Block]:
+    if os.path.isfile(artifact.uri) and os.path.getsize(artifact.uri) > _MOST_BYTES:
+        yield Line(f"It has more than {size(_MOST_BYTES)}, which is more than is shown.", "quiet")
+        return
     artifact.read()
     yield Line(repr(artifact.value))
 

@@ -6,10 +6,12 @@ costs a few calls of the store, and for itself again where the version there is 
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -24,23 +26,30 @@ from penstock.errors import PenstockError, RunError
 from penstock.execution.logs import log_tail
 from penstock.metadata.comparison import compare_runs, seconds_of
 from penstock.metadata.evaluations import metrics_of
+from penstock.metadata.graph import ExecutionRecord
 from penstock.metadata.layout import log_path
 from penstock.metadata.lineage import ancestors, descendants, find_artifact
 from penstock.metadata.protocol import Store
-from penstock.metadata.reading import links_of_executions, read_artifacts
-from penstock.metadata.runs import RunRecord, find_context, list_runs
+from penstock.metadata.reading import ArtifactRecord, links_of_executions, read_artifacts
+from penstock.metadata.runs import RunRecord, find_context, find_run, list_runs
+from penstock.metadata.store import artifacts_by_id, execution_outputs
 from penstock.report import charts
 from penstock.report import page as report_page
 from penstock.report.contents import RunContents, RunNode, read_run
 from penstock.report.evaluations import COUNT
 from penstock.report.origins import tree_of
 from penstock.report.progress import Places, Progress, read_progress, store_version
+from penstock.report.wording import plain
+from penstock.surfaces.notebook.blocks import Block
 from penstock.surfaces.ui.reports import Reports
 
 _MOST_RUNS = 200
 _LOG_LINES = 200
 _MOST_KNOWN_RUNS = 1000
-_STATES = ("done", "failed", "canceled", "running")
+_MOST_CHOICES = 25
+_MOST_FILES = 200
+_BLESSED, _NOT_BLESSED = "blessed", "not blessed"
+_STATES = ("done", "failed", "canceled", "running", _BLESSED, _NOT_BLESSED)
 
 
 class OneAtATime:
@@ -75,6 +84,90 @@ class Followed:
     whole: bool = False
 
 
+@dataclass(frozen=True)
+class Order:
+    """What a list of runs is sorted by: a column, and whether its greatest value comes first."""
+
+    column: str = "began"
+    is_descending: bool = True
+
+    @classmethod
+    def of(cls, text: str) -> Order:
+        """Return the order of a name as `took`, or `-took`; that of time for others."""
+        name = text.removeprefix("-")
+        return cls(name, text.startswith("-")) if name in _COLUMNS else cls()
+
+    def sorted(self, runs: Sequence[RunRecord], metrics: Mapping[str, Any]) -> list[RunRecord]:
+        """Return runs in this order; those without a value come last."""
+        key = _COLUMNS[self.column][1]
+        valued = [(key(run, metrics), run) for run in runs]
+        known = [pair for pair in valued if pair[0] is not None]
+        known.sort(key=lambda pair: pair[0], reverse=self.is_descending)
+        return [run for _, run in known] + [run for value, run in valued if value is None]
+
+    def after_click(self, column: str) -> str:
+        """Return the name of the order that a click on a column's head asks for."""
+        if column == self.column:
+            return column if self.is_descending else f"-{column}"
+        return f"-{column}" if column in _GREATEST_FIRST else column
+
+    def told(self, column: str) -> str:
+        """Return what `aria-sort` says of a column."""
+        if column != self.column:
+            return "none"
+        return "descending" if self.is_descending else "ascending"
+
+
+def _metric_value(run: RunRecord, metrics: Mapping[str, Any]) -> tuple[str, float] | None:
+    metric = metrics.get(run.run_id)
+    if metric is None or not isinstance(metric.value, int | float) or metric.value != metric.value:
+        return None
+    return (metric.name, metric.value)
+
+
+# The columns of the list of runs: what they are called, and what they are sorted by.
+_COLUMNS: Mapping[str, tuple[str, Callable[[RunRecord, Mapping[str, Any]], Any]]] = {
+    "state": ("State", lambda run, _: run.state),
+    "run": ("Run", lambda run, _: run.run_id),
+    "pipeline": ("Pipeline", lambda run, _: run.pipeline_name),
+    "began": ("Began", lambda run, _: run.began),
+    "took": ("Took", lambda run, _: run.seconds),
+    "nodes": ("Nodes", lambda run, _: len(run.nodes)),
+    "cached": ("Cached", lambda run, _: sum(node.cached for node in run.nodes)),
+    "metric": ("Metric", _metric_value),
+}
+_NUMBERS = ("took", "nodes", "cached")
+_GREATEST_FIRST = (*_NUMBERS, "began", "metric")
+
+
+def _has_words(run: RunRecord, words: str) -> bool:
+    """Return whether all words are in a run's name, its pipeline's, or its parameters."""
+    parameters = (f"{name}={plain(value)}" for name, value in run.parameters.items())
+    text = " ".join((run.run_id, run.pipeline_name, *parameters)).casefold()
+    return all(word in text for word in words.casefold().split())
+
+
+def artifact_files(uri: str) -> tuple[list[tuple[str, int]], bool]:
+    """Return the first files of an artifact with their sizes, and whether there are more.
+
+    Links are not followed, and of what is elsewhere than on this machine nothing is listed.
+    """
+    found: list[tuple[str, int]] = []
+    if "://" in uri:
+        return found, False
+    if os.path.isfile(uri):
+        return [(os.path.basename(uri), os.path.getsize(uri))], False
+    for folder, folders, names in os.walk(uri):
+        folders.sort()
+        for name in sorted(names):
+            if len(found) == _MOST_FILES:
+                return found, True
+            path = os.path.join(folder, name)
+            with contextlib.suppress(OSError):  # it is gone meanwhile
+                found.append((os.path.relpath(path, uri), os.lstat(path).st_size))
+    return found, False
+
+
 @dataclass
 class Pages:
     """Pages over one store, which several requests may ask for at the same time."""
@@ -92,6 +185,8 @@ class Pages:
         """List runs, those of a pipeline or in a state where the request asks for them."""
         pipeline = request.query_params.get("pipeline", "")
         state = request.query_params.get("state", "")
+        words = request.query_params.get("q", "").strip()
+        order = Order.of(request.query_params.get("sort", ""))
         version = store_version(self.store)
         records = list_runs(
             self.store, pipeline_name=pipeline or None, most=_MOST_RUNS, done_runs=self.done_runs
@@ -99,16 +194,28 @@ class Pages:
         if len(self.done_runs) > _MOST_KNOWN_RUNS:
             self.done_runs.clear()
         names = {c.name for c in self.store.get_contexts_by_type("pipeline")}
-        matches = [run for run in records if state in ("", run.state)]
+        verdicts, metrics = self._outcomes(records)
+        matches = [
+            run
+            for run in records
+            if state in ("", run.state, verdicts.get(run.run_id, "")) and _has_words(run, words)
+        ]
         running = any(run.state == "running" for run in matches)
+        matches = order.sorted(matches, metrics)
         return self._page(
             "runs.html",
             runs=matches,
-            metrics=self._metrics(matches),
+            metrics=metrics,
+            verdicts=verdicts,
+            order=order,
+            columns={name: title for name, (title, _) in _COLUMNS.items()},
+            numbers=_NUMBERS,
+            q=words,
             pipelines=sorted(names),
             states=_STATES,
             pipeline=pipeline,
             state=state,
+            is_listed=len(records) == _MOST_RUNS,
             most=_MOST_RUNS,
             followed=Followed("/state", version, running),
         )
@@ -117,19 +224,34 @@ class Pages:
         """Tell the version of the list of runs."""
         return _versioned_response(request, store_version(self.store))
 
-    def _metrics(self, runs: list[Any]) -> dict[str, Any]:
-        """Return the first metric of each run's evaluation, as far as the store has it."""
-        of_execution = {n.execution_id: run.run_id for run in runs for n in run.nodes}
+    def _outcomes(self, runs: list[Any]) -> tuple[dict[str, str], dict[str, Any]]:
+        """Return whether each run blessed its model, and the first metric of its evaluation.
+
+        Both are as far as the store has them.
+        """
+        of_execution = {n.execution_id: (run.run_id, n.node_id) for run in runs for n in run.nodes}
         links = [link for link in links_of_executions(self.store, of_execution) if link.is_output]
         artifacts = read_artifacts(self.store, {link.artifact_id for link in links})
         first: dict[str, Any] = {}
+        verdicts: dict[str, str] = {}
         for link in links:
             artifact = artifacts.get(link.artifact_id)
-            if artifact is not None and artifact.type_name == "ModelEvaluation":
+            run_id, node_id = of_execution[link.execution_id]
+            # What a resolver hands on belongs to other runs.
+            if artifact is None or f"/{node_id}/" not in f"{artifact.uri}/":
+                continue
+            if artifact.type_name == "ModelEvaluation":
                 for metric in metrics_of(artifact):
                     if metric.name != COUNT:
-                        first.setdefault(of_execution[link.execution_id], metric)
-        return first
+                        first.setdefault(run_id, metric)
+            if artifact.type_name == "ModelBlessing":
+                blessed = artifact.properties.get("blessed")
+                # Of several models one that is not good enough is what people look for.
+                if blessed == 0:
+                    verdicts[run_id] = _NOT_BLESSED
+                elif blessed == 1:
+                    verdicts.setdefault(run_id, _BLESSED)
+        return verdicts, first
 
     def run(self, request: Request) -> Response:
         """Show a run: its report, with the nodes and artifacts as links."""
@@ -140,6 +262,7 @@ class Pages:
             "run.html",
             report=self.reports.report(progress),
             node_links=f"{path}/nodes/{{}}",
+            run_links="/runs/{}",
             artifact_links="/artifacts/{}",
             live=_status(progress),
             followed=Followed(f"{path}/state", progress.version, running, whole=not running),
@@ -203,23 +326,33 @@ class Pages:
         artifact = find_artifact(self.store, str(request.path_params["artifact"]))
         up = ancestors(self.store, artifact.artifact_id)
         down = descendants(self.store, artifact.artifact_id)
+        files, more_files = artifact_files(artifact.uri)
         return self._page(
             "artifact.html",
             artifact=artifact,
+            blocks=self._content(artifact, up.maker),
+            files=files,
+            more_files=more_files,
             maker=up.maker,
             made_from=tree_of(up),
             made_into=tree_of(down),
             artifact_links="/artifacts/{}",
         )
 
+    def _content(self, artifact: ArtifactRecord, maker: ExecutionRecord | None) -> list[Block]:
+        """Return what stands in an artifact: rows, statistics, metrics, as its type has it."""
+        from penstock.surfaces.notebook.outputs import blocks_of_artifact
+
+        beside = execution_outputs(self.store, maker.node.execution_id) if maker else {}
+        neighbors = read_artifacts(self.store, [a.id for of in beside.values() for a in of])
+        [found] = artifacts_by_id(self.store, [artifact.artifact_id])
+        return blocks_of_artifact(found, artifact, list(neighbors.values()))
+
     def compare(self, request: Request) -> Response:
-        """Show two runs side by side."""
-        named = request.query_params.getlist("run")
+        """Show two runs side by side; where not two are marked, what can be marked."""
+        named = list(dict.fromkeys(request.query_params.getlist("run")))
         if len(named) != 2:
-            raise RunError(
-                f"expected two runs to compare, got {len(named)}",
-                hint="Go back and mark two of them.",
-            )
+            return self._choice(named)
         runs = [find_context(self.store, name).name for name in named]
         reports = [self.reports.report(read_progress(self.store, run, self.places)) for run in runs]
         # What is new is compared with what was before, in whichever order they are listed.
@@ -233,6 +366,17 @@ class Pages:
             curves=_curves(reports),
             seconds_of=seconds_of,
         )
+
+    def _choice(self, named: Sequence[str]) -> Response:
+        """Show the marked runs, and where that is one the others of its pipeline, to mark two."""
+        marked = [find_run(self.store, name) for name in named[:_MOST_RUNS]]
+        shown = {run.run_id: run for run in marked}
+        if len(marked) < 2:
+            pipeline = marked[0].pipeline_name if marked else None
+            for run in list_runs(self.store, pipeline_name=pipeline, most=_MOST_CHOICES):
+                shown.setdefault(run.run_id, run)
+        runs = sorted(shown.values(), key=lambda run: run.began, reverse=True)
+        return self._page("choose.html", runs=runs, marked={run.run_id for run in marked})
 
     def _page(self, template: str, **content: Any) -> Response:
         templates = report_page.environment("penstock.surfaces.ui")

@@ -104,8 +104,9 @@ def Train(
     steps: int = 5,
     fails: str = "",
     waits_for: str = "",
+    fails_without: str = "",
 ) -> None:
-    """Write a curve a split, or fail with a message; wait for a file first if one is named."""
+    """Write a curve a split, or fail with a message, or without a file; wait for one before."""
     import time
 
     from tensorboard.compat.proto import event_pb2
@@ -115,8 +116,8 @@ def Train(
     print("learning", flush=True)
     while waits_for and not os.path.exists(waits_for):
         time.sleep(0.02)
-    if fails:
-        raise ValueError(fails)
+    if fails or (fails_without and not os.path.exists(fails_without)):
+        raise ValueError(fails or "the file is missing")
     for run in ("train", "validation"):
         folder = Path(model_run.uri, run)
         folder.mkdir(parents=True)
@@ -196,6 +197,7 @@ def reported(
     steps: int = 5,
     fails: str = "",
     waits_for: str = "",
+    fails_without: str = "",
     accuracy: float = 0.93,
     slices: int = 3,
 ) -> list[Any]:
@@ -203,7 +205,11 @@ def reported(
     made = MakeStatistics(features=features, hostile=hostile)
     checked = Validate(statistics=made.outputs["statistics"], anomalous=anomalous)
     trained = Train(
-        examples=made.outputs["examples"], steps=steps, fails=fails, waits_for=waits_for
+        examples=made.outputs["examples"],
+        steps=steps,
+        fails=fails,
+        waits_for=waits_for,
+        fails_without=fails_without,
     )
     evaluated = Evaluate(
         model=trained.outputs["model"], accuracy=accuracy, slices=slices, hostile=hostile
@@ -221,10 +227,16 @@ class ReportedRuns:
 
     def run(self, **parameters: Any) -> Any:
         """Run it silently; a failure comes back as a result."""
+        return self._runner().run(reported, parameters=parameters, raise_on_failure=False)
+
+    def resume(self, run_id: str) -> Any:
+        """Go on with a run that has failed."""
+        return self._runner().resume(reported, run_id)
+
+    def _runner(self) -> Any:
         from penstock import LocalRunner
         from penstock.runners.local.display import Silent
 
-        runner = LocalRunner(
+        return LocalRunner(
             pipeline_root=str(self.folder / "root"), metadata=self.address, display=Silent()
         )
-        return runner.run(reported, parameters=parameters, raise_on_failure=False)
