@@ -26,7 +26,9 @@ $(SETUP): pyproject.toml setup.py setup.cfg uv.lock | $(filter .uv/bin/uv,$(UV))
 	$(UV) sync --frozen --all-extras --no-extra torch --all-groups --no-group image
 	touch $@
 
-demo: $(SETUP)  ## run the flights pipeline end to end
+# Where all is installed already nothing is taken away; else only what the demo needs is installed.
+demo: | $(filter .uv/bin/uv,$(UV))  ## run the flights pipeline end to end
+	test -e $(SETUP) || $(UV) sync --frozen --no-default-groups --extra tfx --extra examples
 	$(PENSTOCK) run flights
 
 test: $(SETUP)  ## run the whole test suite
