@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -31,26 +31,26 @@ def write_parquet(
     progress: Callable[..., None],
 ) -> None:
     """Write the rows of Parquet files to the splits that they belong to."""
-    for split in resolved.splits:
-        parquet.common_schema(split.files, _say)
+    types = parquet.common_types([split.files for split in resolved.splits], columns, _say)
     shards = shard_count(resolved.files, sum(map(parquet.row_group_count, resolved.files)))
-    write_blocks(to, partial(_blocks, resolved, columns), shards, progress)
+    write_blocks(to, partial(_blocks, resolved, types), shards, progress)
 
 
-def _blocks(resolved: ResolvedInput, columns: Sequence[str] | None) -> Iterator[BlockWriter]:
+def _blocks(resolved: ResolvedInput, types: Mapping[str, Any]) -> Iterator[BlockWriter]:
     for split in resolved.splits:
         for path in split.files:
             for row_group in range(parquet.row_group_count(path)):
-                yield partial(_write, path, row_group, columns, split.name)
+                yield partial(_write, path, row_group, types, split.name)
 
 
 def _write(
-    path: str, row_group: int, columns: Sequence[str] | None, split: str, writer: SplitsWriter
+    path: str, row_group: int, types: Mapping[str, Any], split: str, writer: SplitsWriter
 ) -> None:
     if not row_group:
         _say(f"Reading {path}")
-    for batch in parquet.read_file(path, columns=columns, row_groups=[row_group]):
-        writer.write_batch(batch, split)
+    for batch in parquet.read_file(path, row_groups=[row_group], types=types):
+        with parquet.located(path):
+            writer.write_batch(batch, split)
 
 
 def _say(text: str) -> None:

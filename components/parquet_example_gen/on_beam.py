@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import apache_beam as beam_sdk
 
@@ -23,8 +24,7 @@ def generate_examples(
     """Read the files of every input split, and write their rows to the splits they belong to."""
     check_payload("ParquetExampleGen", to)
     refuse_parquet("ParquetExampleGen", to)
-    for split in resolved.splits:
-        parquet.common_schema(split.files)
+    types = parquet.common_types([split.files for split in resolved.splits], columns)
     groups = [
         (split.name, path, group)
         for split in resolved.splits
@@ -36,14 +36,15 @@ def generate_examples(
             pipeline
             | beam_sdk.Create(groups)
             | beam_sdk.Reshuffle()
-            | "Read" >> beam_sdk.FlatMap(_read_group, to, columns)
+            | "Read" >> beam_sdk.FlatMap(_read_group, to, types)
             | "Write" >> WriteSplits(to)
         )
 
 
 def _read_group(
-    unit: tuple[str, str, int], to: Destination, columns: Sequence[str] | None
+    unit: tuple[str, str, int], to: Destination, types: Mapping[str, Any]
 ) -> Iterator[tuple[int, bytes]]:
     split, path, group = unit
-    for batch in parquet.read_file(path, columns=columns, row_groups=[group]):
-        yield from split_rows(batch, split, to, False)
+    for batch in parquet.read_file(path, row_groups=[group], types=types):
+        with parquet.located(path):
+            yield from split_rows(batch, split, to, False)

@@ -7,6 +7,7 @@ not change from run to run, and TFX, whose splits hash these very bytes, finds t
 
 from __future__ import annotations
 
+import decimal
 import functools
 import itertools
 from collections.abc import Callable
@@ -35,12 +36,13 @@ def encode(
     """Serialize a batch of flat or list columns, one tf.Example a row.
 
     Integers, booleans and durations become int64, floating point numbers float, strings and
-    binaries bytes, dates and times ISO 8601 text; decimals become float. A null is a feature
+    binaries bytes, dates and times ISO 8601 text. Decimals without a fraction by their type become
+    int64, others float, as long as the float has all of their digits. A null is a feature
     without a value, or, with `null_as_empty`, with an empty list. An empty list, or a list that
     has only nulls, is a feature with an empty list; nulls between values are left out.
 
     Raises:
-      DataError: a column's type has no place in a tf.Example.
+      DataError: a column's type has no place in a tf.Example, or a value of a decimal has not.
     """
     as_lists = to_feature_lists(batch, null_as_empty=null_as_empty)
     serialized: list[bytes] = []
@@ -74,7 +76,7 @@ def _feature_list(array: pa.Array, name: str, null_as_empty: bool) -> pa.Array:
         return array
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
-    if not _is_list(array.type):
+    if not is_list(array.type):
         return _single_values(_feature_values(array, name), null_as_empty)
     # Flattening leaves out what lies below nulls.
     offsets = np.concatenate([[0], np.cumsum(_list_lengths(array))])
@@ -83,7 +85,8 @@ def _feature_list(array: pa.Array, name: str, null_as_empty: bool) -> pa.Array:
     return _list_array(offsets, values, array, null_as_empty)
 
 
-def _is_list(kind: pa.DataType) -> bool:
+def is_list(kind: pa.DataType) -> bool:
+    """Return whether a type is one of Arrow's lists."""
     types = pa.types
     return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
 
@@ -131,7 +134,7 @@ def _feature_values(values: pa.Array, name: str) -> pa.Array:
     if types.is_float16(kind):
         return pc.cast(values, pa.float32())
     if types.is_decimal(kind):
-        return pc.cast(pc.cast(values, pa.float64()), pa.float32())
+        return _exact_number(values, name)
     if types.is_floating(kind):
         return pc.cast(values, pa.float32(), safe=False)
     if types.is_string(kind) or types.is_binary(kind) or types.is_large_string(kind):
@@ -151,6 +154,25 @@ def _feature_values(values: pa.Array, name: str) -> pa.Array:
         column=name,
         hint="Convert the column to numbers, text, or a list of these, or leave it out.",
     )
+
+
+def _exact_number(values: pa.Array, name: str) -> pa.Array:
+    """Return decimals as int64 if their type has no fraction, else as float32."""
+    if values.type.scale <= 0:
+        return _as_int64(values, name)
+    floats = pc.cast(pc.cast(values, pa.float64()), pa.float32())
+    # A float stands for the shortest decimal that is nearest to it.
+    kept = [decimal.Decimal(text) for text in floats.drop_null().to_numpy().astype(str).tolist()]
+    for expected, actual in zip(values.drop_null().to_pylist(), kept, strict=True):
+        if expected != actual:
+            raise DataError(
+                f"{expected} of {values.type} has more digits than the 32-bit floats of a "
+                f"tf.Example, of which {actual} is the nearest",
+                column=name,
+                hint="Where the data is written, make the column a double if the nearest float "
+                "will do, an integer of a smaller unit (cents), or text.",
+            )
+    return floats
 
 
 def _as_int64(values: pa.Array, name: str) -> pa.Array:

@@ -151,3 +151,38 @@ def test_a_type_without_a_place_is_named():
 def test_integers_beyond_64_bits_are_refused():
     with pytest.raises(DataError, match=r"beyond 64-bit integers.*column x"):
         examples.encode(batch_of(x=pa.array([1 << 63], pa.uint64())))
+
+
+@pytest.mark.parametrize(
+    ("texts", "kind", "expected"),
+    [
+        (["12345678901", "-1", None], pa.decimal128(20, 0), [12345678901, -1, None]),
+        (["12300", "-100"], pa.decimal128(5, -2), [12300, -100]),
+        (["7"], pa.decimal256(60, 0), [7]),
+    ],
+)
+def test_decimals_without_a_fraction_become_integers(texts, kind, expected):
+    values = [None if text is None else decimal.Decimal(text) for text in texts]
+    found = only(pa.array(values, kind))
+    assert found == [(None, []) if v is None else ("int64_list", [v]) for v in expected]
+
+
+@given(st.decimals(-9999, 9999, places=2))
+def test_decimals_whose_digits_a_float_has_become_floats(value):
+    ((kind, found),) = only(pa.array([value], pa.decimal128(38, 18)))
+    assert kind == "float_list"
+    assert found == [pytest.approx(float(value), rel=1e-7)]
+
+
+def test_a_decimal_with_more_digits_than_a_float_is_refused_with_advice():
+    array = pa.array([decimal.Decimal("1.50"), decimal.Decimal("12345678.91")])
+    with pytest.raises(DataError, match=r"12345678\.91 of decimal128\(10, 2\), of which 12345679\.0"):
+        examples.encode(batch_of(x=array))
+    with pytest.raises(DataError, match=r"column x.*make the column a double .* or text"):
+        examples.encode(batch_of(x=array))
+
+
+def test_a_decimal_beyond_64_bit_integers_is_refused():
+    array = pa.array([decimal.Decimal(1 << 63)], pa.decimal128(20, 0))
+    with pytest.raises(DataError, match=r"beyond 64-bit integers.*column x"):
+        examples.encode(batch_of(x=array))
