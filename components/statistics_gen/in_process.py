@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from penstock.authoring.beam import BeamOptions
+from penstock.components.statistics_gen import feature_kinds
 from penstock.components.statistics_gen.options import reason_for_beam, statistics_options
 from penstock.components.statistics_gen.rows import check_payload_format, read_batches, sampled
 from penstock.data.parallel.processes import in_processes
@@ -32,6 +33,7 @@ PART_BYTES = 4 << 20
 
 # Of every slice, by its name, the accumulators of all combiners.
 _Accumulators = dict[str, list[Any]]
+_Result = tuple[_Accumulators, feature_kinds.Kinds]
 
 
 def generate_statistics(
@@ -75,14 +77,15 @@ def generate_statistics(
     parts = _parts(files_by_split)
     counted = _Rows(progress)
 
-    def accumulate(part: _Part, advance: Callable[[int], None]) -> _Accumulators:
+    def accumulate(part: _Part, advance: Callable[[int], None]) -> _Result:
         rate = (sample_rate_by_split or {}).get(part.split, options.sample_rate) or 1.0
+        kinds: feature_kinds.Kinds = {}
         batches = _watched(
-            read_batches(part.files, payload_format, options.feature_allowlist), advance
+            read_batches(part.files, payload_format, options.feature_allowlist, kinds), advance
         )
-        return _accumulated(sampled(batches, rate, part.seed_text), options)
+        return _accumulated(sampled(batches, rate, part.seed_text), options), kinds
 
-    results: Iterator[_Accumulators]
+    results: Iterator[_Result]
     if sum(part.size for part in parts) > LARGE_BYTES:
         results = in_processes(accumulate, parts, named=_Part.described, advance=counted.add)
     else:
@@ -139,7 +142,7 @@ def _size(file: str) -> int:
 
 
 def _merged(
-    parts: Sequence[_Part], results: Iterable[_Accumulators], options: StatsOptions
+    parts: Sequence[_Part], results: Iterable[_Result], options: StatsOptions
 ) -> Iterator[tuple[str, _Accumulators]]:
     """Yield the accumulators of every split, merged in the order of its parts."""
     combiners = _combiners(options)
@@ -147,8 +150,10 @@ def _merged(
     done = dict.fromkeys(counts, 0)
     waiting: dict[tuple[str, int], _Accumulators] = {}
     of_split: dict[str, _Accumulators] = {}
-    for part, result in zip(parts, results, strict=True):
+    kinds: dict[str, feature_kinds.Kinds] = {split: {} for split in counts}
+    for part, (result, kinds_of_part) in zip(parts, results, strict=True):
         split = part.split
+        feature_kinds.add(kinds[split], kinds_of_part)
         waiting[split, part.number] = result
         while (split, done[split]) in waiting:
             further = waiting.pop((split, done[split]))

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from penstock.components.statistics_gen.feature_kinds import Kinds, watched
 from penstock.errors import DataError
 
 if TYPE_CHECKING:
@@ -33,21 +34,27 @@ def check_payload_format(payload_format: str) -> None:
 
 
 def read_batches(
-    files: Sequence[str], payload_format: str, features: Sequence[str] | None = None
+    files: Sequence[str],
+    payload_format: str,
+    features: Sequence[str] | None = None,
+    kinds: Kinds | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Read the rows of a split's files as TFDV wants them: columns of lists.
 
-    Only these features are decoded, where some are named.
+    Only these features are decoded, where some are named. What they hold is noted in `kinds`.
+
+    Raises:
+      DataError: a file cannot be read, or a feature holds another kind of values than before.
     """
-    if not files:
-        return iter(())
     if payload_format == "FORMAT_TF_SEQUENCE_EXAMPLE":
-        return _read_sequence_examples(files)
+        yield from _read_sequence_examples(files)
+        return
     from penstock.data.records import read_record_batches
 
-    return read_record_batches(
-        files, batch_rows=BATCH_ROWS, columns=list(features) if features else None, absent=False
-    )
+    columns = list(features) if features else None
+    for file in files:
+        batches = read_record_batches(file, BATCH_ROWS, columns=columns, absent=False)
+        yield from watched(batches, file, kinds if kinds is not None else {})
 
 
 def _read_sequence_examples(files: Sequence[str]) -> Iterator[pa.RecordBatch]:

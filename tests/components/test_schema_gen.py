@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from google.protobuf import text_format
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 from penstock.artifacts import ExampleStatistics, Schema
+from penstock.components.example_validator.in_process import validate_splits
 from penstock.components.import_schema_gen.component import ImportSchemaGen
 from penstock.components.import_schema_gen.in_process import fingerprint, import_schema
 from penstock.components.schema_gen.component import SchemaGen
@@ -20,6 +22,9 @@ from penstock.components.schema_gen.schema_file import (
     schema_from_bytes,
     write_schema,
 )
+from penstock.components.statistics_gen.in_process import statistics_of_batches
+from penstock.components.statistics_gen.options import statistics_options
+from penstock.data.coding import examples
 from penstock.data.results.statistics import write_statistics
 from penstock.errors import DataError
 
@@ -75,6 +80,56 @@ def test_features_have_shapes_only_when_asked_for(taxi_statistics) -> None:
 def test_an_empty_split_that_comes_first_costs_no_shape(taxi_statistics, empty_split) -> None:
     splits = {"empty": empty_split, **taxi_statistics}
     assert infer(splits) == infer(taxi_statistics)
+
+
+@pytest.fixture
+def statistics_of(tmp_path: Path):
+    """Write the statistics of columns and return their directories, by split."""
+
+    def write(**columns_of_splits: dict[str, pa.Array]) -> dict[str, str]:
+        for split, columns in columns_of_splits.items():
+            batch = examples.to_feature_lists(
+                pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
+            )
+            options = statistics_options(None, None)
+            write_statistics(statistics_of_batches([batch], options), str(tmp_path / split))
+        return {split: str(tmp_path / split) for split in columns_of_splits}
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("train", "evaluation", "words"),
+    [
+        ([1, 2], [0.5], "has fractions in split 'evaluation' and integers in split 'train'"),
+        ([0.5], ["a"], "has bytes in split 'evaluation' and fractions in split 'train'"),
+    ],
+)
+def test_a_feature_of_two_types_is_refused(statistics_of, train, evaluation, words) -> None:
+    directories = statistics_of(
+        train={"x": pa.array(train)}, evaluation={"x": pa.array(evaluation)}
+    )
+    with pytest.raises(DataError, match=f"feature 'x' {words}.*exclude_splits"):
+        infer(directories)
+
+
+@pytest.mark.parametrize("without", [{}, {"x": pa.nulls(2)}])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_feature_without_values_in_a_split_is_optional(
+    statistics_of, capfd, without, first
+) -> None:
+    having = {"y": pa.array([1, 2]), "x": pa.array([0.5, 0.25])}
+    splits = [("bare", {"y": pa.array([1, 2]), **without}), ("full", having)]
+    directories = statistics_of(**dict(splits if first else reversed(splits)))
+    features = {feature.name: feature for feature in infer(directories).feature}
+    x = features["x"]
+    assert (x.type, x.presence.min_fraction, x.lifecycle_stage) == (schema_pb2.FLOAT, 0, 0)
+    assert (x.value_count.min, x.value_count.max, x.HasField("shape")) == (1, 1, False)
+    assert features["y"].HasField("shape")
+    assert "Feature 'x' has no values in split 'bare'" in capfd.readouterr().out
+    for directory in directories.values():
+        found = validate_splits({"split": directory}, infer(directories), f"{directory}/anomalies")
+        assert not found["split"].anomaly_info
 
 
 def test_a_schema_needs_an_example(empty_split) -> None:

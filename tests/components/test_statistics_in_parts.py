@@ -17,6 +17,7 @@ from penstock.components.statistics_gen.options import statistics_options
 from penstock.data.coding import examples
 from penstock.data.records import write_serialized
 from penstock.data.results.statistics import read_statistics
+from penstock.errors import DataError
 from penstock_support import PROGRAMS
 
 SCRIPT = PROGRAMS / "statistics_in_processes.py"
@@ -243,3 +244,34 @@ def test_counts_are_merged_in_memory_and_in_sketches(monkeypatch, memory) -> Non
     assert texts.unique == pytest.approx(5_001, rel=0 if memory > 1_000_000 else 0.05)
     assert (texts.top_values[0].value, texts.top_values[0].frequency) == ("often", 5_050)
     assert texts.weighted_string_stats.top_values[0].frequency == 10_100
+
+
+@pytest.mark.parametrize("part_bytes", [1, in_process.PART_BYTES])
+def test_a_feature_of_two_types_in_a_split_is_reported_with_its_files(
+    tmp_path, monkeypatch, part_bytes
+) -> None:
+    monkeypatch.setattr(in_process, "PART_BYTES", part_bytes)
+    columns = {"a": pa.array([1, 2]), "b": pa.array([2.5])}
+    written = [
+        write_serialized(
+            str(tmp_path), name, examples.encode(pa.RecordBatch.from_arrays([column], ["x"]))
+        )[0]
+        for name, column in columns.items()
+    ]
+    with pytest.raises(DataError, match="feature 'x' has fractions here and integers in ") as error:
+        in_process.generate_statistics({"train": written}, str(tmp_path / "statistics"))
+    assert error.value.path == written[1]
+    assert written[0] in error.value.message
+
+
+def test_a_file_without_values_of_a_feature_is_of_any_type(tmp_path) -> None:
+    columns = {"a": pa.nulls(2), "b": pa.array([2.5])}
+    written = [
+        write_serialized(
+            str(tmp_path), name, examples.encode(pa.RecordBatch.from_arrays([column], ["x"]))
+        )[0]
+        for name, column in columns.items()
+    ]
+    in_process.generate_statistics({"train": written}, str(tmp_path / "statistics"))
+    statistics = read_statistics(str(tmp_path / "statistics/Split-train"))
+    assert statistics.datasets[0].features[0].num_stats.common_stats.num_non_missing == 1

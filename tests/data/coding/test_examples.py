@@ -176,7 +176,7 @@ def test_decimals_whose_digits_a_float_has_become_floats(value):
 
 def test_a_decimal_with_more_digits_than_a_float_is_refused_with_advice():
     array = pa.array([decimal.Decimal("1.50"), decimal.Decimal("12345678.91")])
-    with pytest.raises(DataError, match=r"12345678\.91 of decimal128\(10, 2\), of which 12345679\.0"):
+    with pytest.raises(DataError, match=r"12345678\.91 of decimal128\(10, 2\).* is the nearest"):
         examples.encode(batch_of(x=array))
     with pytest.raises(DataError, match=r"column x.*make the column a double .* or text"):
         examples.encode(batch_of(x=array))
