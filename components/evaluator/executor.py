@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,9 @@ from penstock.components.evaluator.evaluated_models import (
     has_tfma,
     is_saved_model,
 )
+from penstock.components.evaluator.extraction import transformed_features
 from penstock.components.evaluator.job import Job
+from penstock.components.evaluator.named_features import check_named_features
 from penstock.components.evaluator.unsupported import Unsupported
 from penstock.components.schema_gen.schema_file import read_schema
 from penstock.data.records import read_record_batches
@@ -98,14 +101,22 @@ def evaluate(
             extractors_fn=custom_extractors,
             **report,
         )
+        if custom_extractors is None:
+            check_named_features(files, config, schema, partial(transformed_features, job))
         beam.engine("penstock.components.evaluator").evaluate(job, beam)
     else:
+        check_named_features(files, config, schema)
         models = evaluated_models(config, model, baseline_model)
         evaluate_tables(files, config, models, evaluation.uri, schema, beam, **report)
     record_metrics(evaluation)
+    for slices in results.empty_slices(evaluation.uri, config.slicing_specs):
+        print(f"No row is in the slice {slices}, which a slicing_spec names.")
     if not has_thresholds(config):
-        print("The eval_config has no thresholds: the model is neither blessed nor not.")
-        return
+        if not has_thresholds(parse(eval_config)):
+            print("The eval_config has no thresholds: the model is neither blessed nor not.")
+            return
+        results.accept_without_baseline(evaluation.uri)
+        print("All thresholds are of changes, and there is no baseline yet: it is the first model.")
     bless(blessing, evaluation.uri, model, baseline_model, component_id)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from penstock.components.evaluator.job import Job
+from penstock.components.evaluator.job import Job, read_batches
 from penstock.components.evaluator.unsupported import Unsupported
 from penstock.errors import DataError, suggestion
 
@@ -38,17 +38,9 @@ class Extraction:
 
     def __call__(self, batch: pyarrow.RecordBatch) -> dict[str, Any]:
         """Return TFMA's extracts of a batch."""
-        from tensorflow_model_analysis.extractors import features_extractor
-        from tensorflow_model_analysis.utils import model_util, util
+        from tensorflow_model_analysis.utils import model_util
 
-        columns, serialized = (
-            features_extractor._drop_unsupported_columns_and_fetch_raw_data_column(batch)
-        )
-        extracts: dict[str, Any] = {
-            "features": util.record_batch_to_tensor_values(columns, self._representations),
-            "input": serialized,
-        }
-        extracts = _only(self._transform.process(extracts))
+        extracts = self.features(batch)
         self._check_labels(extracts)
         for key, field in (("labels", "label_key"), ("example_weights", "example_weight_key")):
             extracts[key] = model_util.get_feature_values_for_model_spec_field(
@@ -66,6 +58,20 @@ class Extraction:
                 else:
                     extracts["predictions"] = outputs[key]
         return extracts
+
+    def features(self, batch: pyarrow.RecordBatch) -> dict[str, Any]:
+        """Return TFMA's extracts of a batch as far as they are features, transformed ones too."""
+        from tensorflow_model_analysis.extractors import features_extractor
+        from tensorflow_model_analysis.utils import util
+
+        columns, serialized = (
+            features_extractor._drop_unsupported_columns_and_fetch_raw_data_column(batch)
+        )
+        extracts: dict[str, Any] = {
+            "features": util.record_batch_to_tensor_values(columns, self._representations),
+            "input": serialized,
+        }
+        return _only(self._transform.process(extracts))
 
     def _check_labels(self, extracts: Mapping[str, Any]) -> None:
         transformed = extracts.get("transformed_features") or {}
@@ -89,6 +95,25 @@ class Extraction:
         if len(self._specs) == 1:
             return [features]
         return [features[spec.name] for spec in self._specs if spec.name in features]
+
+
+def transformed_features(job: Job) -> set[str] | None:
+    """Return the names of the features that the models of a job make; None if they do not say."""
+    from tensorflow_model_analysis.utils import model_util
+
+    if not job.models:
+        return set()
+    shared = model_util.verify_and_update_eval_shared_models(job.model_or_models)
+    if any(model.model_type not in ("tf_keras", "tf_generic") for model in shared):
+        return None
+    models = {model.model_name: model for model in shared}
+    try:
+        extraction = Extraction(job, job.eval_config, models)
+        batch = next(batch for file in job.files for batch in read_batches(file, job.schema))
+        extracts = extraction.features(batch)
+    except (Unsupported, StopIteration):
+        return None
+    return {name for features in extraction.transformed(extracts) for name in features}
 
 
 def _signatures(

@@ -269,3 +269,50 @@ def test_reading_results_loads_no_tensorflow(not_blessed):
 
 def test_the_config_is_kept_with_the_evaluation(not_blessed):
     assert Path(not_blessed[0], "eval_config.json").is_file()
+
+
+MISTYPED_SLICE = {"feature_keys": ["trip_start_dya"]}
+
+
+@pytest.mark.parametrize("beam", [BeamOptions(), BeamOptions(("--runner=DirectRunner",))])
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"slicing_specs": [{}, MISTYPED_SLICE]},
+            "no feature 'trip_start_dya', which a slicing_spec .*Did you mean 'trip_start_day'?",
+        ),
+        (
+            {"slicing_specs": [{}, {"feature_values": {"trip_start_dya": "1"}}]},
+            "no feature 'trip_start_dya', which a slicing_spec of eval_config names",
+        ),
+        (
+            {"model_specs": [{**SPEC, "example_weight_key": "weihgt"}]},
+            "no feature 'weihgt', which the example_weight_key of eval_config names",
+        ),
+    ],
+)
+def test_features_that_no_example_has_are_refused_by_both_engines(evaluate, beam, changes, words):
+    with pytest.raises(DataError, match=words):
+        evaluate({**eval_config(), **changes}, beam=beam)
+
+
+def test_slices_may_be_of_features_that_the_model_makes(evaluate):
+    config = {**eval_config(), "slicing_specs": [{"feature_keys": ["tips_xf"]}]}
+    uri, _ = evaluate(config)
+    assert {metric.slice for metric in results.summarize(uri)} == {"tips_xf:0", "tips_xf:1"}
+
+
+def test_a_slice_that_no_row_is_in_is_said(evaluate, capsys):
+    specs = [{}, {"feature_values": {"trip_start_day": "77"}}]
+    evaluate({**eval_config(), "slicing_specs": specs})
+    printed = capsys.readouterr().out
+    assert printed.count("No row is in the slice") == 1
+    assert "No row is in the slice trip_start_day:77, which a slicing_spec names." in printed
+
+
+@pytest.mark.parametrize("beam", [BeamOptions(), BeamOptions(("--runner=DirectRunner",))])
+def test_a_first_model_is_blessed_where_only_changes_have_thresholds(evaluate, beam):
+    uri, blessing = evaluate(eval_config(**CHANGE), beam=beam)
+    assert os.listdir(blessing.uri) == ["BLESSED"]
+    assert results.read_validation(uri).rubber_stamp

@@ -279,3 +279,44 @@ def test_code_of_a_model_is_run_if_the_store_says_that_training_ran_it(tmp_path,
         evaluated_models._loaded("", made)
     made.set_string_custom_property("code", json.dumps(["numpy.asarray"]))
     assert evaluated_models._loaded("", made).classes["probabilities"] == ("none", "tip")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"slicing_specs": [{"feature_keys": ["twon"]}]}, "no feature 'twon'.*mean 'town'?"),
+        (
+            {"model_specs": [{"label_key": "tips", "example_weight_key": "wieght"}]},
+            "no feature 'wieght', which the example_weight_key",
+        ),
+    ],
+)
+@pytest.mark.parametrize("metric", [COUNT, {"class_name": "MinLabelPosition"}])
+def test_features_that_no_example_has_are_refused(evaluate, changes, words, metric):
+    config = {"model_specs": [{"label_key": "tips"}], "metrics_specs": [{"metrics": [metric]}]}
+    with pytest.raises(DataError, match=words):
+        evaluate(eval_config={**config, **changes})
+
+
+CHANGE_ALONE = {
+    "class_name": "BinaryAccuracy",
+    "threshold": {"change_threshold": {"direction": "HIGHER_IS_BETTER", "absolute": 0.0}},
+}
+
+
+def test_a_first_model_is_blessed_where_only_changes_have_thresholds(evaluate, capsys):
+    evaluation, blessing = evaluate(CHANGE_ALONE)
+    assert os.listdir(blessing.uri) == ["BLESSED"]
+    assert blessing.get_int_custom_property("blessed") == 1
+    assert results.validation_failures(evaluation.uri) == []
+    printed = capsys.readouterr().out
+    assert "All thresholds are of changes, and there is no baseline yet" in printed
+    assert "The model is blessed." in printed
+
+
+def test_tfma_reads_that_a_first_model_is_right(evaluate):
+    import tensorflow_model_analysis as tfma
+
+    evaluation, _ = evaluate(CHANGE_ALONE)
+    result = tfma.load_validation_result(evaluation.uri)
+    assert (result.validation_ok, result.rubber_stamp) == (True, True)

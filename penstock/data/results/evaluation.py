@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from penstock.data.records import read_serialized
+from penstock.data.records import TFRecordWriter, read_serialized
 from penstock.data.results import evaluation_messages as messages
 from penstock.errors import DataError
 
@@ -136,6 +136,14 @@ def read_validation(evaluation_uri: str) -> Any:
     return messages.ValidationResult.FromString(record)
 
 
+def accept_without_baseline(evaluation_uri: str) -> None:
+    """Note, as TFMA does of a first model, that it is right where only changes have thresholds."""
+    path, *_ = _files(evaluation_uri, "validations")
+    accepted = messages.ValidationResult(validation_ok=True, rubber_stamp=True)
+    with TFRecordWriter(path) as file:
+        file.write(accepted.SerializeToString(deterministic=True))
+
+
 def validation_failures(evaluation_uri: str) -> list[str]:
     """Return in words why a model is not blessed; empty where it is."""
     result = read_validation(evaluation_uri)
@@ -158,6 +166,32 @@ def validation_failures(evaluation_uri: str) -> list[str]:
     return failures
 
 
+def empty_slices(evaluation_uri: str, specs: Sequence[Any]) -> list[str]:
+    """Return the SlicingSpec messages, in words, that no slice of an evaluation is of."""
+    slices = [
+        {single.column: _slice_value(single) for single in message.slice_key.single_slice_keys}
+        for record in read_serialized(_files(evaluation_uri, "metrics"))
+        for message in [messages.MetricsForSlice.FromString(record)]
+    ]
+    return [
+        _spec_in_words(spec)
+        for spec in specs
+        if not spec.slice_keys_sql
+        and not any(
+            one.keys() == {*spec.feature_keys, *spec.feature_values}
+            and all(_is_value(one[name], text) for name, text in spec.feature_values.items())
+            for one in slices
+        )
+    ]
+
+
+def _is_value(value: str, text: str) -> bool:
+    try:
+        return value == text or float(value) == float(text)
+    except ValueError:
+        return False
+
+
 def slice_name(metrics: Any) -> str:
     """Return the name of the slice, or of the two that are compared, of a metric's record."""
     if metrics.HasField("cross_slice_key"):
@@ -167,13 +201,14 @@ def slice_name(metrics: Any) -> str:
 
 
 def _slice(key: Any) -> str:
-    features = []
-    for single in key.single_slice_keys:
-        kind = single.WhichOneof("kind")
-        value = getattr(single, kind) if kind else ""
-        text = value.decode(errors="replace") if isinstance(value, bytes) else value
-        features.append(f"{single.column}:{text}")
+    features = [f"{single.column}:{_slice_value(single)}" for single in key.single_slice_keys]
     return ", ".join(features) or OVERALL
+
+
+def _slice_value(single: Any) -> str:
+    kind = single.WhichOneof("kind")
+    value = getattr(single, kind) if kind else ""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _in_words(key: Any) -> tuple[str, ...] | None:
