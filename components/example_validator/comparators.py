@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from tensorflow_metadata.proto.v0 import schema_pb2
 
@@ -16,12 +16,14 @@ def with_thresholds(
     schema: schema_pb2.Schema,
     drift_thresholds: Mapping[str, float] | None = None,
     skew_thresholds: Mapping[str, float] | None = None,
+    serving_features: Collection[str] = (),
 ) -> schema_pb2.Schema:
     """Return a copy of the schema with comparators for the named features.
 
     Categories are compared by the infinity norm, numbers by the approximate Jensen-Shannon
     divergence; both lie between 0 (alike) and 1. A comparator that the schema has stays. The name
-    of a nested feature is its path with dots; "*" stands for all other features.
+    of a nested feature is its path with dots; "*" stands for all other features, but not for the
+    skew of one that some environment does not expect and `serving_features` lack, as a label.
 
     Raises:
       ParameterError: a name is no feature of the schema, or a threshold is outside 0..1.
@@ -36,15 +38,22 @@ def with_thresholds(
         _check(parameter, thresholds, features)
         comparator = f"{parameter.removesuffix('_thresholds')}_comparator"
         for name, feature in features.items():
-            threshold = thresholds.get(name, thresholds.get(EVERY_FEATURE))
+            threshold = thresholds.get(name)
+            is_absent = (
+                parameter == "skew_thresholds"
+                and name not in serving_features
+                and _is_of_some_environments(feature)
+            )
+            if threshold is None and not is_absent:
+                threshold = thresholds.get(EVERY_FEATURE)
             if threshold is not None and not feature.HasField(comparator):
                 _set_threshold(getattr(feature, comparator), feature, threshold)
     return compared
 
 
-def compared_features(schema: schema_pb2.Schema, comparator: str) -> list[str]:
-    """Return the features that have a `drift_comparator` or a `skew_comparator`."""
-    return [name for name, feature in _leaves(schema.feature) if feature.HasField(comparator)]
+def compared_features(schema: schema_pb2.Schema, comparator: str) -> dict[str, schema_pb2.Feature]:
+    """Return the features that have a `drift_comparator` or a `skew_comparator`, by name."""
+    return {name: f for name, f in _leaves(schema.feature) if f.HasField(comparator)}
 
 
 def is_categorical(feature: schema_pb2.Feature) -> bool:
@@ -52,6 +61,10 @@ def is_categorical(feature: schema_pb2.Feature) -> bool:
     if feature.type == schema_pb2.INT:
         return feature.HasField("bool_domain") or feature.int_domain.is_categorical
     return feature.type != schema_pb2.FLOAT
+
+
+def _is_of_some_environments(feature: schema_pb2.Feature) -> bool:
+    return bool(feature.in_environment or feature.not_in_environment)
 
 
 def _set_threshold(

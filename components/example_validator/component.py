@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from penstock import Input, Output, component
 from penstock.artifacts import ExampleAnomalies, ExampleStatistics, Schema
-from penstock.components.schema_gen.schema_file import read_schema
+from penstock.components.schema_gen.schema_file import read_schema, schema_path
 from penstock.data.results.anomalies import (
     BLESSED,
     NOT_BLESSED,
@@ -72,12 +72,15 @@ def ExampleValidator(
             for split in splits
         },
     )
-    described = in_process.report(anomalies_of_splits)
-    if fail_on_anomalies and any(described.values()):
-        raise anomalies_found(described, schema.uri)
+    described = in_process.describe(anomalies_of_splits, schema.uri)
+    stops = fail_on_anomalies and any(described.values())
+    # An error is in the node's log, with the anomalies.
+    in_process.report(anomalies_of_splits, {} if stops else described)
+    if stops:
+        raise anomalies_found(described, schema_path(schema.uri))
 
 
-def anomalies_found(described: dict[str, list[Anomaly]], schema_uri: str) -> AnomaliesError:
+def anomalies_found(described: dict[str, list[Anomaly]], schema_file: str) -> AnomaliesError:
     """Return the error that lists all anomalies and says what can be done."""
     count = sum(len(anomalies) for anomalies in described.values())
     splits = [split for split, anomalies in described.items() if anomalies]
@@ -88,7 +91,7 @@ def anomalies_found(described: dict[str, list[Anomaly]], schema_uri: str) -> Ano
         anomalies=described,
         hint="If the data is wrong, fix it where it comes from and run again. If the data is "
         f"right, edit the file that ImportSchemaGen reads; without one, keep a copy of the schema "
-        f"({schema_uri}) with your code, edit it, and bring it in with "
+        f"({schema_file}) with your code, edit it, and bring it in with "
         "ImportSchemaGen(schema_file=...).",
     )
 

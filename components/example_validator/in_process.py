@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from penstock.components.example_validator.comparators import compared_features, with_thresholds
+from penstock.components.example_validator.comparators import (
+    compared_features,
+    is_categorical,
+    with_thresholds,
+)
+from penstock.components.schema_gen.schema_file import feature_lines, schema_path
 from penstock.data.results.anomalies import (
     Anomaly,
     describe_anomalies,
@@ -16,12 +23,20 @@ from penstock.data.results.anomalies import (
 )
 from penstock.data.results.statistics import of_all_examples, read_statistics
 from penstock.data.splits import split_directory
-from penstock.errors import DataError, ParameterError, suggestion
+from penstock.errors import DataError, ParameterError, nearest, suggestion
 
 if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
 _MOST_VALUES = 3
+_COMPARISONS = {"previous": "drift", "serving": "skew"}
+# The measures that a comparator may ask for, by TFDV's numbers for them.
+_MEASURES = {
+    "infinity_norm": 1,
+    "jensen_shannon_divergence": 2,
+    "normalized_abs_difference": 3,
+}
+_OF_CATEGORIES = ("infinity_norm", "normalized_abs_difference")
 
 
 def validate_splits(
@@ -47,11 +62,11 @@ def validate_splits(
     import tensorflow_data_validation as tfdv
 
     _check_environment(schema, environment)
-    schema = with_thresholds(schema, drift_thresholds, skew_thresholds)
     previous = _matched("previous", statistics, previous)
     if serving is not None and len(serving) == 1:
         serving = dict.fromkeys(statistics, *serving.values())
     serving = _matched("serving", statistics, serving)
+    schema = with_thresholds(schema, drift_thresholds, skew_thresholds, _features_of(serving))
     _tell_what_is_not_compared(schema, previous, serving)
     anomalies = {}
     for split, directory in statistics.items():
@@ -63,15 +78,43 @@ def validate_splits(
             serving_statistics=read_statistics(serving[split]) if split in serving else None,
         )
         _name_what_is_no_number(anomalies[split], read_statistics(directory))
+        _name_what_is_renamed(anomalies[split])
+        for role, others in (("previous", previous), ("serving", serving)):
+            if split in others:
+                _tell_what_is_not_measured(
+                    anomalies[split],
+                    split,
+                    schema,
+                    role,
+                    read_statistics(directory),
+                    read_statistics(others[split]),
+                )
         write_anomalies(anomalies[split], split_directory(anomalies_uri, split))
     return anomalies
 
 
-def report(anomalies_of_splits: Mapping[str, anomalies_pb2.Anomalies]) -> dict[str, list[Anomaly]]:
-    """Print anomalies and measured drift and skew to the node's log; return the anomalies."""
-    described = {
-        split: describe_anomalies(anomalies) for split, anomalies in anomalies_of_splits.items()
+def describe(
+    anomalies_of_splits: Mapping[str, anomalies_pb2.Anomalies], schema_uri: str
+) -> dict[str, list[Anomaly]]:
+    """Return the anomalies of every split, with the line of the schema that speaks of each."""
+    lines = feature_lines(schema_uri)
+    name = os.path.basename(schema_path(schema_uri))
+    return {
+        split: [
+            replace(anomaly, long=f"{anomaly.long} ({name}, line {lines[anomaly.feature]})")
+            if anomaly.feature in lines
+            else anomaly
+            for anomaly in describe_anomalies(anomalies)
+        ]
+        for split, anomalies in anomalies_of_splits.items()
     }
+
+
+def report(
+    anomalies_of_splits: Mapping[str, anomalies_pb2.Anomalies],
+    described: Mapping[str, Sequence[Anomaly]],
+) -> None:
+    """Print measured drift and skew, and the described anomalies, to the node's log."""
     measured = {
         split: describe_measurements(anomalies) for split, anomalies in anomalies_of_splits.items()
     }
@@ -79,9 +122,32 @@ def report(anomalies_of_splits: Mapping[str, anomalies_pb2.Anomalies]) -> dict[s
         print(table_of_measurements(measured), end="\n\n")
     if any(described.values()):
         print(table_of(described))
-    else:
-        print(f"No anomalies in {', '.join(anomalies_of_splits)}.")
-    return described
+    elif described:
+        print(f"No anomalies in {', '.join(described)}.")
+
+
+def _name_what_is_renamed(anomalies: anomalies_pb2.Anomalies) -> None:
+    """Say of a feature that is missing which new one may have its values."""
+    from tensorflow_metadata.proto.v0 import anomalies_pb2
+
+    found = {
+        ".".join(info.path.step) or name: info for name, info in anomalies.anomaly_info.items()
+    }
+    new, missing = (
+        {name for name, info in found.items() if any(r.type == kind for r in info.reason)}
+        for kind in (
+            anomalies_pb2.AnomalyInfo.SCHEMA_NEW_COLUMN,
+            anomalies_pb2.AnomalyInfo.SCHEMA_MISSING_COLUMN,
+        )
+    )
+    for name in missing:
+        near = nearest(name, sorted(new))
+        if near is None and len(new) == len(missing) == 1:
+            (near,) = new
+        if near is not None:
+            for reason in found[name].reason:
+                if reason.type == anomalies_pb2.AnomalyInfo.SCHEMA_MISSING_COLUMN:
+                    reason.description += f"; did you mean the new column {near!r}?"
 
 
 def _name_what_is_no_number(
@@ -91,7 +157,7 @@ def _name_what_is_no_number(
     from tensorflow_metadata.proto.v0 import anomalies_pb2
 
     wanted = anomalies_pb2.AnomalyInfo.UNEXPECTED_DATA_TYPE
-    features = {".".join(f.path.step) or f.name: f for f in of_all_examples(statistics).features}
+    features = _by_path(statistics)
     for name, info in anomalies.anomaly_info.items():
         feature = features.get(".".join(info.path.step) or name)
         for reason in info.reason:
@@ -113,6 +179,61 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _tell_what_is_not_measured(
+    anomalies: anomalies_pb2.Anomalies,
+    split: str,
+    schema: schema_pb2.Schema,
+    role: str,
+    statistics: statistics_pb2.DatasetFeatureStatisticsList,
+    others: statistics_pb2.DatasetFeatureStatisticsList,
+) -> None:
+    """Say which comparisons TFDV has passed over, and take out the zeros that it gives for some."""
+    what = _COMPARISONS[role]
+    here, there = _by_path(statistics), _by_path(others)
+    measured = {".".join(info.path.step): info for info in anomalies.drift_skew_info}
+    for name, feature in compared_features(schema, f"{what}_comparator").items():
+        if name not in here or name not in there:
+            continue  # that is an anomaly, or the environment does not expect it
+        kinds = {here[name].WhichOneof("stats"), there[name].WhichOneof("stats")}
+        comparator = getattr(feature, f"{what}_comparator")
+        for measure, kind in _MEASURES.items():
+            if not comparator.HasField(measure):
+                continue
+            info = measured.get(name)
+            measurements = getattr(info, f"{what}_measurements") if info is not None else []
+            done = [one for one in measurements if one.type == kind]
+            if measure in _OF_CATEGORIES and "string_stats" not in kinds:
+                for one in done:
+                    measurements.remove(one)
+                why = f"{measure} is of categories, and {_how_to_measure(feature)}"
+            elif not done:
+                why = f"there is nothing to compare in {role}_statistics"
+            else:
+                continue
+            print(f"The {what} of {name!r} in split {split!r} was not measured: {why}.")
+
+
+def _how_to_measure(feature: schema_pb2.Feature) -> str:
+    if is_categorical(feature):
+        return "the statistics count no values: give StatisticsGen the schema"
+    return "the feature is a number: use jensen_shannon_divergence"
+
+
+def _features_of(directories: Mapping[str, str]) -> set[str]:
+    """Return the features that the statistics of any split have."""
+    every = map(read_statistics, set(directories.values()))
+    return {name for statistics in every for name in _by_path(statistics)}
+
+
+def _by_path(
+    statistics: statistics_pb2.DatasetFeatureStatisticsList,
+) -> dict[str, statistics_pb2.FeatureNameStatistics]:
+    return {
+        ".".join(feature.path.step) or feature.name: feature
+        for feature in of_all_examples(statistics).features
+    }
 
 
 def _check_environment(schema: schema_pb2.Schema, environment: str | None) -> None:

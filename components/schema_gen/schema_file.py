@@ -17,6 +17,16 @@ FILE_NAME = "schema.pbtxt"
 # The position that protobuf puts before its message: "12:3 : ".
 _POSITION = re.compile(r"^\d+:\d+\s*:\s*")
 
+# What feature_lines looks at; comments and other texts are passed over, with what stands in them.
+_TOKEN = re.compile(
+    r"""\#[^\n]*
+    | (?P<block>\w+)\s*:?\s*[{<]
+    | (?P<end>[}>])
+    | \bname\s*:\s*(?P<quote>["'])(?P<name>(?:\\.|(?!(?P=quote)).)*)(?P=quote)
+    | "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*'""",
+    re.VERBOSE,
+)
+
 
 def read_schema(path: str) -> schema_pb2.Schema:
     """Read a schema from a file, or from the only file of a Schema artifact's directory.
@@ -24,8 +34,34 @@ def read_schema(path: str) -> schema_pb2.Schema:
     Raises:
       DataError: it does not parse; the error has path, line and column.
     """
-    file_path = _only_file(path) if os.path.isdir(path) else path
+    file_path = schema_path(path)
     return schema_from_bytes(read_bytes(file_path), file_path)
+
+
+def schema_path(path: str) -> str:
+    """Return the path of a schema's file, which may be that of its artifact's directory."""
+    return _only_file(path) if os.path.isdir(path) else path
+
+
+def feature_lines(path: str) -> dict[str, int]:
+    """Return the line of a schema's file on which each feature is named; the path is its name."""
+    text = read_bytes(schema_path(path)).decode("utf-8", errors="replace")
+    lines: dict[str, int] = {}
+    blocks: list[tuple[str, str]] = []
+    for token in _TOKEN.finditer(text):
+        block, name = token["block"], token["name"]
+        if block:
+            blocks.append((block, ""))
+        elif token["end"] and blocks:
+            blocks.pop()
+        elif name and blocks and blocks[-1] == ("feature", ""):
+            blocks[-1] = ("feature", name)
+            inside = [kind for kind, _ in blocks if kind not in ("feature", "struct_domain")]
+            if not inside:
+                steps = ".".join(step for kind, step in blocks if kind == "feature")
+                line = 1 + text.count("\n", 0, token.start("name"))
+                lines.setdefault(steps, line)
+    return lines
 
 
 def write_schema(schema: schema_pb2.Schema, directory: str) -> str:

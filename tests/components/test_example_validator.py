@@ -257,6 +257,59 @@ def test_what_makes_texts_of_numbers_is_named(tmp_path) -> None:
     assert anomaly.long == "Expected data of type: INT but got STRING; no number is 'large'"
 
 
+def test_a_feature_that_was_renamed_is_answered_with_the_new_one(tmp_path) -> None:
+    write_statistics(statistics_of(["1"], [1.0]), str(tmp_path / "s"))
+    schema = schema_pb2.Schema()
+    schema.feature.add(name="companies", type=schema_pb2.BYTES).presence.min_count = 1
+    schema.feature.add(name="fare", type=schema_pb2.FLOAT)
+    found = validate_splits({"train": str(tmp_path / "s")}, schema, str(tmp_path / "anomalies"))
+    described = {anomaly.feature: anomaly.long for anomaly in describe_anomalies(found["train"])}
+    assert described["companies"].endswith("; did you mean the new column 'company'?")
+
+
+def test_a_label_that_serving_lacks_is_not_compared_by_a_threshold_for_all(
+    validate, schema, tmp_path, statistics_directories
+) -> None:
+    serving = statistics_pb2.DatasetFeatureStatisticsList()
+    serving.ParseFromString(Path(statistics_directories["good"], "FeatureStats.pb").read_bytes())
+    kept = [f for f in serving.datasets[0].features if f.path.step[0] != "fare"]
+    del serving.datasets[0].features[:]
+    serving.datasets[0].features.extend(kept)
+    write_statistics(serving, str(tmp_path / "serving"))
+    statistics_directories["serving"] = str(tmp_path / "serving")
+    arguments = {"serving": {"serving": "serving"}, "skew_thresholds": {"*": 0.1}}
+    assert kinds(validate(schema, "good", **arguments)) == {
+        "fare": "COMPARATOR_CONTROL_DATA_MISSING"
+    }
+    schema.feature[1].not_in_environment.append("SERVING")
+    found = validate(schema, "good", **arguments)
+    assert describe_anomalies(found) == []
+    assert {measured.feature for measured in describe_measurements(found)} == {"company"}
+    asked = {"serving": {"serving": "serving"}, "skew_thresholds": {"fare": 0.1}}
+    assert kinds(validate(schema, "good", **asked)) == {"fare": "COMPARATOR_CONTROL_DATA_MISSING"}
+
+
+@pytest.mark.parametrize("measure", ["infinity_norm", "normalized_abs_difference"])
+def test_a_measure_of_categories_that_a_number_has_is_told(
+    validate, schema, capsys, measure
+) -> None:
+    comparator = schema.feature[1].drift_comparator
+    getattr(comparator, measure).threshold = 0.1
+    found = validate(schema, "good", previous={"train": "drifted"})
+    assert describe_measurements(found) == []
+    assert capsys.readouterr().out == (
+        f"The drift of 'fare' in split 'train' was not measured: {measure} is of categories, and "
+        "the feature is a number: use jensen_shannon_divergence.\n"
+    )
+
+
+def test_a_category_that_statistics_have_as_a_number_is_told(validate, schema, capsys) -> None:
+    schema.feature[1].type = schema_pb2.INT
+    schema.feature[1].int_domain.is_categorical = True
+    validate(schema, "good", previous={"train": "drifted"}, drift_thresholds={"fare": 0.1})
+    assert "count no values: give StatisticsGen the schema" in capsys.readouterr().out
+
+
 def test_an_excluded_split_is_not_validated(artifacts) -> None:
     ExampleValidator.function(**artifacts, exclude_splits=["eval"], fail_on_anomalies=True)
     assert json.loads(artifacts["anomalies"].split_names) == ["train"]
@@ -268,6 +321,19 @@ def test_anomalies_are_printed_to_the_nodes_log(artifacts, capsys) -> None:
     assert "eval   company  ERROR     Unexpected string values" in capsys.readouterr().out
 
 
+def test_an_anomaly_names_the_line_of_the_schema(artifacts, capsys) -> None:
+    ExampleValidator.function(**artifacts)
+    text = Path(artifacts["schema"].uri, "schema.pbtxt").read_text().splitlines()
+    line = text.index('  name: "company"') + 1
+    assert f"(schema.pbtxt, line {line})" in capsys.readouterr().out
+
+
+def test_anomalies_that_stop_a_run_are_told_once(artifacts, capsys) -> None:
+    with pytest.raises(AnomaliesError):
+        ExampleValidator.function(**artifacts, fail_on_anomalies=True)
+    assert capsys.readouterr().out == ""
+
+
 def test_anomalies_can_stop_a_run(artifacts) -> None:
     with pytest.raises(AnomaliesError) as caught:
         ExampleValidator.function(**artifacts, fail_on_anomalies=True)
@@ -276,7 +342,7 @@ def test_anomalies_can_stop_a_run(artifacts) -> None:
     assert "eval   company  ERROR     Unexpected string values" in text
     assert "\n\nIf the data is wrong" in text
     assert "edit the file that ImportSchemaGen reads" in text
-    assert f"keep a copy of the schema ({artifacts['schema'].uri})" in text
+    assert f"keep a copy of the schema ({artifacts['schema'].uri}/schema.pbtxt)" in text
     assert [anomaly.feature for anomaly in caught.value.anomalies["eval"]] == ["company"]
 
 

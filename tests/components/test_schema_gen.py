@@ -18,6 +18,7 @@ from penstock.components.import_schema_gen.component import ImportSchemaGen
 from penstock.components.import_schema_gen.in_process import fingerprint, import_schema
 from penstock.components.schema_gen.component import SchemaGen
 from penstock.components.schema_gen.schema_file import (
+    feature_lines,
     read_schema,
     schema_from_bytes,
     write_schema,
@@ -233,3 +234,24 @@ def test_a_written_schema_reads_back(names, tmp_path_factory) -> None:
     path = write_schema(schema, str(tmp_path_factory.mktemp("schema")))
     assert read_schema(path) == schema
     assert Path(path).read_text(encoding="utf-8") == text_format.MessageToString(schema)
+
+
+def test_features_have_the_lines_on_which_they_are_named(tmp_path) -> None:
+    path = tmp_path / "schema.pbtxt"
+    path.write_text(
+        """# feature { name: "no"
+string_domain { name: "domain" value: "a } b" }
+feature {
+  name: "first"  # feature { name: "not"
+  annotation { comment: "name: \\"neither\\"" }
+  int_domain { name: "domain" min: 1 }
+}
+feature <
+  type: STRUCT
+  name: 'trip'
+  struct_domain { feature { name: "fare" } }
+>
+""",
+        encoding="utf-8",
+    )
+    assert feature_lines(str(path)) == {"first": 4, "trip": 10, "trip.fare": 11}
