@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from penstock.authoring.node_context import NodeContext
+from penstock.data.coding.required import with_required
 from penstock.data.data_files import is_parquet
 from penstock.data.records import read_record_batches, read_serialized_batches, rebatch
 
@@ -79,8 +80,11 @@ def read_batches(
     from tfx_bsl.tfxio.record_based_tfxio import AppendRawRecordColumn
 
     decoder = ExamplesToRecordBatchDecoder(*([schema.SerializeToString()] if schema else []))
-    for records in read_records(file, batch_rows):
-        yield AppendRawRecordColumn(decoder.DecodeBatch(records), tfma.ARROW_INPUT_COLUMN, records)
+    decoded = (
+        AppendRawRecordColumn(decoder.DecodeBatch(records), tfma.ARROW_INPUT_COLUMN, records)
+        for records in read_records(file, batch_rows)
+    )
+    yield from with_required(decoded, schema, file)
 
 
 def read_records(file: str, batch_rows: int = BATCH_ROWS) -> Iterator[list[bytes]]:

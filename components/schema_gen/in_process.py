@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from penstock.data.results.statistics import example_count, read_statistics
+from penstock.data.results.statistics import example_count, of_all_examples, read_statistics
 from penstock.errors import DataError
 
 if TYPE_CHECKING:
@@ -135,8 +135,7 @@ def _make_optional(
 def _features(
     statistics: statistics_pb2.DatasetFeatureStatisticsList,
 ) -> Iterator[statistics_pb2.FeatureNameStatistics]:
-    for dataset in statistics.datasets:
-        yield from dataset.features
+    yield from of_all_examples(statistics).features
 
 
 def _path(feature: statistics_pb2.FeatureNameStatistics) -> tuple[str, ...]:

@@ -74,20 +74,22 @@ def _windows(
     files: Sequence[str], options: Any, schema: Any, random: np.random.Generator
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of all epochs in large batches, each in an order of its own on request."""
+    from penstock.data.coding.required import with_required
     from penstock.data.records import read_record_batches
 
     window = _WINDOW_ROWS
     if options.shuffle:
         window = window_rows(options, sum(map(os.path.getsize, files)))
+
+    def read(position: int) -> Iterator[pa.RecordBatch]:
+        file = files[position]
+        rows = read_record_batches(file, min(window, _MOST_READ_ROWS), schema=schema)
+        return with_required(rows, schema, file)
+
     epochs = itertools.count() if options.num_epochs is None else range(options.num_epochs)
     for _ in epochs:
         order = random.permutation(len(files)) if options.shuffle else range(len(files))
-        batches = read_record_batches(
-            [files[position] for position in order],
-            batch_rows=min(window, _MOST_READ_ROWS),
-            schema=schema,
-        )
-        for batch in _recut(batches, window):
+        for batch in _recut(itertools.chain.from_iterable(map(read, order)), window):
             if options.shuffle:
                 yield batch.take(pa.array(random.permutation(batch.num_rows)))
             else:

@@ -37,6 +37,8 @@ def _fault(returned: Any) -> tuple[str, str] | None:
             f"{_kind(returned)} where a dict of features is expected",
             f"End it with: return {_EXAMPLE}.",
         )
+    if not returned:
+        return "no feature at all", f"Return the features to train with, as in {_EXAMPLE}."
     for name, value in returned.items():
         if not isinstance(name, str):
             return (

@@ -28,13 +28,20 @@ def read_rows(
     payload_format: str,
     batch_rows: int = BATCH_ROWS,
 ) -> Iterator[pyarrow.RecordBatch]:
-    """Yield the rows of the files as batches that have exactly the columns of the schema."""
+    """Yield the rows of the files as batches that have exactly the columns of the schema.
+
+    Raises:
+      DataError: a file cannot be read, or a row lacks a feature that the schema says it has.
+    """
+    from penstock.data.coding.required import with_required
     from penstock.data.records import read_record_batches, read_serialized
 
     if not files:
         return
     if payload_format != SEQUENCE_EXAMPLES:
-        yield from read_record_batches(files, batch_rows=batch_rows, schema=schema)
+        for file in files:
+            batches = read_record_batches(file, batch_rows=batch_rows, schema=schema)
+            yield from with_required(batches, schema, file)
         return
     from tfx_bsl.coders.sequence_example_coder import SequenceExamplesToRecordBatchDecoder
 
