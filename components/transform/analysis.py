@@ -19,7 +19,7 @@ def write_raw_metadata(job: Job) -> None:
     from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
 
     metadata_io.write_metadata(
-        dataset_metadata.DatasetMetadata(job.schema),
+        dataset_metadata.DatasetMetadata(job.stated_schema),
         os.path.join(job.graph_directory, RAW_METADATA),
     )
 
@@ -32,7 +32,7 @@ def analyze_without_data(job: Job) -> None:
     impl_helper.analyze_in_place(
         job.preprocessing_fn,
         job.force_tf_compat_v1,
-        schema_utils.schema_as_feature_spec(job.schema).feature_spec,
+        schema_utils.schema_as_feature_spec(job.stated_schema).feature_spec,
         job.type_specs(),
         job.graph_directory,
     )

@@ -75,7 +75,7 @@ class Job:
         return kind(
             physical_format="inmem",
             telemetry_descriptors=["Transform"],
-            schema=self._stated_schema,
+            schema=self.stated_schema,
         )
 
     def type_specs(self) -> dict[str, tensorflow.TypeSpec]:
@@ -84,19 +84,36 @@ class Job:
 
     def projected_schema(self, columns: Sequence[str]) -> schema_pb2.Schema:
         """Return the schema of rows of which only the tensors in `columns` are read."""
-        from tfx_bsl.tfxio.tensor_representation_util import ProjectTensorRepresentationsInSchema
+        from tfx_bsl.tfxio import tensor_representation_util as representations
 
-        return ProjectTensorRepresentationsInSchema(self._stated_schema, list(columns))
+        schema = self.stated_schema
+        if self.payload_format != SEQUENCE_EXAMPLES:
+            return representations.ProjectTensorRepresentationsInSchema(schema, list(columns))
+        # The feature lists are in one column, which is not taken apart.
+        stated = representations.GetTensorRepresentationsFromSchema(schema)
+        tensors = {name: stated[name] for name in columns}
+        paths = [
+            path
+            for tensor in tensors.values()
+            for path in representations.GetSourceColumnsFromTensorRepresentation(tensor)
+        ]
+        wanted = {path.initial_step() for path in paths}
+        projected = type(schema)()
+        projected.feature.extend(f for f in schema.feature if f.name in wanted)
+        representations.SetTensorRepresentationsInSchema(projected, tensors)
+        return projected
 
     @functools.cached_property
-    def _stated_schema(self) -> schema_pb2.Schema:
-        """The schema with all its tensors, if it states some of them.
+    def stated_schema(self) -> schema_pb2.Schema:
+        """The schema with all its tensors, if it states some of them or is of SequenceExamples.
 
-        tfx_bsl finds those of the other features, but not where columns are selected.
+        tfx_bsl finds those of the other features, but not where columns are selected, nor where
+        the serving graph is told how to parse SequenceExamples.
         """
         from tfx_bsl.tfxio import tensor_representation_util as representations
 
-        if not self.schema.tensor_representation_group:
+        is_sequence = self.payload_format == SEQUENCE_EXAMPLES
+        if not self.schema.tensor_representation_group and not is_sequence:
             return self.schema
         stated = type(self.schema)()
         stated.CopyFrom(self.schema)
