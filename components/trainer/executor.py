@@ -67,8 +67,9 @@ def train(
     if hyperparameters_uri:
         arguments.hyperparameters = read_hyperparameters_file(hyperparameters_uri)
     user_code.run(function, arguments)
-    check_model(arguments.serving_model_dir, function.__code__.co_filename, model_run_uri)
     files = [file for pattern in arguments.train_files for file in sorted(glob.glob(pattern))]
+    module = function.__code__.co_filename
+    check_model(arguments.serving_model_dir, module, model_run_uri, files)
     describe(model, TrainingData(tuple(files)))
 
 
@@ -141,8 +142,15 @@ def file_patterns(examples: Sequence[Examples], splits: Sequence[str]) -> list[s
     return patterns
 
 
-def check_model(directory: str, module: str, model_run_directory: str | None = None) -> None:
+def check_model(
+    directory: str,
+    module: str,
+    model_run_directory: str | None = None,
+    files: Sequence[str] = (),
+) -> None:
     """Raise UserCodeError where training left no model, or one whose weights are not numbers.
+
+    `files` are those of the training data, which are looked at for what made them so.
 
     Models of other libraries have no `saved_model.pb`; any file will do for them.
     """
@@ -155,4 +163,4 @@ def check_model(directory: str, module: str, model_run_directory: str | None = N
             "model.export(fn_args.serving_model_dir), or tf.saved_model.save(...) with its "
             "signatures.",
         )
-    finiteness.check_weights(directory, module, model_run_directory)
+    finiteness.check_weights(directory, module, model_run_directory, files)

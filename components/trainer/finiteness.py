@@ -9,18 +9,27 @@ from __future__ import annotations
 import glob
 import math
 import os
+from collections.abc import Sequence
 
+from penstock.data.coding.nonfinite import NonFinite
+from penstock.data.records import read_record_batches
 from penstock.data.results.training_curves import read_scalars
-from penstock.errors import UserCodeError
+from penstock.errors import DataError, UserCodeError
 
 _SHOWN_WEIGHTS = 5
 
 
-def check_weights(directory: str, module: str, model_run_directory: str | None = None) -> None:
+def check_weights(
+    directory: str,
+    module: str,
+    model_run_directory: str | None = None,
+    files: Sequence[str] = (),
+) -> None:
     """Raise UserCodeError where a saved model has weights that are NaN or infinite.
 
     A scalar may be infinite: so begins what keeps the best value of something. Where
-    TensorBoard's logs are in `model_run_directory`, the error says when the loss was lost.
+    TensorBoard's logs are in `model_run_directory`, the error says when the loss was lost. If
+    features in the files of the training data are no numbers, these are named.
     """
     weights = os.path.join(directory, "variables", "variables")
     if not os.path.isfile(f"{weights}.index"):
@@ -31,6 +40,16 @@ def check_weights(directory: str, module: str, model_run_directory: str | None =
     lost = first_loss_that_is_not_finite(model_run_directory) if model_run_directory else None
     listed = ", ".join(broken[:_SHOWN_WEIGHTS])
     more = len(broken) - _SHOWN_WEIGHTS
+    features = _features_that_are_not_finite(files)
+    if features:
+        raise UserCodeError(
+            f"the trained model has weights that are not numbers (NaN or infinite), and so have "
+            f"the rows that it was trained on: {'; '.join(features)}"
+            + (f"; {lost}" if lost else ""),
+            path=module,
+            hint="Mend the feature where it is made: in preprocessing_fn, where a division by 0 "
+            "or the logarithm of what is not positive gives no number, or in the data.",
+        )
     raise UserCodeError(
         f"the trained model has weights that are not numbers (NaN or infinite): {listed}"
         + (f" and {more} more" if more > 0 else "")
@@ -44,6 +63,16 @@ def check_weights(directory: str, module: str, model_run_directory: str | None =
             "keras.callbacks.TensorBoard(fn_args.model_run_dir)."
         ),
     )
+
+
+def _features_that_are_not_finite(files: Sequence[str]) -> list[str]:
+    found = NonFinite()
+    try:
+        for batch in read_record_batches(files):
+            found.add(batch)
+    except DataError:  # of another payload; what is wrong with the weights is said without it
+        return []
+    return found.described()
 
 
 def first_loss_that_is_not_finite(log_directory: str) -> str | None:

@@ -15,6 +15,7 @@ from penstock.components.transform.rows import raw_rows
 from penstock.components.transform.statistics import Collector, collecting
 from penstock.data.coding.columns import select
 from penstock.data.coding.examples import encode
+from penstock.data.coding.nonfinite import NonFinite
 from penstock.data.records import TFRecordWriter
 from penstock.errors import UserCodeError
 
@@ -56,17 +57,21 @@ def apply(job: Job, beam: BeamOptions) -> None:
     with collecting(job) as collectors:
         for split, files in job.transform_files.items():
             watched = collectors if split in job.pre_statistics_files else None
+            not_finite = NonFinite()
             with ExitStack() as stack:
                 write = _writer(job, split, files, stack)
                 for batch in read(files):
                     transformed = transform(batch)
                     write(transformed)
+                    not_finite.add(transformed)
                     if watched:
                         watched[0].add(batch)
                     if collectors:
                         collectors[1].add(transformed)
                     rows += batch.num_rows
                     job.progress(rows=rows)
+            for text in not_finite.described():
+                print(f"After the transformation, {text} of split {split!r}.")
         if collectors:
             _collect_rest(job, collectors[0])
 

@@ -4,10 +4,13 @@ import json
 import os
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from penstock.authoring import artifacts
 from penstock.components.trainer import executor
+from penstock.data.coding.examples import encode
+from penstock.data.records import write_serialized
 from penstock.errors import DataError, UserCodeError
 from penstock.models import layout
 
@@ -142,6 +145,26 @@ def test_weights_that_are_not_numbers_are_an_error(train):
     with pytest.raises(UserCodeError, match=r"not numbers \(NaN or infinite\): kernel") as caught:
         train(text)
     assert "smaller learning rate" in str(caught.value)
+
+
+def test_features_that_are_not_numbers_are_named_with_such_weights(train, make_artifact, tmp_path):
+    split = tmp_path / "examples" / "Split-train"
+    column = pa.array([[1.0], [float("nan")], [2.0]], pa.large_list(pa.float32()))
+    batch = pa.RecordBatch.from_arrays([column], ["price_scaled"])
+    write_serialized(str(split), "data_tfrecord", encode(batch))
+    write_serialized(str(split.with_name("Split-eval")), "data_tfrecord", encode(batch))
+    examples = make_artifact(artifacts.Examples, split.parent, ["train", "eval"])
+    text = (
+        "import tensorflow as tf\n"
+        "def run_fn(fn_args):\n"
+        "    model = tf.Module()\n"
+        "    model.kernel = tf.Variable([float('nan')])\n"
+        "    tf.saved_model.save(model, fn_args.serving_model_dir)\n"
+    )
+    with pytest.raises(UserCodeError, match="and so have the rows that it was trained") as caught:
+        train(text, examples=[examples])
+    assert "feature 'price_scaled' is NaN or infinite in 1 of 3 rows" in str(caught.value)
+    assert "Mend the feature where it is made: in preprocessing_fn" in str(caught.value)
 
 
 READ = """

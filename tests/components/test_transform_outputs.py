@@ -200,6 +200,7 @@ def as_32_bits(number: Any) -> dict[str, Any]:
 
 
 REFUSED = {
+    "no feature": (lambda _: {}, "returned no feature at all"),
     "nothing": (lambda _: None, "returned None where a dict of features is expected"),
     "a list": (lambda number: [number], "returned a list where a dict of features is expected"),
     "a tensor": (lambda number: number, "returned a tensor where a dict of features is expected"),
@@ -233,3 +234,51 @@ def test_what_is_no_feature_is_refused_by_its_name(value, said):
     assert said in raised.value.message
     assert raised.value.message.startswith("preprocessing_fn returned")
     assert (raised.value.path or "").startswith(__file__)
+
+
+def logarithms(inputs: dict[str, Any]) -> dict[str, Any]:
+    import tensorflow as tf
+
+    lengths = tf.strings.length(inputs["text"])
+    return {"logarithm": tf.math.log(tf.cast(lengths, tf.float32)), "length": as_int64(lengths)}
+
+
+def as_int64(value: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.cast(value, tf.int64)
+
+
+def test_features_that_become_no_numbers_are_named(tmp_path, capsys):
+    from penstock.components.transform import in_process
+
+    written(in_process, logarithms, ["a", "", "b"], str(tmp_path))
+    assert (
+        "After the transformation, feature 'logarithm' is NaN or infinite in 1 of 3 rows, the "
+        "first of them row 1 of split 'train'."
+    ) in capsys.readouterr().out
+
+
+def test_a_row_without_a_required_feature_is_named(tmp_path):
+    import tensorflow as tf
+    from tensorflow_transform import DatasetMetadata
+
+    from penstock.components.transform import in_process, on_beam
+
+    spec = {"number": tf.io.FixedLenFeature([], tf.float32)}
+    files = write_serialized(str(tmp_path / "Split-eval"), "examples", [b""])
+    for engine in (in_process, on_beam):
+        job = Job(
+            lambda inputs: inputs,
+            DatasetMetadata.from_feature_spec(spec).schema,
+            {},
+            {},
+            {"eval": files},
+            graph_directory=str(tmp_path / engine.__name__),
+            examples_directory=str(tmp_path / f"{engine.__name__}-transformed"),
+        )
+        engine.analyze(job, BeamOptions())
+        with pytest.raises(
+            Exception, match="feature 'number' has no value in row 0 of split 'eval'"
+        ):
+            engine.apply(job, BeamOptions())
