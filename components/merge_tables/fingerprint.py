@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from penstock.data.data_files import is_data
 from penstock.data.files import remote
 from penstock.errors import DataError
 
@@ -17,7 +18,13 @@ def table_files(folder: str) -> list[Path]:
     Raises:
       DataError: there is none.
     """
-    files = sorted(p for p in Path(folder).rglob("*") if p.suffix in SUFFIXES and p.is_file())
+    files = sorted(
+        path
+        for path in Path(folder).rglob("*")
+        if path.suffix in SUFFIXES
+        and is_data(path.relative_to(folder).as_posix())
+        and path.is_file()
+    )
     if not files:
         raise DataError(
             "expected Parquet or CSV files, found none"
@@ -41,7 +48,11 @@ def fingerprint(folder: str) -> str:
 
 
 def _remote_fingerprint(url: str) -> str:
-    files = [file for file in remote.list_files(url) if file.name.endswith(SUFFIXES)]
+    files = [
+        file
+        for file in remote.list_files(url)
+        if file.name.endswith(SUFFIXES) and is_data(file.name)
+    ]
     if not files:
         raise DataError("expected Parquet or CSV files, found none", path=url)
     content = hashlib.sha256()

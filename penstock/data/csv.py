@@ -34,6 +34,7 @@ import pyarrow.csv as arrow_csv
 from penstock.data.coding.buffers import to_numpy
 from penstock.data.csv_options import TYPE_NAMES, ColumnType
 from penstock.data.csv_options import CsvOptions as CsvOptions  # noqa: PLC0414  # public here too
+from penstock.data.data_files import is_data
 from penstock.errors import DataError, ParameterError, suggestion
 
 K = TypeVar("K")
@@ -522,7 +523,7 @@ def _members(path: str) -> list[str | None]:
 
 def _is_hidden(name: str) -> bool:
     base = os.path.basename(name)
-    return name.startswith("__MACOSX/") or not base or base.startswith(".")
+    return name.startswith("__MACOSX/") or not base or not is_data(name)
 
 
 def _file_name(path: str, member: str | None) -> str:

@@ -10,6 +10,35 @@ PREFIX = "data_tfrecord"
 PARQUET_PREFIX = "data_parquet"
 
 
+# What Spark, Hive, Delta Lake, Hudi and Databricks leave beside data files, and folders of theirs.
+_MARKERS = frozenset(
+    {
+        "_SUCCESS",
+        "_FAILURE",
+        "_common_metadata",
+        "_delta_log",
+        "_logs",
+        "_metadata",
+        "_spark_metadata",
+        "_temporary",
+    }
+)
+_MARKER_PREFIXES = ("_committed_", "_started_", "_HIVE_", "_impala_insert_staging", "_tmp.")
+
+
+def is_data(name: str) -> bool:
+    """Return whether a file is data, by its path in a folder of data: neither hidden nor a marker.
+
+    A hidden folder is one that its user has named, so its files are data.
+    """
+    *folders, base = name.split("/")
+    return not base.startswith(".") and not any(map(_is_marker, (*folders, base)))
+
+
+def _is_marker(name: str) -> bool:
+    return name in _MARKERS or name.startswith(_MARKER_PREFIXES)
+
+
 def shard_name(prefix: str, shard: int, shards: int, suffix: str = ".gz") -> str:
     """Return the name of a shard as TFX and Beam write it: `prefix-00000-of-00001.gz`."""
     return f"{prefix}-{shard:05d}-of-{shards:05d}{suffix}"

@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from penstock.data.data_files import is_data
 from penstock.data.files import remote
 from penstock.data.splits import InputConfig, InputSplit
 from penstock.errors import DataError, ParameterError
@@ -218,7 +219,7 @@ def _candidates(base: str, pattern: str) -> Iterator[tuple[str, str]]:
         paths = filter(os.path.isfile, glob.glob(wildcards))
         names = [(os.path.relpath(path, base).replace(os.sep, "/"), path) for path in paths]
     for name, path in names:
-        if not name.rpartition("/")[2].startswith("."):
+        if is_data(name):
             yield name, path
 
 
@@ -353,7 +354,7 @@ def _check_aligned(base: str, input_config: InputConfig, windows: list[list[_Mat
 
 
 def _nothing_matches(base: str, split: InputSplit) -> DataError:
-    names = sorted(name for name in _all_names(base) if not os.path.basename(name).startswith("."))
+    names = sorted(filter(is_data, _all_names(base)))
     if not names:
         return DataError("the input folder is empty", path=base, hint="Put the data files there.")
     return DataError(

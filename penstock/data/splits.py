@@ -111,7 +111,8 @@ def split_files(artifact: Any, split: str) -> list[str]:
         return data_files.record_files(split_directory(artifact.uri, split))
     pattern = json.loads(patterns).get(split)
     what = f"{CUSTOM_SPLIT_PATTERN} of split {split!r}"
-    files = sorted(glob.glob(containment.below(artifact.uri, pattern, what))) if pattern else []
+    matched = glob.glob(containment.below(artifact.uri, pattern, what)) if pattern else []
+    files = sorted(file for file in matched if data_files.is_data(os.path.basename(file)))
     if not files:
         raise DataError(
             f"split {split!r} has no files: its {CUSTOM_SPLIT_PATTERN} is {pattern!r}",

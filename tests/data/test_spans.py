@@ -103,6 +103,27 @@ def test_glob_characters_mean_what_they_mean_to_glob(folder):
     assert resolve("x+{SPAN}/part-?.csv")[2] == [*names, "x+1/part-c.csv"]
 
 
+def test_markers_of_spark_and_hive_are_no_data(folder):
+    resolve = folder(
+        "_SUCCESS",
+        "._SUCCESS.crc",
+        "_committed_4711",
+        "_metadata",
+        "part-0.parquet",
+        "_data.parquet",
+        "day=1/_SUCCESS",
+        "day=1/part-1.parquet",
+        "_temporary/part-2.parquet",
+    )
+    assert resolve("*")[2] == ["_data.parquet", "part-0.parquet"]
+    assert resolve("*/*")[2] == ["day=1/part-1.parquet"]
+
+
+def test_a_folder_of_markers_alone_is_empty(folder):
+    with pytest.raises(DataError, match="the input folder is empty"):
+        folder("_SUCCESS")("*")
+
+
 def test_a_folder_that_looks_like_a_pattern_is_taken_literally(tmp_path):
     base = tmp_path / "data[1]"
     base.mkdir()
