@@ -26,7 +26,7 @@ from penstock.metadata.protocol import Store
 from penstock.metadata.runs import CODE_PROPERTY
 from penstock.metadata.store import execution_outputs
 from penstock.project.library import is_library_component, library_digest
-from penstock.project.source import function_digests, source_digests
+from penstock.project.source import function_digests, source_digests, unfollowed_code
 from penstock.safety import secrets
 
 GIVEN_PROPERTY = "__given_fingerprint__"
@@ -133,11 +133,7 @@ def code_digests(class_path: str | None, parameters: Mapping[str, Any]) -> dict[
     The files of a library component count as one, which has the component's name.
     """
     sources = [_executor_digests(class_path)] if class_path else []
-    for name in CODE_PARAMETERS:
-        named = parameters.get(name)
-        if not isinstance(named, str) or not named:
-            continue
-        named = secrets.resolve(named)
+    for name, named in _named_code(parameters):
         module, _, function = named.rpartition(".")
         if os.path.exists(named):
             sources.append(source_digests(named))
@@ -148,6 +144,41 @@ def code_digests(class_path: str | None, parameters: Mapping[str, Any]) -> dict[
         elif module:
             sources.append(module_digests(module, function))
     return merged_digests(sources)
+
+
+def unfollowed(class_path: str | None, parameters: Mapping[str, Any]) -> list[str]:
+    """Return in words which code a node runs that `code_digests` does not see."""
+    places: list[tuple[str | None, str | None]] = []
+    if class_path:
+        module, _, class_name = class_path.rpartition(".")
+        if path := _users_file(module):
+            function = getattr(_tfx.import_class_by_path(class_path), "function", None)
+            places.append((path, function.__name__ if function else class_name))
+    for name, named in _named_code(parameters):
+        module, _, entry = named.rpartition(".")
+        if os.path.exists(named):
+            places.append((named, None))
+        elif name == "module_path":
+            places.append((_users_file(named), None))
+        elif module and not remote.is_remote(named):
+            places.append((_users_file(module), entry))
+    found = [text for path, entry in places if path for text in unfollowed_code(path, entry=entry)]
+    return list(dict.fromkeys(found))
+
+
+def _users_file(module: str) -> str | None:
+    if module.startswith("tfx.") or is_library_component(module):
+        return None
+    path = source_file(module)
+    return path if path is not None and path.endswith(".py") else None
+
+
+def _named_code(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the parameters that name code, without secrets' references."""
+    for name in CODE_PARAMETERS:
+        named = parameters.get(name)
+        if isinstance(named, str) and named:
+            yield name, secrets.resolve(named)
 
 
 def _remote_digests(url: str) -> dict[str, str]:

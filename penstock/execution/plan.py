@@ -26,6 +26,7 @@ from penstock.execution.cache import (
     given_fingerprint,
     node_fingerprint,
     recorded_fingerprint,
+    unfollowed,
 )
 from penstock.execution.contents import first_damage
 from penstock.execution.differences import differences
@@ -70,13 +71,15 @@ class NodePlan:
     DEPENDS means that it is not known yet: it runs unless the nodes before it make again what they
     made last time, or it is skipped if its condition does not hold. LOOKS_UP is for importers and
     resolvers, which always run and take no time. `execution_id` is the earlier execution whose
-    outputs would be used, or with which this one was compared.
+    outputs would be used, or with which this one was compared. `unseen` is code that may have
+    changed without anybody noticing, of a node that may be cached.
     """
 
     node_id: str
     verdict: Verdict
     reasons: tuple[str, ...] = ()
     execution_id: int | None = None
+    unseen: tuple[str, ...] = ()
 
 
 @dataclass
@@ -128,12 +131,21 @@ def plan(metadata: Metadata, pipeline: ir.Pipeline, base_run: str | None = None)
             )
         except PenstockError as error:
             node_plan, outputs = NodePlan(node_id, Verdict.FAILS, (str(error),)), {}
-        planner.plans[node_id] = node_plan
+        planner.plans[node_id] = _with_unseen(node_plan, node)
         planner.outputs[node_id] = outputs
         for name, reason in settle(planner.graph, planner.states()).items():
             planner.plans[name] = NodePlan(name, Verdict.SKIPPED, (reason,))
             planner.outputs[name] = {}
     return [planner.plans[node_id] for node_id in pipeline.nodes]
+
+
+def _with_unseen(planned: NodePlan, node: ir.Node) -> NodePlan:
+    if planned.verdict not in (Verdict.CACHED, Verdict.DEPENDS) or not node.is_cached:
+        return planned
+    with contextlib.suppress(PenstockError):
+        parameters = resolution.node_parameters(node)
+        return replace(planned, unseen=tuple(unfollowed(node.executor_path, parameters)))
+    return planned
 
 
 _Planned = tuple[NodePlan, _tfx.Artifacts | None]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import hashlib
+import importlib.machinery
 import importlib.util
 import inspect
 import re
@@ -29,6 +30,18 @@ _INSTALLED = ("site-packages", "dist-packages")
 
 # Libraries that bring pipelines of their own.
 _LIBRARIES = ("penstock", "tfx")
+
+# What imports a module, or runs a file, that it is told when it runs: the argument that names it.
+_IMPORT_BY_NAME = ("import_module", "__import__", "run_module")
+_DYNAMIC_IMPORTS = {
+    "import_module": ("name", 0),
+    "__import__": ("name", 0),
+    "run_module": ("mod_name", 0),
+    "run_path": ("path_name", 0),
+    "spec_from_file_location": ("location", 1),
+    "SourceFileLoader": ("path", 1),
+    "exec": ("source", 0),
+}
 
 # What can reach a name of the module without naming it.
 _REACHES_ANYTHING = frozenset({"globals", "locals", "vars", "eval", "exec", "__import__"})
@@ -54,6 +67,49 @@ def source_digests(module_file: str, *, entry: str | None = None) -> dict[str, s
         str(Path(file).relative_to(root)): _digest(source)
         for file, source in sorted(sources.items())
     }
+
+
+def unfollowed_code(module_file: str, *, entry: str | None = None) -> list[str]:
+    """Return in words what a module and its local modules run that `source_digests` cannot follow.
+
+    That are modules whose names are only known when the code runs, and local ones that lie
+    elsewhere on Python's path.
+
+    Raises:
+      UserCodeError: a file is missing or is not Python.
+    """
+    path = existing_file(module_file)
+    root = package_root(path)
+    tree = _parse(path)
+    if entry is not None:
+        tree = _reached_from(tree, entry, path)
+    sources = _local_sources(path, tree, root)
+    found = []
+    for file, local in sorted(sources.items()):
+        name = str(Path(file).relative_to(root))
+        for call, argument in _dynamic_imports(local):
+            called = _called_name(call)
+            if called not in _IMPORT_BY_NAME or argument is None:
+                found.append(f"what {called} runs in {name}, line {call.lineno}")
+        for top in sorted({name[0] for name, level in _imported_names(local) if not level}):
+            elsewhere = _local_file_elsewhere(top)
+            if elsewhere is not None and elsewhere not in sources:
+                found.append(f"{elsewhere}, which {name} imports")
+    return list(dict.fromkeys(found))
+
+
+def _local_file_elsewhere(module: str) -> str | None:
+    """Return the file of a module on Python's path, if it is neither installed nor Python's own."""
+    if not module or module in sys.stdlib_module_names or module in _LIBRARIES:
+        return None
+    try:
+        spec = importlib.machinery.PathFinder.find_spec(module)
+    except (ImportError, ValueError):
+        return None
+    file = spec.origin if spec is not None else None
+    if not file or not file.endswith(".py") or not _is_local(file):
+        return None
+    return str(Path(file).resolve())
 
 
 def certain_imports(module_file: str) -> set[str]:
@@ -162,7 +218,10 @@ def _used_by(definition: Any) -> Iterator[tuple[str, Any]]:
                 if isinstance(body, FunctionType):
                     yield from _used_by(body)
         return
-    for name in _names_in(definition.__code__):
+    names = _names_in(definition.__code__)
+    if names & set(_IMPORT_BY_NAME):
+        names |= {text.lstrip(".") for text in _texts_in(definition.__code__)}
+    for name in names:
         if name in definition.__globals__:
             yield name, definition.__globals__[name]
         elif any(_files_of(name.split("."), Path.cwd())):
@@ -177,6 +236,11 @@ def _used_by(definition: Any) -> Iterator[tuple[str, Any]]:
 def _names_in(code: CodeType) -> set[str]:
     inner = [const for const in code.co_consts if isinstance(const, CodeType)]
     return set(code.co_names).union(*map(_names_in, inner))
+
+
+def _texts_in(code: CodeType) -> set[str]:
+    inner = [_texts_in(const) for const in code.co_consts if isinstance(const, CodeType)]
+    return {const for const in code.co_consts if isinstance(const, str)}.union(*inner)
 
 
 def _definition_digest(definition: Any) -> str:
@@ -400,7 +464,10 @@ def _parse(file: Path) -> ast.Module:
 
 
 def _imported_names(tree: ast.Module) -> Iterator[tuple[list[str], int]]:
-    """Return the dotted names that a module imports, with their level if they are relative."""
+    """Return the dotted names that a module imports, with their level if they are relative.
+
+    Those that a function is given as text count, where it is a constant of the module.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -409,6 +476,56 @@ def _imported_names(tree: ast.Module) -> Iterator[tuple[list[str], int]]:
             module = node.module.split(".") if node.module else []
             for alias in node.names:
                 yield [*module, alias.name], node.level
+    for call, argument in _dynamic_imports(tree):
+        if _called_name(call) in _IMPORT_BY_NAME and isinstance(argument, str):
+            name = argument.lstrip(".")
+            yield name.split("."), len(argument) - len(name)
+
+
+def _dynamic_imports(tree: ast.Module) -> Iterator[tuple[ast.Call, str | None]]:
+    """Yield the calls that import or run other code, with its name or path if it is a constant."""
+    constants = _text_constants(tree)
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or _called_name(node) not in _DYNAMIC_IMPORTS:
+            continue
+        name, position = _DYNAMIC_IMPORTS[_called_name(node)]
+        given = [keyword.value for keyword in node.keywords if keyword.arg == name]
+        given = [*node.args[position : position + 1], *given]
+        if given and isinstance(given[0], ast.Name):
+            yield node, constants.get(given[0].id)
+        elif given and isinstance(given[0], ast.Constant) and isinstance(given[0].value, str):
+            yield node, given[0].value
+        elif given:
+            yield node, None
+
+
+def _called_name(call: ast.Call) -> str:
+    function = call.func
+    if isinstance(function, ast.Attribute):
+        # `model.exec(...)` is somebody else's.
+        return function.attr if function.attr not in ("exec", "__import__") else ""
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def _text_constants(tree: ast.Module) -> dict[str, str | None]:
+    """Return the texts of names that are bound once in a module, None for others."""
+    bound: dict[str, str | None] = {}
+    for node in ast.walk(tree):
+        names: list[ast.expr] = []
+        value: ast.expr | None = None
+        if isinstance(node, ast.Assign):
+            names, value = node.targets, node.value
+        elif isinstance(node, (ast.AnnAssign, ast.AugAssign, ast.NamedExpr, ast.For)):
+            names = [node.target]
+            value = node.value if isinstance(node, (ast.AnnAssign, ast.NamedExpr)) else None
+        elif isinstance(node, ast.arg):
+            bound[node.arg] = None
+        is_text = isinstance(value, ast.Constant) and isinstance(value.value, str)
+        for name in (part for target in names for part in ast.walk(target)):
+            if isinstance(name, ast.Name):
+                once = is_text and name.id not in bound
+                bound[name.id] = value.value if once else None  # type: ignore[union-attr]
+    return bound
 
 
 def _files_of(name: list[str], base: Path) -> Iterator[Path]:

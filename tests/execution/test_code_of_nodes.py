@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.execution.cache import code_digests
+from penstock.execution.cache import code_digests, unfollowed
 
 OWN = "tfx.components.trainer.executor.GenericExecutor"
 
@@ -103,3 +103,15 @@ def test_two_files_of_one_name_both_count(module, tmp_path, changed):
     first = code_digests(OWN, parameters)
     (tmp_path / changed / "model.py").write_text("SIZE = 2\n")
     assert code_digests(OWN, parameters)["model.py"] != first["model.py"]
+
+
+def test_code_whose_name_is_computed_is_told(tmp_path):
+    (tmp_path / "model.py").write_text("def run_fn(args):\n    __import__(args.layers)\n")
+    parameters = {"module_file": str(tmp_path / "model.py")}
+    expected = ["what __import__ runs in model.py, line 2"]
+    assert unfollowed(OWN, parameters) == expected
+    assert unfollowed(OWN, {}) == []
+
+
+def test_code_of_the_library_is_not_told_of():
+    assert unfollowed("penstock.components.trainer.component.TrainerExecutor", {}) == []

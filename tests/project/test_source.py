@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from penstock.errors import UserCodeError
-from penstock.project.source import source_digests
+from penstock.project.source import source_digests, unfollowed_code
 
 
 @pytest.fixture
@@ -270,3 +270,64 @@ def test_a_decorator_that_changes_nothing_of_the_module_keeps_no_function(write,
     changed = EFFECTS.replace(f"{name}():\n    return 1", f"{name}():\n    return 2")
     assert changed != EFFECTS
     assert source_digests(write("m.py", changed), entry="entry") == first
+
+
+@pytest.mark.parametrize(
+    "importing",
+    [
+        "import importlib\ndef f():\n    importlib.import_module('deep')",
+        "from importlib import import_module\ndef f():\n    import_module(name='deep')",
+        "def f():\n    __import__('deep')",
+        "import runpy\ndef f():\n    runpy.run_module('deep')",
+        "import importlib\nNAME = 'deep'\ndef f():\n    importlib.import_module(NAME)",
+        "import importlib\ndef f():\n    importlib.import_module('.deep', __package__)",
+        "import importlib\nMODULES = [importlib.import_module('pack.deep')]",
+    ],
+)
+def test_a_module_that_is_imported_by_its_name_as_text_counts(write, importing):
+    module = write("m.py", importing)
+    write("pack/__init__.py", "")
+    for name in ("deep.py", "pack/deep.py"):
+        write(name, "LABEL = 1")
+    before = [source_digests(module), source_digests(module, entry="f")]
+    for name in ("deep.py", "pack/deep.py"):
+        write(name, "LABEL = 2")
+    after = [source_digests(module), source_digests(module, entry="f")]
+    assert before[0] != after[0]
+    assert before[1] != after[1]
+    assert unfollowed_code(module) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "called"),
+    [
+        ("import importlib\ndef f(name):\n    importlib.import_module(name)", "import_module"),
+        ("def f():\n    for name in 'ab':\n        __import__(name)", "__import__"),
+        ("import runpy\ndef f():\n    runpy.run_path(\n        'x.py')", "run_path"),
+        ("\ndef f():\n    exec(open('x.py').read())", "exec"),
+        ("\nNAME = 'a'; NAME = 'b'\n__import__(NAME)\ndef f(): pass", "__import__"),
+        (
+            "\nfrom importlib.util import spec_from_file_location\n"
+            "S = spec_from_file_location('x', '/x.py')\ndef f(): return S",
+            "spec_from_file_location",
+        ),
+    ],
+)
+def test_what_is_known_only_when_the_code_runs_is_told(write, text, called):
+    for entry in (None, "f"):
+        (told,) = unfollowed_code(write("m.py", text), entry=entry)
+        assert told == f"what {called} runs in m.py, line 3"
+
+
+def test_what_an_entry_does_not_reach_is_not_told(write):
+    text = "def f():\n    return 1\ndef g(name):\n    __import__(name)\n"
+    assert unfollowed_code(write("m.py", text), entry="f") == []
+
+
+def test_a_local_module_elsewhere_on_the_path_is_told(write, monkeypatch, tmp_path):
+    write("library/shared_features_of_two.py", "")
+    monkeypatch.syspath_prepend(str(tmp_path / "library"))
+    module = write("project/m.py", "import json, numpy, shared_features_of_two")
+    assert unfollowed_code(module) == [
+        f"{tmp_path}/library/shared_features_of_two.py, which m.py imports"
+    ]

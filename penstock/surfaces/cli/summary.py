@@ -86,6 +86,8 @@ def print_plan(planned: Iterable[NodePlan]) -> None:
         click.echo(f"  {first}".rstrip())
         for reason in more:
             click.echo(f"{'':<{len(head)}}  {reason}")
+        for code in node.unseen:
+            click.echo(f"{'':<{len(head)}}  changes are not noticed: {code}")
     counts = Counter(node.verdict for node in planned)
     parts = [f"{counts[v]} {_PLANNED[v]}" for v in _PLANNED if counts[v]]
     click.echo(f"\n{', '.join(parts)}")
