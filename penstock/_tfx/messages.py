@@ -25,6 +25,7 @@ PipelineInfo: TypeAlias = pipeline_pb2.PipelineInfo
 RuntimeSpec: TypeAlias = pipeline_pb2.PipelineRuntimeSpec
 DeploymentConfig: TypeAlias = pipeline_pb2.IntermediateDeploymentConfig
 Channel: TypeAlias = pipeline_pb2.InputSpec.Channel
+InputSpec: TypeAlias = pipeline_pb2.InputSpec
 ValueProto: TypeAlias = pipeline_pb2.Value
 Expression: TypeAlias = placeholder_pb2.PlaceholderExpression
 ExecutableSpec: TypeAlias = (

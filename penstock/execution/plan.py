@@ -204,11 +204,11 @@ def _plan_lookup(planner: _Planner, node: ir.Node) -> _Planned:
     node_id = node.id
     if node.is_importer:
         return _plan_import(planner, node)
-    looked_up = resolution.looked_up(planner.metadata, node)
-    if looked_up is None:
+    resolved = resolution.intact(planner.metadata, node)
+    if resolved.outputs is None:
         return NodePlan(node_id, Verdict.SKIPPED, ("its condition does not hold",)), {}
-    lines = [f"{key}: {_address(artifacts)}" for key, artifacts in looked_up.items()]
-    return NodePlan(node_id, Verdict.LOOKS_UP, tuple(lines)), looked_up
+    lines = [f"{key}: {_address(artifacts)}" for key, artifacts in resolved.outputs.items()]
+    return NodePlan(node_id, Verdict.LOOKS_UP, (*lines, *resolved.notes)), resolved.outputs
 
 
 def _plan_import(planner: _Planner, node: ir.Node) -> _Planned:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ from penstock.execution.recording import recordable
 from penstock.execution.resolution import (
     driver_parameters,
     execution_info,
+    intact,
     node_parameters,
     outputs_resolver,
     resolve,
@@ -156,6 +158,12 @@ def apply_driver(prepared: Prepared, serialized: bytes) -> Prepared:
 
 
 def _run_in_store(metadata: Metadata, node: ir.Node) -> Finished | Skipped:
+    notes: list[str] = []
+    if not node.is_importer:
+        # What cannot be resolved at all is recorded below.
+        with contextlib.suppress(_tfx.InputResolutionError):
+            resolved = intact(metadata, node)
+            node, notes = resolved.node, resolved.notes
     handler = _tfx.ImporterNodeHandler() if node.is_importer else _tfx.ResolverNodeHandler()
     info = handler.run(metadata, node.proto, node.info, node.runtime)
     if not info.execution_id:
@@ -163,4 +171,4 @@ def _run_in_store(metadata: Metadata, node: ir.Node) -> Finished | Skipped:
     [execution] = metadata.store.get_executions_by_id([info.execution_id])
     if execution.last_known_state == FAILED:
         raise RunError(f"node {node.id}: its inputs cannot be resolved")
-    return Finished(info.execution_id, info.output_dict)
+    return Finished(info.execution_id, info.output_dict, note="; ".join(notes))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from penstock import _tfx, ir
+from penstock.execution import contents
 from penstock.execution.cache import (
     Fingerprint,
     code_digests,
@@ -64,6 +66,66 @@ def looked_up(metadata: Metadata, node: ir.Node) -> _tfx.Artifacts | None:
             f"it would have to run once for each of {len(resolved)} inputs"
         )
     return None if resolved is None else resolved[0]
+
+
+def intact(metadata: Metadata, node: ir.Node) -> Intact:
+    """Return what a resolver gives out, of artifacts that are as they were published.
+
+    Whatever its strategy is, it chooses again without those of its choice that are not, which the
+    cache would not use either.
+
+    Raises:
+      InputResolutionError: see `looked_up`.
+    """
+    passed_over: dict[int, str] = {}
+    choosing = node
+    while True:
+        chosen = looked_up(metadata, choosing)
+        harm = {
+            artifact.id: damage
+            for artifacts in (chosen or {}).values()
+            for artifact in artifacts
+            if (damage := contents.damage(artifact))
+        }
+        if not harm.keys() - passed_over.keys():
+            return Intact(choosing, chosen, tuple(passed_over.values()))
+        passed_over.update(harm)
+        choosing = node.with_static_inputs(
+            {
+                key: [i for i in _candidates(metadata, spec) if i not in passed_over]
+                for key, spec in node.proto.inputs.inputs.items()
+                if key not in node.condition_keys
+                and (spec.channels or spec.HasField("static_inputs"))
+            }
+        )
+
+
+def _candidates(metadata: Metadata, spec: _tfx.InputSpec) -> list[int]:
+    """Return the ids of the artifacts that a strategy has for one of a resolver's inputs."""
+    artifacts = [
+        artifact.id
+        for channel in spec.channels
+        for artifact in _tfx.channel_resolver.resolve_single_channel(metadata, channel)
+    ]
+    return [*spec.static_inputs.artifact_ids, *artifacts]
+
+
+@dataclass(frozen=True)
+class Intact:
+    """What a resolver gives out, None if its condition does not hold.
+
+    `node` is the resolver with inputs that lead to it; `passed_over` says what has become of the
+    artifacts that it would have given out.
+    """
+
+    node: ir.Node
+    outputs: _tfx.Artifacts | None
+    passed_over: tuple[str, ...]
+
+    @property
+    def notes(self) -> list[str]:
+        """What there is to say of them."""
+        return [f"passed over, as {harm}" for harm in self.passed_over]
 
 
 def _resolved_inputs(metadata: Metadata, node: ir.Node) -> list[_tfx.Artifacts] | None:

@@ -24,11 +24,15 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Finished:
-    """A node whose outputs are in the store; `cached` if an earlier execution made them."""
+    """A node whose outputs are in the store; `cached` if an earlier execution made them.
+
+    `note` is what a reader of the run should know of it, "" for nothing.
+    """
 
     execution_id: int
     outputs: _tfx.Artifacts
     cached: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True)

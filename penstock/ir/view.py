@@ -200,6 +200,7 @@ class Node:
         for key, ids in artifact_ids.items():
             spec = proto.inputs.inputs[key]
             del spec.channels[:]
+            spec.ClearField("static_inputs")
             spec.static_inputs.artifact_ids.extend(ids)
             spec.static_inputs.SetInParent()
         return replace(self, proto=proto)

@@ -380,7 +380,7 @@ class Run:
             State.CACHED if finished.cached else State.DONE,
             execution_id=finished.execution_id,
             outputs=finished.outputs,
-            note=note,
+            note=note or finished.note,
         )
 
     def _settle(

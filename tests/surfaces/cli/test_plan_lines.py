@@ -8,6 +8,6 @@ def test_code_whose_changes_are_not_noticed_stands_below_its_node(capsys):
     unseen = ("what import_module runs in model.py, line 7",)
     print_plan([NodePlan("Trainer", Verdict.CACHED, unseen=unseen)])
     first, second, _, counts = capsys.readouterr().out.splitlines()
-    assert first == "✔ Trainer  cached"
+    assert first.rstrip() == "✔ Trainer  cached"
     assert second.strip() == f"changes are not noticed: {unseen[0]}"
     assert counts == "1 cached"

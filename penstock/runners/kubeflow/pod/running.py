@@ -292,6 +292,7 @@ def _tell(pod: Pod, outcome: Finished | Skipped) -> None:
         reason, state = outcome.reason, f"skipped  {outcome.reason}"
     else:
         artifacts, state = outcome.outputs, "cached" if outcome.cached else "done"
+        state = f"{state}  {outcome.note}" if outcome.note else state
     reports = outputs.reported(pod.task.outputs, pod.executor_input, artifacts, reason)
     reports |= shown.reported(
         pod.task, pod.executor_input, pod.metadata.store, pod.node.run_id, artifacts, state
