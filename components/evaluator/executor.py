@@ -28,6 +28,7 @@ from penstock.components.evaluator.evaluated_models import (
     has_tfma,
     is_saved_model,
 )
+from penstock.components.evaluator.explaining import explained
 from penstock.components.evaluator.extraction import transformed_features
 from penstock.components.evaluator.job import Job
 from penstock.components.evaluator.named_features import check_named_features
@@ -103,7 +104,13 @@ def evaluate(
         )
         if custom_extractors is None:
             check_named_features(files, config, schema, partial(transformed_features, job))
-        beam.engine("penstock.components.evaluator").evaluate(job, beam)
+        try:
+            beam.engine("penstock.components.evaluator").evaluate(job, beam)
+        except (ValueError, RuntimeError, TypeError) as error:
+            reason = explained(error, job) if custom_extractors is None else None
+            if reason is None:
+                raise
+            raise reason from error
     else:
         check_named_features(files, config, schema)
         models = evaluated_models(config, model, baseline_model)

@@ -99,21 +99,36 @@ class Extraction:
 
 def transformed_features(job: Job) -> set[str] | None:
     """Return the names of the features that the models of a job make; None if they do not say."""
-    from tensorflow_model_analysis.utils import model_util
-
     if not job.models:
         return set()
-    shared = model_util.verify_and_update_eval_shared_models(job.model_or_models)
-    if any(model.model_type not in ("tf_keras", "tf_generic") for model in shared):
-        return None
-    models = {model.model_name: model for model in shared}
     try:
-        extraction = Extraction(job, job.eval_config, models)
-        batch = next(batch for file in job.files for batch in read_batches(file, job.schema))
+        extraction, batch = _first_batch(job)
         extracts = extraction.features(batch)
     except (Unsupported, StopIteration):
         return None
     return {name for features in extraction.transformed(extracts) for name in features}
+
+
+def first_extracts(job: Job) -> dict[str, Any] | None:
+    """Return what the first rows and the models' answers are, None if that cannot be told."""
+    try:
+        extraction, batch = _first_batch(job)
+        return extraction(batch)
+    except (Unsupported, StopIteration):
+        return None
+
+
+def _first_batch(job: Job) -> tuple[Extraction, pyarrow.RecordBatch]:
+    from tensorflow_model_analysis.utils import model_util
+
+    if not job.models:
+        raise Unsupported("the examples hold the predictions")
+    shared = model_util.verify_and_update_eval_shared_models(job.model_or_models)
+    if any(model.model_type not in ("tf_keras", "tf_generic") for model in shared):
+        raise Unsupported("a model is neither of Keras nor a plain SavedModel")
+    models = {model.model_name: model for model in shared}
+    batches = (batch for file in job.files for batch in read_batches(file, job.schema))
+    return Extraction(job, job.eval_config, models), next(batches)
 
 
 def _signatures(
