@@ -39,9 +39,9 @@ def _refused(job: Job) -> PenstockError:
     """Return why the metrics could not take what the first rows have and the model gives."""
     metrics = [m.class_name for spec in job.eval_config.metrics_specs for m in spec.metrics]
     asked = ", ".join(dict.fromkeys(metrics)) or "TFMA's own metrics"
-    extracts = first_extracts(job)
+    extracts = first_extracts(job) or {}
     specs = list(job.eval_config.model_specs)
-    for spec in specs if extracts is not None else ():
+    for spec in specs if extracts else ():
         labels, outputs = (
             _of_model(extracts[key], spec.name, len(specs)) for key in ("labels", "predictions")
         )

@@ -364,7 +364,14 @@ def _decoded_batches(
             try:
                 batch = decoder.DecodeBatch(records)
             except (RuntimeError, ValueError) as error:
-                raise _not_an_example(path, first, records, decoder, error) from error
+                if schema is not None or columns is None:
+                    raise _not_an_example(path, first, records, decoder, error) from error
+                # What is wrong may be in a feature that nobody asks for.
+                decoder = MessageDecoder(only=columns)
+                try:
+                    batch = decoder.DecodeBatch(records)
+                except ValueError as named:
+                    raise _not_an_example(path, first, records, decoder, named) from named
         first += len(buffered.ends)
         yield batch
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from penstock.data import records
 from penstock.data.coding import examples
+from penstock.data.coding.example_proto import example_class
 from penstock.errors import DataError
 
 pytestmark = pytest.mark.core
@@ -208,3 +209,24 @@ def test_a_record_that_is_no_example_is_named(tmp_path):
     paths = records.write_serialized(str(tmp_path), "data", [*good, b"\xff\xff", *good])
     with pytest.raises(DataError, match=r"record 2 cannot be read as a tf\.Example"):
         list(records.read_record_batches(paths))
+
+
+def mixed(*values):
+    """Examples with a number `x`, and a feature `y` of these values."""
+    written = []
+    for number, value in enumerate(values):
+        message = example_class()()
+        message.features.feature["x"].int64_list.value.append(number)
+        kind = "float_list" if isinstance(value, float) else "int64_list"
+        getattr(message.features.feature["y"], kind).value.append(value)
+        written.append(message.SerializeToString(deterministic=True))
+    return written
+
+
+def test_a_feature_of_two_types_fails_those_alone_who_ask_for_it(tmp_path):
+    paths = records.write_serialized(str(tmp_path), "data", mixed(1, 2.5))
+    (batch,) = records.read_record_batches(paths, columns=["x"])
+    assert batch.to_pydict() == {"x": [[0], [1]]}
+    for columns in (["y"], None):
+        with pytest.raises(DataError, match='record 1 .*for feature "y"|records 0 to 1 .* "y"'):
+            list(records.read_record_batches(paths, columns=columns))

@@ -5,7 +5,7 @@ tfx_bsl's decoder is faster; this one gives the same columns where that is not i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,10 +25,12 @@ _KIND_OF_TYPE = {1: "bytes_list", 2: "int64_list", 3: "float_list"}
 class MessageDecoder:
     """Decodes lists of tf.Examples as tfx_bsl's `ExamplesToRecordBatchDecoder` does.
 
-    Without a schema, a `schema_pb2.Schema`, the columns are all that the records have, by name.
+    Without a schema, a `schema_pb2.Schema`, the columns are all that the records have, by name, or
+    those of them that `only` names.
     """
 
-    def __init__(self, schema: Any = None) -> None:
+    def __init__(self, schema: Any = None, only: Collection[str] | None = None) -> None:
+        self._only = only
         self._types = None
         if schema is not None:
             self._types = {feature.name: feature.type for feature in schema.feature}
@@ -59,7 +61,8 @@ class MessageDecoder:
             except DecodeError as error:
                 raise ValueError("DATA_LOSS: Unable to parse example.") from error
             for name, feature in features.items():
-                if self._types is None or name in self._types:
+                wanted = self._only if self._types is None else self._types
+                if wanted is None or name in wanted:
                     columns.setdefault(name, {})[row] = feature
         return columns
 

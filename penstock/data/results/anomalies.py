@@ -121,7 +121,7 @@ def is_blessed(anomalies: anomalies_pb2.Anomalies) -> bool:
     return not anomalies.anomaly_info and not anomalies.HasField("dataset_anomaly_info")
 
 
-def table_of(anomalies: Mapping[str, list[Anomaly]]) -> str:
+def table_of(anomalies: Mapping[str, Sequence[Anomaly]]) -> str:
     """Return a table for a log: a line for every anomaly of every split."""
     rows = [
         (split, anomaly.feature or "(data set)", anomaly.severity, anomaly.short, anomaly.long)
