@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from penstock import BeamOptions, NodeContext, Output, Resolved, component
 from penstock.artifacts import Examples
 from penstock.data import ingestion
@@ -46,5 +48,7 @@ def CsvExampleGen(
         input_base, input_config, range_config, span, version, context.temporary_directory
     )
     engine = beam.engine("penstock.components.csv_example_gen")
-    engine.generate_examples(resolved, to, csv, context.progress, beam)
+    texts = engine.generate_examples(resolved, to, csv, context.progress, beam)
     ingestion.describe(examples, to, span, version, input_fingerprint)
+    if texts:
+        examples.set_string_custom_property(ingestion.TEXTS_PROPERTY, json.dumps(texts))

@@ -21,16 +21,23 @@ def generate_examples(
     options: CsvOptions,
     progress: Callable[..., None],
     beam: Any = None,  # noqa: ARG001  # the engine on Beam needs it
-) -> None:
-    """Read the files of every input split, and write their rows to the splits they belong to."""
+) -> dict[str, str]:
+    """Read the files of every input split, and write their rows to the splits they belong to.
+
+    Return the first cell that made text of each column of numbers, and where it stands.
+    """
     check_payload("CsvExampleGen", to)
     shards = shard_count(resolved.files, csv.block_count(resolved.files, options))
-    columns = _columns(resolved, options, min(shards, available_processes()))
+    columns, texts = _columns(resolved, options, min(shards, available_processes()))
     write_blocks(to, partial(_blocks, resolved, columns, options), shards, progress)
+    return texts
 
 
-def _columns(resolved: ResolvedInput, options: CsvOptions, processes: int) -> dict[str, CsvColumns]:
+def _columns(
+    resolved: ResolvedInput, options: CsvOptions, processes: int
+) -> tuple[dict[str, CsvColumns], dict[str, str]]:
     """Infer the columns of every input split; each process looks at some of them."""
+    texts: dict[str, str] = {}
     parts = [(number, processes) for number in range(processes)]
     inferred = in_processes(
         partial(_infer, resolved, options), parts, named=lambda _: "infer the types of columns"
@@ -41,15 +48,16 @@ def _columns(resolved: ResolvedInput, options: CsvOptions, processes: int) -> di
             columns_of_splits[split].append(columns)
         for notice in notices:
             print(notice)
+            texts.setdefault(notice.column, f"{notice.cell} in {notice.where}")
     return csv.align_types(
         {split: csv.join_types(parts) for split, parts in columns_of_splits.items()}
-    )
+    ), texts
 
 
 def _infer(
     resolved: ResolvedInput, options: CsvOptions, part: tuple[int, int], _: Callable[[int], None]
-) -> tuple[dict[str, CsvColumns], list[str]]:
-    notices: list[str] = []
+) -> tuple[dict[str, CsvColumns], list[csv.TypeChange]]:
+    notices: list[csv.TypeChange] = []
     return {
         split.name: csv.infer_columns(split.files, options, notices.append, part)
         for split in resolved.splits

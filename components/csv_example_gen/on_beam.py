@@ -21,8 +21,11 @@ def generate_examples(
     options: CsvOptions,
     progress: Callable[..., None],  # noqa: ARG001  # a Beam runner shows its own
     beam: BeamOptions,
-) -> None:
-    """Read the files of every input split, and write their rows to the splits they belong to."""
+) -> dict[str, str]:
+    """Read the files of every input split, and write their rows to the splits they belong to.
+
+    Nothing is returned of the cells that make text of columns of numbers.
+    """
     check_payload("CsvExampleGen", to)
     refuse_parquet("CsvExampleGen", to)
     for split in resolved.splits:
@@ -41,6 +44,7 @@ def generate_examples(
             >> beam_sdk.FlatMap(_read_file, beam_sdk.pvalue.AsSingleton(columns), to, options)
             | "Write" >> WriteSplits(to)
         )
+    return {}
 
 
 def _infer_file(file: tuple[str, str], options: CsvOptions) -> dict[str, CsvColumns]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 from penstock import Input, Output, component
 from penstock.artifacts import ExampleAnomalies, ExampleStatistics, Schema
 from penstock.components.schema_gen.schema_file import read_schema, schema_path
+from penstock.data.ingestion import TEXTS_PROPERTY
 from penstock.data.results.anomalies import (
     BLESSED,
     NOT_BLESSED,
@@ -72,7 +75,8 @@ def ExampleValidator(
             for split in splits
         },
     )
-    described = in_process.describe(anomalies_of_splits, schema.uri)
+    texts = json.loads(statistics.get_string_custom_property(TEXTS_PROPERTY) or "{}")
+    described = in_process.describe(anomalies_of_splits, schema.uri, texts)
     stops = fail_on_anomalies and any(described.values())
     # An error is in the node's log, with the anomalies.
     in_process.report(anomalies_of_splits, {} if stops else described)

@@ -94,18 +94,27 @@ def validate_splits(
 
 
 def describe(
-    anomalies_of_splits: Mapping[str, anomalies_pb2.Anomalies], schema_uri: str
+    anomalies_of_splits: Mapping[str, anomalies_pb2.Anomalies],
+    schema_uri: str,
+    texts: Mapping[str, str],
 ) -> dict[str, list[Anomaly]]:
-    """Return the anomalies of every split, with the line of the schema that speaks of each."""
+    """Return the anomalies of every split, with the line of the schema that speaks of each.
+
+    `texts` says which cells made text of columns of numbers, and where they stand.
+    """
     lines = feature_lines(schema_uri)
     name = os.path.basename(schema_path(schema_uri))
+
+    def located(anomaly: Anomaly) -> Anomaly:
+        long = anomaly.long
+        if anomaly.kind == "UNEXPECTED_DATA_TYPE" and anomaly.feature in texts:
+            long += f"; the first text is {texts[anomaly.feature]}"
+        if anomaly.feature in lines:
+            long += f" ({name}, line {lines[anomaly.feature]})"
+        return replace(anomaly, long=long)
+
     return {
-        split: [
-            replace(anomaly, long=f"{anomaly.long} ({name}, line {lines[anomaly.feature]})")
-            if anomaly.feature in lines
-            else anomaly
-            for anomaly in describe_anomalies(anomalies)
-        ]
+        split: list(map(located, describe_anomalies(anomalies)))
         for split, anomalies in anomalies_of_splits.items()
     }
 

@@ -8,6 +8,7 @@ from penstock import BeamOptions, Input, NodeContext, Output, component
 from penstock.artifacts import Examples, ExampleStatistics, Schema
 from penstock.components.schema_gen.schema_file import read_schema
 from penstock.components.statistics_gen.sampling import sample_rates
+from penstock.data.ingestion import TEXTS_PROPERTY
 from penstock.data.splits import encode_split_names, split_files, split_names
 from penstock.errors import DataError
 
@@ -58,5 +59,7 @@ def StatisticsGen(
     )
     statistics.split_names = encode_split_names(splits)
     statistics.span = examples.span
+    if texts := examples.get_string_custom_property(TEXTS_PROPERTY):
+        statistics.set_string_custom_property(TEXTS_PROPERTY, texts)
     # TFX stores the JSON text as a JSON string; readers of its artifacts expect that.
     statistics.set_json_value_custom_property("sample_rate_by_split", json.dumps(rates))

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import IO, Any, TypeVar
+from typing import IO, Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -75,6 +75,21 @@ class CsvColumns:
         )
 
 
+class TypeChange(NamedTuple):
+    """A column that begins with numbers and is text because of a cell, in a line of a file."""
+
+    column: str
+    cell: str
+    where: str
+
+    def __str__(self) -> str:
+        return (
+            f"column {self.column!r} begins with numbers and is text because of {self.cell} "
+            f"({self.where}). If it should be numbers, correct the cell or list it in "
+            "CsvOptions.null_values, and state the type in CsvOptions.column_types."
+        )
+
+
 @dataclass(frozen=True)
 class _Start:
     """Where a batch starts: a file, or a member of a zip archive, and a row of it, from 0."""
@@ -103,7 +118,7 @@ def read_csv(paths: Sequence[str], options: CsvOptions = CsvOptions()) -> Iterat
 def infer_columns(
     paths: Sequence[str],
     options: CsvOptions = CsvOptions(),
-    notice: Callable[[str], None] = lambda _: None,
+    notice: Callable[[TypeChange], None] = lambda _: None,
     part: tuple[int, int] = (0, 1),
 ) -> CsvColumns:
     """Read all files once to learn their columns and types.
@@ -345,15 +360,11 @@ def _turned_to_text(earlier: ColumnType, cells: pa.Array) -> int | None:
 
 def _type_change(
     column: str, cells: pa.Array, index: int, start: _Start, options: CsvOptions
-) -> str:
+) -> TypeChange:
     row = start.row + index
     line = _line_of(start, row, options) if row < _SLOWLY_COUNTED_ROWS else None
     where = f"{start.file_name}, row {row + 1}" if line is None else f"{start.file_name}:{line}"
-    return (
-        f"column {column!r} begins with numbers and is text because of {_excerpt(cells[index])} "
-        f"({where}). If it should be numbers, correct the cell or list it in "
-        "CsvOptions.null_values, and state the type in CsvOptions.column_types."
-    )
+    return TypeChange(column, _excerpt(cells[index]), where)
 
 
 def cell_type(text: str | None) -> ColumnType:

@@ -18,6 +18,8 @@ from penstock.errors import ParameterError
 SPAN_PROPERTY = "span"
 VERSION_PROPERTY = "version"
 FINGERPRINT_PROPERTY = "input_fingerprint"
+# Of examples and their statistics: which cells made text of columns of numbers, as JSON by column.
+TEXTS_PROPERTY = "text_among_numbers"
 
 
 @dataclass(frozen=True)

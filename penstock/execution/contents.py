@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock import _tfx
+from penstock.data import ingestion
 from penstock.data.files import remote
 from penstock.errors import StorageError
 from penstock.metadata.reading import BYTES_PROPERTY, DIGEST_PROPERTY
@@ -33,6 +34,7 @@ _IDENTITY_PROPERTIES = frozenset(
         "tfx_version",
         "input_fingerprint",
         "is_external",
+        ingestion.TEXTS_PROPERTY,
     }
 )
 

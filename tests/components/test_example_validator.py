@@ -10,11 +10,13 @@ import pyarrow as pa
 import pytest
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
-from penstock.artifacts import ExampleAnomalies, ExampleStatistics, Schema
+from penstock.artifacts import ExampleAnomalies, Examples, ExampleStatistics, Schema
+from penstock.components.csv_example_gen.component import CsvExampleGen
 from penstock.components.example_validator.comparators import with_thresholds
 from penstock.components.example_validator.component import ExampleValidator
 from penstock.components.example_validator.in_process import validate_splits
 from penstock.components.schema_gen.schema_file import write_schema
+from penstock.components.statistics_gen.component import StatisticsGen
 from penstock.data.results.anomalies import (
     AnomaliesError,
     Anomaly,
@@ -319,6 +321,25 @@ def test_an_excluded_split_is_not_validated(artifacts) -> None:
 def test_anomalies_are_printed_to_the_nodes_log(artifacts, capsys) -> None:
     ExampleValidator.function(**artifacts)
     assert "eval   company  ERROR     Unexpected string values" in capsys.readouterr().out
+
+
+def test_a_text_among_numbers_is_named_with_file_and_line(tmp_path, capsys, make_artifact) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "rides.csv").write_text('fare,n\n1,1\n2.5,2\n"2,5",3\n')
+    examples = make_artifact(Examples, tmp_path / "examples")
+    CsvExampleGen.function(examples=examples, input_base=str(data))
+    statistics = make_artifact(ExampleStatistics, tmp_path / "statistics")
+    StatisticsGen.function(examples=examples, statistics=statistics)
+    schema = make_artifact(Schema, tmp_path / "schema")
+    (tmp_path / "schema/schema.pbtxt").write_text(
+        'feature { name: "n" type: INT }\nfeature { name: "fare" type: FLOAT }\n'
+    )
+    anomalies = make_artifact(ExampleAnomalies, tmp_path / "anomalies")
+    ExampleValidator.function(statistics=statistics, schema=schema, anomalies=anomalies)
+    assert (
+        f"; the first text is '2,5' in {data}/rides.csv:4 (schema.pbtxt, line 2)"
+    ) in capsys.readouterr().out
 
 
 def test_an_anomaly_names_the_line_of_the_schema(artifacts, capsys) -> None:
