@@ -301,3 +301,15 @@ def test_a_choice_that_is_a_number_is_read_back_as_it_was_written():
 def test_an_int_beyond_ml_metadatas_is_refused_where_it_is_given():
     with pytest.raises(WiringError, match="takes.value: 9223372036854775808 does not fit into"):
         taking(int)(value=2**63)
+
+
+def test_an_enum_of_numbers_is_read_as_it_was_recorded():
+    from penstock.authoring.component import decode_parameters
+    from penstock.components import ParquetExampleGen
+    from penstock.data.payload import PayloadFormat
+
+    recorded = ParquetExampleGen(
+        input_base="data", output_data_format=PayloadFormat.FORMAT_PARQUET
+    ).exec_properties
+    decoded = decode_parameters(ParquetExampleGen.interface, recorded)
+    assert decoded["output_data_format"] is PayloadFormat.FORMAT_PARQUET
