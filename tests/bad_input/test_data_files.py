@@ -127,7 +127,7 @@ BAD: dict[str, tuple[str, dict[str, bytes] | None, list[str]]] = {
     "other_schema": (
         "parquet",
         {"a.parquet": good_parquet(), "b.parquet": other_parquet()},
-        ["need the same schema; column 'id' is string here and int64 there", "b.parquet)"],
+        ["the column is string here and int64 in", "b.parquet, column id)"],
     ),
     "bad_schema": (
         "schema",
