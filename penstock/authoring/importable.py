@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import linecache
 import sys
-from types import FrameType, FunctionType
+from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 
-def obstacle(function: FunctionType) -> str | None:
+def obstacle(function: Callable[..., Any]) -> str | None:
     """Return why the process of a node would not find what is made of a function now, or None.
 
     That process imports the function's module, so it has to be made while that is imported: at

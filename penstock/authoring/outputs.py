@@ -29,7 +29,7 @@ class OutputChannels(dict[str, Any]):
         )
 
 
-class ValueOutput(_tfx.channel.OutputChannel):  # type: ignore[misc]  # TFX has no types
+class ValueOutput(_tfx.channel.OutputChannel):
     """An output that holds a value: compared with another value it is a condition for `Cond`.
 
     It is wired to parameters and inputs as it is. While the pipeline is defined it has no value:

@@ -82,7 +82,7 @@ class PipelineParameter(_tfx.RuntimeParameter):
 PipelineParameter.__name__ = "RuntimeParameter"
 
 
-def used_as_value(error: Exception) -> PipelineError | None:
+def used_as_value(error: BaseException) -> PipelineError | None:
     """Return what to say where Python itself found a pipeline parameter in a value's place.
 
     Those of its functions that ask for nothing, as `json.dumps` and `str.join`, name the class.

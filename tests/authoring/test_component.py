@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import enum
 import inspect
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +9,6 @@ import pytest
 from penstock import Input, Output, component
 from penstock._tfx import BaseBeamComponent, BaseComponent
 from penstock.artifacts import Examples, Model, Schema
-from penstock.authoring.component import decode_parameters
 from penstock.errors import ComponentError, WiringError
 from penstock_support import example_components as examples
 
@@ -284,18 +282,6 @@ def test_a_parameter_that_cannot_be_written_down_is_refused_by_its_place(value, 
     with pytest.raises(WiringError) as raised:
         taking(Any)(value=value)
     assert said in str(raised.value)
-
-
-class Format(enum.Enum):
-    """Choices that are numbers, as those of protos are."""
-
-    EXAMPLE = 6
-
-
-def test_a_choice_that_is_a_number_is_read_back_as_it_was_written():
-    takes = taking(Format)
-    recorded = takes(value=Format.EXAMPLE).exec_properties
-    assert decode_parameters(takes.interface, recorded) == {"value": Format.EXAMPLE}
 
 
 def test_an_int_beyond_ml_metadatas_is_refused_where_it_is_given():

@@ -32,13 +32,13 @@ def describe(error: BaseException, folder: str) -> str:
         return str(storage)
     absent = extras.of_import_error(error)
     said = str(error) if isinstance(error, PenstockError) else user_code.folded(error)
-    hints = [absent.hint] if absent and absent.hint not in said else []
+    hints = [absent.hint] if absent and absent.hint and absent.hint not in said else []
     hints += [
         f"The file {file} has the name of the installed package {package} and is imported in its "
         "place: rename it if that is not meant."
         for package, file in sorted(user_code.hidden_packages(error).items())
     ]
-    return "\n".join([said, *map(str, hints)])
+    return "\n".join([said, *hints])
 
 
 def tell(error: BaseException, folder: str) -> str:
