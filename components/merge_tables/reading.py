@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,19 +13,64 @@ from penstock.components.merge_tables.fingerprint import SUFFIXES, table_files
 from penstock.components.merge_tables.tables import SourceTable
 from penstock.errors import DataError, suggestion
 
+# Whole numbers become fractions where all of them can.
+_COMMON_TYPES = (
+    ((pa.types.is_integer,), pa.int64()),
+    ((pa.types.is_floating, pa.types.is_integer), pa.float64()),
+    ((pa.types.is_string, pa.types.is_large_string), pa.large_string()),
+    ((pa.types.is_binary, pa.types.is_large_binary), pa.large_binary()),
+)
+
 
 def read_table(folder: str, table: SourceTable) -> pa.Table:
     """Read a table's columns, under their new names, in the order of files and rows."""
     parts = [(path, _read_file(path, table)) for path in _files(folder, table.name)]
     first_path, first = parts[0]
     for path, part in parts[1:]:
-        if part.schema != first.schema:
+        if set(part.schema.names) != set(first.schema.names):
             raise DataError(
                 f"expected the columns of {first_path.name} "
                 f"({_described(first.schema)}), found {_described(part.schema)}",
                 path=str(path),
             )
-    return _renamed(pa.concat_tables([part for _, part in parts]), table)
+    types = [(name, _common_type(name, parts)) for name in first.schema.names]
+    alike = [_of_types(path, part, types) for path, part in parts]
+    return _renamed(pa.concat_tables(alike), table)
+
+
+def _common_type(name: str, parts: Sequence[tuple[Path, pa.Table]]) -> pa.DataType:
+    """Return the type that holds a column of all files, as of one that has no values in some.
+
+    Raises:
+      DataError: there is none.
+    """
+    found: dict[pa.DataType, Path] = {}
+    for path, part in parts:
+        found.setdefault(part.schema.field(name).type, path)
+    kinds = [kind for kind in found if not pa.types.is_null(kind)]
+    if len(kinds) < 2:
+        return kinds[0] if kinds else pa.null()
+    for belong, common in _COMMON_TYPES:
+        if all(any(is_one(kind) for is_one in belong) for kind in kinds):
+            return common
+    first, other = kinds[:2]
+    raise DataError(
+        f"the column is {other} here and {first} in {found[first].name}",
+        path=str(found[other]),
+        column=name,
+        hint="Write all files of the table with one type.",
+    )
+
+
+def _of_types(path: Path, part: pa.Table, types: Sequence[tuple[str, pa.DataType]]) -> pa.Table:
+    try:
+        return part.select([name for name, _ in types]).cast(pa.schema(types))
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"the numbers do not fit into the type that other files need: {error}",
+            path=str(path),
+            hint="Write all files of the table with one type.",
+        ) from error
 
 
 def _described(schema: pa.Schema) -> str:

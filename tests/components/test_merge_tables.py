@@ -23,6 +23,7 @@ from penstock.components.merge_tables.counts import (
 from penstock.components.merge_tables.fingerprint import fingerprint
 from penstock.components.merge_tables.in_process import merge, source_folder
 from penstock.components.merge_tables.joining import DuplicateKeysError, join_tables
+from penstock.components.merge_tables.reading import read_table
 from penstock.components.merge_tables.tables import (
     Condition,
     DerivedColumn,
@@ -152,6 +153,37 @@ def test_a_folder_of_files_is_one_table(folder: Path):
     (folder / "ports" / "2.csv").write_text("port,depth\nB,7\n")
     counts, _ = merged(folder)
     assert counts.tables["ports"] == TableCounts(2, 0, {}, 2)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "common"),
+    [
+        (pa.array([5], pa.int32()), pa.array([7]), pa.int64()),
+        (pa.array([5]), pa.array([7.5]), pa.float64()),
+        (pa.nulls(1), pa.array(["a"]), pa.string()),
+        (pa.array(["a"]).dictionary_encode(), pa.array(["b"], pa.large_string()), None),
+    ],
+)
+def test_files_of_a_table_may_differ_in_types_that_one_type_holds(folder, one, other, common):
+    (folder / "ports").mkdir()
+    for number, column in enumerate((one, other)):
+        table = pa.table({"depth": column, "port": pa.array(["A"])})
+        columns = ["depth", "port"] if number else ["port", "depth"]
+        pyarrow.parquet.write_table(table.select(columns), folder / f"ports/{number}.parquet")
+    (folder / "ports.csv").unlink()
+    read = read_table(str(folder), SourceTable("ports"))
+    assert read.schema.field("depth").type == (common or pa.large_string())
+    assert read["depth"].to_pylist() == [*one.to_pylist(), *other.to_pylist()]
+    assert read.column_names == ["port", "depth"]
+
+
+def test_types_that_no_type_holds_are_named_with_both_files(folder):
+    (folder / "ports.csv").unlink()
+    (folder / "ports").mkdir()
+    (folder / "ports" / "1.csv").write_text("port,depth\nA,5\n")
+    (folder / "ports" / "2.csv").write_text("port,depth\nB,deep\n")
+    with pytest.raises(DataError, match=r"column is string here and int64 in 1\.csv .*2\.csv, col"):
+        read_table(str(folder), SourceTable("ports"))
 
 
 def test_refuses_a_join_that_multiplies_rows_and_names_the_keys(folder: Path):
