@@ -31,11 +31,12 @@ def ParquetExampleGen(
     The first five parameters are those of `CsvExampleGen`. `columns` names the columns to read;
     all by default. Numbers, booleans, text, binary, dates and times, and lists of these become
     features as `penstock.data.coding.examples.encode` says; a null is a feature without a value.
+    Files may differ in types that make the same features (`penstock.data.parquet.common_types`).
     `output_data_format` is FORMAT_TF_EXAMPLE or FORMAT_PARQUET.
 
     Raises:
       ParameterError: configurations do not fit each other.
-      DataError: files are missing, are not Parquet, or have different schemas.
+      DataError: files are missing, are not Parquet, or have columns that make different features.
     """
     to = ingestion.destination(
         examples.uri, input_config, output_config, output_data_format, sample_rate
