@@ -127,17 +127,29 @@ def _visible(properties: Any) -> set[str]:
 
 
 def damage(artifact: Any) -> str:
-    """Return what has become of a published artifact since, or "" if it is as it was."""
-    if artifact.mlmd_artifact.state != _tfx.metadata_store_pb2.Artifact.LIVE:
-        return f"{artifact.uri} was removed"
-    destination = artifact.get_string_custom_property(_DESTINATION_PROPERTY)
+    """Return what has become of a published artifact since, or "" if it is as it was.
+
+    One of which an object store does not tell is not as it was.
+    """
     try:
-        if harm := _own_damage(artifact):
-            return harm
-        if destination and _is_gone(destination):
-            return f"what was pushed to {destination} is gone"
+        return found_damage(artifact)
     except StorageError as error:
         return str(error)
+
+
+def found_damage(artifact: Any) -> str:
+    """Return what has become of a published artifact since, or "" if it is as it was.
+
+    Raises:
+      StorageError: its object store cannot be asked.
+    """
+    if artifact.mlmd_artifact.state != _tfx.metadata_store_pb2.Artifact.LIVE:
+        return f"{artifact.uri} was removed"
+    if harm := _own_damage(artifact):
+        return harm
+    destination = artifact.get_string_custom_property(_DESTINATION_PROPERTY)
+    if destination and _is_gone(destination):
+        return f"what was pushed to {destination} is gone"
     return ""
 
 

@@ -76,6 +76,7 @@ def intact(metadata: Metadata, node: ir.Node) -> Intact:
 
     Raises:
       InputResolutionError: see `looked_up`.
+      StorageError: the object store of an artifact cannot be asked; an older one is not the answer.
     """
     passed_over: dict[int, str] = {}
     choosing = node
@@ -85,7 +86,7 @@ def intact(metadata: Metadata, node: ir.Node) -> Intact:
             artifact.id: damage
             for artifacts in (chosen or {}).values()
             for artifact in artifacts
-            if (damage := contents.damage(artifact))
+            if (damage := contents.found_damage(artifact))
         }
         if not harm.keys() - passed_over.keys():
             return Intact(choosing, chosen, tuple(passed_over.values()))

@@ -11,7 +11,10 @@ import pytest
 from penstock import LocalRunner, _tfx, pipeline
 from penstock.artifacts import Model
 from penstock.components import LatestArtifact, LatestBlessedModel
+from penstock.errors import StorageError
+from penstock.execution import contents
 from penstock.execution.plan import Verdict
+from penstock.runners.local import State
 from penstock.runners.local.display import PlainLines
 from penstock_support import example_components as examples
 
@@ -121,3 +124,15 @@ def test_a_plan_says_what_would_be_passed_over(runner, models):
     assert lookup.verdict is Verdict.LOOKS_UP
     assert lookup.reasons[-1] == f"passed over, as {models[1]} is gone"
     assert f"model: {models[0]}" in lookup.reasons
+
+
+def test_a_store_that_cannot_be_asked_is_no_reason_to_take_an_older_one(
+    run_pipeline, models, monkeypatch
+):
+    def unreachable(artifact):
+        raise StorageError("the object store cannot be reached")
+
+    monkeypatch.setattr(contents, "found_damage", unreachable)
+    run = run_pipeline(of_the_latest_blessed)
+    assert run.nodes["lookup"].state is State.FAILED
+    assert "the object store cannot be reached" in run.nodes["lookup"].error
