@@ -57,16 +57,21 @@ def source_digests(module_file: str, *, entry: str | None = None) -> dict[str, s
     Raises:
       UserCodeError: a file is missing or is not Python.
     """
+    root, sources = _followed(module_file, entry)
+    return {
+        str(Path(file).relative_to(root)): _digest(source)
+        for file, source in sorted(sources.items())
+    }
+
+
+def _followed(module_file: str, entry: str | None) -> tuple[Path, dict[str, ast.Module]]:
+    """Return the folder that a module is imported from, and the local code that it runs by file."""
     path = existing_file(module_file)
     root = package_root(path)
     tree = _parse(path)
     if entry is not None:
         tree = _reached_from(tree, entry, path)
-    sources = _local_sources(path, tree, root)
-    return {
-        str(Path(file).relative_to(root)): _digest(source)
-        for file, source in sorted(sources.items())
-    }
+    return root, _local_sources(path, tree, root)
 
 
 def unfollowed_code(module_file: str, *, entry: str | None = None) -> list[str]:
@@ -78,12 +83,7 @@ def unfollowed_code(module_file: str, *, entry: str | None = None) -> list[str]:
     Raises:
       UserCodeError: a file is missing or is not Python.
     """
-    path = existing_file(module_file)
-    root = package_root(path)
-    tree = _parse(path)
-    if entry is not None:
-        tree = _reached_from(tree, entry, path)
-    sources = _local_sources(path, tree, root)
+    root, sources = _followed(module_file, entry)
     found = []
     for file, local in sorted(sources.items()):
         name = str(Path(file).relative_to(root))
