@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+import sysconfig
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from penstock import _tfx
 from penstock.authoring.interface import Port
 from penstock.errors import PipelineError, WiringError, suggestion
+
+_PACKAGES = tuple(sysconfig.get_path(name) for name in ("purelib", "platlib"))
 
 # Nodes under `with Cond(node.outputs["output"] > 3):` run where it holds.
 Cond = _tfx.Cond
@@ -29,7 +33,41 @@ class OutputChannels(dict[str, Any]):
         )
 
 
-class ValueOutput(_tfx.channel.OutputChannel):
+class Output(_tfx.channel.OutputChannel):
+    """An output of a node, to be wired to inputs.
+
+    While the pipeline is defined nothing is in it: as a text, or beside one, it is a PipelineError.
+    """
+
+    def __eq__(self, other: object) -> Any:
+        return self is other if _is_wiring(other) else self._unknown()
+
+    def __ne__(self, other: object) -> Any:
+        return self is not other if _is_wiring(other) else self._unknown()
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __bool__(self) -> bool:
+        # Installed packages, TFX before all, ask so whether an optional output or input is given.
+        if not sys._getframe(1).f_code.co_filename.startswith(_PACKAGES):
+            self._unknown()
+        return True
+
+    def _unknown(self, *_: Any) -> NoReturn:
+        raise PipelineError(
+            f"{self._place()} is not made yet while the pipeline is defined",
+            hint="Pass it on to an input of a component as it is; its body reads .uri. For a "
+            f"parameter write {self._place()}.future()[0].uri.",
+        )
+
+    def _place(self) -> str:
+        return f"{self.producer_component_id}.outputs[{self.output_key!r}]"
+
+    __format__ = __fspath__ = __iter__ = __len__ = __contains__ = _unknown
+
+
+class ValueOutput(Output):
     """An output that holds a value: compared with another value it is a condition for `Cond`.
 
     It is wired to parameters and inputs as it is. While the pipeline is defined it has no value:
@@ -63,13 +101,12 @@ class ValueOutput(_tfx.channel.OutputChannel):
 
     def _unknown(self, *_: Any) -> NoReturn:
         raise PipelineError(
-            f"{self.producer_component_id}.outputs[{self.output_key!r}] has no value while the "
-            "pipeline is defined",
+            f"{self._place()} has no value while the pipeline is defined",
             hint=f"Pass it on to a component as it is and compute with it there. "
             f"{_tfx.CONDITION_HINT}",
         )
 
-    __bool__ = __format__ = __fspath__ = __int__ = __float__ = __index__ = __iter__ = _unknown
+    __format__ = __fspath__ = __int__ = __float__ = __index__ = __iter__ = _unknown
     __len__ = __contains__ = __getitem__ = __add__ = __radd__ = __sub__ = __rsub__ = _unknown
     __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __neg__ = __mod__ = __round__ = _unknown
 
@@ -77,7 +114,7 @@ class ValueOutput(_tfx.channel.OutputChannel):
 def output_channel(node: Any, port: Port) -> Any:
     """Return the channel of a node's output."""
     is_value = issubclass(port.type, _tfx.value_artifact.ValueArtifact)
-    kind = ValueOutput if is_value else _tfx.channel.OutputChannel
+    kind = ValueOutput if is_value else Output
     return kind(port.type, node, port.name)
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from penstock import Cond, _tfx, pipeline
+from penstock import Cond, Input, _tfx, component, pipeline
+from penstock.artifacts import Integer
 from penstock.errors import PipelineError
 from penstock.runners.local import State
 from penstock_support import example_components as examples
@@ -144,6 +145,36 @@ def test_what_a_node_returns_has_no_value_yet(operation, returned):
         operation(returned)
     assert "has no value while the pipeline is defined" in str(raised.value)
     assert "with Cond(...)" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda model: f"{model}/weights",
+        lambda model: model == "none",
+        lambda model: model in ["a"],
+        lambda model: model or "none",
+    ],
+)
+def test_an_artifact_that_is_not_made_is_no_text(operation):
+    made = examples.MakeExamples().outputs["examples"]
+    with pytest.raises(PipelineError) as raised:
+        operation(made)
+    assert str(raised.value) == (
+        "MakeExamples.outputs['examples'] is not made yet while the pipeline is defined. Pass it "
+        "on to an input of a component as it is; its body reads .uri. For a parameter write "
+        "MakeExamples.outputs['examples'].future()[0].uri."
+    )
+
+
+@component
+def MayReturn(number: Input[Integer] | None = None) -> int | None:
+    """Return a number, or not."""
+
+
+def test_optional_results_are_wired_to_optional_inputs():
+    returned = MayReturn().outputs["output"]
+    assert MayReturn(number=returned).with_id("second").inputs["number"] is returned
 
 
 def test_outputs_are_equal_to_themselves_alone(returned):

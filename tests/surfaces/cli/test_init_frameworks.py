@@ -10,25 +10,44 @@ import pytest
 from penstock.surfaces.cli.frameworks import FRAMEWORKS, Framework
 from penstock_support.new_project import init, run_in
 
+of_all_frameworks = pytest.mark.parametrize(
+    "framework", ["keras", "lightgbm", "sklearn", "torch", "xgboost"]
+)
+of_all_tasks = pytest.mark.parametrize("task", ["regression", "binary", "classes"])
 
-@pytest.mark.parametrize("framework", ["keras", "lightgbm", "sklearn", "torch", "xgboost"])
-@pytest.mark.parametrize("task", ["regression", "binary", "classes"])
-def test_projects_of_all_frameworks_are_python_that_compiles(tmp_path, framework, task):
+
+@pytest.fixture
+def made(tmp_path, framework, task):
+    """A project of a framework for a task, and what `penstock init` has said."""
     labels = {"regression": range(60), "binary": [0, 1] * 30, "classes": ["a", "b", "c"] * 20}
     rows = zip(range(60), labels[task], strict=True)
     (tmp_path / "data.csv").write_text("size,it\n" + "".join(f"{a}.5,{b}\n" for a, b in rows))
     folder = tmp_path / "mine"
-    said = init(folder, "--data", tmp_path / "data.csv", "--label", "it", "--framework", framework)
+    options = ("--data", tmp_path / "data.csv", "--label", "it", "--framework", framework)
+    return folder, init(folder, *options)
+
+
+@of_all_frameworks
+@of_all_tasks
+def test_projects_of_all_frameworks_are_python_that_compiles(made, framework):
+    folder, said = made
     assert f"the model is trained with {FRAMEWORKS[framework].shown}" in said
     for file in folder.rglob("*.py"):
         compile(file.read_text(), str(file), "exec")
         assert "{{" not in file.read_text()
+    asked = tomllib.loads((folder / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert asked[0].startswith(f"penstock[{FRAMEWORKS[framework].extra}]")
+
+
+@pytest.mark.needs("ruff")
+@of_all_frameworks
+@of_all_tasks
+def test_projects_of_all_frameworks_are_as_a_linter_and_a_formatter_want_them(made):
+    folder, _ = made
     for command in (["check", "--select=E,F,I,UP,B,RUF"], ["format", "--diff"]):
         ruff = [sys.executable, "-m", "ruff", *command, "--isolated", "--line-length=100", "."]
         done = run_in(folder, *ruff)
         assert done.returncode == 0, done.stdout + done.stderr
-    asked = tomllib.loads((folder / "pyproject.toml").read_text())["project"]["dependencies"]
-    assert asked[0].startswith(f"penstock[{FRAMEWORKS[framework].extra}]")
 
 
 def test_without_a_word_a_project_has_the_lightest_framework_that_is_installed(
