@@ -95,7 +95,7 @@ from penstock._tfx.messages import (
     RuntimeSpec,
     ValueProto,
 )
-from penstock._tfx.placeholders import CONDITION_HINT
+from penstock._tfx.placeholders import CONDITION_HINT, channel_of_value
 
 values.install()
 resolution.install()
@@ -156,6 +156,7 @@ __all__ = [
     "artifact",
     "artifact_utils",
     "channel",
+    "channel_of_value",
     "channel_resolver",
     "context_lib",
     "data_types",

@@ -85,6 +85,7 @@ with _without_heavy_modules():
     from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import (
         LatestBlessedModelStrategy,
     )
+    from tfx.dsl.placeholder import artifact_placeholder
     from tfx.dsl.placeholder.placeholder import Placeholder
     from tfx.orchestration import data_types_utils, metadata
     from tfx.orchestration.data_types import RuntimeParameter

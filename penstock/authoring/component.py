@@ -333,6 +333,8 @@ def _bind_parameters(
             value = _value_of(interface.name, parameter, value)
         foreign = not isinstance(value, values.PipelineParameter)
         if foreign and isinstance(value, (_tfx.Placeholder, _tfx.RuntimeParameter)):
+            if (of := _tfx.channel_of_value(value)) is not None:
+                _value_of(interface.name, parameter, of)
             recorded[parameter.name] = value
             continue
         if isinstance(value, FunctionType) and parameter.name.endswith(_FUNCTION):

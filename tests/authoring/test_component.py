@@ -258,6 +258,8 @@ def test_a_result_is_wired_to_a_parameter_that_can_be_what_it_is(given, taken):
 def test_a_result_of_another_type_is_refused_where_it_is_wired(given, taken):
     with pytest.raises(WiringError) as raised:
         taking(taken)(value=returning(given))
+    with pytest.raises(WiringError):
+        taking(taken)(value=returning(given).future()[0].value)
     kind = "dict or list" if given is dict else given.__name__
     assert f", got {kind} from gives.outputs['output']" in str(raised.value)
 
