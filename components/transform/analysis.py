@@ -10,6 +10,7 @@ from typing import Any
 
 from penstock.components.transform.analyzer_cache_files import check_manifest
 from penstock.components.transform.job import RAW_METADATA, Job
+from penstock.components.transform.outputs import checking
 from penstock.components.transform.rows import read_rows
 from penstock.safety import unpickling
 
@@ -30,7 +31,7 @@ def analyze_without_data(job: Job) -> None:
     from tensorflow_transform.tf_metadata import schema_utils
 
     impl_helper.analyze_in_place(
-        job.preprocessing_fn,
+        checking(job.preprocessing_fn, is_analyzed=True),
         job.force_tf_compat_v1,
         schema_utils.schema_as_feature_spec(job.stated_schema).feature_spec,
         job.type_specs(),

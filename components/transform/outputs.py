@@ -10,8 +10,10 @@ from penstock.errors import UserCodeError
 _EXAMPLE = '{"price_scaled": tft.scale_to_z_score(inputs["price"])}'
 
 
-def checking(function: Callable[..., Any]) -> Callable[..., Any]:
+def checking(function: Callable[..., Any], *, is_analyzed: bool = False) -> Callable[..., Any]:
     """Return preprocessing_fn with a look at what it returns while it is traced.
+
+    Until the data are analyzed, sizes that follow from analyzers are not known and may be open.
 
     Raises:
       UserCodeError: what tf.Transform cannot make features of, by the feature's name.
@@ -19,7 +21,7 @@ def checking(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def checked(inputs: Mapping[str, Any]) -> Any:
         returned = function(dict(inputs))
-        found = _fault(returned)
+        found = _fault(returned, is_analyzed)
         if found:
             message, hint = found
             raise UserCodeError(
@@ -30,7 +32,7 @@ def checking(function: Callable[..., Any]) -> Callable[..., Any]:
     return checked
 
 
-def _fault(returned: Any) -> tuple[str, str] | None:
+def _fault(returned: Any, is_analyzed: bool) -> tuple[str, str] | None:
     """Return what was returned in place of features and what to do, or None."""
     if not isinstance(returned, Mapping):
         return (
@@ -45,14 +47,14 @@ def _fault(returned: Any) -> tuple[str, str] | None:
                 f"a feature with the name {name!r} ({type(name).__name__})",
                 "Names of features are strings.",
             )
-        found = _fault_of_feature(value)
+        found = _fault_of_feature(value, is_analyzed)
         if found:
             message, hint = found
             return f"{message} as the feature {name!r}", hint
     return None
 
 
-def _fault_of_feature(value: Any) -> tuple[str, str] | None:
+def _fault_of_feature(value: Any, is_analyzed: bool) -> tuple[str, str] | None:
     import tensorflow as tf
 
     if not isinstance(value, (tf.Tensor, tf.SparseTensor, tf.RaggedTensor)):
@@ -71,6 +73,8 @@ def _fault_of_feature(value: Any) -> tuple[str, str] | None:
         return None
     shape = value.shape
     if shape.rank is None:
+        if not is_analyzed:
+            return None
         return (
             "a tensor of unknown shape",
             "State it, the rows first: tf.ensure_shape(…, [None]).",
@@ -81,7 +85,7 @@ def _fault_of_feature(value: Any) -> tuple[str, str] | None:
             "What an analyzer returns (tft.mean, tft.quantiles …) is about all rows: compute a "
             "feature with it, as inputs[…] - tft.mean(inputs[…]).",
         )
-    if None in shape.as_list()[1:]:
+    if is_analyzed and None in shape.as_list()[1:]:
         return (
             f"a tensor of shape {_text(shape)}",
             "Only the number of rows may be open: state the others with tf.ensure_shape, or return "

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from penstock.components.transform.outputs import checking
 
 if TYPE_CHECKING:
     from penstock.components.transform.dataflow import Dataflow
@@ -29,8 +31,9 @@ def write_graph(
     outputs: Mapping[str, Any],
     directory: str,
     temporary: str,
+    preprocessing_fn: Callable[..., Any] | None = None,
 ) -> None:
-    """Write preprocessing_fn with bindings as a SavedModel.
+    """Write preprocessing_fn, by default the job's, with bindings as a SavedModel.
 
     Its outputs are those of the function if all analyzers are bound, and else the tensors named.
     """
@@ -40,7 +43,7 @@ def write_graph(
     dense = all(isinstance(tensor, tf.Tensor) for tensor in outputs.values())
     impl_helper.trace_and_write_v2_saved_model(
         directory,
-        job.preprocessing_fn,
+        preprocessing_fn or job.preprocessing_fn,
         dataflow.type_specs,
         temporary,
         dataflow.analyzers_fingerprint,
@@ -65,7 +68,8 @@ def write_transform_graph(
 
     graph = os.path.join(job.graph_directory, TFTransformOutput.TRANSFORM_FN_DIR)
     metadata = os.path.join(job.graph_directory, TFTransformOutput.TRANSFORMED_METADATA_DIR)
-    write_graph(job, dataflow, bindings, outputs, graph, temporary)
+    function = checking(job.preprocessing_fn, is_analyzed=True)
+    write_graph(job, dataflow, bindings, outputs, graph, temporary, function)
     os.rename(os.path.join(graph, impl_helper.METADATA_DIR_NAME), metadata)
     if dataflow.asset_map:
         with open(os.path.join(metadata, TFTransformOutput.ASSET_MAP), "w") as file:

@@ -213,8 +213,6 @@ REFUSED = {
         "of shape [], which has no row for each row of the data as the feature 'mean'",
     ),
     "quantiles": (quantiles, "of shape [1, 2], which has no row for each row of the data"),
-    "an open size": (in_pieces, "a tensor of shape [rows, ?] as the feature 'pieces'"),
-    "no shape": (of_unknown_shape, "a tensor of unknown shape as the feature 'unknown'"),
     "32 bits": (as_32_bits, "a tensor of int32 as the feature 'small'"),
 }
 
@@ -282,3 +280,51 @@ def test_a_row_without_a_required_feature_is_named(tmp_path):
             Exception, match="feature 'number' has no value in row 0 of split 'eval'"
         ):
             engine.apply(job, BeamOptions())
+
+
+OPEN = {
+    "a size": (in_pieces, "returned a tensor of shape [rows, ?] as the feature 'pieces'"),
+    "a shape": (of_unknown_shape, "returned a tensor of unknown shape as the feature 'unknown'"),
+}
+
+
+@pytest.mark.parametrize("analyzed", [False, True])
+@pytest.mark.parametrize(("value", "said"), OPEN.values(), ids=list(OPEN))
+def test_what_is_still_open_when_the_data_are_analyzed_is_refused(tmp_path, value, said, analyzed):
+    import tensorflow_transform as tft
+
+    from penstock.components.transform import in_process
+    from penstock.errors import UserCodeError
+
+    def outputs(number: Any) -> dict[str, Any]:
+        return value(number) | ({"z": tft.scale_to_z_score(number)} if analyzed else {})
+
+    with pytest.raises(UserCodeError) as raised:
+        written(in_process, of_numbers(outputs), ["1", "22"], str(tmp_path))
+    assert said in raised.value.message
+
+
+def test_a_size_that_the_data_give_may_be_open_before(tmp_path):
+    import tensorflow as tf
+    import tensorflow_transform as tft
+
+    from penstock.components.transform import in_process
+
+    def outputs(number: Any) -> dict[str, Any]:
+        counts, _ = tft.histogram(number, boundaries=3)
+        flat = tf.reshape(counts, [1, -1])
+        return {"counts": tf.repeat(flat, tf.shape(number)[0], axis=0)}
+
+    found = written(in_process, of_numbers(outputs), ["1", "22", "333"], str(tmp_path))
+    assert [sum(row) for row in found["counts"]] == [3, 3, 3]
+
+
+def of_numbers(outputs: Any) -> Any:
+    """Return a preprocessing_fn of the texts' lengths."""
+
+    def preprocessing_fn(inputs: dict[str, Any]) -> Any:
+        import tensorflow as tf
+
+        return outputs(tf.cast(tf.strings.length(inputs["text"]), tf.float32))
+
+    return preprocessing_fn
