@@ -13,8 +13,12 @@ from penstock.errors import PipelineError, WiringError, suggestion
 
 _PACKAGES = tuple(sysconfig.get_path(name) for name in ("purelib", "platlib"))
 
-# Nodes under `with Cond(node.outputs["output"] > 3):` run where it holds.
-Cond = _tfx.Cond
+
+class Cond(_tfx.Cond):
+    """Lets the nodes that are made below it run only where a comparison holds.
+
+    `with Cond(node.outputs["output"] > 3):` is decided when the pipeline runs. It is TFX's own.
+    """
 
 
 class OutputChannels(dict[str, Any]):
