@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from penstock.data.coding import examples
-from penstock.data.coding.columns import pruned_schema, with_schema
+from penstock.data.coding.columns import is_list, pruned_schema, with_schema
 from penstock.data.files.closing import ClosesOnExit
 from penstock.errors import DataError, suggestion
 
@@ -151,7 +151,7 @@ def _check_same_feature(
 def _content(kind: pa.DataType) -> str:
     """Return what the values of a column are: columns of one content make the same feature."""
     types = pa.types
-    if examples.is_list(kind) or types.is_dictionary(kind):
+    if is_list(kind) or types.is_dictionary(kind):
         return _content(kind.value_type)
     if types.is_null(kind):
         return "nothing"
@@ -211,7 +211,7 @@ def _of_type(array: pa.Array, kind: pa.DataType, name: str) -> pa.Array:
         return pa.nulls(len(array), kind)
     if pa.types.is_dictionary(array.type):
         return _of_type(array.dictionary_decode(), kind, name)
-    if not examples.is_list(kind):
+    if not is_list(kind):
         return pc.cast(array, kind)
     lists = examples.to_feature_lists(pa.RecordBatch.from_arrays([array], [name])).column(0)
     try:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from penstock.data.coding.columns import is_list
 from penstock.errors import DataError
-from penstock.models.signature import is_list
 
 PREDICTION = "prediction"
 PROBABILITIES = "probabilities"

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from penstock.data.coding.columns import is_list
 from penstock.errors import DataError, suggestion
 
 # The types that a column's values may have, by the names that Arrow gives them.
@@ -193,12 +194,6 @@ def _type_name(kind: pa.DataType) -> str | None:
     if types.is_binary(kind) or types.is_large_binary(kind):
         return "binary"
     return None
-
-
-def is_list(kind: pa.DataType) -> bool:
-    """Return whether an Arrow type is one of lists."""
-    types = pa.types
-    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
 
 
 def _fitting(table: pa.Table, column: Column) -> pa.Array:

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from penstock.data.coding.columns import is_list
 from penstock.data.records import read_record_batches
 from penstock.errors import DataError, suggestion
 from penstock.models.predictions import array_of, matrix_of
-from penstock.models.signature import is_list
 from penstock.models.transforming.fitted import FittedFeatures
 
 if TYPE_CHECKING:

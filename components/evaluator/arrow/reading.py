@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock.components.evaluator.arrow.outcomes import Outcome
+from penstock.data.coding.columns import is_list
 from penstock.errors import DataError, ParameterError, suggestion
 from penstock.models.predictions import PREDICTION, PROBABILITIES, classes_of
 
@@ -50,7 +51,7 @@ def outcome_of(table: pa.Table, spec: Any, model: Evaluated, first_row: int) -> 
     output = _output(predicted, spec.prediction_key)
     classes = _classes(model, predicted, output)
     # Lists have a number for each class, other values are classes themselves.
-    is_of_each = _is_list(predicted.schema.field(output).type)
+    is_of_each = is_list(predicted.schema.field(output).type)
     predictions = _numbers(
         predicted, output, "prediction", first_row, None if is_of_each else classes
     )
@@ -152,11 +153,6 @@ def _flat(array: pa.Array) -> tuple[pa.Array, np.ndarray]:
         return array.flatten(), lengths.to_numpy(zero_copy_only=False)
     valid = array.is_valid().to_numpy(zero_copy_only=False)
     return array, np.ones(len(array), np.int64) if valid.all() else valid.astype(np.int64)
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    types = pa.types
-    return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
 
 
 def _first_other_row(array: pa.Array, counts: np.ndarray) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from penstock.data.coding.columns import is_list
 from penstock.data.results import evaluation_messages as messages
 from penstock.errors import DataError, ParameterError
 
@@ -151,7 +152,7 @@ def _values_of(table: pa.Table, name: str) -> list[tuple[Value, ...]]:
     for array in table.column(position).chunks:
         if pa.types.is_dictionary(array.type):
             array = array.dictionary_decode()
-        if _is_list(array.type):
+        if is_list(array.type):
             values = _plain_values(array.flatten(), name)
             lengths = [0 if row is None else row for row in _lengths(array)]
             bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64).tolist()
@@ -165,11 +166,6 @@ def _distinct(values: Sequence[Value | None]) -> tuple[Value, ...]:
     if len(values) == 1:
         return () if values[0] is None else (values[0],)
     return tuple(sorted({value for value in values if value is not None}))
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    types = pa.types
-    return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
 
 
 def _lengths(array: pa.Array) -> list[int | None]:

@@ -15,6 +15,12 @@ _SCHEMA_TYPES = {
 }
 
 
+def is_list(kind: pa.DataType) -> bool:
+    """Return whether a type is one of Arrow's lists."""
+    types = pa.types
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+
+
 def select(batch: pa.RecordBatch, columns: Sequence[str], absent: bool = True) -> pa.RecordBatch:
     """Return the named columns of a batch.
 

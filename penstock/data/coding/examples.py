@@ -17,7 +17,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from penstock.data.coding.buffers import distinct, from_numpy, to_numpy, valid_rows, validity_buffer
+from penstock.data.coding.buffers import (
+    distinct,
+    from_numpy,
+    to_numpy,
+    valid_rows,
+    validity_buffer,
+)
+from penstock.data.coding.columns import is_list
 from penstock.data.coding.example_proto import feature_order
 from penstock.errors import DataError
 
@@ -83,12 +90,6 @@ def _feature_list(array: pa.Array, name: str, null_as_empty: bool) -> pa.Array:
     values = _feature_values(array.flatten(), name)
     offsets, values = _without_nulls(offsets, values)
     return _list_array(offsets, values, array, null_as_empty)
-
-
-def is_list(kind: pa.DataType) -> bool:
-    """Return whether a type is one of Arrow's lists."""
-    types = pa.types
-    return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
 
 
 def _list_lengths(array: pa.Array) -> Any:
