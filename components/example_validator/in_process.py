@@ -21,7 +21,7 @@ from penstock.data.results.anomalies import (
     table_of_measurements,
     write_anomalies,
 )
-from penstock.data.results.statistics import of_all_examples, read_statistics
+from penstock.data.results.statistics import feature_name, of_all_examples, read_statistics
 from penstock.data.splits import split_directory
 from penstock.errors import DataError, ParameterError, nearest, suggestion
 
@@ -139,9 +139,7 @@ def _name_what_is_renamed(anomalies: anomalies_pb2.Anomalies) -> None:
     """Say of a feature that is missing which new one may have its values."""
     from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-    found = {
-        ".".join(info.path.step) or name: info for name, info in anomalies.anomaly_info.items()
-    }
+    found = {feature_name(info.path, name): info for name, info in anomalies.anomaly_info.items()}
     new, missing = (
         {name for name, info in found.items() if any(r.type == kind for r in info.reason)}
         for kind in (
@@ -168,7 +166,7 @@ def _name_what_is_no_number(
     wanted = anomalies_pb2.AnomalyInfo.UNEXPECTED_DATA_TYPE
     features = _by_path(statistics)
     for name, info in anomalies.anomaly_info.items():
-        feature = features.get(".".join(info.path.step) or name)
+        feature = features.get(feature_name(info.path, name))
         for reason in info.reason:
             if feature is None or reason.type != wanted or "got STRING" not in reason.description:
                 continue
@@ -240,7 +238,7 @@ def _by_path(
     statistics: statistics_pb2.DatasetFeatureStatisticsList,
 ) -> dict[str, statistics_pb2.FeatureNameStatistics]:
     return {
-        ".".join(feature.path.step) or feature.name: feature
+        feature_name(feature.path, feature.name): feature
         for feature in of_all_examples(statistics).features
     }
 

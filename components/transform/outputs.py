@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from penstock.errors import UserCodeError
+from penstock.project.user_code import place_of
 
 _EXAMPLE = '{"price_scaled": tft.scale_to_z_score(inputs["price"])}'
 
@@ -25,7 +26,7 @@ def checking(function: Callable[..., Any], *, is_analyzed: bool = False) -> Call
         if found:
             message, hint = found
             raise UserCodeError(
-                f"{_name(function)} returned {message}", path=_place(function), hint=hint
+                f"{_name(function)} returned {message}", path=place_of(function), hint=hint
             )
         return returned
 
@@ -109,8 +110,3 @@ def _kind(value: Any) -> str:
 def _name(function: Callable[..., Any]) -> str:
     function = getattr(function, "func", function)
     return str(getattr(function, "__name__", "preprocessing_fn"))
-
-
-def _place(function: Callable[..., Any]) -> str | None:
-    code = getattr(getattr(function, "func", function), "__code__", None)
-    return code and f"{code.co_filename}:{code.co_firstlineno}"

@@ -189,7 +189,7 @@ def to_json(value: Any, where: str = "the value", opaque: tuple[type, ...] = ())
     if value is None or isinstance(value, SCALARS):
         return value
     raise ParameterError(
-        f"{where}: expected what JSON can hold, got {_shown(value)} ({type(value).__name__})",
+        f"{where}: expected what JSON can hold, got {shown(value)} ({type(value).__name__})",
         hint=_as_plain(value),
     )
 
@@ -216,7 +216,7 @@ def _text_key(key: Any, where: str) -> str:
     if isinstance(key, str):
         return key
     raise ParameterError(
-        f"{where}: expected keys of text, got {_shown(key)} ({type(key).__name__})",
+        f"{where}: expected keys of text, got {shown(key)} ({type(key).__name__})",
         hint=f"JSON has no others: write {str(key)!r}, or a list of pairs.",
     )
 
@@ -266,7 +266,8 @@ def _is_message(value: Any) -> bool:
     return hasattr(value, "DESCRIPTOR") and hasattr(value, "SerializeToString")
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return a value as Python writes it, as far as it is told in a sentence."""
     try:
         text = repr(value)
     except Exception:  # whatever a class of the user's may do
@@ -276,7 +277,7 @@ def _shown(value: Any) -> str:
 
 def _mismatch(value: Any, annotation: Any, where: str) -> ParameterError:
     return ParameterError(
-        f"{where}: expected {describe(annotation)}, got {_shown(value)} ({type(value).__name__})"
+        f"{where}: expected {describe(annotation)}, got {shown(value)} ({type(value).__name__})"
     )
 
 
@@ -319,7 +320,7 @@ def _unicode(text: str, where: str) -> str:
         text.encode()
     except UnicodeEncodeError as error:
         raise ParameterError(
-            f"{where}: expected text, got {_shown(text)}, which has half a character at position "
+            f"{where}: expected text, got {shown(text)}, which has half a character at position "
             f"{error.start}",
             hint="Bytes that were no UTF-8 were read as text. Name their encoding where they are "
             "read, or pass bytes on in a file.",

@@ -8,9 +8,8 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from penstock import _tfx
+from penstock.authoring.values import shown
 from penstock.errors import RunError
-
-_MOST_TEXT = 80
 
 
 def recordable(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,10 +33,8 @@ def carried(name: str, value: Any, executor_path: str | None) -> Any:
     except (ValueError, TypeError, RuntimeError) as error:
         if isinstance(value, (list, dict)) and _is_penstocks(executor_path):
             return json.dumps(value, sort_keys=True)
-        shown = repr(value)
-        shown = shown if len(shown) <= _MOST_TEXT else shown[: _MOST_TEXT - 3] + "..."
         raise _tfx.InputResolutionError(
-            f"its parameter {name!r} cannot be {shown} ({type(value).__name__}): {error}"
+            f"its parameter {name!r} cannot be {shown(value)} ({type(value).__name__}): {error}"
         ) from None
     return value
 

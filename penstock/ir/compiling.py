@@ -14,6 +14,7 @@ from penstock.errors import PipelineError
 from penstock.ir.reading import deployment, runtime_parameters, values
 from penstock.ir.view import POD_KEY
 from penstock.project.tables import as_table
+from penstock.project.user_code import place_of
 
 
 def compile_pipeline(
@@ -72,11 +73,9 @@ def _check_importable(components: Iterable[_tfx.BaseNode]) -> None:
         executor = getattr(getattr(node, "executor_spec", None), "executor_class", None)
         reason = getattr(executor, "obstacle", None)
         if executor is not None and reason:
-            code = executor.function.__code__
             raise PipelineError(
                 f"node {node.id}: the process that runs it imports {executor.__module__} and would "
-                f"not find its component there: {reason} ({code.co_filename}:"
-                f"{code.co_firstlineno})",
+                f"not find its component there: {reason} ({place_of(executor.function)})",
                 hint="Write the component at the top of the module.",
             )
 

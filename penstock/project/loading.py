@@ -101,8 +101,7 @@ def is_pipeline(value: Any) -> bool:
 
 def _called(function: FunctionType, name: str) -> Any:
     """Return the pipeline that a plain function makes."""
-    code = function.__code__
-    path = f"{code.co_filename}:{code.co_firstlineno}"
+    path = user_code.place_of(function)
     needed = [
         argument.name
         for argument in inspect.signature(function).parameters.values()

@@ -94,16 +94,19 @@ def run(function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
         raise error_of(function, error) from error
     if inspect.iscoroutine(returned):
         returned.close()
-        name, code = (
-            getattr(function, "__name__", str(function)),
-            getattr(function, "__code__", None),
-        )
         raise UserCodeError(
-            f"{name} is an async function: calling it does not run its body",
-            path=code and f"{code.co_filename}:{code.co_firstlineno}",
+            f"{getattr(function, '__name__', function)} is an async function: calling it does not "
+            "run its body",
+            path=place_of(function),
             hint="Write it without async, with asyncio.run(...) where it has to wait.",
         )
     return returned
+
+
+def place_of(function: Callable[..., Any]) -> str | None:
+    """Return file and line of a function of Python's, also of one whose arguments are bound."""
+    code = getattr(getattr(function, "func", function), "__code__", None)
+    return code and f"{code.co_filename}:{code.co_firstlineno}"
 
 
 def error_of(function: Callable[..., Any], error: Exception) -> UserCodeError:

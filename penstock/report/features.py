@@ -15,7 +15,12 @@ from penstock.data.results.anomalies import (
     describe_measurements,
     read_anomalies,
 )
-from penstock.data.results.statistics import example_count, of_all_examples, read_statistics
+from penstock.data.results.statistics import (
+    example_count,
+    feature_name,
+    of_all_examples,
+    read_statistics,
+)
 from penstock.data.splits import split_directory
 from penstock.errors import PenstockError
 from penstock.metadata.reading import ArtifactRecord
@@ -97,7 +102,7 @@ def find(
                 continue
             examples[split] = example_count(statistics_of_split)
             for feature in of_all_examples(statistics_of_split).features:
-                name = ".".join(feature.path.step) or feature.name
+                name = feature_name(feature.path, feature.name)
                 kinds.setdefault(name, _TYPE_NAMES.get(feature.type, "other"))
                 by_feature.setdefault(name, []).append(_of_split(split, feature))
     listed: list[tuple[str, Anomaly]] = []

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
 from penstock.data.results.messages import read_message
+from penstock.data.results.statistics import feature_name
 from penstock.errors import DataError
 
 FILE_NAME = "SchemaDiff.pb"
@@ -76,7 +77,7 @@ def describe_anomalies(anomalies: anomalies_pb2.Anomalies) -> list[Anomaly]:
         described.extend(_reasons("", anomalies.dataset_anomaly_info))
     for name in sorted(anomalies.anomaly_info):
         info = anomalies.anomaly_info[name]
-        described.extend(_reasons(".".join(info.path.step) or name, info))
+        described.extend(_reasons(feature_name(info.path, name), info))
     return described
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
@@ -37,6 +38,11 @@ def write_statistics(
     with open(path, "wb") as file:
         file.write(statistics.SerializeToString(deterministic=True))
     return path
+
+
+def feature_name(path: Any, name: str) -> str:
+    """Return what TFDV's messages call a feature: its path if there is one, else its name."""
+    return ".".join(path.step) or name
 
 
 def of_all_examples(
