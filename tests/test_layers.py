@@ -31,6 +31,7 @@ FLOORS = (
     "execution",
     "report",
     "runners",
+    "operations",
     "surfaces",
     "testing",
 )
