@@ -27,7 +27,7 @@ from ml_metadata.proto import metadata_store_pb2 as proto
 from penstock import LocalRunner, Output, component, pipeline
 from penstock.artifacts import Examples
 from penstock.execution.recovery import mark_abandoned
-from penstock.metadata import attempts
+from penstock.metadata import attempts, holders, turns
 from penstock.metadata.store import connect, connection_config
 from penstock.surfaces.cli.main import penstock
 
@@ -126,7 +126,7 @@ class Writer:
         context = self._context(attempts.ATTEMPT_CONTEXT, f"{name}/1")
         context.custom_properties["state"].string_value = "done"
         context.custom_properties["until"].string_value = repr(time.time())
-        holder = json.dumps(vars(attempts.this_process()))
+        holder = json.dumps(vars(holders.this_process()))
         context.custom_properties["holder"].string_value = holder
         return context
 
@@ -216,8 +216,8 @@ def measured(project: Project) -> Iterator[tuple[str, float]]:
 
         def attempt() -> None:
             held = attempts.begin(metadata.store, f"run at {time.time_ns()}")
-            assert attempts.renew(metadata.store, held)
-            attempts.end(metadata.store, held, "done")
+            assert turns.renew(metadata.store, held)
+            turns.end(metadata.store, held, "done")
 
         yield "begin, renew and end an attempt", _seconds(attempt)
         yield "mark what is abandoned", _seconds(lambda: mark_abandoned(metadata))

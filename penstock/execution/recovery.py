@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from penstock import _tfx
 from penstock.execution import staging
 from penstock.execution.publication import FAILED
-from penstock.metadata import attempts
+from penstock.metadata import attempts, turns
 from penstock.metadata.protocol import Metadata, Store
 from penstock.metadata.reading import RUN_CONTEXT, Place, places_of, run_context
 from penstock.metadata.run_requests import record_state, run_root, run_state
@@ -23,7 +23,7 @@ def mark_abandoned(metadata: Metadata) -> list[str]:
     recent = attempts.read_recent(store)
     for attempt in recent.abandoned():
         _mark(store, attempt)
-        attempts.end(store, attempt, attempts.ABANDONED)
+        turns.end(store, attempt, turns.ABANDONED)
         marked.append(attempt.run_id)
     attempts.note_ended(store, recent)
     return marked
@@ -37,9 +37,9 @@ def mark_superseded(metadata: Metadata, run_id: str, node_id: str) -> None:
     """
     store = metadata.store
     for attempt in attempts.attempts(store, run_id, node_id):
-        if attempt.state == attempts.RUNNING:
+        if attempt.state == turns.RUNNING:
             _mark(store, attempt)
-            attempts.end(store, attempt, attempts.ABANDONED)
+            turns.end(store, attempt, turns.ABANDONED)
 
 
 def _mark(store: Store, attempt: attempts.Attempt) -> None:
@@ -49,7 +49,7 @@ def _mark(store: Store, attempt: attempts.Attempt) -> None:
     executions = store.get_executions_by_context(context.id)
     # Asked after the executions: what a later attempt has registered is not among them then, or
     # the later attempt is seen here.
-    if not attempts.is_latest(store, attempt):
+    if not turns.is_latest(store, attempt):
         return
     holder = attempt.holder
     reason = f"process {holder.process_id} on {holder.name}, which ran it, ended without saying so"
@@ -57,8 +57,8 @@ def _mark(store: Store, attempt: attempts.Attempt) -> None:
         _end_node(store, executions, attempt.node_id, reason)
         return
     _end(store, attempt.run_id, executions, run_root(context), reason)
-    if run_state(context) == attempts.RUNNING:
-        record_state(store, attempt.run_id, attempts.ABANDONED)
+    if run_state(context) == turns.RUNNING:
+        record_state(store, attempt.run_id, turns.ABANDONED)
 
 
 def end_executions(store: Store, run_id: str, reason: str) -> None:

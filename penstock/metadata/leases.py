@@ -1,4 +1,4 @@
-"""Keeping an attempt's lease while its process does something else."""
+"""Keeping a lease while its process does something else."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ from dataclasses import dataclass, field
 
 from penstock import _tfx
 from penstock.errors import StoreError
-from penstock.metadata import attempts
+from penstock.metadata import turns
+from penstock.metadata.protocol import Store
 from penstock.metadata.store import connect
+from penstock.metadata.turns import Turn
 
 
 @dataclass(frozen=True)
 class Lease:
-    """An attempt's lease; `lost` is set if somebody took the attempt for abandoned."""
+    """A turn that is being renewed; `lost` is set if somebody took it for abandoned."""
 
     lost: threading.Event = field(default_factory=threading.Event)
 
 
 @contextmanager
-def kept(connection: _tfx.Connection, attempt: attempts.Attempt) -> Iterator[Lease]:
-    """Renew an attempt's lease from a thread of its own, over a connection of its own."""
+def kept(connection: _tfx.Connection, turn: Turn) -> Iterator[Lease]:
+    """Renew a turn from a thread of its own, over a connection of its own."""
     lease, over = Lease(), threading.Event()
-    thread = threading.Thread(target=_keep, args=(connection, attempt, lease, over), daemon=True)
+    thread = threading.Thread(target=_keep, args=(connection, turn, lease, over), daemon=True)
     thread.start()
     try:
         yield lease
@@ -34,15 +36,31 @@ def kept(connection: _tfx.Connection, attempt: attempts.Attempt) -> Iterator[Lea
         thread.join()
 
 
-def _keep(
-    connection: _tfx.Connection, attempt: attempts.Attempt, lease: Lease, over: threading.Event
-) -> None:
-    while not over.wait(attempts.RENEWAL_SECONDS):
+@contextmanager
+def held(store: Store, connection: _tfx.Connection, name: str) -> Iterator[Lease]:
+    """Hold a lease by its name, which one process has at a time; that of a dead one is taken.
+
+    Raises:
+      Held: another process has it.
+    """
+    last = turns.latest(store, Turn, name)
+    if last is not None and last.is_abandoned():
+        turns.end(store, last, turns.ABANDONED)
+    turn = turns.take(store, Turn, name)
+    try:
+        with kept(connection, turn) as lease:
+            yield lease
+    finally:
+        turns.end(store, turn, "done")
+
+
+def _keep(connection: _tfx.Connection, turn: Turn, lease: Lease, over: threading.Event) -> None:
+    while not over.wait(turns.RENEWAL_SECONDS):
         # A store that cannot be reached now may be there again before the lease's term is over.
         with (
             contextlib.suppress(StoreError, _tfx.ml_metadata.errors.StatusError),
             connect(connection, create=False) as metadata,
         ):
-            if not attempts.renew(metadata.store, attempt):
+            if not turns.renew(metadata.store, turn):
                 lease.lost.set()
                 return

@@ -15,10 +15,12 @@ import pytest
 
 from penstock.errors import RunError
 from penstock.execution.recovery import mark_abandoned
-from penstock.metadata import attempts
-from penstock.metadata.attempts import ABANDONED, RUNNING, Attempt, Holder
+from penstock.metadata import attempts, holders, turns
+from penstock.metadata.attempts import Attempt
+from penstock.metadata.holders import Holder
 from penstock.metadata.run_requests import run_state
 from penstock.metadata.store import connect, connection_config
+from penstock.metadata.turns import ABANDONED, RUNNING
 from penstock_support import attempts_at_once
 from penstock_support.histories import History
 
@@ -46,9 +48,7 @@ def sleeper():
 
 
 def holder_of(process) -> Holder:
-    return replace(
-        attempts.this_process(), process_id=process.pid, born=attempts._birth(process.pid)
-    )
+    return replace(holders.this_process(), process_id=process.pid, born=holders.birth(process.pid))
 
 
 def held_by(holder: Holder, until: float) -> Attempt:
@@ -99,7 +99,7 @@ def test_of_another_machine_s_process_only_the_lease_is_known(sleeper, until, ab
 def test_of_a_process_that_proc_hides_only_the_lease_is_known(monkeypatch, sleeper):
     holder = holder_of(sleeper)
     # As /proc answers about other users' processes when it is mounted with hidepid.
-    monkeypatch.setattr(attempts, "_birth", lambda _: None)
+    monkeypatch.setattr(holders, "birth", lambda _: None)
     os.setresuid(65534, 65534, 0)
     try:
         assert holder.is_alive() is None
@@ -114,13 +114,13 @@ def test_an_attempt_that_ended_is_not_abandoned(sleeper):
 
 def test_attempts_are_numbered(store):
     first = attempts.begin(store, "run")
-    attempts.end(store, first, "failed")
+    turns.end(store, first, "failed")
     second = attempts.begin(store, "run")
     assert [(a.number, a.state) for a in attempts.attempts(store, "run")] == [
         (1, "failed"),
         (2, "running"),
     ]
-    assert second.holder == attempts.this_process()
+    assert second.holder == holders.this_process()
 
 
 def test_a_run_that_is_being_run_is_refused_with_its_process(store):
@@ -133,32 +133,32 @@ def test_a_run_that_is_being_run_is_refused_with_its_process(store):
 
 def test_a_renewed_lease_ends_later(store):
     attempt = attempts.begin(store, "run")
-    assert attempts.renew(store, attempt)
+    assert turns.renew(store, attempt)
     [renewed] = attempts.attempts(store, "run")
     assert renewed.until > attempt.until
 
 
 def test_an_attempt_that_was_taken_for_abandoned_is_not_renewed_and_keeps_that_state(store):
     attempt = attempts.begin(store, "run")
-    attempts.end(store, attempt, ABANDONED)
-    assert not attempts.renew(store, attempt)
-    attempts.end(store, attempt, "done")
+    turns.end(store, attempt, ABANDONED)
+    assert not turns.renew(store, attempt)
+    turns.end(store, attempt, "done")
     assert [a.state for a in attempts.attempts(store, "run")] == [ABANDONED]
 
 
 def test_an_attempt_is_lost_when_there_is_a_later_one_even_if_its_mark_was_overwritten(store):
     attempt = attempts.begin(store, "run")
-    attempts.end(store, attempt, ABANDONED)
+    turns.end(store, attempt, ABANDONED)
     attempts.begin(store, "run")
     # What a renewal does that had read the state just before the mark.
     context = store.get_context_by_type_and_name(attempts.ATTEMPT_CONTEXT, "run/1")
     context.custom_properties["state"].string_value = RUNNING
     store.put_contexts([context])
-    assert not attempts.renew(store, attempt)
+    assert not turns.renew(store, attempt)
 
 
 def test_of_processes_that_resume_at_once_exactly_one_wins(tmp_path, store):
-    attempts.end(store, attempts.begin(store, "run"), "failed")
+    turns.end(store, attempts.begin(store, "run"), "failed")
     context = multiprocessing.get_context("spawn")
     ready, go, answers = context.Semaphore(0), context.Event(), context.Queue()
     path = str(tmp_path / "metadata.sqlite")
@@ -217,7 +217,7 @@ def test_marking_that_was_killed_in_the_middle_goes_on(metadata, abandoned, monk
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(attempts, "end", die)
+        patched.setattr(turns, "end", die)
         with pytest.raises(Killed):
             mark_abandoned(metadata)
     assert mark_abandoned(metadata) == ["run"]

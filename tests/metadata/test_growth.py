@@ -9,7 +9,7 @@ import pytest
 
 from penstock.errors import RunError
 from penstock.execution.recovery import mark_abandoned
-from penstock.metadata import attempts
+from penstock.metadata import attempts, holders, turns
 from penstock.metadata.runs import find_run, list_runs
 from penstock.metadata.store import connect, connection_config
 from penstock_support.histories import History, Reading, new_store
@@ -22,9 +22,9 @@ def write_ended(store, names) -> None:
     """Write attempts that have ended, with one call."""
     contexts = []
     for name in names:
-        attempt = attempts.Attempt(name, 1, "done", attempts.this_process(), 0.0)
-        context = attempts._as_context(attempt)
-        context.type_id = attempts._type_id(store, attempts.ATTEMPT_CONTEXT)
+        attempt = attempts.Attempt(name, 1, "done", holders.this_process(), 0.0)
+        context = turns.as_context(attempt)
+        context.type_id = turns.context_type_id(store, attempts.ATTEMPT_CONTEXT)
         contexts.append(context)
     store.put_contexts(contexts)
 
@@ -63,8 +63,8 @@ def test_what_runs_among_what_is_over_is_still_found(store):
     note_later(store)
     later = attempts.begin(store, "later")
     assert sorted(a.run_id for a in attempts.read_recent(store).running()) == ["later", "running"]
-    attempts.end(store, running, "done")
-    attempts.end(store, later, "done")
+    turns.end(store, running, "done")
+    turns.end(store, later, "done")
     assert attempts.read_recent(store).running() == []
 
 
@@ -90,7 +90,7 @@ def test_what_was_running_leaves_the_note_when_it_has_ended(store):
     note_later(store)
     assert len(attempts.read_recent(store).contexts) == MANY
     for one in ones:
-        attempts.end(store, one, "done")
+        turns.end(store, one, "done")
     note_later(store)
     assert attempts.read_recent(store).contexts == ()
 
@@ -99,9 +99,9 @@ def test_an_abandoned_attempt_below_the_note_is_marked(metadata, monkeypatch):
     attempts.begin(metadata.store, "killed")
     write_ended(metadata.store, names(MANY))
     note_later(metadata.store)
-    monkeypatch.setattr(attempts.Holder, "is_alive", lambda _: False)
+    monkeypatch.setattr(holders.Holder, "is_alive", lambda _: False)
     assert mark_abandoned(metadata) == ["killed"]
-    assert attempts.attempts(metadata.store, "killed")[0].state == attempts.ABANDONED
+    assert attempts.attempts(metadata.store, "killed")[0].state == turns.ABANDONED
 
 
 def test_looking_for_abandoned_attempts_reads_no_more_after_many(metadata, monkeypatch):
@@ -116,14 +116,14 @@ def test_looking_for_abandoned_attempts_reads_no_more_after_many(metadata, monke
 
 
 def test_an_attempt_reads_no_more_after_many(store, monkeypatch):
-    attempts.end(store, attempts.begin(store, "first"), "done")
+    turns.end(store, attempts.begin(store, "first"), "done")
 
     def reading() -> int:
         with monkeypatch.context() as patched:
             read = Reading().install(patched)
             attempt = attempts.begin(store, names(1)[0])
-            attempts.renew(store, attempt)
-            attempts.end(store, attempt, "done")
+            turns.renew(store, attempt)
+            turns.end(store, attempt, "done")
         return read.calls
 
     before = reading()

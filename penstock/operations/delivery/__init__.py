@@ -1,1 +1,1 @@
-"""Bringing a change of a pipeline to where it runs: what it means, whether it may go on, and how."""
+"""Bringing a changed pipeline to where it runs: what the change means, and whether it may."""

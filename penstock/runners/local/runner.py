@@ -21,7 +21,7 @@ from penstock.execution.steps import OnStep, ignore
 from penstock.execution.workers.failures import describe
 from penstock.execution.workers.interrupts import counted_interrupts
 from penstock.execution.workers.nursery import Nurseries
-from penstock.metadata import attempts
+from penstock.metadata import attempts, turns
 from penstock.metadata.protocol import Store
 from penstock.metadata.run_requests import (
     RunOptions,
@@ -295,11 +295,11 @@ def _record_end(
 ) -> EventDelivery | None:
     """Record how a run ended, unless somebody else has it in hand by now."""
     store, run_id, events = running.metadata.store, running.pipeline.run_id, running.setup.events
-    if attempts.is_ours(store, running.attempt):
+    if turns.is_ours(store, running.attempt):
         if in_error:
             end_executions(store, run_id, error)
         record_state(store, run_id, state.value)
-        attempts.end(store, running.attempt, state.value)
+        turns.end(store, running.attempt, state.value)
     if events is None:
         return None
     delivery = events.run_ended(state.value, error)

@@ -22,7 +22,7 @@ from penstock.execution.workers.interrupts import Interrupts
 from penstock.execution.workers.jobs import Advanced, Failed, Job, Report, Started, job_of
 from penstock.execution.workers.nursery import Nurseries, main_is_importable
 from penstock.execution.workers.pool import Pool
-from penstock.metadata import attempts
+from penstock.metadata import attempts, turns
 from penstock.metadata.layout import log_path, run_folder
 from penstock.metadata.protocol import Metadata
 from penstock.openlineage import RunEvents
@@ -250,17 +250,17 @@ class Run:
     def _renew(self, pool: Pool) -> None:
         """Say that the run is alive; end it if somebody has taken it for dead meanwhile."""
         # Others look at the time of day, which also goes on while a machine sleeps.
-        if self._canceling or abs(time.time() - self._renewed) < attempts.RENEWAL_SECONDS:
+        if self._canceling or abs(time.time() - self._renewed) < turns.RENEWAL_SECONDS:
             return
         self._renewed = time.time()
         try:
-            renewed = attempts.renew(self.metadata.store, self.attempt)
+            renewed = turns.renew(self.metadata.store, self.attempt)
         except StoreError:
             # What keeps the store from writing may pass, as a disk that a node fills until it ends.
             if time.time() > self._leased_until:
                 raise
             return
-        self._leased_until = self._renewed + attempts.TERM_SECONDS
+        self._leased_until = self._renewed + turns.TERM_SECONDS
         if not renewed:
             self._cancel(pool)
             raise RunError(

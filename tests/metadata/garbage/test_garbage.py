@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ml_metadata.proto import metadata_store_pb2 as proto
 
 from penstock.errors import StoreError
-from penstock.metadata import attempts
+from penstock.metadata import attempts, turns
 from penstock.metadata.garbage import planning as garbage
 from penstock.metadata.garbage.planning import Policy, plan_collection
 from penstock.metadata.garbage.removal import collect
@@ -222,7 +222,7 @@ def test_a_run_that_is_resumed_is_in_progress_again(history):
     history.store.put_contexts([context])
     attempt = attempts.begin(history.store, "r1")
     assert reason(plan(history), ids["model"]) == garbage.IN_PROGRESS
-    attempts.end(history.store, attempt, "failed")
+    turns.end(history.store, attempt, "failed")
     assert going(plan(history)) == set(ids.values())
 
 

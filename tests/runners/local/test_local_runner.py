@@ -15,7 +15,8 @@ from penstock import LocalRunner, pipeline
 from penstock._tfx import metadata_store_pb2
 from penstock.components import LatestArtifact
 from penstock.errors import ParameterError, StoreError
-from penstock.metadata import attempts
+from penstock.metadata import turns
+from penstock.metadata.attempts import Attempt
 from penstock.runners.local import RunFailed, State
 from penstock.runners.local.display import NodeView, PlainLines, Silent
 from penstock_support import IMPORT_PATH
@@ -351,13 +352,13 @@ def unwritable_store(monkeypatch) -> Iterator[StoreError]:
     """A store that cannot be written whenever a run says that it is alive."""
     error = StoreError("the metadata store failed: disk I/O error")
 
-    def refuse(store: Any, attempt: attempts.Attempt) -> bool:
+    def refuse(store: Any, attempt: Attempt) -> bool:
         refused.append(attempt)
         raise error
 
-    refused: list[attempts.Attempt] = []
-    monkeypatch.setattr(attempts, "RENEWAL_SECONDS", 0.0)
-    monkeypatch.setattr(attempts, "renew", refuse)
+    refused: list[Attempt] = []
+    monkeypatch.setattr(turns, "RENEWAL_SECONDS", 0.0)
+    monkeypatch.setattr(turns, "renew", refuse)
     yield error
     assert refused
 
@@ -369,7 +370,7 @@ def test_a_run_goes_on_while_its_lease_cannot_be_renewed_but_lasts(run_pipeline,
 def test_a_run_whose_lease_ended_before_it_could_be_renewed_ends(
     run_pipeline, unwritable_store, monkeypatch
 ):
-    monkeypatch.setattr(attempts, "TERM_SECONDS", -1.0)
+    monkeypatch.setattr(turns, "TERM_SECONDS", -1.0)
     with pytest.raises(StoreError) as raised:
         run_pipeline(examples.training)
     assert raised.value is unwritable_store

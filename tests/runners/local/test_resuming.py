@@ -13,7 +13,7 @@ from penstock._tfx import metadata_store_pb2
 from penstock.errors import RunError
 from penstock.execution.recovery import mark_abandoned
 from penstock.execution.schedule import State
-from penstock.metadata import attempts
+from penstock.metadata import attempts, turns
 from penstock.metadata.runs import find_run
 from penstock.metadata.store import connect, connection_config
 from penstock.surfaces.cli.summary import print_run
@@ -276,13 +276,13 @@ def test_workers_die_with_a_nursery_that_is_killed_and_their_node_fails(waiting,
 
 
 def test_a_run_that_was_taken_for_abandoned_notices_and_ends(tmp_path, monkeypatch):
-    monkeypatch.setattr(attempts, "RENEWAL_SECONDS", 0.0)
+    monkeypatch.setattr(turns, "RENEWAL_SECONDS", 0.0)
 
     def steal(step: Step, node_id: str) -> None:
         if (step, node_id) == (Step.STAGED, "Second"):
             with connected(tmp_path) as metadata:
                 [attempt] = attempts.read_recent(metadata.store).running()
-                attempts.end(metadata.store, attempt, attempts.ABANDONED)
+                turns.end(metadata.store, attempt, turns.ABANDONED)
                 thief.append(attempts.begin(metadata.store, attempt.run_id))
 
     thief: list[attempts.Attempt] = []

@@ -37,7 +37,7 @@ from penstock.execution.workers.interrupts import Interrupts, counted_interrupts
 from penstock.execution.workers.jobs import Failed, Succeeded, job_of
 from penstock.execution.workers.nursery import Nurseries
 from penstock.execution.workers.pool import Pool
-from penstock.metadata import attempts, leases
+from penstock.metadata import attempts, leases, turns
 from penstock.metadata.protocol import Metadata
 from penstock.metadata.run_requests import record_parameters
 from penstock.metadata.store import connect, connection_config
@@ -112,7 +112,7 @@ def run_task(task: PodTask, executor_input: ExecutorInput) -> str:
                 )
                 state = _run(pod)
         finally:
-            attempts.end(metadata.store, attempt, state)
+            turns.end(metadata.store, attempt, state)
     return state
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from penstock import LocalRunner
 from penstock.data.files import remote
-from penstock.metadata import attempts
+from penstock.metadata import attempts, turns
 from penstock.metadata.runs import find_run
 from penstock.metadata.store import connect, connection_config
 from penstock.testing import Silent
@@ -194,4 +194,4 @@ def test_a_pod_that_is_taken_away_is_marked_abandoned_when_its_task_is_tried_aga
     assert "ended without saying so" in error
     with store_of(folder / "metadata.sqlite") as metadata:
         made = attempts.attempts(metadata.store, "run-1", "Misbehaves")
-        assert [attempt.state for attempt in made] == [attempts.ABANDONED, "done"]
+        assert [attempt.state for attempt in made] == [turns.ABANDONED, "done"]
