@@ -1,0 +1,226 @@
+"""A journal in the store: what is going to be done is recorded, then done, then confirmed.
+
+An entry is a context of type `journal_entry` named `{journal}/{key}`. The store makes sure that a
+name is taken once. That gives two kinds of journals:
+
+- Entries with keys of their own (`intend`): of ten who want to do one thing under one key, one
+  does it.
+- Entries that are numbered from 1 on (`append`): whoever writes the next one says after which, so
+  that it is a compare-and-swap. The last entry is how things stand, all of them are its history.
+
+An entry begins as intended, or at once as what it is for ever. Whoever comes after a crash finds
+what is still intended (`unfinished`), and finishes or undoes it. What is done under an entry is
+given its `token`, so that doing it twice is doing it once.
+
+The texts of an entry are kept in portions, since an index of PostgreSQL takes 2,704 bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from penstock import _tfx
+from penstock.errors import StoreError
+from penstock.metadata.protocol import Store
+from penstock.metadata.turns import context_type_id, last_of
+
+ENTRY_CONTEXT = "journal_entry"
+
+INTENDED = "intended"
+DONE = "done"
+FAILED = "failed"
+REFUSED = "refused"
+UNDONE = "undone"
+
+# Names are compared without regard to case by some databases, and have an end there.
+_PLAIN = re.compile(r"[a-z0-9._:=@+-]{1,80}")
+_PORTION = 2000
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What was decided, who did so, and what came of it.
+
+    `intent` and `outcome` are JSON. `recorded` is when it was decided, `changed` when something
+    was last written to it.
+    """
+
+    journal: str
+    key: str
+    state: str
+    who: str
+    intent: Mapping[str, Any] = field(default_factory=dict)
+    outcome: Mapping[str, Any] = field(default_factory=dict)
+    recorded: datetime = datetime.min
+    changed: datetime = datetime.min
+    entry_id: int = 0
+
+    @property
+    def number(self) -> int:
+        """Its number, in a journal of numbered entries."""
+        return int(self.key)
+
+    @property
+    def token(self) -> str:
+        """What others are given so that they do once what is asked of them twice."""
+        name = f"{self.journal}/{self.key}"
+        return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+
+
+class TakenError(StoreError):
+    """Somebody wrote the entry first that was to be written; `entry` is theirs."""
+
+    def __init__(self, message: str, entry: Entry) -> None:
+        super().__init__(message)
+        self.entry = entry
+
+
+def intend(
+    store: Store,
+    journal: str,
+    key: str,
+    intent: Mapping[str, Any],
+    *,
+    who: str,
+    state: str = INTENDED,
+) -> Entry:
+    """Write what is going to be done, under a key that nobody has written yet.
+
+    Raises:
+      TakenError: there is an entry of that key.
+    """
+    context = _tfx.metadata_store_pb2.Context(name=_name(journal, key))
+    context.type_id = context_type_id(store, ENTRY_CONTEXT)
+    properties = {"journal": journal, "key": key, "state": state, "who": who}
+    _write(context, {**properties, "intent": _text(intent), "outcome": _text({})})
+    try:
+        [context_id] = store.put_contexts([context])
+    except _tfx.ml_metadata.errors.AlreadyExistsError:
+        taken = find(store, journal, key)
+        if taken is None:
+            raise
+        raise TakenError(f"{taken.who} was first to write {journal}/{key}", taken) from None
+    [written] = store.get_contexts_by_id([context_id])
+    return _read(written)
+
+
+def append(
+    store: Store,
+    journal: str,
+    intent: Mapping[str, Any],
+    *,
+    after: Entry | None,
+    who: str,
+    state: str = DONE,
+) -> Entry:
+    """Write the next entry of a numbered journal, after the one that was last when it was decided.
+
+    Raises:
+      TakenError: somebody else wrote an entry after that one.
+    """
+    number = after.number + 1 if after is not None else 1
+    return intend(store, journal, str(number), intent, who=who, state=state)
+
+
+def conclude(store: Store, entry: Entry, state: str, outcome: Mapping[str, Any]) -> Entry:
+    """Write what came of an entry."""
+    context = store.get_context_by_type_and_name(ENTRY_CONTEXT, _name(entry.journal, entry.key))
+    if context is None:
+        raise StoreError(f"the store has no entry {entry.journal}/{entry.key}")
+    _write(context, {"state": state, "outcome": _text(outcome)})
+    store.put_contexts([context])
+    return replace(entry, state=state, outcome=outcome)
+
+
+def find(store: Store, journal: str, key: str) -> Entry | None:
+    """Return the entry of a key, or None."""
+    context = store.get_context_by_type_and_name(ENTRY_CONTEXT, _name(journal, key))
+    return None if context is None else _read(context)
+
+
+def last(store: Store, journal: str) -> Entry | None:
+    """Return the last entry of a numbered journal, without reading the others."""
+    return last_of(lambda number: find(store, journal, str(number)))
+
+
+def entries(store: Store, journal: str) -> list[Entry]:
+    """Return all entries of a journal, in the order in which they were written."""
+    found = _listed(store, f"name LIKE '{_name(journal, '')}%'")
+    return [entry for entry in found if entry.journal == journal]
+
+
+def entries_below(store: Store, prefix: str) -> list[Entry]:
+    """Return the entries of all journals whose names begin with a prefix and a slash."""
+    found = _listed(store, f"name LIKE '{_name(prefix, '')}%'")
+    return [entry for entry in found if entry.journal.startswith(f"{prefix}/")]
+
+
+def unfinished(entries: Iterable[Entry]) -> list[Entry]:
+    """Return those of which it is not known what came of them."""
+    return [entry for entry in entries if entry.state == INTENDED]
+
+
+def _listed(store: Store, predicate: str) -> list[Entry]:
+    options = _tfx.ml_metadata.ListOptions(
+        filter_query=f"type = '{ENTRY_CONTEXT}' AND {predicate}",
+        order_by=_tfx.ml_metadata.OrderByField.ID,
+        is_asc=True,
+    )
+    return [_read(context) for context in store.get_contexts(options)]
+
+
+def _name(journal: str, key: str) -> str:
+    parts = [*journal.split("/"), *([key] if key else [])]
+    return "/".join(map(_plain, parts)) + ("" if key else "/")
+
+
+def _plain(part: str) -> str:
+    """Return a text as it can be part of a name; what other texts become is unlike it."""
+    if _PLAIN.fullmatch(part):
+        return part
+    return "~" + hashlib.sha256(part.encode("utf-8", "surrogatepass")).hexdigest()[:40]
+
+
+def _text(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, sort_keys=True, allow_nan=True)
+
+
+def _write(context: _tfx.ContextProto, properties: Mapping[str, str]) -> None:
+    for name, text in properties.items():
+        portions = [text[at : at + _PORTION] for at in range(0, len(text), _PORTION)] or [""]
+        context.custom_properties[name].string_value = portions[0]
+        for number, portion in enumerate(portions[1:], 1):
+            context.custom_properties[f"{name}:{number}"].string_value = portion
+        number = len(portions)
+        while f"{name}:{number}" in context.custom_properties:
+            context.custom_properties[f"{name}:{number}"].string_value = ""
+            number += 1
+
+
+def _read(context: _tfx.ContextProto) -> Entry:
+    properties = context.custom_properties
+
+    def text(name: str) -> str:
+        portions, number = [properties[name].string_value], 1
+        while f"{name}:{number}" in properties:
+            portions.append(properties[f"{name}:{number}"].string_value)
+            number += 1
+        return "".join(portions)
+
+    return Entry(
+        journal=text("journal"),
+        key=text("key"),
+        state=text("state"),
+        who=text("who"),
+        intent=json.loads(text("intent")),
+        outcome=json.loads(text("outcome")),
+        recorded=datetime.fromtimestamp(context.create_time_since_epoch / 1000),
+        changed=datetime.fromtimestamp(context.last_update_time_since_epoch / 1000),
+        entry_id=context.id,
+    )
