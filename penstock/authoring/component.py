@@ -63,6 +63,7 @@ def component(
     resolve: ResolveFunction | None = None,
     absent_outputs: AbsentOutputs | None = None,
     system_type: str | None = None,
+    uses_store: bool = False,
 ) -> Callable[[Callable[..., Any]], Any]: ...
 def component(
     function: Callable[..., Any] | None = None,
@@ -71,6 +72,7 @@ def component(
     resolve: ResolveFunction | None = None,
     absent_outputs: AbsentOutputs | None = None,
     system_type: str | None = None,
+    uses_store: bool = False,
 ) -> Any:
     """Make a TFX component class of a typed function.
 
@@ -84,14 +86,17 @@ def component(
     time; where they depend on the node it is a function of a `NodeOutline`. `resolve` computes the
     `Resolved[...]` parameters from the given ones before the cache is asked. `absent_outputs` names
     the optional outputs that a choice of parameters leaves out. `system_type` is one of train,
-    transform, process, evaluate and deploy.
+    transform, process, evaluate and deploy. With `uses_store` the body finds in `NodeContext.store`
+    how to connect to the metadata store of the run.
 
     Raises:
       ComponentError: the signature cannot be read as an interface.
     """
     if function is None:
-        return lambda f: _component_class(f, preload, resolve, absent_outputs, system_type)
-    return _component_class(function, (), None, None, None)
+        return lambda f: _component_class(
+            f, preload, resolve, absent_outputs, system_type, uses_store
+        )
+    return _component_class(function, (), None, None, None, False)
 
 
 def _component_class(
@@ -100,6 +105,7 @@ def _component_class(
     resolve: ResolveFunction | None,
     absent_outputs: AbsentOutputs | None,
     system_type: str | None,
+    uses_store: bool,
 ) -> type:
     interface = read_interface(function)
     name, module = function.__name__, function.__module__
@@ -113,6 +119,7 @@ def _component_class(
             "interface": interface,
             "preload": staticmethod(preload) if callable(preload) else tuple(preload),
             "obstacle": obstacle(function),
+            "uses_store": uses_store,
         },
     )
     spec_fields = {**origin, **_spec_fields(interface)}
@@ -500,6 +507,7 @@ class FunctionExecutor(_tfx.BaseExecutor):
     interface: Interface
     preload: Preload = ()
     obstacle: str | None = None
+    uses_store: bool = False
 
     def Do(  # TFX's name
         self,
@@ -534,6 +542,7 @@ class FunctionExecutor(_tfx.BaseExecutor):
             run_id=context.pipeline_run_id or "",
             execution_id=int(context._unique_id or 0),
             temporary_directory=self._get_tmp_dir(),
+            store=getattr(context, "metadata_connection", None),
         )
         progress = getattr(context, "progress", None)
         return (

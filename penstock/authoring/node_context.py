@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 
 def _no_progress(**counts: int) -> None:
@@ -16,7 +17,9 @@ class NodeContext:
 
     A body asks for it with an argument of this type; callers never pass it.
     `temporary_directory` is removed when the node ends. `progress(rows=..., steps=...)` takes
-    running totals and may be called as often as is convenient.
+    running totals and may be called as often as is convenient. `store` is how to connect to the
+    metadata store, for components that are declared with `uses_store`; None for others, and under
+    TFX's own runners.
     """
 
     node_id: str = ""
@@ -25,3 +28,4 @@ class NodeContext:
     execution_id: int = 0
     temporary_directory: str = ""
     progress: Callable[..., None] = _no_progress
+    store: Any = None  # ML Metadata's connection settings, which authoring knows nothing of

@@ -54,6 +54,7 @@ def run_executor(
     progress: Progress | None = None,
     redaction: Redaction | None = None,
     on_step: OnStep = ignore,
+    metadata_connection: _tfx.Connection | None = None,
 ) -> bytes:
     """Run a node's executor and return its serialized `ExecutorOutput`, without secrets.
 
@@ -68,7 +69,7 @@ def run_executor(
     info.exec_properties = _with_local_code(references.resolve_parameters(info), info.tmp_dir)
     resolved = dict(info.exec_properties)
     node_id = info.pipeline_node.node_info.id
-    output = _run_executor(info, spec, progress)
+    output = _run_executor(info, spec, progress, metadata_connection)
     on_step(Step.WORKED, node_id)
     references.take_back(output.execution_properties, properties, resolved)
     redaction = redaction or redaction_for(invocation)
@@ -83,7 +84,12 @@ def run_executor(
     return output.SerializeToString()
 
 
-def _run_executor(info: _tfx.ExecutionInfo, spec: Any, progress: Progress | None) -> Any:
+def _run_executor(
+    info: _tfx.ExecutionInfo,
+    spec: Any,
+    progress: Progress | None,
+    connection: _tfx.Connection | None,
+) -> Any:
     kind = type(spec).__name__
     _prepare_for(ir.class_path(spec) or "")
     if kind == "PythonClassExecutableSpec":
@@ -98,6 +104,7 @@ def _run_executor(info: _tfx.ExecutionInfo, spec: Any, progress: Progress | None
         raise PipelineError(
             f"node {info.pipeline_node.node_info.id} asks for a {kind}, which does not run here"
         )
+    context.metadata_connection = connection
     return _tfx.run_with_executor(info, executor_class(context=context))
 
 
@@ -141,6 +148,14 @@ def preloads_follow_inputs(node: ir.Node) -> bool:
     if path is None or path.startswith(_OF_TFX):
         return False
     return callable(getattr(_tfx.import_class_by_path(path), "preload", ()))
+
+
+def uses_store(node: ir.Node) -> bool:
+    """Whether a node's executor talks to the metadata store, which is declared with a component."""
+    path = node.executor_path
+    if path is None or path.startswith(_OF_TFX):
+        return False
+    return bool(getattr(_tfx.import_class_by_path(path), "uses_store", False))
 
 
 def preloads_of_driver(class_path: str | None) -> tuple[str, ...]:

@@ -71,18 +71,20 @@ def job_of(
     pipeline: ir.Pipeline | None = None,
     on_step: OnStep = ignore,
 ) -> Job:
-    """Return the job of a node's work; a driver is given a connection to the store."""
+    """Return the job of a node's work; only what asks the store is told where it is."""
     prepared = work.prepared
     if work.kind == "executor":
         needs = nodes_work.preloads(prepared.node, pipeline)
+        asks_store = nodes_work.uses_store(prepared.node)
     else:
         needs = nodes_work.preloads_of_driver(prepared.node.driver_path)
+        asks_store = True
     return Job(
         work.kind,
         prepared.invocation(),
         work.spec,
         log_path,
-        connection if work.kind == "driver" else None,
+        connection if asks_store else None,
         needs,
         prepared.node_id,
         on_step,

@@ -331,6 +331,7 @@ def _work(job: Job, send: Callable[[Report], None], redaction: Redaction) -> Rep
                 lambda **counts: send(Advanced(counts)),
                 redaction,
                 job.on_step,
+                job.metadata_connection,
             )
     except BaseException as error:
         message = failures.tell(error, job.pipeline_root)
