@@ -13,9 +13,14 @@ if TYPE_CHECKING:
     from penstock.components.import_schema_gen.component import ImportSchemaGen
     from penstock.components.infra_validator.component import InfraValidator
     from penstock.components.merge_tables.component import MergeTables
+    from penstock.components.model_registrar.component import ModelRegistrar
     from penstock.components.parquet_example_gen.component import ParquetExampleGen
     from penstock.components.pusher.component import Pusher
-    from penstock.components.resolvers.component import LatestArtifact, LatestBlessedModel
+    from penstock.components.resolvers.component import (
+        LatestArtifact,
+        LatestBlessedModel,
+        RegisteredModel,
+    )
     from penstock.components.schema_gen.component import SchemaGen
     from penstock.components.statistics_gen.component import StatisticsGen
     from penstock.components.trainer.component import Trainer
@@ -31,8 +36,10 @@ _HOMES = {
     "LatestArtifact": "resolvers",
     "LatestBlessedModel": "resolvers",
     "MergeTables": "merge_tables",
+    "ModelRegistrar": "model_registrar",
     "ParquetExampleGen": "parquet_example_gen",
     "Pusher": "pusher",
+    "RegisteredModel": "resolvers",
     "SchemaGen": "schema_gen",
     "StatisticsGen": "statistics_gen",
     "Trainer": "trainer",
@@ -49,8 +56,10 @@ __all__ = [
     "LatestArtifact",
     "LatestBlessedModel",
     "MergeTables",
+    "ModelRegistrar",
     "ParquetExampleGen",
     "Pusher",
+    "RegisteredModel",
     "SchemaGen",
     "StatisticsGen",
     "Trainer",

@@ -12,6 +12,8 @@
     ├── StorageError          a disk is full, read-only or not permitted
     ├── StoreError            the ML Metadata store cannot be used
     ├── ImageError            a container image cannot be built or pushed
+    ├── RegistryError         a registered model or version is not there, or may not be served
+    │   └── AliasMovedError   somebody else has moved the alias
     ├── LineageError          an artifact or a folder is none that the store knows
     ├── ServiceError          a Kubeflow Pipelines server is not reached, or refuses a request
     │   └── UnansweredError   nobody can say whether a request has taken effect
@@ -214,6 +216,10 @@ class ImageError(PenstockError):
 
 class LineageError(PenstockError):
     """An artifact or a folder is none that the store knows."""
+
+
+class RegistryError(PenstockError):
+    """A registered model, a version or an alias is not there, or may not be used as it is."""
 
 
 class ServiceError(PenstockError):

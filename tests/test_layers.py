@@ -29,6 +29,7 @@ FLOORS = (
     "models",
     "openlineage",
     "execution",
+    "registry",
     "report",
     "runners",
     "operations",

@@ -7,6 +7,7 @@ from typing import Any
 from penstock import _tfx
 from penstock.artifacts import Model, ModelBlessing
 from penstock.errors import WiringError
+from penstock.metadata.registered import CHAMPION
 
 
 class LatestOrNothing(_tfx.LatestArtifactStrategy):
@@ -62,6 +63,49 @@ def LatestBlessedModel() -> Any:
         strategy_class=_tfx.LatestBlessedModelStrategy,
         model=_tfx.types.Channel(type=Model),
         model_blessing=_tfx.types.Channel(type=ModelBlessing),
+    )
+
+
+class RegisteredModelStrategy(_tfx.ResolverStrategy):
+    """A strategy that resolves to the version of a registered model that an alias stands for."""
+
+    def __init__(self, name: str, alias: str) -> None:
+        self._name = name
+        self._alias = alias
+
+    def resolve_artifacts(
+        self, store: Any, input_dict: dict[str, list[Any]]
+    ) -> dict[str, list[Any]]:
+        """Keep the model of the version, of all models that the store has.
+
+        Raises:
+          RegistryError: the version is archived, or its files are gone or altered.
+        """
+        from penstock import registry
+
+        if self._name not in registry.model_names(store):
+            return {key: [] for key in input_dict}
+        model = registry.read_model(store, self._name)
+        if not self._alias.isdigit() and self._alias not in model.aliases:
+            return {key: [] for key in input_dict}
+        version = registry.check(store, model.version(self._alias))
+        return {
+            key: [artifact for artifact in artifacts if artifact.id == version.artifact_id]
+            for key, artifacts in input_dict.items()
+        }
+
+
+def RegisteredModel(name: str, alias: str = CHAMPION) -> Any:
+    """Make a node that resolves to a version of a registered model, by an alias or its number.
+
+    Its output is `model`: the champion, for example, as the baseline of an Evaluator. With no such
+    model or alias yet it is empty, as at the first run; a version whose files are gone or altered
+    is an error.
+    """
+    return _tfx.Resolver(
+        strategy_class=RegisteredModelStrategy,
+        config={"name": name, "alias": str(alias)},
+        model=_tfx.types.Channel(type=Model),
     )
 
 

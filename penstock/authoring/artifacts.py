@@ -41,6 +41,12 @@ class Tables(_artifact.Artifact):
     TYPE_NAME = "Tables"
 
 
+class ModelRegistration(_artifact.Artifact):
+    """That a model was registered: a file that says as which version, or that it was not."""
+
+    TYPE_NAME = "ModelRegistration"
+
+
 __all__ = [
     "Artifact",
     "Boolean",
@@ -62,6 +68,7 @@ __all__ = [
     "Model",
     "ModelBlessing",
     "ModelEvaluation",
+    "ModelRegistration",
     "ModelRun",
     "PushedModel",
     "Schema",

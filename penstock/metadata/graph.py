@@ -7,7 +7,7 @@ than that. Here a level takes three calls, however many artifacts are in it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +57,25 @@ class Graph:
     def inputs_of(self, artifact_id: int) -> tuple[Link, ...]:
         """Return what the maker of an artifact was given."""
         return self.inputs.get(self.makers.get(artifact_id, 0), ())
+
+    def nearest_first(self, artifact_id: int) -> Iterator[ArtifactRecord]:
+        """Yield an artifact and all that it was made from, the nearest first."""
+        level, seen = [artifact_id], {artifact_id}
+        while level:
+            above: list[int] = []
+            for artifact in level:
+                if artifact in self.artifacts:
+                    yield self.artifacts[artifact]
+                for link in self.inputs_of(artifact):
+                    if link.artifact_id not in seen:
+                        seen.add(link.artifact_id)
+                        above.append(link.artifact_id)
+            level = above
+
+    def is_ingested(self, examples: ArtifactRecord) -> bool:
+        """Return whether examples came from outside, and not from other examples."""
+        inputs = self.inputs_of(examples.artifact_id)
+        return not any(self.artifacts[link.artifact_id].type_name == "Examples" for link in inputs)
 
 
 def read_ancestors(store: Store, artifact_ids: Iterable[int]) -> Graph:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from penstock.errors import LineageError
@@ -97,8 +97,8 @@ def explain_served(store: Store, directory: str) -> Served:
     pushed = _find_push(pushes, folder)
     graph = read_ancestors(store, [pushed.artifact_id])
     model = _model_of(graph, pushed.artifact_id)
-    from_model = list(_nearest_first(graph, model.artifact_id))
-    examples = [a for a in from_model if a.type_name == "Examples" and _is_ingested(graph, a)]
+    from_model = list(graph.nearest_first(model.artifact_id))
+    examples = [a for a in from_model if a.type_name == "Examples" and graph.is_ingested(a)]
     of_push = [graph.artifacts[link.artifact_id] for link in graph.inputs_of(pushed.artifact_id)]
     blessings = [a for a in of_push if a.type_name in _BLESSINGS]
 
@@ -263,7 +263,7 @@ def _digest(path: str) -> str:
 
 
 def _model_of(graph: Graph, pushed_id: int) -> ArtifactRecord:
-    for artifact in _nearest_first(graph, pushed_id):
+    for artifact in graph.nearest_first(pushed_id):
         if artifact.type_name == "Model":
             return artifact
     raise LineageError(
@@ -272,32 +272,12 @@ def _model_of(graph: Graph, pushed_id: int) -> ArtifactRecord:
     )
 
 
-def _nearest_first(graph: Graph, artifact_id: int) -> Iterator[ArtifactRecord]:
-    level, seen = [artifact_id], {artifact_id}
-    while level:
-        above: list[int] = []
-        for artifact in level:
-            if artifact in graph.artifacts:
-                yield graph.artifacts[artifact]
-            for link in graph.inputs_of(artifact):
-                if link.artifact_id not in seen:
-                    seen.add(link.artifact_id)
-                    above.append(link.artifact_id)
-        level = above
-
-
-def _is_ingested(graph: Graph, examples: ArtifactRecord) -> bool:
-    """Return whether examples came from outside, and not from other examples."""
-    inputs = graph.inputs_of(examples.artifact_id)
-    return not any(graph.artifacts[link.artifact_id].type_name == "Examples" for link in inputs)
-
-
 def _inputs_of(graph: Graph, artifacts: Iterable[ArtifactRecord]) -> list[ArtifactRecord]:
     """Return all that stands above some artifacts."""
     inputs = {
         above.artifact_id: above
         for artifact in artifacts
-        for above in _nearest_first(graph, artifact.artifact_id)
+        for above in graph.nearest_first(artifact.artifact_id)
         if above.artifact_id != artifact.artifact_id
     }
     return list(inputs.values())

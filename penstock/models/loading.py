@@ -91,14 +91,25 @@ def load_model(source: Any, *, trusted: tuple[str, ...] | list[str] = ()) -> Mod
     elif hasattr(source, "run_id") and hasattr(source, "nodes"):
         source = model_of_result(source)
     directory = model_directory(os.fspath(getattr(source, "uri", source)))
-    facts = read_facts(directory)
-    if facts is None:
-        flavor = flavors.flavor_in(directory)
-        if flavor is None:
-            raise _unknown(directory)
-        flavors.require(flavor)
-        facts = ModelFacts(flavor.NAME, flavor.signature_in(directory))
+    facts = facts_of(directory)
     return load_from(directory, facts, trusted=(*trusted, *trusted_code(source)))
+
+
+def facts_of(directory: str) -> ModelFacts:
+    """Return what is known of the model in a directory: its facts, or what its files say.
+
+    Raises:
+      DataError: no framework's model is there.
+      MissingExtra: its framework is not installed, which alone could say.
+    """
+    facts = read_facts(directory)
+    if facts is not None:
+        return facts
+    flavor = flavors.flavor_in(directory)
+    if flavor is None:
+        raise _unknown(directory)
+    flavors.require(flavor)
+    return ModelFacts(flavor.NAME, flavor.signature_in(directory))
 
 
 def trusted_code(artifact: Any) -> tuple[str, ...]:

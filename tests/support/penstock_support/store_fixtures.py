@@ -1,4 +1,4 @@
-"""Stores of every kind. Servers are started once, when the first test asks for them."""
+"""Fixtures of stores of every kind. Servers are started once, when the first test asks for them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""ModelRegistrar: make a model that passed its checks a version of a registered model."""

@@ -1,0 +1,310 @@
+"""Registered models: their versions, and the aliases by which these are known.
+
+All that happens to a model is one numbered journal, `model/{name}`: a version is registered, an
+alias is moved, a version is archived or brought back. How the model stands is what its journal
+comes to. Since each entry says after which it was decided, all changes of a model have one order.
+A context of type `registered_model` holds the model's name, so that models can be listed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from penstock import _tfx
+from penstock.errors import RegistryError, suggestion
+from penstock.metadata import journal
+from penstock.metadata.evaluations import Metric
+from penstock.metadata.journal import Entry
+from penstock.metadata.protocol import Store
+from penstock.metadata.reading import all_contexts
+from penstock.metadata.turns import context_type_id
+
+MODEL_CONTEXT = "registered_model"
+CHAMPION = "champion"
+
+REGISTER = "register"
+MOVE = "move"
+PROMOTE = "promote"
+ROLLBACK = "rollback"
+REMOVE = "remove"
+ARCHIVE = "archive"
+RESTORE = "restore"
+
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_ALIAS_NAME = re.compile(r"(?![0-9]+$)[a-z0-9][a-z0-9._-]{0,62}")
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of a registered model.
+
+    `facts` is what was known of it when it was registered, as JSON: the run and node that made it,
+    `parameters`, `data`, `schemas`, `code`, `environment`, `flavor`, `signature`, `evaluation`,
+    `blessing`. `digest` is that of its files, "" where none could be computed.
+    """
+
+    model: str
+    number: int
+    artifact_id: int
+    uri: str
+    digest: str
+    who: str
+    registered: datetime
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    is_archived: bool = False
+
+    @property
+    def name(self) -> str:
+        """How commands name it: `flights@3`."""
+        return f"{self.model}@{self.number}"
+
+    @property
+    def run_id(self) -> str:
+        """The run that made it, "" where the store does not know."""
+        return str(self.facts.get("run_id", ""))
+
+    @property
+    def is_blessed(self) -> bool | None:
+        """What the Evaluator's blessing says; None where there is none, or it abstained."""
+        blessed = (self.facts.get("blessing") or {}).get("blessed")
+        return None if blessed is None else bool(blessed)
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The metrics of its evaluation over all examples, as far as the store has them."""
+        listed = (self.facts.get("evaluation") or {}).get("metrics", ())
+        return tuple(Metric(**metric) for metric in listed)
+
+    @property
+    def artifact_ids(self) -> frozenset[int]:
+        """The model's artifact and those that speak of it."""
+        others = (self.facts.get(key) or {} for key in ("evaluation", "blessing", "infra_blessing"))
+        ids = (other.get("artifact_id") for other in others)
+        return frozenset({self.artifact_id, *filter(None, ids)})
+
+
+@dataclass(frozen=True)
+class AliasMove:
+    """An alias came to stand for another version: from `before` to `to`, where None is none."""
+
+    alias: str
+    kind: str
+    before: int | None
+    to: int | None
+    who: str
+    moved: datetime
+    why: str = ""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    number: int = 0
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """A registered model as its journal has it; `head` is the last entry."""
+
+    name: str
+    versions: tuple[Version, ...] = ()
+    moves: tuple[AliasMove, ...] = ()
+    head: Entry | None = None
+
+    @property
+    def aliases(self) -> dict[str, int]:
+        """The version that each alias stands for, by the alias."""
+        standing = {move.alias: move.to for move in self.moves}
+        return {alias: to for alias, to in sorted(standing.items()) if to is not None}
+
+    def last_move(self, alias: str) -> AliasMove | None:
+        """Return the last move of an alias."""
+        return next((move for move in reversed(self.moves) if move.alias == alias), None)
+
+    def earlier(self, alias: str) -> list[int]:
+        """Return the versions to which an alias can be rolled back, the nearest first.
+
+        What was rolled back from is not among them, unless it was moved to anew.
+        """
+        stack: list[int] = []
+        for move in self.moves:
+            if move.alias != alias or move.to is None:
+                continue
+            if move.kind == ROLLBACK:
+                while stack and stack[-1] != move.to:
+                    stack.pop()
+            if move.to in stack:
+                stack.remove(move.to)
+            stack.append(move.to)
+        now = self.aliases.get(alias)
+        return [number for number in reversed(stack) if number != now]
+
+    def version(self, reference: str | int) -> Version:
+        """Return a version by its number or by an alias.
+
+        Raises:
+          RegistryError: there is no such version or alias.
+        """
+        text = str(reference)
+        number = int(text) if text.isdigit() else self.aliases.get(text)
+        for version in self.versions:
+            if version.number == number:
+                return version
+        if text.isdigit():
+            newest = f"it has {len(self.versions)}" if self.versions else "it has none"
+            raise RegistryError(
+                f"model {self.name} has no version {text}: {newest}",
+                hint=f"penstock model show {self.name} lists them.",
+            )
+        raise RegistryError(
+            f"model {self.name} has no alias {text!r}",
+            hint=suggestion(text, self.aliases, noun="alias")
+            if self.aliases
+            else f"Give it one: penstock model alias {self.name}@NUMBER {text}.",
+        )
+
+    def aliases_of(self, number: int) -> list[str]:
+        """Return the aliases that stand for a version."""
+        return [alias for alias, to in self.aliases.items() if to == number]
+
+
+def journal_of(model: str) -> str:
+    """Return the journal of a model.
+
+    Raises:
+      RegistryError: a model cannot have this name.
+    """
+    if not _MODEL_NAME.fullmatch(model):
+        raise RegistryError(
+            f"a model cannot be named {model!r}",
+            hint="Use up to 100 letters, digits, dots, dashes and underscores.",
+        )
+    return f"model/{model}"
+
+
+def check_alias(alias: str) -> str:
+    """Return the name of an alias.
+
+    Raises:
+      RegistryError: an alias cannot have this name.
+    """
+    if not _ALIAS_NAME.fullmatch(alias):
+        raise RegistryError(
+            f"an alias cannot be named {alias!r}",
+            hint="Use up to 63 small letters, digits, dots, dashes and underscores, and not "
+            "digits alone, which name versions.",
+        )
+    return alias
+
+
+def declare(store: Store, model: str) -> None:
+    """Make the context that holds a model's name, unless it is there."""
+    journal_of(model)
+    if store.get_context_by_type_and_name(MODEL_CONTEXT, model) is not None:
+        return
+    context = _tfx.metadata_store_pb2.Context(name=model)
+    context.type_id = context_type_id(store, MODEL_CONTEXT)
+    try:
+        store.put_contexts([context])
+    except _tfx.ml_metadata.errors.AlreadyExistsError:
+        return
+
+
+def model_names(store: Store) -> list[str]:
+    """Return the names of all registered models."""
+    return sorted(context.name for context in all_contexts(store, MODEL_CONTEXT))
+
+
+def read_model(store: Store, model: str) -> RegisteredModel:
+    """Return a registered model.
+
+    Raises:
+      RegistryError: there is none of that name.
+    """
+    entries = journal.entries(store, journal_of(model))
+    if not entries:
+        names = model_names(store)
+        raise RegistryError(
+            f"there is no registered model {model!r}",
+            hint=suggestion(model, names, noun="model")
+            if names
+            else "Register one: penstock model register RUN NAME, or a ModelRegistrar in the "
+            "pipeline.",
+        )
+    return model_of(model, entries)
+
+
+def read_models(store: Store) -> list[RegisteredModel]:
+    """Return all registered models that have a version."""
+    by_journal: dict[str, list[Entry]] = {}
+    for entry in journal.entries_below(store, "model"):
+        by_journal.setdefault(entry.journal, []).append(entry)
+    return [
+        model_of(name.partition("/")[2], entries) for name, entries in sorted(by_journal.items())
+    ]
+
+
+def model_of(name: str, entries: Iterable[Entry]) -> RegisteredModel:
+    """Return what the entries of a model's journal come to, in the order of their numbers."""
+    versions: dict[int, Version] = {}
+    moves: list[AliasMove] = []
+    head = None
+    for entry in sorted(entries, key=lambda entry: entry.number):
+        head, intent = entry, entry.intent
+        if intent["change"] == REGISTER:
+            version = _version(name, len(versions) + 1, entry)
+            versions[version.number] = version
+        elif intent["change"] in (ARCHIVE, RESTORE):
+            number = intent["version"]
+            archived = intent["change"] == ARCHIVE
+            versions[number] = replace(versions[number], is_archived=archived)
+        else:
+            moves.append(_move(entry))
+    return RegisteredModel(name, tuple(versions.values()), tuple(moves), head)
+
+
+def needed_artifacts(store: Store) -> frozenset[int]:
+    """Return the artifacts of all versions that are not archived, by id."""
+    return frozenset(
+        artifact_id
+        for model in read_models(store)
+        for version in model.versions
+        if not version.is_archived
+        for artifact_id in version.artifact_ids
+    )
+
+
+def registrations_of(store: Store, artifact_ids: Iterable[int]) -> Iterator[Version]:
+    """Yield the versions that some artifacts were registered as."""
+    wanted = set(artifact_ids)
+    for model in read_models(store):
+        yield from (version for version in model.versions if version.artifact_id in wanted)
+
+
+def _version(model: str, number: int, entry: Entry) -> Version:
+    intent = entry.intent
+    return Version(
+        model,
+        number,
+        intent["artifact_id"],
+        intent["uri"],
+        intent["digest"],
+        entry.who,
+        entry.recorded,
+        intent["facts"],
+    )
+
+
+def _move(entry: Entry) -> AliasMove:
+    intent = entry.intent
+    return AliasMove(
+        intent["alias"],
+        intent["change"],
+        intent["from"],
+        intent["to"],
+        entry.who,
+        entry.recorded,
+        intent.get("why", ""),
+        intent.get("evidence", {}),
+        entry.number,
+    )

@@ -1,0 +1,298 @@
+"""Changing the registry: each change is decided on what was read, and written after just that.
+
+Where another change came between, it is read and all is decided anew, until the change is written
+or refused. What concerns another version or alias is no obstacle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from penstock.errors import RegistryError
+from penstock.metadata import journal, registered
+from penstock.metadata.journal import Entry, TakenError
+from penstock.metadata.protocol import Store
+from penstock.metadata.registered import (
+    CHAMPION,
+    AliasMove,
+    RegisteredModel,
+    Version,
+    check_alias,
+    journal_of,
+    model_of,
+    read_model,
+)
+from penstock.registry import facts, integrity
+
+Decide = Callable[[RegisteredModel], Mapping[str, Any] | None]
+
+
+class _Unseen:
+    def __repr__(self) -> str:
+        return "UNSEEN"
+
+
+# That nobody has looked at what an alias stands for: it is looked at when the move begins.
+UNSEEN: Final = _Unseen()
+
+
+class AliasMovedError(RegistryError):
+    """Somebody else has moved an alias; `move` is theirs."""
+
+    def __init__(self, message: str, move: AliasMove | None, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.move = move
+
+
+def register(
+    store: Store,
+    model: str,
+    artifact_id: int,
+    *,
+    who: str,
+    description: str = "",
+    judgements: Mapping[str, int] | None = None,
+) -> Version:
+    """Register a Model artifact as the next version of a model, with all that is known of it.
+
+    What is registered already is the version that it is: asking twice registers once. `judgements`
+    are the ids of the evaluation and the blessings that count, by type; by default the newest ones
+    that are about this model.
+
+    Raises:
+      RegistryError: the name cannot be used, the artifact is no model, or its files are not what
+        its run made.
+    """
+    journal_of(model)
+    described = facts.describe(store, artifact_id, judgements or {})
+    if description:
+        described["facts"]["description"] = description
+    registered.declare(store, model)
+
+    def decide(standing: RegisteredModel) -> Mapping[str, Any] | None:
+        if any(version.artifact_id == artifact_id for version in standing.versions):
+            return None
+        return {"change": registered.REGISTER, **described}
+
+    standing = _change(store, model, decide, who)
+    return next(v for v in standing.versions if v.artifact_id == artifact_id)
+
+
+def move_alias(
+    store: Store,
+    model: str,
+    alias: str,
+    to: str | int,
+    *,
+    who: str,
+    why: str = "",
+    evidence: Mapping[str, Any] | None = None,
+    seen: int | _Unseen | None = UNSEEN,
+    kind: str = registered.MOVE,
+) -> AliasMove:
+    """Make an alias stand for a version; `seen` is the version that it stood for, None for none.
+
+    Raises:
+      AliasMovedError: it stands for another version than `seen`, or was moved meanwhile.
+      RegistryError: there is no such version, it is archived, or its files are gone or altered.
+    """
+    check_alias(alias)
+    version = integrity.check(store, read_model(store, model).version(to))
+    return _move(store, model, alias, version.number, seen, kind, who, why, evidence)
+
+
+def promote(
+    store: Store,
+    model: str,
+    to: str | int,
+    *,
+    who: str,
+    alias: str = CHAMPION,
+    why: str = "",
+    evidence: Mapping[str, Any] | None = None,
+    seen: int | _Unseen | None = UNSEEN,
+) -> AliasMove:
+    """Make a blessed version the champion, or give it another alias.
+
+    Raises:
+      AliasMovedError: see `move_alias`.
+      RegistryError: see `move_alias`; or it was not blessed.
+    """
+    version = read_model(store, model).version(to)
+    if not version.is_blessed:
+        reason = "its Evaluator did not bless it" if version.is_blessed is False else "no blessing"
+        raise RegistryError(
+            f"{version.name} is not promoted: {reason}",
+            hint=f"To do so all the same: penstock model alias {version.name} {alias}.",
+        )
+    return move_alias(
+        store,
+        model,
+        alias,
+        version.number,
+        who=who,
+        why=why,
+        evidence=evidence,
+        seen=seen,
+        kind=registered.PROMOTE,
+    )
+
+
+def rollback(
+    store: Store,
+    model: str,
+    *,
+    who: str,
+    alias: str = CHAMPION,
+    to: str | int | None = None,
+    why: str = "",
+    evidence: Mapping[str, Any] | None = None,
+) -> AliasMove:
+    """Make an alias stand again for the version before, or for one that it stood for once.
+
+    Raises:
+      AliasMovedError: it was moved meanwhile.
+      RegistryError: it stood for no other version, or that may not be served any more.
+    """
+    model_now = read_model(store, model)
+    now = model_now.version(check_alias(alias)).number
+    earlier = model_now.earlier(alias)
+    if to is None:
+        if not earlier:
+            raise RegistryError(
+                f"alias {alias} of model {model} stood for no version before {now}",
+                hint=f"Move it: penstock model alias {model}@NUMBER {alias}.",
+            )
+        to = earlier[0]
+    version = model_now.version(to)
+    if version.number not in earlier:
+        once = ", ".join(map(str, earlier)) or "none"
+        raise RegistryError(
+            f"alias {alias} of model {model} never stood for version {version.number} before {now}",
+            hint=f"It stood for: {once}.",
+        )
+    integrity.check(store, version)
+    return _move(store, model, alias, version.number, now, registered.ROLLBACK, who, why, evidence)
+
+
+def remove_alias(
+    store: Store,
+    model: str,
+    alias: str,
+    *,
+    who: str,
+    why: str = "",
+    seen: int | _Unseen | None = UNSEEN,
+) -> AliasMove:
+    """Make an alias stand for nothing.
+
+    Raises:
+      AliasMovedError: see `move_alias`.
+      RegistryError: there is no such alias.
+    """
+    read_model(store, model).version(check_alias(alias))
+    return _move(store, model, alias, None, seen, registered.REMOVE, who, why, None)
+
+
+def archive(store: Store, model: str, to: str | int, *, who: str, why: str = "") -> Version:
+    """Put a version away: it is given out no more, and its files may be removed.
+
+    Raises:
+      RegistryError: there is no such version, or an alias stands for it.
+    """
+    number = read_model(store, model).version(to).number
+
+    def decide(standing: RegisteredModel) -> Mapping[str, Any] | None:
+        version = standing.version(number)
+        if aliases := standing.aliases_of(number):
+            raise RegistryError(
+                f"{version.name} is not archived: it is {', '.join(aliases)}",
+                hint="Move the alias first, or remove it: penstock model alias "
+                f"{model} {aliases[0]} --remove.",
+            )
+        return None if version.is_archived else _of_version(registered.ARCHIVE, number, why)
+
+    return _change(store, model, decide, who).version(number)
+
+
+def restore(store: Store, model: str, to: str | int, *, who: str, why: str = "") -> Version:
+    """Bring back a version that was put away.
+
+    Raises:
+      RegistryError: there is no such version, or its files are gone or altered.
+    """
+    version = read_model(store, model).version(to)
+    if reason := integrity.harm(store, version):
+        raise RegistryError(f"{version.name} cannot be brought back: {reason}")
+
+    def decide(standing: RegisteredModel) -> Mapping[str, Any] | None:
+        archived = standing.version(version.number).is_archived
+        return _of_version(registered.RESTORE, version.number, why) if archived else None
+
+    return _change(store, model, decide, who).version(version.number)
+
+
+def _of_version(change: str, number: int, why: str) -> Mapping[str, Any]:
+    return {"change": change, "version": number, "why": why}
+
+
+def _move(
+    store: Store,
+    model: str,
+    alias: str,
+    to: int | None,
+    seen: int | _Unseen | None,
+    kind: str,
+    who: str,
+    why: str,
+    evidence: Mapping[str, Any] | None,
+) -> AliasMove:
+    last: list[AliasMove | None] = []
+
+    def decide(standing: RegisteredModel) -> Mapping[str, Any] | None:
+        move = standing.last_move(alias)
+        now = move.to if move else None
+        last.append(move)
+        if not isinstance(seen, _Unseen) and now != seen:
+            raise _moved(model, alias, move, seen)
+        if move != last[0]:
+            raise _moved(model, alias, move, last[0].to if last[0] else None)
+        if to is not None and standing.version(to).is_archived:
+            raise RegistryError(f"{model}@{to} is archived")
+        change = {"change": kind, "alias": alias, "from": now, "to": to}
+        return {**change, "why": why, "evidence": dict(evidence or {})}
+
+    move = _change(store, model, decide, who).last_move(alias)
+    assert move is not None
+    return move
+
+
+def _moved(model: str, alias: str, move: AliasMove | None, seen: int | None) -> AliasMovedError:
+    expected = f"version {seen}" if seen is not None else "no version"
+    if move is None:
+        came = "it stands for none and never did"
+    else:
+        to = f"to version {move.to}" if move.to is not None else "away"
+        came = f"{move.who} has moved it {to} on {move.moved:%Y-%m-%d at %H:%M:%S}"
+    return AliasMovedError(
+        f"alias {alias} of model {model} should stand for {expected}, and {came}",
+        move,
+        hint=f"Look at it again, and decide anew: penstock model show {model}.",
+    )
+
+
+def _change(store: Store, model: str, decide: Decide, who: str) -> RegisteredModel:
+    """Write the change that is decided on how a model stands; return how it stands then."""
+    name = journal_of(model)
+    while True:
+        entries: list[Entry] = journal.entries(store, name)
+        standing = model_of(model, entries)
+        intent = decide(standing)
+        if intent is None:
+            return standing
+        try:
+            written = journal.append(store, name, intent, after=standing.head, who=who)
+        except TakenError:
+            continue
+        return model_of(model, [*entries, written])
