@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
@@ -158,17 +157,21 @@ def apply_driver(prepared: Prepared, serialized: bytes) -> Prepared:
 
 
 def _run_in_store(metadata: Metadata, node: ir.Node) -> Finished | Skipped:
-    notes: list[str] = []
+    notes: Sequence[str] = ()
+    obstacle: _tfx.InputResolutionError | None = None
     if not node.is_importer:
-        # What cannot be resolved at all is recorded below.
-        with contextlib.suppress(_tfx.InputResolutionError):
+        try:
             resolved = intact(metadata, node)
             node, notes = resolved.node, resolved.notes
+        except _tfx.InputResolutionError as error:
+            # TFX's handler finds the same, and records it.
+            obstacle = error
     handler = _tfx.ImporterNodeHandler() if node.is_importer else _tfx.ResolverNodeHandler()
     info = handler.run(metadata, node.proto, node.info, node.runtime)
     if not info.execution_id:
         return Skipped("its condition does not hold")
     [execution] = metadata.store.get_executions_by_id([info.execution_id])
     if execution.last_known_state == FAILED:
-        raise RunError(f"node {node.id}: its inputs cannot be resolved")
+        reason = f": {root_cause(obstacle)}" if obstacle is not None else ""
+        raise RunError(f"node {node.id}: its inputs cannot be resolved{reason}") from obstacle
     return Finished(info.execution_id, info.output_dict, note="; ".join(notes))

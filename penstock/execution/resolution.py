@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock import _tfx, ir
+from penstock.errors import PenstockError
 from penstock.execution import contents
 from penstock.execution.cache import (
     Fingerprint,
@@ -195,4 +196,5 @@ def root_cause(error: BaseException) -> str:
     """Return the innermost reason of an error."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return f"{type(error).__name__}: {error}"
+    # Ours say what they are about.
+    return str(error) if isinstance(error, PenstockError) else f"{type(error).__name__}: {error}"

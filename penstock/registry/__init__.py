@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from penstock.errors import RegistryError
 from penstock.metadata.protocol import Store
 from penstock.metadata.registered import (
     CHAMPION,
@@ -45,6 +46,7 @@ __all__ = [
     "AliasMovedError",
     "Difference",
     "RegisteredModel",
+    "RegistryError",
     "Version",
     "archive",
     "check",

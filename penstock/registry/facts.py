@@ -46,6 +46,8 @@ def describe(
         raise RegistryError(f"the store does not say what made the artifact {artifact_id}")
     if model.type_name != _MODEL:
         raise RegistryError(f"artifact {artifact_id} is a {model.type_name}, and no Model")
+    if model.state != "live":
+        raise RegistryError(f"the model {artifact_id} is {model.state}", hint="Train it again.")
     return {
         "artifact_id": artifact_id,
         "uri": model.uri,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from penstock import _tfx
 from penstock.errors import RegistryError, StorageError
 from penstock.execution import contents
 from penstock.metadata.protocol import Store
@@ -19,6 +20,8 @@ def harm(store: Store, version: Version) -> str:
     [*artifacts] = artifacts_by_id(store, [version.artifact_id])
     if not artifacts:
         return f"the store has no artifact {version.artifact_id} any more"
+    if artifacts[0].mlmd_artifact.state != _tfx.metadata_store_pb2.Artifact.LIVE:
+        return f"{version.uri} was removed, or is about to be"
     path = contents.local_path(version.uri)
     if path is not None and os.path.exists(path):
         if version.digest and contents.measure(path).digest != version.digest:

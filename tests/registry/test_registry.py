@@ -66,6 +66,15 @@ def test_a_model_that_was_altered_since_its_run_is_not_registered(history, store
         registry.register(store, "flights", model, who="ann")
 
 
+def test_a_model_that_is_about_to_be_removed_is_not_registered(history, store):
+    model = trained(history, "r1")
+    [artifact] = store.get_artifacts_by_id([model])
+    artifact.state = artifact.MARKED_FOR_DELETION
+    store.put_artifacts([artifact])
+    with pytest.raises(RegistryError, match=r"the model \d is marked for deletion"):
+        registry.register(store, "flights", model, who="ann")
+
+
 def test_only_models_are_registered(history, store):
     examples = history.execute("r1", "Gen", outputs={"examples": "Examples"})["examples"]
     with pytest.raises(RegistryError, match=r"artifact 1 is a Examples, and no Model"):

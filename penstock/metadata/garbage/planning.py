@@ -1,9 +1,9 @@
 """What can be removed of what runs have left, and why the rest is kept.
 
 An execution's outputs are kept or removed together: the cache can use them only together. Kept
-are all ancestors of served and of blessed models, all that the newest runs of each pipeline made
-or used, and what is too young. A path is removed only where the store and the folders agree about
-it: `{root}/{node}/{key}/{execution}` of an execution of this node.
+are all ancestors of served, of registered and of blessed models, all that the newest runs of each
+pipeline made or used, and what is too young. A path is removed only where the store and the folders
+agree about it: `{root}/{node}/{key}/{execution}` of an execution of this node.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from penstock.metadata.reading import (
     links_of_executions,
     places_of,
 )
+from penstock.metadata.registered import needed_artifacts
 from penstock.metadata.run_requests import STATE_PROPERTY, run_state
 
 REMOVING = "removing"
@@ -46,6 +47,7 @@ _LEFTOVER_AGE = timedelta(days=1)
 
 IN_PROGRESS = "a run of its pipeline is in progress"
 SERVED = "a served model descends from it"
+REGISTERED = "a registered model descends from it"
 BLESSED = "a blessed model descends from it"
 NEWEST_RUNS = "one of the newest runs of a pipeline made or used it"
 YOUNG = "it is too young"
@@ -138,6 +140,7 @@ class Snapshot:
     run_states: Mapping[str, str]
     held_runs: frozenset[str]
     lone_runs: tuple[str, ...]
+    registered: frozenset[int] = frozenset()
 
     def makers(self) -> dict[int, list[int]]:
         """Return the executions that made each artifact; not those that found it in the cache."""
@@ -198,6 +201,7 @@ def read_snapshot(store: Store) -> Snapshot:
         states,
         held,
         lone,
+        needed_artifacts(store),
     )
 
 
@@ -353,6 +357,7 @@ class _Planning:
                     reasons.setdefault(artifact_id, reason)
 
         keep(self._ancestors(self._served()), SERVED)
+        keep(self._ancestors(self.snapshot.registered), REGISTERED)
         keep(self._ancestors(self._blessed()), BLESSED)
         for artifact_id, record in artifacts.items():
             if self._pipelines_of(artifact_id) & self.busy_pipelines:

@@ -73,8 +73,8 @@ def gc(
 ) -> None:
     """Show, or with --delete remove, artifacts that are old and that nothing needs.
 
-    What a served or blessed model descends from always stays, and so does all of a pipeline that
-    is running. Lineage stays too: a removed artifact is still known, as deleted.
+    What a served, registered or blessed model descends from always stays, and so does all of a
+    pipeline that is running. Lineage stays too: a removed artifact is still known, as deleted.
 
     \b
     Examples:

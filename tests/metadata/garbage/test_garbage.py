@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ml_metadata.proto import metadata_store_pb2 as proto
 
+from penstock import registry
 from penstock.errors import StoreError
 from penstock.metadata import attempts, turns
 from penstock.metadata.garbage import planning as garbage
@@ -125,6 +126,17 @@ def test_a_blessed_model_and_all_that_it_descends_from_stays(history):
     assert going(planned) == set()
     assert reason(planned, ids["examples"]) == garbage.BLESSED
     assert reason(planned, ids["log"]) == garbage.WITH_OTHERS
+
+
+def test_a_registered_version_and_all_that_it_descends_from_stays_until_it_is_archived(history):
+    ids = trained(history)
+    registry.register(history.store, "m", ids["model"], who="ann")
+    planned = plan(history)
+    assert [reason(planned, ids[key]) for key in ("model", "examples", "blessing")] == (
+        [garbage.REGISTERED] * 3
+    )
+    registry.archive(history.store, "m", 1, who="ann")
+    assert ids["model"] in going(plan(history))
 
 
 def test_a_served_model_stays_as_long_as_it_is_in_its_place(history, tmp_path):
