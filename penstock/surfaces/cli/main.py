@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, str] = {
     "report": "penstock.surfaces.cli.report:report",
     "ui": "penstock.surfaces.cli.ui:ui",
     "compare": "penstock.surfaces.cli.compare:compare",
+    "model": "penstock.surfaces.cli.model:model",
     "lineage": "penstock.surfaces.cli.lineage:lineage",
     "store": "penstock.surfaces.cli.store:store",
     "metadata": "penstock.surfaces.cli.metadata:metadata",
