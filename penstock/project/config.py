@@ -85,6 +85,12 @@ class Profile:
         default = os.path.join(self.pipeline_root, "metadata.sqlite")
         return _resolved(self.metadata or default, secrets.resolve_address)
 
+    def with_image(self, image: str | None) -> Profile:
+        """Return a profile whose pods have another image, if one is given."""
+        if not image or self.kubeflow is None:
+            return self
+        return replace(self, kubeflow=replace(self.kubeflow, image=image))
+
     def events_address(self) -> tuple[str, str]:
         """Return where OpenLineage events go, or nothing, and the token, secrets included."""
         address = _resolved(self.openlineage, secrets.resolve_address)

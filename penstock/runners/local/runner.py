@@ -23,6 +23,7 @@ from penstock.execution.workers.interrupts import counted_interrupts
 from penstock.execution.workers.nursery import Nurseries
 from penstock.metadata import attempts, turns
 from penstock.metadata.protocol import Store
+from penstock.metadata.reading import RUN_CONTEXT
 from penstock.metadata.run_requests import (
     RunOptions,
     RunRequest,
@@ -30,6 +31,7 @@ from penstock.metadata.run_requests import (
     record_request,
     record_state,
     reopen,
+    run_state,
 )
 from penstock.metadata.runs import EventDelivery, find_run, record_events
 from penstock.metadata.store import connect, connection_config
@@ -76,6 +78,7 @@ class LocalRunner:
         only: Collection[str] = (),
         base_run: str | None = None,
         definition: str = "",
+        run_id: str | None = None,
         raise_on_failure: bool = True,
     ) -> RunResult:
         """Run a pipeline: one of ours, a TFX `Pipeline`, or IR.
@@ -83,9 +86,11 @@ class LocalRunner:
         `cache=False` runs every node, whatever earlier runs have made. `from_nodes`, `to_nodes` and
         `only` choose a part of the pipeline; what its nodes need of others is what those made last,
         or in `base_run`. `definition` is recorded, so that `penstock resume` finds the pipeline.
+        `run_id` names the run, which is made only if the store has none of that name.
 
         Raises:
           RunFailed: a node failed or the run was canceled, unless `raise_on_failure` is false.
+          RunError: there is a run of that name.
           PenstockError: the pipeline, its parameters or the store cannot be used.
         """
         events = self._events()
@@ -93,7 +98,7 @@ class LocalRunner:
         ir.check_used(pipeline, compiled, parameters or {})
         values = ir.effective_parameters(compiled, parameters or {})
         options = RunOptions(cache, tuple(from_nodes), tuple(to_nodes), tuple(only), base_run)
-        bound = _bind(compiled, new_run_id(), values, options)
+        bound = _bind(compiled, run_id or new_run_id(), values, options)
         setup = self._setup(bound, values, connection, events)
         needs.check(bound, bound.chosen)
         with connect(connection) as metadata, counted_interrupts() as interrupts:
@@ -103,6 +108,7 @@ class LocalRunner:
                 setup = replace(setup, base_run=options.base_run)
             _check_lenders(metadata.store, bound, options.base_run)
             attempt = attempts.begin(metadata.store, bound.run_id)
+            _check_new(metadata.store, attempt)
             record_request(metadata, bound, RunRequest(values, definition, options))
             return _conclude(Run(setup, metadata, attempt, interrupts), raise_on_failure)
 
@@ -253,6 +259,20 @@ def _check_lenders(store: Store, bound: ir.Pipeline, base_run: str | None) -> No
     for node in bound:
         if node.lends:
             reuse.require_reusable(store, node, base_run)
+
+
+def _check_new(store: Store, attempt: attempts.Attempt) -> None:
+    """Make sure that nobody has begun the run before; who has the attempt is alone to ask.
+
+    One that was killed before it had recorded what was asked for has not begun.
+    """
+    context = store.get_context_by_type_and_name(RUN_CONTEXT, attempt.run_id)
+    if context is not None and run_state(context):
+        turns.end(store, attempt, "refused")
+        raise RunError(
+            f"there is a run {attempt.run_id} already",
+            hint=f"Go on with it: penstock resume {attempt.run_id}.",
+        )
 
 
 def _conclude(running: Run, raise_on_failure: bool, *, resumed: bool = False) -> RunResult:

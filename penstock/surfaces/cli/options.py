@@ -10,9 +10,7 @@ from typing import Any
 
 import click
 
-from penstock.errors import ParameterError, suggestion
-from penstock.project.config import Config, Profile
-from penstock.project.scalars import scalar_of
+from penstock.project.config import Config
 from penstock.surfaces.cli import noise
 from penstock.surfaces.cli.completion import PROFILE
 
@@ -59,54 +57,11 @@ def parameter_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def pipeline_name(definition: Any, default: str) -> str:
-    """Return the name that a pipeline gives itself."""
-    return str(getattr(definition, "name", None) or getattr(definition, "pipeline_name", default))
-
-
-def store_address(profile: Profile, compiled: Any) -> str | None:
-    """Return the profile's store; a TFX pipeline's own counts where the profile names none."""
-    from penstock import ir
-
-    if not profile.metadata and ir.metadata_connection(compiled) is not None:
-        return None
-    return profile.metadata_address()
-
-
 def column(texts: Iterable[str]) -> list[str]:
     """Return texts padded to the width of the longest."""
     texts = list(texts)
     width = max(map(len, texts), default=0)
     return [text.ljust(width) for text in texts]
-
-
-def parse_parameters(
-    name: str, arguments: tuple[str, ...], parameters: dict[str, Any]
-) -> dict[str, Any]:
-    """Turn NAME=VALUE into values of the types that the pipeline declares.
-
-    Raises:
-      ParameterError: a name is unknown, or a value is not of its type.
-    """
-    values: dict[str, Any] = {}
-    for item in arguments:
-        key, equals, text = item.partition("=")
-        if not equals:
-            raise ParameterError(f"expected NAME=VALUE after -p, got {item!r}")
-        if key not in parameters:
-            raise ParameterError(
-                f"pipeline {name} has no parameter {key!r}",
-                hint=suggestion(key, parameters, noun="parameter"),
-            )
-        values[key] = _parse_value(name, key, text, parameters[key].type)
-    return values
-
-
-def _parse_value(name: str, key: str, text: str, kind: type) -> Any:
-    try:
-        return scalar_of(text, kind)
-    except ValueError as error:
-        raise ParameterError(f"pipeline {name}, parameter {key!r}: {error}") from None
 
 
 @contextmanager

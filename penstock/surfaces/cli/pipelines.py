@@ -14,7 +14,6 @@ from penstock.surfaces.cli.completion import PIPELINE
 from penstock.surfaces.cli.options import (
     json_option,
     load_pipeline,
-    pipeline_name,
     profile_option,
     project_config,
 )
@@ -106,6 +105,7 @@ def _ir_text(definition: Any, pipeline: str, profile: Profile) -> tuple[str, str
     from google.protobuf import json_format
 
     from penstock import ir
+    from penstock.operations.starting.preparing import pipeline_name
 
     compiled = ir.compile_pipeline(
         definition,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -18,11 +17,8 @@ from penstock.surfaces.cli.options import (
     load_pipeline,
     open_store,
     parameter_option,
-    parse_parameters,
-    pipeline_name,
     profile_option,
     project_config,
-    store_address,
     unread_output,
 )
 
@@ -56,15 +52,6 @@ def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@dataclass(frozen=True)
-class _Request:
-    """A pipeline made ready to run under a profile."""
-
-    compiled: Any
-    parameters: Mapping[str, Any]
-    runner: Any
-
-
 def _prepare(
     context: click.Context,
     pipeline: str,
@@ -72,33 +59,18 @@ def _prepare(
     arguments: tuple[str, ...] = (),
     parallelism: int | None = None,
     events: bool = True,
-) -> _Request:
-    from penstock import ir
-    from penstock.openlineage import parse_destination
-    from penstock.runners.local import LocalRunner
+) -> Any:
+    from penstock.operations.starting.preparing import prepare, split_arguments
 
     config = project_config(context)
-    profile = config.profile(profile_name)
-    definition = load_pipeline(config, pipeline)
-    name = pipeline_name(definition, pipeline)
-    root = profile.root_of(name)
-    compiled = ir.compile_pipeline(definition, pipeline_root=root, beam_args=profile.beam_args)
-    given = profile.parameters.get(name, {})
-    ir.check_used(definition, compiled, [*given, *(a.partition("=")[0] for a in arguments)])
-    parameters = {
-        **given,
-        **parse_parameters(name, arguments, ir.run_parameters(compiled)),
-    }
-    address, token = profile.events_address() if events else ("", "")
-    runner = LocalRunner(
-        pipeline_root=root,
-        metadata=store_address(profile, compiled),
-        parallelism=parallelism or profile.parallelism,
-        beam_args=profile.beam_args,
-        openlineage=address
-        and parse_destination(address, token=token, namespace=profile.openlineage_namespace),
+    return prepare(
+        load_pipeline(config, pipeline),
+        pipeline,
+        config.profile(profile_name),
+        split_arguments(arguments),
+        parallelism=parallelism,
+        events=events,
     )
-    return _Request(compiled, parameters, runner)
 
 
 def _finish(context: click.Context, result: Any, definition: str, as_json: bool) -> None:

@@ -101,7 +101,7 @@ def schedule(
     from penstock.surfaces.cli.submit import experiment_of, read_documents, run_parameters
 
     timing = parse_timing(cron, every, start, end)
-    documents = read_documents(context, pipeline, server.with_image(profile, image))
+    documents = read_documents(context, pipeline, profile.with_image(image))
     parameters = run_parameters(documents, arguments)
     version = versions.upload(service, documents)
     wanted = schedules.Schedule(

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock.errors import ConfigError, ParameterError
+from penstock.errors import ConfigError
 from penstock.project.config import Profile
 from penstock.project.kubeflow import KubeflowOptions
-from penstock.safety import secrets
 from penstock.surfaces.cli.options import column, project_config
 
 if TYPE_CHECKING:
@@ -63,28 +60,11 @@ def image_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
-def with_image(profile: Profile, image: str | None) -> Profile:
-    """Return a profile whose pods have another image, if one is given."""
-    if image is None or profile.kubeflow is None:
-        return profile
-    return replace(profile, kubeflow=replace(profile.kubeflow, image=image))
-
-
 def connect(options: KubeflowOptions) -> Service:
     """Return the server that a profile names."""
     from penstock.runners.kubeflow.server import connecting
 
-    try:
-        return connecting.connect(
-            secrets.resolve(options.host),
-            token=secrets.resolve(options.token),
-            cookies=secrets.resolve(options.cookies),
-            namespace=options.namespace,
-            ca_certificate=os.path.expanduser(options.ca_certificate),
-            pages=options.pages,
-        )
-    except ParameterError as error:
-        raise ConfigError(error.message, hint=error.hint) from None
+    return connecting.connect_to(options)
 
 
 def print_nodes(status: RunStatus) -> None:

@@ -113,7 +113,7 @@ def submit(
     from penstock.surfaces.cli import service as server
 
     profile, options = server.cluster_profile(context, profile_name)
-    documents = read_documents(context, pipeline, server.with_image(profile, image))
+    documents = read_documents(context, pipeline, profile.with_image(image))
     parameters = run_parameters(documents, arguments)
     service = server.connect(options)
     version = versions.upload(service, documents)

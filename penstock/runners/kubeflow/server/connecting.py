@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from typing import Any
 
-from penstock.errors import ConfigError
+from penstock.errors import ConfigError, ParameterError
+from penstock.project.kubeflow import KubeflowOptions
 from penstock.runners.kubeflow.server.service import Patience, Service
+from penstock.safety import secrets
 from penstock.safety.secrets import Redaction
+
+
+def connect_to(options: KubeflowOptions) -> Service:
+    """Return the server that a profile's table names, with its secrets.
+
+    Raises:
+      ConfigError: a secret is not there, or there is no host and the SDK finds none.
+    """
+    try:
+        return connect(
+            secrets.resolve(options.host),
+            token=secrets.resolve(options.token),
+            cookies=secrets.resolve(options.cookies),
+            namespace=options.namespace,
+            ca_certificate=os.path.expanduser(options.ca_certificate),
+            pages=options.pages,
+        )
+    except ParameterError as error:
+        raise ConfigError(error.message, hint=error.hint) from None
 
 
 def connect(

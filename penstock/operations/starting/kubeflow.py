@@ -1,0 +1,107 @@
+"""Runs on Kubeflow Pipelines: the token is a submission's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from penstock.errors import ConfigError
+from penstock.operations.starting.protocol import Request, RunState, Started
+from penstock.project.config import Config, Profile
+from penstock.project.kubeflow import KubeflowOptions
+from penstock.runners.kubeflow.server import connecting, submission, versions
+from penstock.runners.kubeflow.server.operations import find_run, terminate
+from penstock.runners.kubeflow.server.service import Service
+
+WHERE = "kubeflow"
+DEFAULT_EXPERIMENT = "Default"
+
+_STATES = {
+    "SUCCEEDED": RunState.SUCCEEDED,
+    "SKIPPED": RunState.SUCCEEDED,
+    "FAILED": RunState.FAILED,
+    "CANCELED": RunState.CANCELED,
+    "PENDING": RunState.RUNNING,
+    "RUNNING": RunState.RUNNING,
+    "PAUSED": RunState.RUNNING,
+    "CANCELING": RunState.RUNNING,
+}
+
+
+def options_of(profile: Profile) -> KubeflowOptions:
+    """Return a profile's table `kubeflow`.
+
+    Raises:
+      ConfigError: it has none.
+    """
+    if profile.kubeflow is None:
+        raise ConfigError(f"profile {profile.name!r} has no table `kubeflow`")
+    return profile.kubeflow
+
+
+def read(profile: Profile, token: str) -> Started | None:
+    """Return how the run of a submission stands, None if the server has none."""
+    options = options_of(profile)
+    service = connecting.connect_to(options)
+    experiment = versions.find_experiment(service, options.experiment or DEFAULT_EXPERIMENT)
+    if experiment is None:
+        return None
+    runs = submission.runs_of(service, str(experiment["experiment_id"]), token)
+    # Of several one is kept; the others are being canceled.
+    kept = [run for run in runs if run.get("state") not in ("CANCELING", "CANCELED")] or runs
+    return _started(service, find_run(service, kept[0]["run_id"])) if kept else None
+
+
+def start(config: Config, definition: Any, request: Request, token: str) -> Started:
+    """Compile a pipeline, upload it as a version, and start a run of that.
+
+    Raises:
+      UnansweredError: nobody can say whether the run was started.
+      PenstockError: it was not.
+    """
+    from penstock.runners.kubeflow.compile.compiling import compile_for_kubeflow
+    from penstock.runners.kubeflow.contract import documents as contract
+
+    profile = config.profile(request.profile).with_image(request.image)
+    options = options_of(profile)
+    compiled = compile_for_kubeflow(definition, profile, config.folder)
+    documents = contract.read(compiled.to_yaml())
+    texts = [f"{name}={value}" for name, value in request.parameters.items() if _is_text(value)]
+    others = {name: value for name, value in request.parameters.items() if not _is_text(value)}
+    values = {**others, **contract.parse_parameters(documents, texts)}
+    contract.check_parameters(documents, values)
+    service = connecting.connect_to(options)
+    version = versions.upload(service, documents)
+    experiment = options.experiment or DEFAULT_EXPERIMENT
+    asked = submission.Request(
+        source={"pipeline_version_reference": version.reference()},
+        parameters=values,
+        experiment_id=versions.experiment_id(service, experiment),
+        name=request.name or f"{documents.name} {token}",
+        service_account=options.service_account,
+    )
+    done = submission.submit(service, asked, token)
+    address = service.page_of("runs", done.run_id)
+    return Started(done.run_id, WHERE, RunState.RUNNING, address)
+
+
+def cancel(profile: Profile, token: str) -> None:
+    """Ask the server to end the run of a submission, if it is under way."""
+    started = read(profile, token)
+    if started is not None and not started.state.final:
+        terminate(connecting.connect_to(options_of(profile)), started.run_id)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _started(service: Service, run: Mapping[str, Any]) -> Started:
+    error = run.get("error") or {}
+    return Started(
+        run["run_id"],
+        WHERE,
+        _STATES.get(str(run.get("state") or "PENDING"), RunState.UNKNOWN),
+        service.page_of("runs", run["run_id"]),
+        error=str(error.get("message", "")) if isinstance(error, dict) else str(error),
+    )
