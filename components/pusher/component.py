@@ -43,7 +43,7 @@ class VersionNames(Enum):
     SEQUENTIAL = "sequential"
 
 
-@component
+@component(system_type="deploy")
 def Pusher(
     pushed_model: Output[PushedModel],
     model: Input[Model] | None = None,

@@ -10,7 +10,7 @@ from penstock.ir.parameters import (
     run_parameters,
 )
 from penstock.ir.reading import class_path, deployment, metadata_connection
-from penstock.ir.selection import select_nodes
+from penstock.ir.selection import select_nodes, without_deployment
 from penstock.ir.view import Node, Pipeline, view
 
 __all__ = [
@@ -28,4 +28,5 @@ __all__ = [
     "run_parameters",
     "select_nodes",
     "view",
+    "without_deployment",
 ]

@@ -60,6 +60,27 @@ def select_nodes(
     return selected
 
 
+def without_deployment(pipeline: _tfx.PipelineProto) -> _tfx.PipelineProto:
+    """Return a copy of the IR without the nodes that deploy, and without what comes after them.
+
+    Those are the ones whose execution type is derived from TFX's Deploy: Pushers of all kinds, and
+    registrars. What is left has the same fingerprints as in the whole.
+    """
+    reduced = type(pipeline)()
+    reduced.CopyFrom(pipeline)
+    nodes = view(reduced).nodes
+    below = {name: node.proto.downstream_nodes for name, node in nodes.items()}
+    deploying = [name for name, node in nodes.items() if node.deploys]
+    gone = _reachable(deploying, below)
+    kept = [entry for entry in reduced.nodes if entry.pipeline_node.node_info.id not in gone]
+    del reduced.nodes[:]
+    reduced.nodes.extend(kept)
+    for entry in reduced.nodes:
+        after = [name for name in entry.pipeline_node.downstream_nodes if name not in gone]
+        entry.pipeline_node.downstream_nodes[:] = after
+    return reduced
+
+
 def _between(
     nodes: Mapping[str, Node], from_nodes: Collection[str], to_nodes: Collection[str]
 ) -> set[str]:

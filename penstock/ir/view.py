@@ -96,6 +96,12 @@ class Node:
         return class_path(self.driver)
 
     @property
+    def deploys(self) -> bool:
+        """Whether its work is to deploy: that of Pushers and registrars."""
+        kind = self.proto.node_info.type
+        return bool(kind.base_type == _tfx.metadata_store_pb2.ExecutionType.DEPLOY)
+
+    @property
     def is_cached(self) -> bool:
         """Whether what earlier executions made may stand in for its work."""
         return bool(self.proto.execution_options.caching_options.enable_cache)

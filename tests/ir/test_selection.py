@@ -7,9 +7,10 @@ import pytest
 from penstock import compile_pipeline, pipeline
 from penstock.components import LatestArtifact
 from penstock.errors import ParameterError
-from penstock.ir import select_nodes, view
+from penstock.ir import select_nodes, view, without_deployment
 from penstock_support import resuming_components as resuming
 from penstock_support.example_components import Doubling, Join
+from penstock_support.registering_components import numbers
 
 pytestmark = pytest.mark.core
 
@@ -91,3 +92,15 @@ def test_resolvers_and_importers_that_chosen_nodes_use_run_too():
     assert picked["found"] == "out"
     picked = chosen(compiled, only=["Third"])
     assert {name for name, what in picked.items() if what == "runs"} == {"found", "Third"}
+
+
+def test_without_deployment_what_deploys_is_left_out_and_nothing_refers_to_it():
+    reduced = view(without_deployment(compile_pipeline(numbers, pipeline_root="/root")))
+    assert sorted(reduced.nodes) == ["JudgeNumber", "TrainNumber", "champion"]
+    assert all(name in reduced.nodes for n in reduced for name in n.proto.downstream_nodes)
+
+
+def test_without_deployment_nodes_are_what_they_are_in_the_whole():
+    whole = view(compile_pipeline(numbers, pipeline_root="/root"))
+    reduced = view(without_deployment(whole.proto))
+    assert reduced.nodes["TrainNumber"].proto == whole.nodes["TrainNumber"].proto

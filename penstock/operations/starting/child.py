@@ -101,6 +101,7 @@ def _run(config: Config, definition: Any, request: Request, token: str, answer: 
         profile,
         request.parameters,
         display=_Announcing(answer, token),
+        without_deployment=request.without_deployment,
     )
     connection = connection_config(profile.metadata_address())
     with connect(connection) as metadata:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from penstock import ir
 from penstock.errors import ConfigError
 from penstock.operations.starting.protocol import Request, RunState, Started
 from penstock.project.config import Config, Profile
 from penstock.project.kubeflow import KubeflowOptions
+from penstock.runners.kubeflow.contract import documents as contract
 from penstock.runners.kubeflow.server import connecting, submission, versions
 from penstock.runners.kubeflow.server.operations import find_run, terminate
 from penstock.runners.kubeflow.server.service import Service
@@ -60,29 +63,50 @@ def start(config: Config, definition: Any, request: Request, token: str) -> Star
       PenstockError: it was not.
     """
     from penstock.runners.kubeflow.compile.compiling import compile_for_kubeflow
-    from penstock.runners.kubeflow.contract import documents as contract
 
     profile = config.profile(request.profile).with_image(request.image)
     options = options_of(profile)
-    compiled = compile_for_kubeflow(definition, profile, config.folder)
-    documents = contract.read(compiled.to_yaml())
-    texts = [f"{name}={value}" for name, value in request.parameters.items() if _is_text(value)]
-    others = {name: value for name, value in request.parameters.items() if not _is_text(value)}
-    values = {**others, **contract.parse_parameters(documents, texts)}
-    contract.check_parameters(documents, values)
+    whole = contract.read(compile_for_kubeflow(definition, profile, config.folder).to_yaml())
+    values = _values(whole, request.parameters)
     service = connecting.connect_to(options)
-    version = versions.upload(service, documents)
+    if request.without_deployment:
+        documents = _without_deployment(config, definition, profile)
+        values = {key: value for key, value in values.items() if key in documents.parameters}
+        # It is none of the pipeline's versions, of which each may be scheduled.
+        source: dict[str, Any] = {"pipeline_spec": documents.as_value()}
+    else:
+        source = {"pipeline_version_reference": versions.upload(service, whole).reference()}
     experiment = options.experiment or DEFAULT_EXPERIMENT
     asked = submission.Request(
-        source={"pipeline_version_reference": version.reference()},
+        source=source,
         parameters=values,
         experiment_id=versions.experiment_id(service, experiment),
-        name=request.name or f"{documents.name} {token}",
+        name=request.name or f"{whole.name} {token}",
         service_account=options.service_account,
     )
     done = submission.submit(service, asked, token)
     address = service.page_of("runs", done.run_id)
     return Started(done.run_id, WHERE, RunState.RUNNING, address)
+
+
+def _values(documents: contract.Documents, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    texts = [f"{name}={value}" for name, value in parameters.items() if _is_text(value)]
+    others = {name: value for name, value in parameters.items() if not _is_text(value)}
+    values = {**others, **contract.parse_parameters(documents, texts)}
+    contract.check_parameters(documents, values)
+    return values
+
+
+def _without_deployment(config: Config, definition: Any, profile: Profile) -> contract.Documents:
+    from penstock.runners.kubeflow.compile.compiling import compile_for_kubeflow
+
+    compiled = ir.compile_pipeline(definition, pipeline_root="", beam_args=profile.beam_args)
+    reduced = ir.without_deployment(compiled)
+    name, left = reduced.pipeline_info.id, ir.run_parameters(reduced)
+    given = profile.parameters.get(name, {})
+    kept = {name: {key: value for key, value in given.items() if key in left}}
+    profile = replace(profile, parameters={**profile.parameters, **kept})
+    return contract.read(compile_for_kubeflow(reduced, profile, config.folder).to_yaml())
 
 
 def cancel(profile: Profile, token: str) -> None:

@@ -33,11 +33,12 @@ def prepare(
     parallelism: int | None = None,
     events: bool = True,
     display: Display | None = None,
+    without_deployment: bool = False,
 ) -> Prepared:
     """Compile a pipeline for a profile; `pipeline` is what it is called where it has no name.
 
     `parameters` come before the profile's. A text among them is turned into the type that the
-    pipeline declares.
+    pipeline declares. `without_deployment` leaves out the nodes that deploy.
 
     Raises:
       ParameterError: one is unknown, of another type, or not used by any node.
@@ -58,8 +59,12 @@ def prepare(
         openlineage=address
         and parse_destination(address, token=token, namespace=profile.openlineage_namespace),
     )
-    values = parameter_values(name, parameters, ir.run_parameters(compiled))
-    return Prepared(compiled, {**given, **values}, runner)
+    values = {**given, **parameter_values(name, parameters, ir.run_parameters(compiled))}
+    if without_deployment:
+        compiled = ir.without_deployment(compiled)
+        left = ir.run_parameters(compiled)
+        values = {key: value for key, value in values.items() if key in left}
+    return Prepared(compiled, values, runner)
 
 
 def pipeline_name(definition: Any, default: str) -> str:

@@ -40,7 +40,8 @@ class Request:
     `pipeline` is a name of penstock.toml or file:function, `profile` the name of a profile, "" for
     the default one. `parameters` come before the profile's; a text stands for the value that a
     parameter of another type has. `image` takes the place of the profile's, and `name` is what the
-    run is called, both on Kubeflow alone.
+    run is called, both on Kubeflow alone. `without_deployment` leaves out the nodes that deploy,
+    and what comes after them.
     """
 
     pipeline: str
@@ -48,6 +49,7 @@ class Request:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     image: str = ""
     name: str = ""
+    without_deployment: bool = False
 
 
 @dataclass(frozen=True)

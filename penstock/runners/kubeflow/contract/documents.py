@@ -57,6 +57,13 @@ class Documents:
             arguments = executor.get("container", {}).get("args", [])
             if arguments[:1] == ["--task"]:
                 arguments[1] = PodTask.from_text(arguments[1]).without_cache().to_text()
+        return self._as_value(spec)
+
+    def as_value(self) -> dict[str, Any]:
+        """Return the documents as one value, as a run takes them that is of no version."""
+        return self._as_value(dict(self.spec))
+
+    def _as_value(self, spec: dict[str, Any]) -> dict[str, Any]:
         if self.platform is None:
             return spec
         return {"pipeline_spec": spec, "platform_spec": dict(self.platform)}
