@@ -8,12 +8,16 @@ span of the result is the last one.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import difflib
 import functools
 import glob
+import hashlib
+import json
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -80,6 +84,21 @@ class ResolvedInput:
 
 
 @dataclass(frozen=True)
+class FoundSpan:
+    """A span that is there, in one version.
+
+    `files` is how many it has, `changed` when one was last written, in seconds since the epoch,
+    and `fingerprint` changes with them: with names, sizes, and times or what a store has for them.
+    """
+
+    span: int
+    version: int | None
+    files: int
+    changed: float
+    fingerprint: str
+
+
+@dataclass(frozen=True)
 class _Match:
     span: int
     version: int | None
@@ -94,6 +113,77 @@ def date_to_span(year: int, month: int, day: int) -> int:
 def span_to_date(span: int) -> datetime.date:
     """Return the date of a span."""
     return _EPOCH + datetime.timedelta(days=span)
+
+
+def find_spans(pattern: str, base: str = "") -> list[FoundSpan]:
+    """Return all spans and versions that a path or URL with specs names, in their order.
+
+    What it names may be files, or folders with data files in them. A relative path counts from the
+    folder `base`.
+
+    Raises:
+      ParameterError: the pattern has no span, or makes no sense.
+      DataError: a name has something else where a number should be.
+      StorageError: the object store cannot be reached or does not let us in.
+    """
+    kind, _ = specs(InputSplit("", pattern))
+    if kind is None:
+        raise ParameterError(
+            f"the pattern {pattern!r} has no span",
+            hint="Put {SPAN}, or {YYYY}, {MM} and {DD}, into it.",
+        )
+    base, inside = _parted(pattern, base)
+    regex = re.compile(f"(?:{_pattern_regex(inside).pattern})(?:/.*)?")
+    found: dict[tuple[int, int | None], list[_File]] = {}
+    for file in _files_that_fit(base, inside, regex):
+        fits = regex.fullmatch(file[0])
+        if fits and is_data(file[0]):
+            match = _match(file[0], "", pattern, fits.groupdict())
+            found.setdefault((match.span, match.version), []).append(file)
+    return [
+        FoundSpan(*key, len(files), max(file[3] for file in files), _fingerprint(files))
+        for key, files in sorted(found.items(), key=lambda item: (item[0][0], item[0][1] or 0))
+    ]
+
+
+def is_of_dates(pattern: str) -> bool:
+    """Whether the spans of a pattern are dates."""
+    return specs(InputSplit("", pattern))[0] == "date"
+
+
+# Name, size, version and time of the last change.
+_File = tuple[str, int, str, float]
+
+
+def _parted(pattern: str, base: str) -> tuple[str, str]:
+    """Return the folder or bucket from which a pattern counts, and the rest of it."""
+    if remote.is_remote(pattern):
+        scheme, _, rest = pattern.partition("://")
+        bucket, _, inside = rest.partition("/")
+        return f"{scheme}://{bucket}", inside
+    pattern = os.path.normpath(pattern)
+    return ("/", pattern.lstrip("/")) if os.path.isabs(pattern) else (base or ".", pattern)
+
+
+def _files_that_fit(base: str, pattern: str, regex: re.Pattern[str]) -> Iterator[_File]:
+    if remote.is_remote(base):
+        for file in remote.glob_files(base, pattern, regex):
+            yield file.name, file.size, file.version, file.modified
+        return
+    for found in glob.iglob(os.path.join(glob.escape(base), _SPEC.sub("*", pattern))):
+        inside = glob.iglob(os.path.join(glob.escape(found), "**"), recursive=True)
+        for path in inside if os.path.isdir(found) else [found]:
+            # Between listing a file and looking at it, it may have been renamed.
+            with contextlib.suppress(FileNotFoundError):
+                status = os.stat(path)
+                if not stat.S_ISDIR(status.st_mode):
+                    name = os.path.relpath(path, base).replace(os.sep, "/")
+                    yield name, status.st_size, "", status.st_mtime
+
+
+def _fingerprint(files: Iterable[_File]) -> str:
+    described = [[name, size, version or changed] for name, size, version, changed in files]
+    return hashlib.sha256(json.dumps(sorted(described)).encode()).hexdigest()[:16]
 
 
 def resolve_input(
@@ -283,7 +373,8 @@ def _matches(base: str, split: InputSplit) -> list[_Match]:
     for name, path in _candidates(base, split.pattern):
         match = regex.fullmatch(name)
         if match:
-            matches.append(_match(path, split, match.groupdict()))
+            where = f"input split {split.name!r}: "
+            matches.append(_match(path, where, split.pattern, match.groupdict()))
     return matches
 
 
@@ -314,13 +405,13 @@ def _glob_regex(pattern: str) -> str:
     return "".join(parts)
 
 
-def _match(path: str, split: InputSplit, values: dict[str, str]) -> _Match:
+def _match(path: str, where: str, pattern: str, values: dict[str, str]) -> _Match:
     numbers = {}
     for name, text in values.items():
         if not (text.isascii() and text.isdecimal()):
             raise DataError(
-                f"input split {split.name!r}: expected a number for {{{name}}} of the pattern "
-                f"{split.pattern!r}, found {text!r}",
+                f"{where}expected a number for {{{name}}} of the pattern {pattern!r}, found "
+                f"{text!r}",
                 path=path,
                 hint="Rename the file, or make the pattern narrower.",
             )
@@ -331,8 +422,7 @@ def _match(path: str, split: InputSplit, values: dict[str, str]) -> _Match:
         span = date_to_span(numbers["YYYY"], numbers["MM"], numbers["DD"])
     except ValueError as error:
         raise DataError(
-            f"input split {split.name!r}: expected a date for the pattern {split.pattern!r}: "
-            f"{error}",
+            f"{where}expected a date for the pattern {pattern!r}: {error}",
             path=path,
         ) from error
     return _Match(span, numbers.get("VERSION"), path)

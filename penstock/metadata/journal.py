@@ -149,9 +149,15 @@ def last(store: Store, journal: str) -> Entry | None:
     return last_of(lambda number: find(store, journal, str(number)))
 
 
-def entries(store: Store, journal: str) -> list[Entry]:
-    """Return all entries of a journal, in the order in which they were written."""
-    found = _listed(store, f"name LIKE '{_name(journal, '')}%'")
+def entries(store: Store, journal: str, changed_since: datetime | None = None) -> list[Entry]:
+    """Return all entries of a journal, in the order in which they were written.
+
+    With `changed_since`, those that were written to since then, by the clocks of those who wrote.
+    """
+    query = f"name LIKE '{_name(journal, '')}%'"
+    if changed_since is not None:
+        query += f" AND last_update_time_since_epoch >= {int(changed_since.timestamp() * 1000)}"
+    found = _listed(store, query)
     return [entry for entry in found if entry.journal == journal]
 
 

@@ -20,6 +20,10 @@
     [profiles.cluster.kubeflow]                 # see penstock/project/kubeflow.py
     image = "registry.example/team/taxi@sha256:…"
 
+    [triggers.new_month]                        # see penstock/project/triggers.py
+    when = { span = "data/span-{SPAN}" }
+    run = "taxi"
+
 Relative paths count from the file's folder. A secret is never written down: `${env:NAME}` stands
 for an environment variable, which is read when the value is used.
 """
@@ -39,6 +43,7 @@ from penstock.errors import ConfigError, ParameterError, suggestion
 from penstock.project import loading
 from penstock.project.kubeflow import KubeflowOptions
 from penstock.project.tables import read_table
+from penstock.project.triggers import Trigger, read_triggers
 from penstock.safety import containment, secrets
 
 FILE_NAME = "penstock.toml"
@@ -99,12 +104,13 @@ class Profile:
 
 @dataclass(frozen=True)
 class Config:
-    """A project's pipelines and profiles; `path` is the file that says so, if there is one."""
+    """A project's pipelines, profiles and triggers; `path` is the file of them, if there is one."""
 
     path: Path | None
     pipelines: Mapping[str, str]
     profiles: Mapping[str, Profile]
     default_profile: str = DEFAULT_PROFILE
+    triggers: Mapping[str, Trigger] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -160,7 +166,7 @@ def read_config(path: Path | None = None) -> Config:
         raise ConfigError(f"there is no file {path}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"it cannot be read as TOML: {error}", path=str(path)) from error
-    _check_keys(path, "", content, ("default_profile", "pipelines", "profiles"))
+    _check_keys(path, "", content, ("default_profile", "pipelines", "profiles", "triggers"))
     pipelines = _table(path, "pipelines", content.get("pipelines", {}))
     for name, target in pipelines.items():
         if not isinstance(target, str) or not loading.is_place(target, path.parent):
@@ -175,9 +181,29 @@ def read_config(path: Path | None = None) -> Config:
     }
     profiles.setdefault(DEFAULT_PROFILE, _at_folder(Profile(), path.parent))
     default = content.get("default_profile", DEFAULT_PROFILE)
-    config = Config(path, pipelines or _EXAMPLES, profiles, default)
+    triggers = read_triggers(str(path), _table(path, "triggers", content.get("triggers", {})))
+    config = Config(path, pipelines or _EXAMPLES, profiles, default, triggers)
     config.profile(default)
+    for name, trigger in triggers.items():
+        _check_names(config, f"triggers.{name}", trigger)
     return config
+
+
+def _check_names(config: Config, key: str, trigger: Trigger) -> None:
+    """Check that the pipeline and the profiles that a trigger names are there."""
+    named = (
+        ("run", trigger.run, config.pipelines, "pipeline"),
+        ("profile", trigger.profile, config.profiles, "profile"),
+        ("when.profile", trigger.when.profile, config.profiles, "profile"),
+    )
+    for option, name, known, noun in named:
+        if name and name not in known and not (option == "run" and ":" in name):
+            raise ConfigError(
+                f"there is no {noun} {name!r}",
+                path=str(config.path),
+                key=f"{key}.{option}",
+                hint=suggestion(name, known, noun=noun),
+            )
 
 
 def _resolved(text: str, resolve: Callable[[str], str] = secrets.resolve) -> str:

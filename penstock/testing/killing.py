@@ -1,12 +1,11 @@
-"""Killing a process of a run when a node takes a step."""
+"""Killing a process of a run when a node takes a step, or one that watches a trigger."""
 
 from __future__ import annotations
 
+import enum
 import os
 import signal
 from dataclasses import dataclass, field
-
-from penstock.execution.steps import Step
 
 
 @dataclass(frozen=True)
@@ -15,17 +14,18 @@ class KillAt:
 
     It is the process that takes the step (see `Step` for which that is), or the one that
     `process_id` names: the runner's own, to kill it while a worker is at that step. The signal is
-    sent the `time`-th time that a process sees the node at the step.
+    sent the `time`-th time that a process sees the node at the step. A trigger's steps and its name
+    (`penstock.operations.triggers.steps`) stand for those of a node where a trigger is watched.
     """
 
-    step: Step
+    step: enum.Enum
     node_id: str
     process_id: int | None = None
     time: int = 1
     number: int = signal.SIGKILL
-    _seen: list[Step] = field(default_factory=list, init=False, repr=False, compare=False)
+    _seen: list[enum.Enum] = field(default_factory=list, init=False, repr=False, compare=False)
 
-    def __call__(self, step: Step, node_id: str) -> None:
+    def __call__(self, step: enum.Enum, node_id: str) -> None:
         """Take a step."""
         if (step, node_id) != (self.step, self.node_id):
             return

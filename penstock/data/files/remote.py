@@ -13,7 +13,8 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from penstock.errors import DataError, StorageError
@@ -26,6 +27,8 @@ MINIO_ENDPOINT = "http://minio-service.kubeflow:9000"
 _EXTRAS = {"s3": "s3", "s3a": "s3", "minio": "s3", "gs": "gcs", "gcs": "gcs"}
 # By these a store tells one content of an object from another, the best first.
 _VERSIONS = ("ETag", "etag", "md5Hash", "crc32c", "checksum", "LastModified", "mtime", "created")
+# By these it says when an object was written.
+_TIMES = ("LastModified", "mtime", "updated", "created")
 _WILDCARD = re.compile(r"[*?\[{]")
 
 
@@ -33,13 +36,15 @@ _WILDCARD = re.compile(r"[*?\[{]")
 class RemoteFile:
     """A file below a remote folder: its name relative to that, its URL, its size in bytes.
 
-    `version` changes with the content, "" where the store says nothing that does.
+    `version` changes with the content, "" where the store says nothing that does. `modified` is
+    when it was written, in seconds since the epoch; 0 where the store does not say.
     """
 
     name: str
     url: str
     size: int
     version: str
+    modified: float = 0.0
 
 
 def is_remote(path: str) -> bool:
@@ -105,6 +110,7 @@ def list_files(url: str) -> list[RemoteFile]:
                 join(url, name) if name else f"{scheme}://{entry.lstrip('/')}",
                 int(details.get("size") or 0),
                 _version(details),
+                _modified(details),
             )
         )
     return sorted(listed, key=lambda file: file.name)
@@ -126,7 +132,7 @@ def glob_files(base: str, pattern: str, matcher: re.Pattern[str]) -> list[Remote
 def _below(file: RemoteFile, head: str) -> RemoteFile:
     if not head:
         return file
-    return RemoteFile(f"{head}/{file.name}", file.url, file.size, file.version)
+    return replace(file, name=f"{head}/{file.name}")
 
 
 def fetch(url: str, to: str) -> str:
@@ -339,6 +345,16 @@ def _version(details: Mapping[str, Any]) -> str:
         if details.get(key):
             return str(details[key]).strip('"')
     return ""
+
+
+def _modified(details: Mapping[str, Any]) -> float:
+    at = next((details[key] for key in _TIMES if details.get(key)), 0.0)
+    if isinstance(at, str):
+        try:
+            at = datetime.fromisoformat(at)
+        except ValueError:
+            return 0.0
+    return float(at.timestamp() if isinstance(at, datetime) else at)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from penstock import ir
@@ -114,6 +115,33 @@ def cancel(profile: Profile, token: str) -> None:
     started = read(profile, token)
     if started is not None and not started.state.final:
         terminate(connecting.connect_to(options_of(profile)), started.run_id)
+
+
+def succeeded_runs(
+    profile: Profile, pipeline: str, most: int
+) -> list[tuple[str, datetime, dict[str, Any]]]:
+    """Return id, end and parameters of the runs of a pipeline that succeeded, of the newest."""
+    service = connecting.connect_to(options_of(profile))
+    found = versions.find_pipeline(service, pipeline)
+    if found is None:
+        return []
+    page = service.get(
+        "/runs",
+        "list the runs",
+        namespace=service.namespace,
+        sort_by="created_at desc",
+        page_size=most,
+    )
+    return [
+        (
+            run["run_id"],
+            datetime.fromisoformat(run["finished_at"]),
+            dict((run.get("runtime_config") or {}).get("parameters") or {}),
+        )
+        for run in page.get("runs") or ()
+        if run.get("state") == "SUCCEEDED"
+        and (run.get("pipeline_version_reference") or {}).get("pipeline_id") == found["pipeline_id"]
+    ]
 
 
 def _is_text(value: Any) -> bool:

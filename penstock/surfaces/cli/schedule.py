@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from penstock.runners.kubeflow.server.schedules import Scheduled, Timing
     from penstock.runners.kubeflow.server.service import Service
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _SHOWN_TIMES = 3
 
 
@@ -149,7 +147,8 @@ def parse_timing(line: str | None, every: str | None, start: str | None, end: st
     Raises:
       ParameterError: there is not one of cron and interval, or one of the texts is no time.
     """
-    from penstock.runners.kubeflow.server import cron
+    from penstock.project import cron
+    from penstock.project.intervals import parse_interval
     from penstock.runners.kubeflow.server.schedules import Timing
 
     if (line is None) == (every is None):
@@ -166,15 +165,6 @@ def parse_timing(line: str | None, every: str | None, start: str | None, end: st
         start=begins,
         end=ends,
     )
-
-
-def parse_interval(text: str) -> int:
-    """Return the seconds of an interval as 1d12h."""
-    parts = re.findall(r"(\d+)([smhdw])", text)
-    seconds = sum(int(number) * _UNITS[unit] for number, unit in parts)
-    if "".join(number + unit for number, unit in parts) != text or seconds < 1:
-        raise ParameterError(f"expected an interval as 30m, 6h, 1d or 1d12h, got {text!r}")
-    return seconds
 
 
 def parse_time(text: str | None) -> datetime | None:
@@ -222,7 +212,7 @@ def _print_left(left: tuple[str, ...]) -> None:
 
 
 def _next_times(timing: Timing) -> list[datetime]:
-    from penstock.runners.kubeflow.server import cron
+    from penstock.project import cron
 
     if not timing.cron:
         return []

@@ -46,7 +46,7 @@ def upload(service: Service, documents: Documents) -> Version:
     """
     name = documents.name
     pipeline = find_or_make(
-        lambda: _find_pipeline(service, name),
+        lambda: find_pipeline(service, name),
         lambda: service.post(
             "/pipelines",
             f"create the pipeline {name}",
@@ -100,7 +100,8 @@ def find_experiment(service: Service, name: str) -> dict[str, Any] | None:
     )
 
 
-def _find_pipeline(service: Service, name: str) -> dict[str, Any] | None:
+def find_pipeline(service: Service, name: str) -> dict[str, Any] | None:
+    """Return a pipeline by its name, if there is one."""
     where = {"namespace": service.namespace, "filter": equals("name", name)}
     return _named(service.listed("/pipelines", "pipelines", "list the pipelines", **where), name)
 

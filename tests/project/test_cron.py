@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.runners.kubeflow.server import cron
+from penstock.project import cron
 
 pytestmark = pytest.mark.core
 

@@ -1,4 +1,4 @@
-"""Cron, as Kubeflow Pipelines understands it: six fields, of which the first is seconds.
+"""Cron, as Kubeflow Pipelines and triggers understand it: six fields, the first being seconds.
 
 The fields are seconds, minutes, hours, days of the month, months, days of the week (0 or SUN to
 6 or SAT). Each is `*` or `?`, a number or a name, a range `a-b`, any of them with a step `/n`, or
