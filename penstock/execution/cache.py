@@ -14,7 +14,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,13 @@ from penstock.metadata.protocol import Store
 from penstock.metadata.runs import CODE_PROPERTY
 from penstock.metadata.store import execution_outputs
 from penstock.project.library import is_library_component, library_digest
-from penstock.project.source import function_digests, source_digests, unfollowed_code
+from penstock.project.source import (
+    foreign_imports,
+    function_digests,
+    source_digests,
+    source_files,
+    unfollowed_code,
+)
 from penstock.safety import secrets
 
 GIVEN_PROPERTY = "__given_fingerprint__"
@@ -132,18 +138,43 @@ def code_digests(class_path: str | None, parameters: Mapping[str, Any]) -> dict[
 
     The files of a library component count as one, which has the component's name.
     """
-    sources = [_executor_digests(class_path)] if class_path else []
+    return merged_digests(_sources(class_path, parameters, source_digests))
+
+
+def code_files(class_path: str | None, parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Return what `code_digests` does, the user's files by their whole paths."""
+    return merged_digests(_sources(class_path, parameters, source_files))
+
+
+def code_imports(class_path: str | None, parameters: Mapping[str, Any]) -> set[str]:
+    """Return the modules of others that the user's code in a node imports, by the first name."""
+
+    def imports_of(file: str, *, entry: str | None = None) -> dict[str, str]:
+        return dict.fromkeys(foreign_imports(file, entry=entry), "")
+
+    sources = _sources(class_path, parameters, imports_of)
+    return {module.partition(".")[0] for source in sources for module in source}
+
+
+_Digests = Callable[..., dict[str, str]]
+
+
+def _sources(
+    class_path: str | None, parameters: Mapping[str, Any], digests_of: _Digests
+) -> Iterator[dict[str, str]]:
+    """Yield digests of each piece of code of a node; `digests_of` reads the user's files."""
+    if class_path:
+        yield _executor_digests(class_path, digests_of)
     for name, named in _named_code(parameters):
         module, _, function = named.rpartition(".")
         if os.path.exists(named):
-            sources.append(source_digests(named))
+            yield digests_of(named)
         elif remote.is_remote(named):
-            sources.append(_remote_digests(named))
+            yield _remote_digests(named)
         elif name == "module_path":
-            sources.append(module_digests(named, None))
+            yield module_digests(named, None, digests_of)
         elif module:
-            sources.append(module_digests(module, function))
-    return merged_digests(sources)
+            yield module_digests(module, function, digests_of)
 
 
 def unfollowed(class_path: str | None, parameters: Mapping[str, Any]) -> list[str]:
@@ -247,7 +278,7 @@ def recorded_fingerprint(execution: _tfx.ExecutionProto) -> Fingerprint | None:
     )
 
 
-def _executor_digests(class_path: str) -> dict[str, str]:
+def _executor_digests(class_path: str, digests_of: _Digests) -> dict[str, str]:
     """Digest an executor's module, or its function where that is in no file, as in a notebook."""
     module, _, class_name = class_path.rpartition(".")
     if module.startswith("tfx."):
@@ -256,17 +287,20 @@ def _executor_digests(class_path: str) -> dict[str, str]:
     function = getattr(executor_class, "function", None)
     if function is not None and source_file(module) is None:
         return function_digests(function)
-    return module_digests(module, function.__name__ if function is not None else class_name)
+    entry = function.__name__ if function is not None else class_name
+    return module_digests(module, entry, digests_of)
 
 
-def module_digests(module: str, entry: str | None) -> dict[str, str]:
+def module_digests(
+    module: str, entry: str | None, digests_of: _Digests = source_digests
+) -> dict[str, str]:
     """Return digests of a module's code and of the local code that it uses, by file."""
     path = source_file(module)
     if path is None or not path.endswith(".py"):
         return {module: _digest(module)}
     if is_library_component(module):
         return {module.removesuffix(".component"): library_digest(module)}
-    return source_digests(path, entry=entry)
+    return digests_of(path, entry=entry)
 
 
 def source_file(module: str) -> str | None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from penstock.execution.cache import Fingerprint
 from penstock.execution.contents import damage, recorded, visible_properties
-
-_LONGEST_VALUE = 60
-_ABSENT = object()
+from penstock.execution.values import same_value, text_of, value_differences
 
 # Such parameters stand for what others name: `schema_fingerprint` for the contents of
 # `schema_file`, and the `input_fingerprint` of ExampleGens, ours and TFX's, for a folder's.
@@ -42,8 +39,8 @@ def parameter_differences(now: Mapping[str, Any], then: Mapping[str, Any]) -> It
             counts = _counts(str(before), str(after))
             yield f"the contents of {_named_by(name, now)} changed{counts}"
             continue
-        for path, old, new in _fields(name, _parsed(before), _parsed(after)):
-            yield f"parameter {path}: {_text_of(old)} → {_text_of(new)}"
+        for path, old, new in value_differences(name, before, after):
+            yield f"parameter {path}: {old} → {new}"
 
 
 def input_differences(
@@ -99,28 +96,11 @@ def _parameters_of(now: Fingerprint) -> dict[str, Any]:
     return {n: v for n, v in now.parameters.items() if not now.is_address(v)}
 
 
-def same_value(one: Any, other: Any) -> bool:
-    """Whether two values of a parameter are the same.
-
-    A store gives booleans back as numbers or as JSON text, and structured values as JSON text.
-    """
-    return bool(_decoded(one) == _decoded(other))
-
-
-def _decoded(value: Any) -> Any:
-    if isinstance(value, str):
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value
-    return value
-
-
 def _artifact_differences(now: Any, then: Any) -> Iterator[str]:
     after, before = visible_properties(now.mlmd_artifact), visible_properties(then.mlmd_artifact)
     for name in sorted({*after, *before} - {_INPUT_FINGERPRINT}):
         if after.get(name) != before.get(name):
-            yield f"{name} {_text_of(before.get(name))} → {_text_of(after.get(name))}"
+            yield f"{name} {text_of(before.get(name))} → {text_of(after.get(name))}"
     if harm := damage(now):
         yield harm
         return
@@ -131,31 +111,6 @@ def _artifact_differences(now: Any, then: Any) -> Iterator[str]:
 
 def _protos(*artifacts: Any) -> list[Any]:
     return [artifact.mlmd_artifact for artifact in artifacts]
-
-
-def _parsed(value: Any) -> Any:
-    return _decoded(value) if isinstance(value, str) and value[:1] in ("{", "[") else value
-
-
-def _fields(path: str, before: Any, after: Any) -> Iterator[tuple[str, Any, Any]]:
-    """Return the places in two values where they differ."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        for key in sorted({*before, *after}, key=str):
-            yield from _fields(f"{path}.{key}", before.get(key, _ABSENT), after.get(key, _ABSENT))
-    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        for index, (old, new) in enumerate(zip(before, after, strict=True)):
-            yield from _fields(f"{path}[{index}]", old, new)
-    elif type(before) is not type(after) or before != after:
-        yield path, before, after
-
-
-def _text_of(value: Any) -> str:
-    if value is None or value is _ABSENT:
-        return "not given"
-    if isinstance(value, (str, dict, list)):
-        value = json.dumps(value, ensure_ascii=False)
-    text = str(value)
-    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
 
 
 def _named_by(fingerprint: str, parameters: Mapping[str, Any]) -> str:

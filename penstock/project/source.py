@@ -57,11 +57,19 @@ def source_digests(module_file: str, *, entry: str | None = None) -> dict[str, s
     Raises:
       UserCodeError: a file is missing or is not Python.
     """
-    root, sources = _followed(module_file, entry)
-    return {
-        str(Path(file).relative_to(root)): _digest(source)
-        for file, source in sorted(sources.items())
-    }
+    root = package_root(existing_file(module_file))
+    files = source_files(module_file, entry=entry)
+    return {str(Path(file).relative_to(root)): digest for file, digest in files.items()}
+
+
+def source_files(module_file: str, *, entry: str | None = None) -> dict[str, str]:
+    """Return what `source_digests` does, each file by its whole path.
+
+    Raises:
+      UserCodeError: a file is missing or is not Python.
+    """
+    _, sources = _followed(module_file, entry)
+    return {file: _digest(source) for file, source in sorted(sources.items())}
 
 
 def _followed(module_file: str, entry: str | None) -> tuple[Path, dict[str, ast.Module]]:
@@ -125,17 +133,16 @@ def certain_imports(module_file: str) -> set[str]:
     return {name for tree in sources.values() for name in _certain_imports(tree)}
 
 
-def foreign_imports(module_file: str) -> set[str]:
+def foreign_imports(module_file: str, *, entry: str | None = None) -> set[str]:
     """Return the modules of others that a module and its local modules import, wherever they do.
 
-    Python's own are left out.
+    Python's own are left out. With `entry` only what that reaches in its module counts.
 
     Raises:
       UserCodeError: a file is missing or is not Python.
     """
     path = existing_file(module_file)
-    root = package_root(path)
-    sources = _local_sources(path, _parse(path), root)
+    root, sources = _followed(module_file, entry)
     own = _own_package(path, root)[0]
     found = set()
     for file, tree in sources.items():

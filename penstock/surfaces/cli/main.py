@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, str] = {
     "completion": "penstock.surfaces.cli.completion:completion",
     "compile": "penstock.surfaces.cli.pipelines:compile_command",
     "build": "penstock.surfaces.cli.build:build",
+    "ci": "penstock.surfaces.cli.ci:ci",
 }
 
 
