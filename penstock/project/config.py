@@ -20,6 +20,9 @@
     [profiles.cluster.kubeflow]                 # see penstock/project/kubeflow.py
     image = "registry.example/team/taxi@sha256:…"
 
+    [environments.production]                   # see penstock/project/environments.py
+    profile = "cluster"
+
     [triggers.new_month]                        # see penstock/project/triggers.py
     when = { span = "data/span-{SPAN}" }
     run = "taxi"
@@ -33,7 +36,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +44,7 @@ from urllib.parse import quote, urlsplit
 
 from penstock.errors import ConfigError, ParameterError, suggestion
 from penstock.project import loading
+from penstock.project.environments import Environment, read_environments
 from penstock.project.kubeflow import KubeflowOptions
 from penstock.project.tables import read_table
 from penstock.project.triggers import Trigger, read_triggers
@@ -49,6 +53,8 @@ from penstock.safety import containment, secrets
 FILE_NAME = "penstock.toml"
 DEFAULT_PROFILE = "default"
 _REFERENCE = re.compile(r"\$\{env:[A-Za-z_][A-Za-z0-9_]*\}")
+
+_KEYS = ("default_profile", "pipelines", "profiles", "triggers", "environments")
 
 # What there is to run without a penstock.toml.
 _EXAMPLES = {
@@ -111,6 +117,7 @@ class Config:
     profiles: Mapping[str, Profile]
     default_profile: str = DEFAULT_PROFILE
     triggers: Mapping[str, Trigger] = field(default_factory=dict)
+    environments: Mapping[str, Environment] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -166,7 +173,9 @@ def read_config(path: Path | None = None) -> Config:
         raise ConfigError(f"there is no file {path}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"it cannot be read as TOML: {error}", path=str(path)) from error
-    _check_keys(path, "", content, ("default_profile", "pipelines", "profiles", "triggers"))
+    _check_keys(
+        path, "", content, ("default_profile", "pipelines", "profiles", "triggers", "environments")
+    )
     pipelines = _table(path, "pipelines", content.get("pipelines", {}))
     for name, target in pipelines.items():
         if not isinstance(target, str) or not loading.is_place(target, path.parent):
@@ -182,22 +191,39 @@ def read_config(path: Path | None = None) -> Config:
     profiles.setdefault(DEFAULT_PROFILE, _at_folder(Profile(), path.parent))
     default = content.get("default_profile", DEFAULT_PROFILE)
     triggers = read_triggers(str(path), _table(path, "triggers", content.get("triggers", {})))
-    config = Config(path, pipelines or _EXAMPLES, profiles, default, triggers)
+    tables = _table(path, "environments", content.get("environments", {}))
+    environments = read_environments(str(path), tables)
+    config = Config(path, pipelines or _EXAMPLES, profiles, default, triggers, environments)
     config.profile(default)
     for name, trigger in triggers.items():
-        _check_names(config, f"triggers.{name}", trigger)
+        _check_names(config, f"triggers.{name}", _names_of_trigger(config, trigger))
+    for name, environment in environments.items():
+        _check_names(config, f"environments.{name}", _names_of_environment(config, environment))
     return config
 
 
-def _check_names(config: Config, key: str, trigger: Trigger) -> None:
-    """Check that the pipeline and the profiles that a trigger names are there."""
-    named = (
-        ("run", trigger.run, config.pipelines, "pipeline"),
-        ("profile", trigger.profile, config.profiles, "profile"),
-        ("when.profile", trigger.when.profile, config.profiles, "profile"),
-    )
+# Where a name stands, the name, the names that there are, and what they are of.
+_Named = tuple[str, str, Mapping[str, Any], str]
+
+
+def _names_of_trigger(config: Config, trigger: Trigger) -> Iterator[_Named]:
+    if ":" not in trigger.run:
+        yield "run", trigger.run, config.pipelines, "pipeline"
+    yield "profile", trigger.profile, config.profiles, "profile"
+    yield "when.profile", trigger.when.profile, config.profiles, "profile"
+
+
+def _names_of_environment(config: Config, environment: Environment) -> Iterator[_Named]:
+    yield "profile", environment.profile, config.profiles, "profile"
+    for option in ("pipelines", "models", "canary", "parameters", "schedules"):
+        for name in getattr(environment, option):
+            yield option, name, config.pipelines, "pipeline"
+
+
+def _check_names(config: Config, key: str, named: Iterable[_Named]) -> None:
+    """Check that the pipelines and the profiles that a table names are there."""
     for option, name, known, noun in named:
-        if name and name not in known and not (option == "run" and ":" in name):
+        if name and name not in known:
             raise ConfigError(
                 f"there is no {noun} {name!r}",
                 path=str(config.path),

@@ -28,6 +28,7 @@ _JUDGEMENTS = {
 }
 # How Evaluators and InfraValidators call the model that they judge.
 _JUDGED = "model"
+_BASELINE = "baseline_model"
 
 
 def describe(
@@ -159,7 +160,10 @@ def _judgements(store: Store, artifact_id: int, chosen: Mapping[str, int]) -> di
     }
     ids = {**newest, **chosen}
     judging = read_artifacts(store, [ids[kind] for kind in _JUDGEMENTS if kind in ids])
-    return {_JUDGEMENTS[a.type_name]: _judgement(a) for a in judging.values()}
+    found = {_JUDGEMENTS[a.type_name]: _judgement(a) for a in judging.values()}
+    if "evaluation" in found:
+        found["evaluation"]["baseline_id"] = _baseline_of(graph, found["evaluation"]["artifact_id"])
+    return found
 
 
 def _judgement(artifact: ArtifactRecord) -> dict[str, Any]:
@@ -167,6 +171,22 @@ def _judgement(artifact: ArtifactRecord) -> dict[str, Any]:
         metrics = [asdict(metric) for metric in metrics_of(artifact)]
         return {**_place(artifact), "metrics": metrics}
     return {**_place(artifact), "blessed": _blessed(artifact)}
+
+
+def _baseline_of(graph: Graph, evaluation_id: int) -> int | None:
+    """Return the model that was the baseline of an evaluation, which has its metrics too."""
+    makers = [
+        execution_id
+        for execution_id, links in graph.outputs.items()
+        if any(link.artifact_id == evaluation_id for link in links)
+    ]
+    baselines = (
+        link.artifact_id
+        for maker in makers
+        for link in graph.inputs.get(maker, ())
+        if link.key == _BASELINE
+    )
+    return next(baselines, None)
 
 
 def _blessed(blessing: ArtifactRecord) -> bool | None:

@@ -91,6 +91,10 @@ class Repository:
         """Return the commit that is checked out, "" before the first."""
         return self.git("rev-parse", "--verify", "--quiet", "HEAD^{commit}", check=False).strip()
 
+    def is_dirty(self, folder: Path) -> bool:
+        """Whether something in a folder is not committed as it is."""
+        return bool(self.git("status", "--porcelain", "--", str(folder)).strip())
+
     def base(self, name: str) -> Base:
         """Return the commit at which this tree's history leaves that of a branch, tag or commit.
 

@@ -15,6 +15,10 @@ from penstock.errors import suggestion
 # In the order in which help shows them.
 COMMANDS: Mapping[str, str] = {
     "plan": "penstock.surfaces.cli.ci_plan:plan",
+    "deploy": "penstock.surfaces.cli.ci_deploy:deploy",
+    "approve": "penstock.surfaces.cli.ci_deploy:approve",
+    "rollback": "penstock.surfaces.cli.ci_deploy:rollback",
+    "history": "penstock.surfaces.cli.ci_deploy:history",
 }
 
 

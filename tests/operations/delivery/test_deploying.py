@@ -1,0 +1,295 @@
+"""Deployments: promoted, refused, taken back, and gone on with wherever one was killed."""
+
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from penstock import registry
+from penstock.errors import ConfigError, ParameterError, RegistryError, RunError
+from penstock.metadata import journal
+from penstock.metadata.leases import held
+from penstock.metadata.store import connect
+from penstock.metadata.turns import Held
+from penstock.operations.delivery import records
+from penstock.operations.delivery.deploying import deploy, environment_of, roll_back
+from penstock.operations.delivery.deployment import DeployStep, RefusedError
+from penstock.project.config import read_config
+from penstock_support import delivered_project as project
+from penstock_support.delivered_project import GOOD, deploying, wanted
+
+pytestmark = pytest.mark.core
+
+
+@pytest.fixture
+def config(tmp_path):
+    return project.write(tmp_path)
+
+
+@pytest.fixture
+def look(config):
+    """Return a function that reads something of the production store."""
+
+    def read(function, *arguments):
+        with connect(deploying(config).connection) as metadata:
+            return function(metadata.store, *arguments)
+
+    return read
+
+
+def champion(look):
+    return look(registry.read_model, "flights").aliases.get("champion")
+
+
+def deployments(look, environment="production"):
+    return look(records.deployments, environment, "flights")
+
+
+def test_a_pipeline_whose_gates_hold_is_promoted(config, look):
+    done = deploy(deploying(config), wanted())
+    assert (done.state, done.model_version) == ("done", 1)
+    assert look(registry.resolve, "flights", "champion").run_id == done.run_id
+
+
+def test_what_deploys_within_the_pipeline_is_left_out(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    deploy(deploying(config), wanted())
+    assert not Path("pushed").exists()
+
+
+def test_the_move_of_the_alias_has_the_gates_as_its_evidence(config, look):
+    deploy(deploying(config), wanted())
+    move = look(registry.read_model, "flights").last_move("champion")
+    assert (move.who, move.why, move.kind) == ("ann", "because", "promote")
+    assert move.evidence["fingerprint"] == "f1"
+    assert {gate["name"] for gate in move.evidence["gates"]} >= {"blessing", "auc"}
+
+
+def test_what_is_there_already_is_left(config, look):
+    first = deploy(deploying(config), wanted())
+    assert deploy(deploying(config), wanted()).number == first.number
+    assert len(deployments(look)) == 1
+
+
+def test_a_change_that_ruins_the_model_is_stopped_and_the_old_one_still_serves(
+    config, look, tmp_path
+):
+    deploy(deploying(config), wanted())
+    project.set_quality(tmp_path, dict.fromkeys(GOOD, 0.7))
+    with pytest.raises(
+        RefusedError,
+        match=r"flights is not deployed to production: auc beside flights@1: 0.7, it has 0.9; noise"
+        r" 0.01414; .* What serves is as it was\.",
+    ):
+        deploy(deploying(config), wanted("f2"))
+    assert champion(look) == 1
+    assert [d.state for d in deployments(look)] == ["done", "refused"]
+
+
+def test_a_change_that_breaks_one_slice_alone_is_stopped_too(config, look, tmp_path):
+    deploy(deploying(config), wanted())
+    project.set_quality(tmp_path, {**GOOD, "Overall": 0.91, "LGA": 0.7})
+    with pytest.raises(RefusedError, match=r"by slice: airport:LGA 0.88 -> 0.7"):
+        deploy(deploying(config), wanted("f2"))
+    assert champion(look) == 1
+
+
+def test_a_run_that_fails_is_a_refusal(config, look, tmp_path):
+    (tmp_path / "quality.py").write_text("SLICES = 5\n")
+    with pytest.raises(RefusedError, match=r"run: run deploy-\w+ failed: Train: "):
+        deploy(deploying(config), wanted())
+    with pytest.raises(RegistryError):
+        champion(look)
+
+
+def test_a_canary_that_fails_comes_before_all_else(tmp_path):
+    config = project.write(tmp_path, "[environments.production.canary.flights]\nrows = -1\n")
+    with pytest.raises(RefusedError, match="canary: run deploy-.* failed: Train: ") as error:
+        deploy(deploying(config), wanted())
+    assert error.value.deployment.run_id == ""
+
+
+def test_what_cannot_be_run_at_all_has_failed(tmp_path):
+    config = project.write(tmp_path, '[environments.production.canary.flights]\nrows = "many"\n')
+    with pytest.raises(ParameterError, match="parameter 'rows': expected int, got 'many'"):
+        deploy(deploying(config), wanted())
+    with connect(deploying(config).connection) as metadata:
+        [record] = records.deployments(metadata.store, "production", "flights")
+    assert (record.state, "expected int" in record.reason) == ("failed", True)
+
+
+def test_a_canary_runs_with_its_own_parameters(tmp_path):
+    config = project.write(tmp_path, "[environments.production.canary.flights]\nrows = 3\n")
+    done = deploy(deploying(config), wanted())
+    with connect(deploying(config).connection) as metadata:
+        from penstock.metadata.runs import find_run
+
+        canary = find_run(metadata.store, f"{done.run_id}-canary")
+        run = find_run(metadata.store, done.run_id)
+    assert (canary.parameters["rows"], run.parameters["rows"]) == (3, 100)
+
+
+def test_checks_are_asked_for_by_fingerprint(tmp_path):
+    config = project.write(tmp_path)
+    text = (tmp_path / "penstock.toml").read_text()
+    (tmp_path / "penstock.toml").write_text(text.replace("checks = false", "checks = true"))
+    config = read_config(tmp_path / "penstock.toml")
+    with pytest.raises(RefusedError, match=r"checks: no record .*penstock ci check flights says"):
+        deploy(deploying(config), wanted())
+    assert deploy(deploying(config), wanted(checks=())).state == "done"
+
+
+def test_what_needs_an_approval_waits_for_one_of_its_fingerprint(tmp_path):
+    config = project.write(
+        tmp_path,
+        "[environments.careful]\nalias = 'careful'\napproval = true\n"
+        "checks = false\ninfra = false\n",
+    )
+    careful = deploying(config, "careful")
+    with pytest.raises(RefusedError, match=r"Approve of it: penstock ci approve --env careful fl"):
+        deploy(careful, wanted("f1"))
+    with connect(careful.connection) as metadata:
+        records.approve(
+            metadata.store, "careful", "flights", "f1", commit="c1", who="bob", why="fine"
+        )
+    with pytest.raises(RefusedError, match="nobody has approved this fingerprint"):
+        deploy(careful, wanted("f2"))
+    assert deploy(careful, wanted("f1")).state == "done"
+
+
+def test_what_was_not_in_staging_does_not_come_to_production(tmp_path):
+    config = project.write(tmp_path)
+    text = (tmp_path / "penstock.toml").read_text()
+    (tmp_path / "penstock.toml").write_text(
+        text.replace("[environments.production]", '[environments.production]\nneeds = ["staging"]')
+    )
+    config = read_config(tmp_path / "penstock.toml")
+    with pytest.raises(RefusedError, match=r"Deploy it there first: penstock ci deploy --env stag"):
+        deploy(deploying(config), wanted())
+    deploy(deploying(config, "staging"), wanted())
+    assert deploy(deploying(config), wanted()).state == "done"
+
+
+def test_two_environments_with_one_store_have_two_aliases(tmp_path):
+    config = project.write(tmp_path, "[environments.other]\nchecks = false\n")
+    with pytest.raises(ConfigError, match="have one store and one alias, champion"):
+        environment_of(config, "other")
+
+
+def test_a_rollback_brings_back_what_was_before(config, look, tmp_path):
+    first = deploy(deploying(config), wanted("f1"))
+    project.set_quality(tmp_path, {**GOOD, "Overall": 0.95})
+    deploy(deploying(config), wanted("f2"))
+    done = roll_back(deploying(config), "flights", who="bob", why="wrong")
+    assert (done.kind, done.model_version, done.fingerprint) == ("rollback", 1, "f1")
+    assert champion(look) == 1
+    assert records.deployed(deployments(look)).number == first.number
+
+
+def test_after_a_rollback_the_same_change_can_come_again(config, look, tmp_path):
+    deploy(deploying(config), wanted("f1"))
+    project.set_quality(tmp_path, {**GOOD, "Overall": 0.95})
+    deploy(deploying(config), wanted("f2"))
+    roll_back(deploying(config), "flights", who="bob", why="wrong")
+    assert deploy(deploying(config), wanted("f2")).state == "done"
+    assert champion(look) == 2
+
+
+def test_there_is_nothing_before_the_first(config):
+    deploy(deploying(config), wanted("f1"))
+    with pytest.raises(RunError, match="production had no other deployment of flights before"):
+        roll_back(deploying(config), "flights", who="bob", why="wrong")
+
+
+def test_a_rollback_to_an_altered_model_is_refused_and_nothing_changes(config, look, tmp_path):
+    deploy(deploying(config), wanted("f1"))
+    project.set_quality(tmp_path, {**GOOD, "Overall": 0.95})
+    deploy(deploying(config), wanted("f2"))
+    version = look(registry.read_model, "flights").version(1)
+    Path(version.uri, "Format-Serving", "model.json").write_text("{}")
+    with pytest.raises(RegistryError, match="flights@1 may not be served"):
+        roll_back(deploying(config), "flights", who="bob", why="wrong")
+    assert champion(look) == 2
+    assert len(deployments(look)) == 2
+
+
+def test_an_alias_that_somebody_moved_meanwhile_is_not_taken_away(config, look, tmp_path):
+    deploy(deploying(config), wanted("f1"))
+    project.set_quality(tmp_path, {**GOOD, "Overall": 0.95})
+
+    def move(step):
+        if step is DeployStep.DECIDED:
+            look(lambda store: registry.remove_alias(store, "flights", "champion", who="cyd"))
+
+    with pytest.raises(
+        RefusedError, match="version 1, and cyd has moved it away"
+    ):
+        deploy(deploying(config, on_step=move), wanted("f2"))
+
+
+def test_two_do_not_deploy_at_once(config):
+    connection = deploying(config).connection
+    with (
+        connect(connection) as metadata,
+        held(metadata.store, connection, "deployment of flights to production"),
+        pytest.raises(Held, match="deployment of flights to production is being run by process"),
+    ):
+        deploy(deploying(config), wanted())
+
+
+def dies(function, *arguments) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=function, args=arguments)
+    process.start()
+    process.join()
+    assert process.exitcode == -9
+
+
+@pytest.mark.parametrize("step", [step.name for step in DeployStep])
+def test_a_deployment_that_was_killed_is_gone_on_with(config, look, tmp_path, step):
+    dies(project.deploy_and_die, str(tmp_path / "penstock.toml"), "f1", step)
+    done = deploy(deploying(config), wanted("f1"))
+    assert [d.state for d in deployments(look)] == ["done"]
+    model = look(registry.read_model, "flights")
+    assert [version.run_id for version in model.versions] == [done.run_id]
+    assert [move.to for move in model.moves] == [1]
+
+
+@pytest.mark.parametrize(
+    ("step", "state", "moves"),
+    [
+        ("INTENDED", "undone", [1, 2]),
+        ("STARTED", "undone", [1, 2]),
+        ("ENDED", "undone", [1, 2]),
+        ("DECIDED", "done", [1, 2, 3]),
+        ("REGISTERED", "done", [1, 2, 3]),
+        ("MOVED", "done", [1, 2, 3]),
+    ],
+)
+def test_what_was_killed_and_is_not_wanted_any_more_is_undone_or_ended(
+    config, look, tmp_path, step, state, moves
+):
+    deploy(deploying(config), wanted("f1"))
+    project.set_quality(tmp_path, {**GOOD, "Overall": 0.95})
+    dies(project.deploy_and_die, str(tmp_path / "penstock.toml"), "f2", step)
+    project.set_quality(tmp_path, {**GOOD, "Overall": 0.96})
+    deploy(deploying(config), wanted("f3"))
+    assert [d.state for d in deployments(look)] == ["done", state, "done"]
+    assert [move.to for move in look(registry.read_model, "flights").moves] == moves
+
+
+@pytest.mark.parametrize("step", ["DECIDED", "MOVED", "SCHEDULED", "CONCLUDED"])
+def test_a_rollback_that_was_killed_is_brought_to_its_end(config, look, tmp_path, step):
+    deploy(deploying(config), wanted("f1"))
+    project.set_quality(tmp_path, {**GOOD, "Overall": 0.95})
+    deploy(deploying(config), wanted("f2"))
+    dies(project.roll_back_and_die, str(tmp_path / "penstock.toml"), step)
+    project.set_quality(tmp_path, {**GOOD, "Overall": 0.96})
+    deploy(deploying(config), wanted("f3"))
+    assert [(d.kind, d.state) for d in deployments(look)][2:] == [
+        ("rollback", "done"),
+        ("deploy", "done"),
+    ]
+    assert not journal.unfinished(look(journal.entries, "deploy/production/flights"))
+    assert [move.to for move in look(registry.read_model, "flights").moves] == [1, 2, 1, 3]
