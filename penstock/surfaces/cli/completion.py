@@ -45,6 +45,10 @@ def _profiles(context: click.Context) -> Iterable[str]:
     return sorted(_config(context).profiles)
 
 
+def _triggers(context: click.Context) -> Iterable[str]:
+    return sorted(_config(context).triggers)
+
+
 def _store(context: click.Context) -> AbstractContextManager[Any]:
     from penstock.metadata.store import connect, connection_config
 
@@ -84,6 +88,7 @@ def _nodes_of_run(context: click.Context) -> Iterable[str]:
 
 PIPELINE = Named("pipeline", _pipelines)
 PROFILE = Named("profile", _profiles)
+TRIGGER = Named("trigger", _triggers)
 RUN = Named("run", _runs)
 RUN_OF_PROFILE = Named("run", _runs_of_profile)
 NODE = Named("node", _nodes)

@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = {
     "resume": "penstock.surfaces.cli.run:resume",
     "submit": "penstock.surfaces.cli.submit:submit",
     "schedule": "penstock.surfaces.cli.schedule:schedule",
+    "trigger": "penstock.surfaces.cli.trigger:trigger",
     "status": "penstock.surfaces.cli.status:status",
     "logs": "penstock.surfaces.cli.logs:logs",
     "cancel": "penstock.surfaces.cli.status:cancel",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import threading
 from pathlib import Path
@@ -10,14 +9,10 @@ from typing import Any
 
 import click
 
-from penstock.errors import ConfigError, ParameterError
+from penstock.errors import ConfigError
 from penstock.project.config import Profile
-from penstock.safety import secrets
 from penstock.surfaces.cli.options import profile_option, project_config
-
-_REFERENCE = re.compile(r"\$\{env:[A-Za-z_][A-Za-z0-9_]*\}")
-_LOCAL = ("127.0.0.1", "::1", "localhost")
-_PEM = click.Path(dir_okay=False, path_type=Path)
+from penstock.surfaces.cli.protection import LOCAL, PEM, check_tls, token_of
 
 
 @click.group()
@@ -41,10 +36,10 @@ def metadata() -> None:
     show_default=True,
     help="The port to listen at; 0 is one that is free.",
 )
-@click.option("--tls-certificate", type=_PEM, help="The server's certificate, in PEM.")
-@click.option("--tls-key", type=_PEM, help="Its key, in PEM.")
+@click.option("--tls-certificate", type=PEM, help="The server's certificate, in PEM.")
+@click.option("--tls-key", type=PEM, help="Its key, in PEM.")
 @click.option(
-    "--client-ca", type=_PEM, help="Clients must have a certificate that one of these signed."
+    "--client-ca", type=PEM, help="Clients must have a certificate that one of these signed."
 )
 @click.option("--token", default="", help="Clients must send this token: '${env:NAME}'.")
 @click.option(
@@ -83,7 +78,7 @@ def serve(
     from penstock.metadata.store import connection_config
 
     protection = server.Protection(
-        _read(tls_certificate), _read(tls_key), _read(client_ca), _token(token)
+        _read(tls_certificate), _read(tls_key), _read(client_ca), token_of(token)
     )
     _check(protection, host, without_tls)
     connection = connection_config(_store_address(context, profile_name, address))
@@ -108,25 +103,6 @@ def _store_address(context: click.Context, profile_name: str | None, address: st
     return Profile(metadata=address).metadata_address()
 
 
-def _token(reference: str) -> str:
-    if not reference:
-        return ""
-    if not _REFERENCE.fullmatch(reference):
-        raise ConfigError(
-            "--token has a token written down, where all that list processes see it",
-            hint="Put it into an environment variable and write '${env:NAME}' in its place.",
-        )
-    try:
-        token = secrets.resolve(reference).strip()
-    except ParameterError as error:
-        raise ConfigError(error.message, hint=error.hint) from None
-    if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise ConfigError(
-            f"what {reference} holds can be no token: expected letters, digits and signs of ASCII"
-        )
-    return token
-
-
 def _read(path: Path | None) -> bytes:
     if path is None:
         return b""
@@ -141,21 +117,11 @@ def _read(path: Path | None) -> bytes:
 
 def _check(protection: Any, host: str, without_tls: bool) -> None:
     """Refuse what is not protected by mistake, and warn of what is not on purpose."""
-    if bool(protection.certificate) != bool(protection.key):
-        raise ConfigError("TLS needs both --tls-certificate and --tls-key")
-    if protection.client_roots and not protection.certificate:
+    has_certificate = bool(protection.certificate)
+    check_tls(host, has_certificate, bool(protection.key), without_tls)
+    if protection.client_roots and not has_certificate:
         raise ConfigError("--client-ca needs TLS", hint="Give --tls-certificate and --tls-key too.")
-    if host in _LOCAL:
-        return
-    if not protection.certificate and not without_tls:
-        raise ConfigError(
-            f"without TLS, {host} would be open to whoever listens on the network",
-            hint="Give --tls-certificate and --tls-key; or --without-tls, where a service mesh or "
-            "a network of your own protects it.",
-        )
-    if not protection.certificate:
-        click.echo("warning: without TLS all that is sent, tokens too, can be read", err=True)
-    if not protection.token and not protection.client_roots:
+    if host not in LOCAL and not protection.token and not protection.client_roots:
         click.echo(
             "warning: without --token or --client-ca whoever reaches it reads and writes the store",
             err=True,
