@@ -49,8 +49,19 @@ class Commands(Directive):
             section += nodes.title(text=name)
             text = command.get_help(context)
             section += nodes.literal_block(text, text, language="text")
+            for inner in command.list_commands(context) if _is_group(command) else ():
+                text = _help_of(command.get_command(context, inner), f"{context.info_name} {inner}")
+                section += nodes.literal_block(text, text, language="text")
             sections.append(section)
         return sections
+
+
+def _is_group(command: click.Command) -> bool:
+    return isinstance(command, click.Group)
+
+
+def _help_of(command: click.Command, name: str) -> str:
+    return command.get_help(click.Context(command, info_name=name, max_content_width=90))
 
 
 def leave_folders_unlinked(app: Any, name: str, content: list[str]) -> None:

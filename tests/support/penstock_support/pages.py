@@ -28,7 +28,7 @@ _INDENTED = re.compile(r"(?:^|\n\n)((?:    .*\n(?:\n(?=    ))?)+)")
 _SHELL = ("bash", "console", "sh", "shell")
 _MARKER = re.compile(r"<!-- (?:not run: (.+?)|exits with (\d+)) -->")
 _PROGRAMS = re.compile(
-    r"^(\$ |penstock |make |cd |cp |mv |sed |echo |pip |uv |docker |kubectl |export |\. )"
+    r"^(\$ |penstock |git |make |cd |cp |mv |sed |echo |pip |uv |docker |kubectl |export |\. )"
 )
 
 
