@@ -2,7 +2,13 @@ import pytest
 
 from penstock.authoring.values import convert
 from penstock.data import spans
-from penstock.data.spans import RangeConfig, RollingRange, StaticRange, resolve_input
+from penstock.data.spans import (
+    RangeConfig,
+    RollingRange,
+    StaticRange,
+    find_spans,
+    resolve_input,
+)
 from penstock.data.splits import InputConfig, InputSplit
 from penstock.errors import DataError, ParameterError
 
@@ -211,3 +217,31 @@ def test_tfx_ranges_are_converted_by_their_names():
         static_range=range_config_pb2.StaticRange(start_span_number=0, end_span_number=3)
     )
     assert convert(message, RangeConfig | None, "x") == static(0, 3)
+
+
+def test_all_spans_and_versions_are_found_in_order(tmp_path):
+    for name in ("10/v1/a.csv", "2/v1/a.csv", "2/v3/a.csv", "2/v3/sub/b.csv", "2/v3/_SUCCESS"):
+        path = tmp_path / "data" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("n\n")
+    found = find_spans("data/{SPAN}/v{VERSION}", str(tmp_path))
+    assert [(f.span, f.version, f.files) for f in found] == [(2, 1, 1), (2, 3, 2), (10, 1, 1)]
+
+
+def test_a_folder_without_data_is_no_span(tmp_path):
+    (tmp_path / "span-1").mkdir()
+    (tmp_path / "span-2").mkdir()
+    (tmp_path / "span-2" / "_SUCCESS").touch()
+    assert find_spans(f"{tmp_path}/span-{{SPAN}}") == []
+
+
+def test_signs_of_patterns_in_the_folder_s_own_name_are_no_pattern(tmp_path):
+    folder = tmp_path / "a[b]*"
+    (folder / "span-1").mkdir(parents=True)
+    (folder / "span-1" / "a.csv").touch()
+    assert [f.span for f in find_spans("span-{SPAN}", str(folder))] == [1]
+
+
+def test_a_pattern_without_a_span_finds_none(tmp_path):
+    with pytest.raises(ParameterError, match=r"the pattern 'data/\*' has no span\. Put \{SPAN\}"):
+        find_spans("data/*", str(tmp_path))

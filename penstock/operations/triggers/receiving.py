@@ -90,6 +90,7 @@ def serving(
     with listening:
         settings = uvicorn.Config(
             application,
+            log_config=None,
             log_level="warning",
             access_log=False,
             server_header=False,

@@ -273,7 +273,7 @@ def _until_over(watched: list[Watched], now: datetime | None) -> Iterator[Round]
             yield looked
             if looked.problems:
                 return
-        time.sleep(1)
+        time.sleep(0.3)
 
 
 def _records(context: click.Context, name: str) -> list[Record]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 
 import pytest
 
@@ -109,3 +110,17 @@ def test_a_fingerprint_changes_with_the_content_and_not_with_other_files(base, p
     put("a/one.csv", "2")
     assert fingerprint_files(base, [f"{base}/a/one.csv"]) != before
     assert before.startswith("files:1,bytes:1,")
+
+
+@pytest.mark.parametrize(
+    ("details", "expected"),
+    [
+        ({"LastModified": datetime(2026, 5, 4, tzinfo=UTC)}, 1777852800.0),
+        ({"updated": "2026-05-04T00:00:00.000Z"}, 1777852800.0),
+        ({"mtime": 7}, 7.0),
+        ({"updated": "soon"}, 0.0),
+        ({}, 0.0),
+    ],
+)
+def test_when_an_object_was_written_is_what_its_store_says(details, expected):
+    assert remote._modified(details) == expected
