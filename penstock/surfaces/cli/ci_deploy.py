@@ -254,7 +254,7 @@ def _wanted(
     why: str,
     signature_change: str,
 ) -> Iterator[Any]:
-    from penstock.operations.delivery.checks import failures_of
+    from penstock.operations.delivery.checks import read_checks
     from penstock.operations.delivery.deployment import Wanted
     from penstock.operations.delivery.planning import fingerprint_of
 
@@ -269,15 +269,9 @@ def _wanted(
                 f"{fingerprint[:_SHORT]}",
                 hint="Plan again: penstock ci plan --base REF --json.",
             )
-        yield Wanted(
-            pipeline,
-            fingerprint,
-            commit,
-            who,
-            why,
-            failures_of(config, fingerprint),
-            signature_change,
-        )
+        checked = read_checks(config.folder, fingerprint)
+        obstacles = None if checked is None else tuple(checked.obstacles())
+        yield Wanted(pipeline, fingerprint, commit, who, why, obstacles, signature_change)
 
 
 def _planned(path: Path) -> Mapping[str, str]:
@@ -331,7 +325,8 @@ def _print_deployment(one: Deployment) -> None:
     click.secho(one.state, fg=_COLORS.get(one.state), bold=True, nl=False)
     click.echo(f"  {one.kind} {one.number} of {one.pipeline} to {one.environment}")
     lines = {
-        "fingerprint": one.fingerprint[:_SHORT] + (f" ({one.commit[:_SHORT]})" if one.commit else ""),
+        "fingerprint": one.fingerprint[:_SHORT]
+        + (f" ({one.commit[:_SHORT]})" if one.commit else ""),
         "run": one.run_id,
         "model": f"{one.model}@{one.model_version}" if one.model_version is not None else "",
         "version": one.pipeline_version.get("name", ""),

@@ -223,9 +223,7 @@ def test_an_alias_that_somebody_moved_meanwhile_is_not_taken_away(config, look, 
         if step is DeployStep.DECIDED:
             look(lambda store: registry.remove_alias(store, "flights", "champion", who="cyd"))
 
-    with pytest.raises(
-        RefusedError, match="version 1, and cyd has moved it away"
-    ):
+    with pytest.raises(RefusedError, match="version 1, and cyd has moved it away"):
         deploy(deploying(config, on_step=move), wanted("f2"))
 
 

@@ -1,0 +1,179 @@
+"""Deployments to Kubeflow: version, run, schedule and alias go on together, and back together."""
+
+from __future__ import annotations
+
+import pytest
+
+from penstock import ir, registry
+from penstock.metadata.store import connect
+from penstock.operations.delivery.deploying import deploy, roll_back
+from penstock.operations.delivery.deployment import DeployStep, RefusedError
+from penstock.operations.starting.preparing import prepare
+from penstock.project.config import read_config
+from penstock.testing import Silent
+from penstock.testing.kubeflow import FakePipelines, Fault, FaultKind
+from penstock_support import delivered_project as project
+from penstock_support.delivered_project import GOOD, deploying, wanted
+from penstock_support.metadata_servers import serving
+
+pytestmark = pytest.mark.core
+
+
+@pytest.fixture
+def server():
+    with FakePipelines() as running:
+        yield running
+
+
+@pytest.fixture
+def store(tmp_path):
+    """The address of a metadata server, as pods reach one."""
+    with serving(str(tmp_path / "metadata.sqlite")) as running:
+        yield f"grpc://localhost:{running.port}"
+
+
+@pytest.fixture
+def cluster(tmp_path, server, store):
+    """The project, with an environment on Kubeflow."""
+    project.write(tmp_path)
+    more = f"""
+[environments.cluster]
+profile = "cluster"
+checks = false
+infra = false
+
+[environments.cluster.gates.auc]
+not_worse_than = "champion"
+
+[environments.cluster.schedules.flights]
+cron = "0 6 * * 1"
+
+[profiles.cluster]
+pipeline_root = "s3://bucket/root"
+metadata = "{store}"
+
+[profiles.cluster.kubeflow]
+host = "{server.host}"
+image = "registry.example/x:1"
+
+[profiles.pods]
+pipeline_root = "pods"
+metadata = "{store}"
+"""
+    with open(tmp_path / "penstock.toml", "a") as file:
+        file.write(more)
+    return read_config(tmp_path / "penstock.toml")
+
+
+class Pods:
+    """Do the work of the server's runs, each once, when whoever deploys waits for them."""
+
+    def __init__(self, config, server):
+        self.config, self.server, self.done = config, server, set()
+
+    def __call__(self, seconds: float) -> None:
+        for run in self.server.runs:
+            if run["run_id"] in self.done:
+                continue
+            self.done.add(run["run_id"])
+            prepared = prepare(
+                self.config.load_pipeline("flights"),
+                "flights",
+                self.config.profile("pods"),
+                {},
+                display=Silent(),
+            )
+            # The worker imports the code as it is now.
+            prepared.runner.run(
+                ir.without_deployment(prepared.compiled),
+                run_id=run["run_id"],
+                raise_on_failure=False,
+            )
+
+
+@pytest.fixture
+def to_cluster(cluster, server):
+    pods = Pods(cluster, server)
+    return lambda **more: deploying(cluster, "cluster", **{"pause": pods, **more})
+
+
+def champion(to_cluster):
+    with connect(to_cluster().connection) as metadata:
+        return registry.read_model(metadata.store, "flights").aliases.get("champion")
+
+
+def scheduled(server):
+    """Return the versions that are scheduled."""
+    return [
+        one["pipeline_version_reference"]["pipeline_version_id"]
+        for one in server.recurring_runs
+        if one["status"] == "ENABLED"
+    ]
+
+
+def change(tmp_path, slices):
+    """Change the model, and the compiled pipeline along with it."""
+    project.set_quality(tmp_path, slices)
+    code = (tmp_path / "pipeline.py").read_text()
+    (tmp_path / "pipeline.py").write_text(code.replace("rows: int = 100):", "rows: int = 101):"))
+
+
+def test_a_deployment_has_a_version_a_schedule_and_a_champion(to_cluster, server):
+    done = deploy(to_cluster(), wanted("f1"))
+    assert (done.state, done.model_version) == ("done", 1)
+    assert scheduled(server) == [done.pipeline_version["version_id"]]
+    assert champion(to_cluster) == 1
+
+
+def test_the_run_leaves_out_what_deploys(to_cluster, server):
+    deploy(to_cluster(), wanted("f1"))
+    [run] = server.runs
+    spec = run["pipeline_spec"].get("pipeline_spec", run["pipeline_spec"])
+    assert sorted(spec["root"]["dag"]["tasks"]) == ["judge", "train"]
+
+
+def test_what_is_refused_leaves_schedule_and_champion(to_cluster, server, tmp_path):
+    first = deploy(to_cluster(), wanted("f1"))
+    change(tmp_path, {**GOOD, "LGA": 0.6})
+    with pytest.raises(RefusedError, match="airport:LGA 0.88 -> 0.6"):
+        deploy(to_cluster(), wanted("f2"))
+    assert scheduled(server) == [first.pipeline_version["version_id"]]
+    assert champion(to_cluster) == 1
+
+
+def test_a_rollback_brings_back_version_schedule_and_champion(to_cluster, server, tmp_path):
+    first = deploy(to_cluster(), wanted("f1"))
+    change(tmp_path, {**GOOD, "Overall": 0.95})
+    second = deploy(to_cluster(), wanted("f2"))
+    assert scheduled(server) == [second.pipeline_version["version_id"]]
+    assert second.pipeline_version["version_id"] != first.pipeline_version["version_id"]
+    roll_back(to_cluster(), "flights", who="bob", why="wrong")
+    assert scheduled(server) == [first.pipeline_version["version_id"]]
+    assert champion(to_cluster) == 1
+
+
+class Died(BaseException):
+    """As a SIGKILL would."""
+
+
+@pytest.mark.parametrize("step", list(DeployStep))
+def test_whoever_comes_after_a_death_starts_no_second_run(to_cluster, server, step):
+    def die(taken):
+        if taken is step:
+            raise Died
+
+    with pytest.raises(Died):
+        deploy(to_cluster(on_step=die), wanted("f1"))
+    done = deploy(to_cluster(), wanted("f1"))
+    assert done.state == "done"
+    assert len(server.runs) == 1
+    assert scheduled(server) == [done.pipeline_version["version_id"]]
+    assert champion(to_cluster) == 1
+
+
+@pytest.mark.parametrize("path", ["/runs", "/recurringruns", "/pipelines/upload_version"])
+def test_a_request_without_an_answer_does_not_make_two(to_cluster, server, path):
+    server.faults.append(Fault(FaultKind.DROP_AFTER, "POST", path))
+    assert deploy(to_cluster(), wanted("f1")).state == "done"
+    assert len(server.runs) == 1
+    assert len(scheduled(server)) == 1
