@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, str] = {
     "approve": "penstock.surfaces.cli.ci_deploy:approve",
     "rollback": "penstock.surfaces.cli.ci_deploy:rollback",
     "history": "penstock.surfaces.cli.ci_deploy:history",
+    "init": "penstock.surfaces.cli.ci_init:init",
 }
 
 

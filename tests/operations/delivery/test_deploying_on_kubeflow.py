@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from penstock import ir, registry
+from penstock import registry
 from penstock.metadata.store import connect
 from penstock.operations.delivery.deploying import deploy, roll_back
 from penstock.operations.delivery.deployment import DeployStep, RefusedError
-from penstock.operations.starting.preparing import prepare
 from penstock.project.config import read_config
-from penstock.testing import Silent
 from penstock.testing.kubeflow import FakePipelines, Fault, FaultKind
 from penstock_support import delivered_project as project
 from penstock_support.delivered_project import GOOD, deploying, wanted
 from penstock_support.metadata_servers import serving
+from penstock_support.pods_of_runs import Pods, cluster_tables
 
 pytestmark = pytest.mark.core
 
@@ -36,59 +35,9 @@ def store(tmp_path):
 def cluster(tmp_path, server, store):
     """The project, with an environment on Kubeflow."""
     project.write(tmp_path)
-    more = f"""
-[environments.cluster]
-profile = "cluster"
-checks = false
-infra = false
-
-[environments.cluster.gates.auc]
-not_worse_than = "champion"
-
-[environments.cluster.schedules.flights]
-cron = "0 6 * * 1"
-
-[profiles.cluster]
-pipeline_root = "s3://bucket/root"
-metadata = "{store}"
-
-[profiles.cluster.kubeflow]
-host = "{server.host}"
-image = "registry.example/x:1"
-
-[profiles.pods]
-pipeline_root = "pods"
-metadata = "{store}"
-"""
     with open(tmp_path / "penstock.toml", "a") as file:
-        file.write(more)
+        file.write(cluster_tables(server.host, store).replace("infra =", "checks = false\ninfra ="))
     return read_config(tmp_path / "penstock.toml")
-
-
-class Pods:
-    """Do the work of the server's runs, each once, when whoever deploys waits for them."""
-
-    def __init__(self, config, server):
-        self.config, self.server, self.done = config, server, set()
-
-    def __call__(self, seconds: float) -> None:
-        for run in self.server.runs:
-            if run["run_id"] in self.done:
-                continue
-            self.done.add(run["run_id"])
-            prepared = prepare(
-                self.config.load_pipeline("flights"),
-                "flights",
-                self.config.profile("pods"),
-                {},
-                display=Silent(),
-            )
-            # The worker imports the code as it is now.
-            prepared.runner.run(
-                ir.without_deployment(prepared.compiled),
-                run_id=run["run_id"],
-                raise_on_failure=False,
-            )
 
 
 @pytest.fixture
