@@ -86,7 +86,8 @@ class _ProjectStarter:
         }
         with _log(self._profile(request), token) as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", _CHILD],
+                # Without the current folder among the places of modules, as `penstock` has it.
+                [sys.executable, "-P", "-m", _CHILD],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

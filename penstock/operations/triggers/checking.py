@@ -126,9 +126,10 @@ class Watched:
     @contextlib.contextmanager
     def _other(self, store: Store) -> Iterator[Store]:
         """Connect to the store that has what the trigger waits for, where that is another one."""
-        name = self.trigger.when.profile
-        profile = self.config.profile(name or self.trigger.profile)
-        if not name or (profile.kubeflow is not None and self.trigger.when.upstream):
+        own = self.config.profile(self.trigger.profile)
+        profile = self.config.profile(self.trigger.when.profile or own.name)
+        is_asked_elsewhere = profile.kubeflow is not None and bool(self.trigger.when.upstream)
+        if profile == own or is_asked_elsewhere:
             yield store
             return
         with connect(connection_config(profile.metadata_address())) as metadata:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,7 +15,13 @@ from penstock.metadata.leases import held
 from penstock.metadata.store import connect, connection_config
 from penstock.operations.starting import RunState
 from penstock.operations.triggers.checking import MOST_TRIES
+from penstock.runners.kubeflow.contract import documents
+from penstock.runners.kubeflow.server import connecting, operations, submission, versions
+from penstock.testing.kubeflow import FakePipelines
+from penstock_support import resuming_components as resuming
 from penstock_support import triggers as project
+from penstock_support.kubeflow_service import HASTY
+from penstock_support.kubeflow_specs import GREETING
 from penstock_support.triggers import (
     NOW,
     SPANS,
@@ -295,6 +302,63 @@ def test_the_clock_on_the_wall_counts(folder):
         "2026-03-30T02:30:00+02:00",
         "2026-03-31T02:30:00+02:00",
     ]
+
+
+UPSTREAM = 'when = { upstream = "three" }\nparameters = { span = "{data.rows} {PIPELINE}" }'
+
+
+def ingest(folder, definition=resuming.three, store="metadata.sqlite", **parameters):
+    runner = resuming.runner_in(folder, metadata=str(folder / store))
+    parameters["folder"] = str(folder)
+    return runner.run(definition, parameters=parameters, raise_on_failure=False).run_id
+
+
+def test_a_run_of_an_upstream_pipeline_that_has_succeeded_starts_one(folder):
+    project.write(folder, UPSTREAM)
+    run_id = ingest(folder, rows=5)
+    check(folder)
+    assert trained(folder) == ["5 three"]
+    assert records(folder)[run_id].reason == f"run {run_id} of three came"
+
+
+def test_neither_failed_runs_nor_those_of_others_start_one(folder):
+    project.write(folder, UPSTREAM)
+    (folder / "broken").touch()
+    ingest(folder)
+    ingest(folder, resuming.other)
+    check(folder)
+    assert states(folder) == {}
+
+
+def test_an_upstream_run_may_be_in_another_profile_s_store(folder):
+    project.write(folder, UPSTREAM.replace('three" }', 'three", profile = "other" }'))
+    ingest(folder, rows=5, store="other.sqlite")
+    check(folder)
+    assert trained(folder) == ["5 three"]
+
+
+def test_an_upstream_run_may_be_on_kubeflow(folder):
+    with FakePipelines() as server:
+        service = connecting.connect(server.host)
+        version = versions.upload(service, documents.read(GREETING))
+        asked = submission.Request(
+            source={"pipeline_version_reference": version.reference()},
+            parameters={"n": 5},
+            experiment_id=versions.experiment_id(service, "tests"),
+            name="greeting",
+        )
+        run_id = submission.submit(service, asked, "some-token").run_id
+        more = f'[profiles.cluster.kubeflow]\nhost = "{server.host}"\n'
+        project.write(
+            folder,
+            'when = { upstream = "greeting", profile = "cluster" }\n'
+            f'parameters = {{ span = "{{data.n}} {{RUN}}" }}\n{more}',
+        )
+        check(folder)
+        assert trained(folder) == []
+        operations.wait(replace(service, patience=HASTY), run_id)
+        check(folder)
+        assert trained(folder) == [f"5 {run_id}"]
 
 
 def raised(folder, key, name="metadata.sqlite", at=NOW, **data):

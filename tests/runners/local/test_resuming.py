@@ -375,3 +375,23 @@ def test_a_worker_that_is_killed_fails_its_node_alone(tmp_path):
     )
     assert "killed by SIGKILL" in result.nodes["Second"].error
     assert states(resume(tmp_path)) == [State.DONE] * 3
+
+
+def test_a_run_can_be_named(tmp_path):
+    assert run(tmp_path, run_id="span-7").run_id == "span-7"
+
+
+def test_a_name_is_given_once(tmp_path):
+    run(tmp_path, run_id="span-7")
+    with pytest.raises(RunError, match=r"there is a run span-7 already\. Go on with it: penstock"):
+        run(tmp_path, run_id="span-7")
+    assert counts(tmp_path) == (1, 1, 1)
+
+
+def test_a_refused_name_leaves_the_run_as_it_was(tmp_path):
+    (tmp_path / "broken").touch()
+    run(tmp_path, run_id="span-7")
+    (tmp_path / "broken").unlink()
+    with pytest.raises(RunError):
+        run(tmp_path, run_id="span-7")
+    assert states(resume(tmp_path, "span-7")) == [State.DONE] * 3
