@@ -13,6 +13,7 @@ from penstock.errors import ParameterError
 from penstock.operations.triggers.events import CloudEvent, read_events
 from penstock.project.config import read_config
 from penstock_support import triggers as project
+from penstock_support.metadata_servers import certificates
 from penstock_support.triggers import check, states, trained
 
 pytestmark = [pytest.mark.core, pytest.mark.needs("starlette", "uvicorn")]
@@ -95,14 +96,14 @@ def folder(tmp_path):
 
 
 @contextmanager
-def receiving(folder):
+def receiving(folder, *tls):
     from penstock.operations.triggers import receiving as server
 
     config, arrived = read_config(folder / "penstock.toml"), []
     application = server.application(
         config, ["t"], "t0ken", lambda: arrived.append(True), who="tests"
     )
-    with server.serving(application, "127.0.0.1", 0) as port:
+    with server.serving(application, "127.0.0.1", 0, *tls) as port:
 
         def post(event=EVENT, headers=None, path="/", body=None):
             given = {
@@ -197,3 +198,14 @@ def test_what_cannot_be_kept_is_not_acknowledged(post, folder):
     answer = post()
     assert answer.status_code == 503
     assert "metadata.sqlite" in answer.json()["error"]
+
+
+@pytest.mark.needs("cryptography")
+def test_events_are_received_through_tls(folder, tmp_path):
+    made = certificates(tmp_path)
+    with receiving(folder, made["server"].certificate, made["server"].key) as post:
+        address = f"https://localhost:{post.port}/health"
+        trusted = str(made["authority"].certificate)
+        assert requests.get(address, verify=trusted, timeout=30).status_code == 200
+        with pytest.raises(requests.exceptions.SSLError):
+            requests.get(address, verify=str(made["other"].certificate), timeout=30)
