@@ -7,6 +7,9 @@ kills Trainer's worker when its work is done, as a machine without memory would.
 process that runs the pipeline, run it in a process of its own; `LocalRunner.resume` then goes on
 with the run.
 
+`assert_loss_falls` and the others ask of a model, and of a run, what Google's guide to testing
+pipelines asks; `penstock.testing.fixtures` gives tests a fixture that runs one.
+
 `FakeStarter` is a double of what starts runs for triggers and deploys.
 
 `penstock.testing.kubeflow` has the server.
@@ -17,6 +20,30 @@ from __future__ import annotations
 from penstock.execution.steps import WORKERS_STEPS, Step
 from penstock.runners.local.display import Silent
 from penstock.testing.killing import KillAt
+from penstock.testing.models import (
+    assert_answers_within,
+    assert_finite_on_extremes,
+    assert_learns_by_heart,
+    assert_loss_falls,
+    assert_rows_do_not_matter_to_each_other,
+    assert_same_predictions,
+    assert_transforms_alike,
+    assert_yields_artifacts,
+)
 from penstock.testing.starting import FakeStarter
 
-__all__ = ["WORKERS_STEPS", "FakeStarter", "KillAt", "Silent", "Step"]
+__all__ = [
+    "WORKERS_STEPS",
+    "FakeStarter",
+    "KillAt",
+    "Silent",
+    "Step",
+    "assert_answers_within",
+    "assert_finite_on_extremes",
+    "assert_learns_by_heart",
+    "assert_loss_falls",
+    "assert_rows_do_not_matter_to_each_other",
+    "assert_same_predictions",
+    "assert_transforms_alike",
+    "assert_yields_artifacts",
+]
