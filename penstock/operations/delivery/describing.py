@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import redirect_stdout, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -31,6 +31,7 @@ from penstock.operations.delivery.descriptions import (
     fingerprint_of,
 )
 from penstock.operations.delivery.inputs import read_inputs
+from penstock.operations.delivery.requests import Request
 from penstock.project.config import Config, Profile, read_config
 from penstock.project.tables import as_table
 from penstock.project.user_code import folded, package_root
@@ -190,12 +191,12 @@ def _describe_nodes(
     place: _Place,
     texts: dict[str, str],
 ) -> dict[str, NodeDescription]:
-    given = {**_stand_ins(compiled), **parameters}
+    given = {**stand_ins(compiled), **parameters}
     pipeline = ir.view(ir.bind(compiled, run_id="described", parameters=given))
     return {node.id: _describe_node(node, place, texts) for node in pipeline}
 
 
-def _stand_ins(compiled: _tfx.PipelineProto) -> dict[str, Any]:
+def stand_ins(compiled: _tfx.PipelineProto) -> dict[str, Any]:
     """Return values for the parameters that a run would have to be given."""
     return {
         parameter.name: f"<{parameter.name}>" if parameter.type is str else parameter.type()
@@ -409,3 +410,23 @@ def modules_of(folder: Path, apart_from: Path | None = None) -> dict[str, str]:
             if not is_apart and not path.is_relative_to(sys.prefix):
                 found[name] = str(path)
     return found
+
+
+def answer(request: Request) -> dict[str, Any]:
+    """Describe the project that a request names, as JSON has it."""
+    description = describe_project(
+        Path(request.folder),
+        Path(request.top),
+        request.profile or None,
+        with_store=request.with_store,
+        only=request.only,
+    )
+    if request.in_place_of:
+        working_tree = Path(os.path.realpath(request.in_place_of))
+        for name, file in modules_of(working_tree, Path(request.top)).items():
+            reason = (
+                f"the module {name} was imported from the working tree ({file}), and not from the "
+                "base: it is on Python's path in a way that cannot be changed for the base"
+            )
+            return asdict(ProjectDescription(error=reason))
+    return asdict(description)

@@ -25,6 +25,7 @@ from penstock.operations.delivery.descriptions import (
     ProjectDescription,
 )
 from penstock.operations.delivery.repository import FileChanges, Repository, find_repository
+from penstock.operations.delivery.requests import Request
 from penstock.project.config import FILE_NAME, Config
 
 
@@ -52,15 +53,15 @@ def plan_change(config: Config, base: str, profile: str | None = None) -> Projec
         changes.renames.get(posixpath.normpath(f"{prefix}/{FILE_NAME}"), f"{prefix}/{FILE_NAME}")
     )
     here = Path.cwd().resolve()
-    new = process.Request(str(folder), str(repository.top), profile or "", with_store=True)
+    new = Request(str(folder), str(repository.top), profile or "", with_store=True)
     with (
-        process.describe(new, str(here)) as describing,
+        process.start(new, str(here)) as describing,
         tempfile.TemporaryDirectory(prefix="penstock-base-") as scratch,
     ):
         top = Path(scratch).resolve() / "base"
         notes = repository.extract(commit.commit, top)
         before = _describe_base(top, before_prefix, repository, profile, here)
-        after = describing.result()
+        after = process.described(describing)
     if after.error:
         raise ConfigError(after.error, path=str(config.path))
     names = _from_folder(changes, prefix, before_prefix)
@@ -90,9 +91,9 @@ def _describe_base(
             notes=(f"there is no {posixpath.normpath(f'{prefix}/{FILE_NAME}')}: all is new",)
         )
     place = top / here.relative_to(repository.top) if here.is_relative_to(repository.top) else here
-    request = process.Request(str(folder), str(top), profile or "", in_place_of=str(repository.top))
-    with process.describe(request, str(place if place.is_dir() else folder)) as describing:
-        return describing.result()
+    request = Request(str(folder), str(top), profile or "", in_place_of=str(repository.top))
+    with process.start(request, str(place if place.is_dir() else folder)) as describing:
+        return process.described(describing)
 
 
 def _from_folder(changes: FileChanges, prefix: str, before_prefix: str) -> Files:
@@ -138,9 +139,9 @@ def describe_pipelines(
       ConfigError: the project cannot be read.
     """
     folder = config.folder.resolve()
-    request = process.Request(str(folder), str(_top(folder)), profile or "", only=tuple(names))
-    with process.describe(request, str(Path.cwd())) as describing:
-        described = describing.result()
+    request = Request(str(folder), str(_top(folder)), profile or "", only=tuple(names))
+    with process.start(request, str(Path.cwd())) as describing:
+        described = process.described(describing)
     if described.error:
         raise ConfigError(described.error, path=str(config.path) if config.path else None)
     return described.pipelines

@@ -1,12 +1,14 @@
-"""A process that describes a project: it imports the project's code, which nobody else should.
+"""A process that does one thing with a project: it imports its code, which nobody else should.
 
-`describe` starts one; what stands below is the process itself.
+`start` starts one; what stands below `main` is in the process itself.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,61 +18,62 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from penstock.errors import PenstockError
 from penstock.operations.delivery.descriptions import ProjectDescription
+from penstock.operations.delivery.requests import Request
 from penstock.project.tables import read_table
 
 # Code at the top of modules has no business to take longer.
 PATIENCE_SECONDS = 300
 _TAIL = 2000
+_GRACE_SECONDS = 10
+
+# What does a task: a function of the request, which returns what JSON can say.
+TASKS: Mapping[str, str] = {
+    "describe": "penstock.operations.delivery.describing:answer",
+    "examine": "penstock.operations.delivery.examining:answer",
+    "run": "penstock.operations.delivery.sampled_run:answer",
+}
 
 
 @dataclass(frozen=True)
-class Request:
-    """What is to be described: the project in `folder`, of the repository at `top`.
-
-    `in_place_of` is the working tree of which `top` has other files: no code may come from there.
-    """
-
-    folder: str
-    top: str
-    profile: str = ""
-    with_store: bool = False
-    in_place_of: str = ""
-    only: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Describing:
-    """A description under way."""
+class Running:
+    """A process at work."""
 
     process: subprocess.Popen[bytes]
-    answer: Path
-    log: Path
+    _answer: Path
+    _log: Path
 
-    def result(self) -> ProjectDescription:
-        """Wait for the description; a process that ends without one is told in it."""
+    def answer(self, patience: float | None = PATIENCE_SECONDS) -> dict[str, Any]:
+        """Wait for what the process has to say.
+
+        Raises:
+          PenstockError: it has ended without an answer, or is not done after `patience` seconds.
+        """
         try:
-            self.process.wait(PATIENCE_SECONDS)
+            self.process.wait(patience)
         except subprocess.TimeoutExpired:
-            return ProjectDescription(
-                error=f"its code did not import within {PATIENCE_SECONDS} seconds"
+            raise PenstockError(
+                f"the project's code did not import within {PATIENCE_SECONDS} seconds"
+            ) from None
+        if not self._answer.is_file():
+            code = self.process.returncode
+            said = self._log.read_text(errors="replace").strip()[-_TAIL:]
+            raise PenstockError(
+                f"the process that imports the project's code ended with exit code {code}"
+                + (f": {said}" if said else "")
             )
-        if not self.answer.is_file():
-            said = self.log.read_text(errors="replace").strip()[-_TAIL:]
-            return ProjectDescription(
-                error=f"the process that imports its code ended with exit code "
-                f"{self.process.returncode}" + (f": {said}" if said else "")
-            )
-        return read_table(ProjectDescription, json.loads(self.answer.read_text()))
+        told: dict[str, Any] = json.loads(self._answer.read_text())
+        return told
 
 
 @contextmanager
-def describe(request: Request, folder_to_work_in: str | None = None) -> Iterator[Describing]:
-    """Start a process that describes a project, which ends with the block at the latest.
+def start(request: Request, folder_to_work_in: str | None = None) -> Iterator[Running]:
+    """Start a process for a task, which ends with the block at the latest.
 
     `folder_to_work_in` is its current folder, from which relative paths of the user's code count.
     """
-    with tempfile.TemporaryDirectory(prefix="penstock-describe-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="penstock-ci-") as scratch:
         answer, log = Path(scratch, "answer.json"), Path(scratch, "log")
         with log.open("wb") as said:
             process = subprocess.Popen(
@@ -84,11 +87,28 @@ def describe(request: Request, folder_to_work_in: str | None = None) -> Iterator
                 start_new_session=True,
             )
         try:
-            yield Describing(process, answer, log)
+            yield Running(process, answer, log)
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, 9)
-            process.wait()
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process, and those that it has started: a run is given the time to put things right."""
+    if process.poll() is None:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE_SECONDS)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def described(running: Running) -> ProjectDescription:
+    """Return the description that a process makes; one that ends without is told in it."""
+    try:
+        return read_table(ProjectDescription, running.answer())
+    except PenstockError as error:
+        return ProjectDescription(error=str(error))
 
 
 def _environment(request: Request) -> Mapping[str, str]:
@@ -130,37 +150,16 @@ def _move_imports(request: Request) -> None:
                 mapping[package] = _moved(path, request)
 
 
-def _answer(request: Request) -> ProjectDescription:
-    from penstock.operations.delivery.describing import describe_project, modules_of
-
+def main(arguments: list[str]) -> None:
+    """Do what the first argument asks for, and write the answer to the file of the second."""
+    request = read_table(Request, json.loads(arguments[0]))
     if request.in_place_of:
         _move_imports(request)
-    description = describe_project(
-        Path(request.folder),
-        Path(request.top),
-        request.profile or None,
-        with_store=request.with_store,
-        only=request.only,
-    )
-    if not request.in_place_of:
-        return description
-    strays = modules_of(Path(os.path.realpath(request.in_place_of)), Path(request.top))
-    if strays:
-        name, file = next(iter(strays.items()))
-        return ProjectDescription(
-            error=f"the module {name} was imported from the working tree ({file}), and not from "
-            "the base: it is on Python's path in a way that cannot be changed for the base"
-        )
-    return description
-
-
-def main(arguments: list[str]) -> None:
-    """Describe what the first argument asks for, and write it to the file of the second."""
-    request = read_table(Request, json.loads(arguments[0]))
+    module, _, function = TASKS[request.task].partition(":")
+    told = getattr(importlib.import_module(module), function)(request)
     answer = Path(arguments[1])
-    description = _answer(request)
     part = answer.with_suffix(".part")
-    part.write_text(json.dumps(_without_none(asdict(description))))
+    part.write_text(json.dumps(_without_none(told)))
     part.replace(answer)
     sys.stdout.flush()
     os._exit(0)  # threads that the user's code has left do not hold it up

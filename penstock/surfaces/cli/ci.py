@@ -15,6 +15,7 @@ from penstock.errors import suggestion
 # In the order in which help shows them.
 COMMANDS: Mapping[str, str] = {
     "plan": "penstock.surfaces.cli.ci_plan:plan",
+    "check": "penstock.surfaces.cli.ci_check:check",
     "deploy": "penstock.surfaces.cli.ci_deploy:deploy",
     "approve": "penstock.surfaces.cli.ci_deploy:approve",
     "rollback": "penstock.surfaces.cli.ci_deploy:rollback",

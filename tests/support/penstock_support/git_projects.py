@@ -146,3 +146,78 @@ def git_project(top: Path, folder: str = ".") -> GitProject:
         project.write(name, text)
     project.commit()
     return project
+
+
+LEARNING = {
+    "penstock.toml": '[pipelines]\nages = "ages.py:ages"\n',
+    "ages.py": """
+from pathlib import Path
+
+from penstock import pipeline
+from penstock.components import CsvExampleGen, ImportSchemaGen, Pusher
+from penstock.components.pusher.component import Filesystem, PushDestination
+from learning import Learn
+
+FOLDER = Path(__file__).parent
+
+
+@pipeline
+def ages(data: str = str(FOLDER / "data"), at_least: int = 1):
+    examples = CsvExampleGen(input_base=data)
+    schema = ImportSchemaGen(schema_file=str(FOLDER / "schema.pbtxt"))
+    learn = Learn(examples=examples.outputs["examples"], at_least=at_least)
+    push = PushDestination(Filesystem(str(FOLDER / "serving")))
+    pusher = Pusher(
+        model=learn.outputs["model"],
+        model_blessing=learn.outputs["blessing"],
+        push_destination=push,
+    )
+    return [schema, pusher]
+""",
+    "learning.py": """
+import json
+from pathlib import Path
+
+from penstock import Input, Output, component
+from penstock.artifacts import Examples, Model, ModelBlessing
+from penstock.data.splits import split_files
+
+
+@component
+def Learn(
+    examples: Input[Examples],
+    model: Output[Model],
+    blessing: Output[ModelBlessing],
+    at_least: int,
+) -> int:
+    from penstock.data.records import read_record_batches
+
+    splits = ("train", "eval")
+    rows = sum(
+        batch.num_rows for s in splits for batch in read_record_batches(split_files(examples, s))
+    )
+    if not rows:
+        raise ValueError("there is nothing to learn from")
+    folder = Path(model.uri, "Format-Serving")
+    folder.mkdir(parents=True)
+    (folder / "rows.txt").write_text(str(rows))
+    blessing.set_int_custom_property("blessed", int(rows >= at_least))
+    if rows < at_least:
+        blessing.set_string_custom_property("failures", json.dumps([f"only {rows} rows"]))
+    return rows
+""",
+    "schema.pbtxt": 'feature {\n  name: "Age"\n  type: INT\n}\n',
+    "data/one.csv": "Age,Name\n" + "".join(f'{n},"a\nb {n}"\n' for n in range(40)),
+    ".gitignore": ".penstock/\n__pycache__/\nserving/\n",
+}
+
+
+def learning_project(top: Path) -> GitProject:
+    """Make a repository with a project whose pipeline reads CSV, blesses and pushes a model."""
+    top.mkdir(parents=True, exist_ok=True)
+    git(top, "init", "--quiet", "--initial-branch=main")
+    project = GitProject(top, top.resolve())
+    for name, text in LEARNING.items():
+        project.write(name, text)
+    project.commit()
+    return project
