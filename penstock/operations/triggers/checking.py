@@ -24,7 +24,7 @@ from penstock.errors import (
 )
 from penstock.metadata.databases.addresses import connection_config
 from penstock.metadata.journal import FAILED, INTENDED, TakenError
-from penstock.metadata.leases import held
+from penstock.metadata.leases import Lease, held
 from penstock.metadata.protocol import Store
 from penstock.metadata.runs import RunRecord
 from penstock.metadata.store import connect
@@ -96,9 +96,9 @@ class Watched:
             if not look.has_something_to_do():
                 return Round(self.name)
             try:
-                with held(metadata.store, self.connection, f"trigger {self.name}"):
+                with held(metadata.store, self.connection, f"trigger {self.name}") as lease:
                     self.on_step(TriggerStep.HELD, self.name)
-                    return look.act()
+                    return look.act(lease)
             except Held:
                 return Round(self.name, busy=True)
 
@@ -159,8 +159,8 @@ class _Look:
                     return True
         return bool(self._decisions(decided))
 
-    def act(self) -> Round:
-        """Take up what is not done, decide, and do that; the trigger's lease is held."""
+    def act(self, lease: Lease) -> Round:
+        """Take up what is not done, decide, and do that, as long as the trigger's lease is held."""
         for record in self.watched.records(self.store):
             if record.state == INTENDED:
                 self._start(record)
@@ -169,8 +169,12 @@ class _Look:
         decided = self.watched.records(self.store)
         by_key = {record.evidence.key: record for record in decided}
         for decision in self._decisions(decided):
+            if lease.lost.is_set():
+                break
             self._do(decision, by_key)
-        return Round(self.watched.name, tuple(self.changed), tuple(self.problems))
+        return Round(
+            self.watched.name, tuple(self.changed), tuple(self.problems), lease.lost.is_set()
+        )
 
     def _decisions(self, decided: Sequence[Record]) -> tuple[Decision, ...]:
         evidence = self.watched.evidence(self.store, self.other, decided, self.now)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import secrets
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,7 @@ def check(
             rounds.append(looked)
             if not as_json:
                 _print_round(looked)
-    failed = any(looked.problems or _failures(looked) for looked in rounds)
+    failed = any(looked.problems or _failures(looked, wait) for looked in rounds)
     if as_json:
         with unread_output():
             click.echo(json.dumps([_round_as_json(looked) for looked in rounds], indent=2))
@@ -156,7 +157,7 @@ def watch(
             tls = (tls_certificate, tls_key)
             stack.enter_context(_receiving(config, watched, alarm, host, port, given, tls))
         click.echo(f"watching {', '.join(one.name for one in watched)}")
-        watching.watch(watched, alarm, seconds, lambda looked: _print_round(looked))
+        watching.watch(watched, alarm, seconds, _teller())
     click.echo("the watch has ended; runs that were started go on", err=True)
 
 
@@ -292,8 +293,10 @@ def _records_of(watched: Watched) -> list[Record]:
         return watched.records(metadata.store)
 
 
-def _failures(looked: Round) -> list[Record]:
-    return [record for record in looked.changed if record.state == "failed"]
+def _failures(looked: Round, waited: bool) -> list[Record]:
+    """Return runs that could not be started and, where their end was waited for, that failed."""
+    failed = [record for record in looked.changed if record.state == "failed"]
+    return [record for record in failed if waited or not record.run]
 
 
 @contextmanager
@@ -334,6 +337,19 @@ def _new_token(host: str) -> str:
     token = secrets.token_urlsafe(24)
     click.echo(f"send the header  Authorization: Bearer {token}")
     return token
+
+
+def _teller() -> Callable[[Round], None]:
+    """Return what prints rounds, and what stands in the way only when it is something else."""
+    said: dict[str, tuple[tuple[str, ...], bool]] = {}
+
+    def tell(looked: Round) -> None:
+        now = looked.problems, looked.busy
+        is_new = said.get(looked.trigger) != now
+        said[looked.trigger] = now
+        _print_round(looked if is_new else replace(looked, problems=(), busy=False))
+
+    return tell
 
 
 def _print_round(looked: Round) -> None:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from penstock.errors import PenstockError
 from penstock.surfaces.cli.main import penstock as group
 from penstock.testing.kubeflow import FakePipelines
-from penstock_support import command, started_project
+from penstock_support import command, metadata_servers, started_project
 from penstock_support.processes import Family, wait_until
 
 pytestmark = pytest.mark.core
@@ -246,12 +246,13 @@ def test_watch_listens_to_nobody_by_mistake(penstock, options, text):
 
 def test_a_trigger_of_a_kubeflow_profile_starts_its_run_there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with FakePipelines() as server:
+    path = str(tmp_path / "cluster.sqlite")
+    with FakePipelines() as server, metadata_servers.serving(path) as store:
         started_project.write(
             tmp_path,
             f"{TRIGGERS}\n".replace('run = "training"', 'run = "training"\nprofile = "cluster"')
             + '[profiles.cluster]\npipeline_root = "s3://bucket/root"\n'
-            'metadata = "cluster.sqlite"\n[profiles.cluster.kubeflow]\n'
+            f'metadata = "grpc://localhost:{store.port}"\n[profiles.cluster.kubeflow]\n'
             f'host = "{server.host}"\nimage = "registry.example/x:1"\n',
         )
         arrive(tmp_path, 7)
@@ -263,3 +264,29 @@ def test_a_trigger_of_a_kubeflow_profile_starts_its_run_there(tmp_path, monkeypa
         assert run["runtime_config"]["parameters"]["span"] == 7
         done = CliRunner().invoke(group, ["trigger", "check", "new_span", "--wait"])
         assert "done      span 7  run " in done.stdout, done.output
+
+
+def test_a_run_that_failed_earlier_is_not_the_exit_code_of_check(penstock, folder):
+    (folder / "broken").touch()
+    arrive(folder, 7)
+    penstock("check", "new_span", "--wait", code=1)
+    assert penstock("check") == "nothing to do\n"
+
+
+def test_a_run_that_cannot_be_started_is_the_exit_code_of_check(penstock, folder):
+    (folder / "training.py").write_text("training = nothing\n")
+    arrive(folder, 7)
+    shown = penstock("check", "new_span", code=1)
+    assert "failed    span 7  span 7 came" in shown
+    assert "name 'nothing' is not defined" in shown
+
+
+def test_watch_says_once_what_stands_in_the_way(watching, folder):
+    arrive(folder, "old")
+    process = watching("--every", "1s", "new_span")
+    process.stderr.readline()
+    arrive(folder, "older")
+    said = process.stderr.readline()
+    process.terminate()
+    process.communicate(timeout=30)
+    assert "found 'old" in said
