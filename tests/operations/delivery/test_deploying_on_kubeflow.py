@@ -9,7 +9,7 @@ from penstock.metadata.store import connect
 from penstock.operations.delivery.deploying import deploy, roll_back
 from penstock.operations.delivery.deployment import DeployStep, RefusedError
 from penstock.project.config import read_config
-from penstock.testing.kubeflow import FakePipelines, Fault, FaultKind
+from penstock.testing.kubeflow import FakePipelines, Fault, FaultKind, Play
 from penstock_support import delivered_project as project
 from penstock_support.delivered_project import GOOD, deploying, wanted
 from penstock_support.metadata_servers import serving
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.core
 
 @pytest.fixture
 def server():
-    with FakePipelines() as running:
+    with FakePipelines(play=Play(hold=True)) as running:
         yield running
 
 

@@ -13,7 +13,10 @@ from penstock.testing.kubeflow import FakePipelines
 
 @dataclass
 class Pods:
-    """Does the work of each run once, under its id, in the store of a profile."""
+    """Does the work of each run once, under its id, in the store of a profile.
+
+    The server's runs, which have to be played with `hold`, come to their end with that.
+    """
 
     config: Config
     server: FakePipelines
@@ -35,7 +38,10 @@ class Pods:
                 display=Silent(),
                 without_deployment=True,
             )
-            prepared.runner.run(prepared.compiled, run_id=run["run_id"], raise_on_failure=False)
+            result = prepared.runner.run(
+                prepared.compiled, run_id=run["run_id"], raise_on_failure=False
+            )
+            self.server.set_state(run["run_id"], "SUCCEEDED" if result.succeeded else "FAILED")
 
 
 def cluster_tables(host: str, store: str) -> str:

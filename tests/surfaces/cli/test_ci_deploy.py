@@ -13,7 +13,7 @@ import pytest
 from penstock import registry
 from penstock.metadata.store import connect, connection_config
 from penstock.project.config import read_config
-from penstock.testing.kubeflow import FakePipelines
+from penstock.testing.kubeflow import FakePipelines, Play
 from penstock_support import delivered_project
 from penstock_support.delivered_project import GOOD
 from penstock_support.git_projects import GitProject, git
@@ -63,7 +63,7 @@ class Story:
         self.project.commit()
 
     def checked_and_deployed(self) -> SimpleNamespace:
-        self.checked = self.ci("check", "flights", "--no-tests")
+        self.checked = self.ci("check", "flights")
         return self.ci("deploy", "--env", "cluster", "flights", "--who", "ann", "--json")
 
     def champion(self) -> int | None:
@@ -83,7 +83,7 @@ def story(tmp_path_factory):
     folder = tmp_path_factory.mktemp("story")
     with (
         serving(str(folder / "metadata.sqlite")) as metadata,
-        FakePipelines() as server,
+        FakePipelines(play=Play(hold=True)) as server,
     ):
         told = Story(folder / "project", server, f"grpc://localhost:{metadata.port}")
         told.unchecked = told.ci("deploy", "--env", "cluster", "flights")
@@ -120,7 +120,7 @@ def test_what_was_checked_reaches_promoted(story):
 
 def test_one_line_is_planned_with_just_the_nodes_that_follow(story):
     pipeline = json.loads(story.plan.output)["pipelines"][0]
-    changes = {node["node_id"]: node["change"] for node in pipeline["nodes"]}
+    changes = {node["node"]: node["change"] for node in pipeline["nodes"]}
     assert changes == {"Train": "changed", "Judge": "follows", "Push": "follows"}
 
 
