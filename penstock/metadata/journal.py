@@ -97,8 +97,9 @@ def intend(
     """
     context = _tfx.metadata_store_pb2.Context(name=_name(journal, key))
     context.type_id = context_type_id(store, ENTRY_CONTEXT)
-    properties = {"journal": journal, "key": key, "state": state, "who": who}
-    _write(context, {**properties, "intent": _text(intent), "outcome": _text({})})
+    # As JSON, since not all characters of a text are kept by all databases.
+    names = {"journal": json.dumps(journal), "key": json.dumps(key), "who": json.dumps(who)}
+    _write(context, {**names, "state": state, "intent": _text(intent), "outcome": _text({})})
     try:
         [context_id] = store.put_contexts([context])
     except _tfx.ml_metadata.errors.AlreadyExistsError:
@@ -220,10 +221,10 @@ def _read(context: _tfx.ContextProto) -> Entry:
         return "".join(portions)
 
     return Entry(
-        journal=text("journal"),
-        key=text("key"),
+        journal=json.loads(text("journal")),
+        key=json.loads(text("key")),
         state=text("state"),
-        who=text("who"),
+        who=json.loads(text("who")),
         intent=json.loads(text("intent")),
         outcome=json.loads(text("outcome")),
         recorded=datetime.fromtimestamp(context.create_time_since_epoch / 1000),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from penstock.metadata import journal
@@ -84,6 +84,7 @@ def test_entries_are_those_of_the_journal_alone(store):
     key=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=400),
     value=st.text(st.characters(exclude_categories=["Cs"]), max_size=6000),
 )
+@example(key="a\0b", value="\0")
 def test_any_key_and_any_text_come_back_as_they_were(store, key, value):
     try:
         journal.intend(store, "wild", key, {"text": value}, who="ann")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 
+import fsspec.registry  # noqa: F401
 import pytest
 
 from penstock.data.files import remote
@@ -76,6 +77,8 @@ def test_an_unknown_scheme_is_told_with_those_that_are_known():
 
 def test_a_missing_library_names_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "s3fs", None)
+    # It may have been used before, by another test of this process.
+    monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "s3", raising=False)
     with pytest.raises(StorageError, match=r"pip install 'penstock\[s3\]'"):
         remote.exists("minio://bucket/file")
 

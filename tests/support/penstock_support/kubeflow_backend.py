@@ -63,6 +63,9 @@ def s3_service(address: str = "127.0.0.1") -> Iterator[dict[str, str]]:
         yield environment
     finally:
         server.stop()
+        # Its connections would be taken for those of the next service.
+        if "s3fs" in sys.modules:
+            sys.modules["s3fs"].S3FileSystem.clear_instance_cache()
 
 
 def through_the_backend(metadata: Mapping[str, Any]) -> dict[str, Any]:
