@@ -9,7 +9,7 @@ A context of type `registered_model` holds the model's name, so that models can 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -274,11 +274,25 @@ def needed_artifacts(store: Store) -> frozenset[int]:
     )
 
 
-def registrations_of(store: Store, artifact_ids: Iterable[int]) -> Iterator[Version]:
-    """Yield the versions that some artifacts were registered as."""
+@dataclass(frozen=True)
+class Registration:
+    """The version that an artifact was registered as, and the aliases that stand for it now."""
+
+    version: Version
+    aliases: tuple[str, ...] = ()
+
+
+def registrations_of(store: Store, artifact_ids: Iterable[int]) -> tuple[Registration, ...]:
+    """Return what some artifacts were registered as."""
     wanted = set(artifact_ids)
-    for model in read_models(store):
-        yield from (version for version in model.versions if version.artifact_id in wanted)
+    if not wanted:
+        return ()
+    return tuple(
+        Registration(version, tuple(model.aliases_of(version.number)))
+        for model in read_models(store)
+        for version in model.versions
+        if version.artifact_id in wanted
+    )
 
 
 def _version(model: str, number: int, entry: Entry) -> Version:

@@ -22,6 +22,7 @@ from penstock.errors import PenstockError
 from penstock.metadata.layout import run_folder
 from penstock.metadata.protocol import Store
 from penstock.metadata.reading import RUN_CONTEXT, ArtifactRecord
+from penstock.metadata.registered import Registration, registrations_of
 from penstock.metadata.run_requests import run_root
 from penstock.report import charts, drawing, wording
 from penstock.report.contents import Output, RunContents, read_run
@@ -59,7 +60,8 @@ class Training:
 
 @dataclass(frozen=True)
 class Report:
-    """All that a report shows; `unreachable` are artifacts whose files could not be fetched."""
+    """All that a report shows; `unreachable` are artifacts whose files could not be fetched,
+    `registered` what the run's models were registered as."""
 
     contents: RunContents
     verdict: Verdict
@@ -69,6 +71,7 @@ class Report:
     origins: tuple[Origin, ...]
     missing: tuple[Output, ...]
     unreachable: tuple[ArtifactRecord, ...] = ()
+    registered: tuple[Registration, ...] = ()
 
     @property
     def anomaly_count(self) -> int:
@@ -129,7 +132,14 @@ def build(
             origins(store, contents),
             tuple(_missing(contents)),
             tuple(files.unreachable),
+            registered_of(store, contents),
         )
+
+
+def registered_of(store: Store, contents: RunContents) -> tuple[Registration, ...]:
+    """Return what the models of a run were registered as."""
+    models = (output.artifact.artifact_id for output in contents.outputs("Model"))
+    return registrations_of(store, models)
 
 
 @dataclass(frozen=True)

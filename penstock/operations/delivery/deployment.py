@@ -305,6 +305,7 @@ class Steps:
                 evidence={
                     "deployment": self.entry.number,
                     "environment": self.environment.name,
+                    "pipeline": self.wanted.pipeline,
                     "fingerprint": self.wanted.fingerprint,
                     "commit": self.wanted.commit,
                     "run_id": outcome["run_id"],

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from penstock.errors import ConfigError
 from penstock.metadata.protocol import Store
 from penstock.surfaces.ui.access import Access
+from penstock.surfaces.ui.delivered import DeliveredPages
 from penstock.surfaces.ui.pages import Limit, Pages
 
 ADDRESS = "127.0.0.1"
@@ -22,6 +23,7 @@ ADDRESS = "127.0.0.1"
 def application(store: Store, token: str, where: str = "") -> Access:
     """Return the pages over a store as an ASGI application; `where` says which store it is."""
     pages = Pages(store, where)
+    delivered = DeliveredPages(pages.store, pages.rendered)
     # What a page asks for again and again waits for nothing that may take long, and the pages that
     # are read from the store alone do not wait for reports, whose files may come from far away.
     states, lists, reports = Limit(4), Limit(16), Limit(4)
@@ -36,6 +38,11 @@ def application(store: Store, token: str, where: str = "") -> Access:
         "/runs/{run}/nodes/{node}/state": (pages.node_state, states),
         "/runs/{run}/nodes/{node}/log": (pages.log, lists),
         "/artifacts/{artifact:int}": (pages.artifact, lists),
+        "/models": (delivered.models, lists),
+        "/models/{model}": (delivered.model, lists),
+        "/models/{model}/{version}": (delivered.version, lists),
+        "/deployments": (delivered.deployments, lists),
+        "/deployments/{environment}/{pipeline}/{number:int}": (delivered.deployment, lists),
     }
     return Access(
         Starlette(

@@ -202,7 +202,7 @@ class Pages:
         ]
         running = any(run.state == "running" for run in matches)
         matches = order.sorted(matches, metrics)
-        return self._page(
+        return self.rendered(
             "runs.html",
             runs=matches,
             metrics=metrics,
@@ -258,9 +258,13 @@ class Pages:
         progress = self._progress(request)
         path = _path(progress.run_id)
         running = progress.state == "running"
-        return self._page(
+        report = self.reports.report(progress)
+        return self.rendered(
             "run.html",
-            report=self.reports.report(progress),
+            report=report,
+            # Aliases move without any change of the run.
+            registered=report_page.registered_of(self.store, report.contents),
+            model_links="/models/{}",
             node_links=f"{path}/nodes/{{}}",
             run_links="/runs/{}",
             artifact_links="/artifacts/{}",
@@ -288,7 +292,7 @@ class Pages:
         path = f"{_path(progress.run_id)}/nodes/{quote(node.node_id, safe='')}"
         running = node.state in ("running", "waiting") and progress.state == "running"
         version = progress.node_version(node.node_id)
-        return self._page(
+        return self.rendered(
             "node.html",
             contents=contents,
             node=node,
@@ -327,7 +331,7 @@ class Pages:
         up = ancestors(self.store, artifact.artifact_id)
         down = descendants(self.store, artifact.artifact_id)
         files, more_files = artifact_files(artifact.uri)
-        return self._page(
+        return self.rendered(
             "artifact.html",
             artifact=artifact,
             blocks=self._content(artifact, up.maker),
@@ -359,7 +363,7 @@ class Pages:
         reports.sort(key=lambda report: report.contents.run.began)
         names = [report.contents.run.run_id for report in reports]
         comparison = compare_runs(self.store, *names)
-        return self._page(
+        return self.rendered(
             "compare.html",
             comparison=comparison,
             reports=reports,
@@ -376,9 +380,10 @@ class Pages:
             for run in list_runs(self.store, pipeline_name=pipeline, most=_MOST_CHOICES):
                 shown.setdefault(run.run_id, run)
         runs = sorted(shown.values(), key=lambda run: run.began, reverse=True)
-        return self._page("choose.html", runs=runs, marked={run.run_id for run in marked})
+        return self.rendered("choose.html", runs=runs, marked={run.run_id for run in marked})
 
-    def _page(self, template: str, **content: Any) -> Response:
+    def rendered(self, template: str, **content: Any) -> Response:
+        """Return a page of a template with what it is to show."""
         templates = report_page.environment("penstock.surfaces.ui")
         head = report_page.head(templates, "live.js")
         text = templates.get_template(template).render(
@@ -399,7 +404,7 @@ class Pages:
             try:
                 return page(request)
             except PenstockError as error:
-                response = self._page("error.html", error=error)
+                response = self.rendered("error.html", error=error)
                 response.status_code = 404
                 return response
 

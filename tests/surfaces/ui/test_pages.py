@@ -176,7 +176,10 @@ def test_every_page_keeps_the_rules_of_accessibility(visit, results):
     broken = {}
     evaluation = results.first.output("Evaluate", "evaluation").id
     one = f"compare?run={results.first.run_id}"
-    paths = ("", compared, one, run, f"{run}/nodes/Train", "artifacts/2", f"artifacts/{evaluation}")
+    paths = (
+        *("", compared, one, run, f"{run}/nodes/Train", "artifacts/2", f"artifacts/{evaluation}"),
+        *("models", "deployments"),
+    )
     for path in paths:
         page.goto(home(page) + path)
         broken[path] = visit.violations()
