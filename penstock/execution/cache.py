@@ -152,7 +152,8 @@ def code_imports(class_path: str | None, parameters: Mapping[str, Any]) -> set[s
     def imports_of(file: str, *, entry: str | None = None) -> dict[str, str]:
         return dict.fromkeys(foreign_imports(file, entry=entry), "")
 
-    sources = _sources(class_path, parameters, imports_of)
+    is_ours = class_path is not None and is_library_component(class_path)
+    sources = _sources(None if is_ours else class_path, parameters, imports_of)
     return {module.partition(".")[0] for source in sources for module in source}
 
 

@@ -13,7 +13,7 @@ import functools
 import hashlib
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ _COMPUTING = (COMPONENTS, "penstock.data", "penstock.models")
 
 @dataclass(frozen=True)
 class _Module:
-    """What a module's code is, by a digest, and what it imports."""
+    """What a module's code is, by a digest, and the names of what it may import of the library."""
 
     digest: str
     imports: frozenset[str]
@@ -37,30 +37,62 @@ def is_library_component(module: str) -> bool:
 
 def library_digest(module: str) -> str:
     """Return a digest of all library code that a component runs; `module` is one of its own."""
+    below = tuple(_modules_below(_package_of(module)))
+    folders = tuple(str(_folder(top)) for top in _COMPUTING)
+    known = _read_all(below, folders)
+    if any(_signature(path) != signature for path, signature in known.signatures):
+        # Somebody works on the library while this process runs.
+        _read_all.cache_clear()
+        known = _read_all(below, folders)
+    return known.digest
+
+
+@dataclass(frozen=True)
+class _Component:
+    """The digest of a component's code, and what the files were like that it was made of."""
+
+    digest: str
+    signatures: tuple[tuple[Path, tuple[int, int]], ...]
+
+
+@functools.lru_cache(maxsize=100)
+def _read_all(below: tuple[str, ...], folders: tuple[str, ...]) -> _Component:  # noqa: ARG001
+    """Read all code of a component; `below` are its own modules, in a library in `folders`."""
     whole = hashlib.sha256()
-    for name in library_modules(module):
+    signatures = []
+    for name in _reached_from(below):
         path = _path_of(name)
         assert path is not None, "only modules that have a file are found"
-        whole.update(f"{name} {_read(str(path), *_signature(path)).digest}\n".encode())
-    return whole.hexdigest()
+        signature = _signature(path)
+        signatures.append((path, signature))
+        whole.update(f"{name} {_read(str(path), *signature).digest}\n".encode())
+    return _Component(whole.hexdigest(), tuple(signatures))
 
 
 def library_modules(module: str) -> list[str]:
     """Return the names of the library modules that a component consists of, sorted."""
-    package = ".".join(module.split(".")[:3])
-    waiting = _modules_below(package)
+    return _reached_from(_modules_below(_package_of(module)))
+
+
+def _package_of(module: str) -> str:
+    return ".".join(module.split(".")[:3])
+
+
+def _reached_from(modules: Iterable[str]) -> list[str]:
+    waiting = list(modules)
     reached: set[str] = set()
+    # The library's own package only says where its components are.
+    seen = {COMPONENTS}
     while waiting:
         name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
         path = _path_of(name)
-        # The library's own package only says where its components are.
-        if name in reached or path is None or name == COMPONENTS:
+        if path is None:
             continue
         reached.add(name)
-        for imported in _read(str(path), *_signature(path)).imports:
-            # Importing a.b.c runs a and a.b too; the last part may be a name in a module.
-            parts = imported.split(".")
-            waiting += [".".join(parts[:n]) for n in range(2, len(parts) + 1)]
+        waiting += _read(str(path), *_signature(path)).imports - seen
     return sorted(reached)
 
 
@@ -78,10 +110,11 @@ def _path_of(name: str) -> Path | None:
     top = next((top for top in _COMPUTING if name == top or name.startswith(f"{top}.")), None)
     if top is None:
         return None
-    path = _folder(top).joinpath(*name.removeprefix(top).strip(".").split("."))
-    for candidate in (path / "__init__.py", path.with_suffix(".py")):
-        if candidate.is_file():
-            return candidate
+    # Whole pipelines of components ask this thousands of times.
+    path = os.path.join(_folder(top), *name.removeprefix(top).strip(".").split("."))
+    for candidate in (os.path.join(path, "__init__.py"), f"{path.rstrip(os.sep)}.py"):
+        if os.path.isfile(candidate):
+            return Path(candidate)
     return None
 
 
@@ -104,8 +137,16 @@ def _read(path: str, _changed: int, _size: int) -> _Module:
     tree = ast.parse(Path(path).read_bytes(), filename=path)
     return _Module(
         hashlib.sha256(ast.dump(tree).encode("utf-8", "surrogatepass")).hexdigest(),
-        frozenset(_imports(tree)),
+        frozenset(name for imported in _imports(tree) for name in _run_by(imported)),
     )
+
+
+def _run_by(imported: str) -> Iterator[str]:
+    """Yield the modules that importing a.b.c runs, a.b too; the last may be a name in a module."""
+    if not imported.startswith(_COMPUTING):
+        return
+    parts = imported.split(".")
+    yield from (".".join(parts[:n]) for n in range(2, len(parts) + 1))
 
 
 def _imports(tree: ast.AST) -> Iterator[str]:

@@ -7,12 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from penstock.errors import ConfigError, PenstockError, suggestion
+from penstock.errors import ConfigError, PenstockError, RunError, suggestion
 from penstock.operations.delivery import process
 from penstock.operations.delivery.checks import (
     FOLDER,
@@ -28,6 +29,7 @@ from penstock.operations.delivery.planning import describe_pipelines, plan_chang
 from penstock.operations.delivery.repository import find_repository
 from penstock.operations.delivery.requests import Request
 from penstock.project.config import FILE_NAME, Config
+from penstock.safety import locks
 
 TESTS = "tests"
 SAMPLED_RUN = "sampled run"
@@ -86,7 +88,11 @@ def check_project(config: Config, wishes: Wishes, tell: Tell) -> Checked:
         )
     names = _names(config, wishes.pipelines)
     config.profile(wishes.profile or None)
-    _make_folder(config.folder / FOLDER)
+    with _alone(config.folder / FOLDER):
+        return _check(config, wishes, names, tell)
+
+
+def _check(config: Config, wishes: Wishes, names: list[str], tell: Tell) -> Checked:
     changed = _changed(config, wishes, names)
     before = _fingerprints(config, names)
     checks: list[Check] = []
@@ -106,10 +112,22 @@ def check_project(config: Config, wishes: Wishes, tell: Tell) -> Checked:
     return Checked(tuple(checks), tuple(records))
 
 
-def _make_folder(folder: Path) -> None:
-    """Make the folder for what checks keep, which git leaves alone."""
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Make the folder for what checks keep, which git leaves alone, and be the only one in it.
+
+    Raises:
+      RunError: another check of the project is under way.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+    with (folder / "lock").open("w") as file:
+        if not locks.lock(file.fileno(), wait_seconds=0):
+            raise RunError(
+                f"another check of this project is under way ({folder})",
+                hint="Wait until it is done: both would run in the same folder.",
+            )
+        yield
 
 
 def _names(config: Config, wanted: Iterable[str]) -> list[str]:

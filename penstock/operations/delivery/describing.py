@@ -135,7 +135,7 @@ def _describe_pipeline(
     try:
         with redirect_stdout(io.StringIO()):
             definition = config.load_pipeline(name)
-            described = _describe(name, definition, config, profile, place, inputs, texts)
+            described = _describe(definition, config, profile, place, inputs, texts)
     except PenstockError as error:
         return PipelineDescription(name, target, error=place.portable(str(error)))
     except (Exception, SystemExit) as error:  # whatever the user's code does
@@ -147,7 +147,6 @@ def _describe_pipeline(
 
 
 def _describe(
-    name: str,
     definition: Any,
     config: Config,
     profile: Profile,
@@ -157,7 +156,7 @@ def _describe(
 ) -> PipelineDescription:
     compiled = ir.compile_pipeline(definition, pipeline_root=ROOT, beam_args=profile.beam_args)
     own_name = str(compiled.pipeline_info.id)
-    parameters = profile.parameters.get(own_name, profile.parameters.get(name, {}))
+    parameters = profile.parameters.get(own_name, {})
     ir.check_used(definition, compiled, parameters)
     nodes = _describe_nodes(compiled, parameters, place, texts)
     settings = _settings(config, own_name, place)

@@ -6,11 +6,12 @@ import json
 
 import pytest
 
-from penstock.errors import ConfigError
+from penstock.errors import ConfigError, RunError
 from penstock.operations.delivery.checking import Checked, Wishes, check_project
 from penstock.operations.delivery.checks import Check, State, read_checks
 from penstock.operations.delivery.planning import fingerprint_of
 from penstock.project.config import read_config
+from penstock.safety import locks
 from penstock_support.git_projects import GitProject, learning_project
 
 pytestmark = pytest.mark.core
@@ -165,6 +166,15 @@ def test_each_profile_is_compiled_and_those_of_kubeflow_for_it(project):
     }
     assert told["compile for Kubeflow", "cluster"] in (State.PASSED, State.WARNED)
     assert told["compile for Kubeflow", "bare"] is State.SKIPPED
+
+
+def test_two_checks_of_a_project_do_not_work_at_the_same_time(project):
+    folder = project.folder / ".penstock/ci"
+    folder.mkdir(parents=True)
+    with (folder / "lock").open("w") as file:
+        assert locks.lock(file.fileno(), wait_seconds=0)
+        with pytest.raises(RunError, match="another check of this project is under way"):
+            check(project)
 
 
 def test_an_unknown_pipeline_is_answered_with_the_nearest(project):

@@ -190,6 +190,57 @@ def test_code_that_is_local_only_by_the_path_of_python_is_that_of_each_side(tmp_
     assert reasons(plan(project, base), "Fit") == ["parameter steps 5 → 6"]
 
 
+EDITABLE = """
+import importlib.util, sys, types
+module = types.ModuleType("__editable___library_finder")
+module.MAPPING = {{"library": {package!r}}}
+sys.modules[module.__name__] = module
+
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name in module.MAPPING:
+            file = {place} + "/__init__.py"
+            return importlib.util.spec_from_file_location(name, file)
+
+
+sys.meta_path.append(Finder)
+"""
+
+
+def with_an_installed_library(tmp_path, monkeypatch, place: str) -> tuple[GitProject, str]:
+    """A project whose pipeline asks a package that is installed from the working tree."""
+    project = git_project(tmp_path / "repository", "project")
+    package = project.top / "source" / "library"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("STEPS = 5\n")
+    site = tmp_path / "site"
+    site.mkdir()
+    text = EDITABLE.format(package=str(package), place=place.format(package=str(package)))
+    (site / "sitecustomize.py").write_text(text)
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    project.change("pipeline.py", "steps: int = 5", "steps: int = STEPS")
+    project.change("pipeline.py", "from steps", "from library import STEPS\nfrom steps")
+    base = project.commit()
+    (package / "__init__.py").write_text("STEPS = 6\n")
+    return project, base
+
+
+def test_a_package_that_is_installed_from_the_working_tree_is_that_of_each_side(
+    tmp_path, monkeypatch
+):
+    project, base = with_an_installed_library(tmp_path, monkeypatch, 'module.MAPPING["library"]')
+    assert reasons(plan(project, base), "Fit") == ["parameter steps 5 → 6"]
+
+
+def test_code_of_the_working_tree_is_never_taken_for_that_of_the_base(tmp_path, monkeypatch):
+    project, base = with_an_installed_library(tmp_path, monkeypatch, "{package!r}")
+    change = plan(project, base)
+    assert "the module library was imported from the working tree" in change.error_before
+    assert {p.kind for p in change.pipelines} == {Kind.UNKNOWN}
+
+
 def test_a_worktree_is_compared_as_the_main_one_is(project, tmp_path):
     project.git("worktree", "add", "--quiet", str(tmp_path / "other"), "-b", "branch")
     other = GitProject(tmp_path / "other", tmp_path / "other")
