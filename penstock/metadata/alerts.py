@@ -65,14 +65,18 @@ def alerts(store: Store, name: str, changed_since: datetime | None = None) -> li
 def alert_of(entry: journal.Entry) -> Alert:
     """Return an alert from its entry; one that somebody else wrote may say less."""
     said = entry.intent
-    at = datetime.fromisoformat(said["at"]) if "at" in said else entry.recorded.astimezone(UTC)
+    try:
+        at = datetime.fromisoformat(str(said.get("at")))
+    except ValueError:
+        at = entry.recorded.astimezone(UTC)
+    data = said.get("data")
     return Alert(
         entry.journal.partition("/")[2],
         entry.key,
         str(said.get("summary", entry.key)),
         at if at.tzinfo else at.replace(tzinfo=UTC),
         str(said.get("severity", "warning")),
-        said.get("data") or {},
+        data if isinstance(data, Mapping) else {},
     )
 
 

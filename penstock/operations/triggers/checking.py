@@ -221,7 +221,12 @@ class _Look:
         assert record.request is not None
         try:
             started = self.watched.starter.start(record.request, record.token)
-        except (UnansweredError, StoreError, OSError) as error:
+        except (
+            UnansweredError,
+            StoreError,
+            OSError,
+            _tfx.ml_metadata.errors.StatusError,
+        ) as error:
             self._try_again(record, str(error))
             return
         except ServiceError as error:

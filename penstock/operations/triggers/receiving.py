@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from penstock import _tfx
 from penstock.errors import ConfigError, ParameterError, PenstockError
 from penstock.metadata.databases.addresses import connection_config
 from penstock.metadata.store import connect
@@ -54,7 +55,7 @@ def application(
             return _refusal(404, str(error))
         try:
             new = await run_in_threadpool(_keep, config, wanted, who)
-        except PenstockError as error:
+        except (PenstockError, _tfx.ml_metadata.errors.StatusError) as error:
             # Nothing is acknowledged that is not kept: the sender asks again.
             return _refusal(503, str(error))
         if new:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from penstock import _tfx
 from penstock.errors import PenstockError
 from penstock.operations.triggers.checking import Round, Watched
 from penstock.operations.triggers.records import RUNNING
@@ -44,7 +45,7 @@ def check_all(watched: Iterable[Watched], now: datetime | None = None) -> Iterat
     for one in watched:
         try:
             yield one.check(now or datetime.now(UTC))
-        except (PenstockError, OSError) as error:
+        except (PenstockError, OSError, _tfx.ml_metadata.errors.StatusError) as error:
             yield Round(one.name, problems=(str(error),))
 
 
