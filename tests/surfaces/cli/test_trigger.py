@@ -290,3 +290,23 @@ def test_watch_says_once_what_stands_in_the_way(watching, folder):
     process.terminate()
     process.communicate(timeout=30)
     assert "found 'old" in said
+
+
+def test_two_watchers_start_each_run_once(watching, folder):
+    started_project.write(
+        folder, TRIGGERS.replace('run = "training"', 'run = "training"\ncatch_up = "all"')
+    )
+    processes = [watching("new_span"), watching("new_span")]
+    for span in (1, 2):
+        arrive(folder, span)
+    wait_until(lambda: len(_done(folder)) == 2)
+    for process in processes:
+        process.terminate()
+        process.communicate(timeout=30)
+    assert started_project.counts(folder) == ["1", "2"]
+
+
+def _done(folder):
+    config = str(folder / "penstock.toml")
+    told = CliRunner().invoke(group, ["--config", config, "trigger", "history", "--json"])
+    return [r["key"] for r in json.loads(told.stdout or "[]") if r["state"] == "done"]
