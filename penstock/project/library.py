@@ -40,11 +40,18 @@ def library_digest(module: str) -> str:
     below = tuple(_modules_below(_package_of(module)))
     folders = tuple(str(_folder(top)) for top in _COMPUTING)
     known = _read_all(below, folders)
-    if any(_signature(path) != signature for path, signature in known.signatures):
+    if any(_is_another(path, signature) for path, signature in known.signatures):
         # Somebody works on the library while this process runs.
         _read_all.cache_clear()
         known = _read_all(below, folders)
     return known.digest
+
+
+def _is_another(path: Path, signature: tuple[int, int]) -> bool:
+    try:
+        return _signature(path) != signature
+    except FileNotFoundError:
+        return True
 
 
 @dataclass(frozen=True)
