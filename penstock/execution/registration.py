@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -23,6 +24,8 @@ from penstock.execution.resolution import (
 from penstock.execution.stages import Finished, Placement, Prepared, Skipped
 from penstock.execution.steps import OnStep, Step, ignore
 from penstock.metadata.protocol import Metadata
+from penstock.metadata.runs import IMAGE_PROPERTY
+from penstock.project.environment import IMAGE_VARIABLE
 
 
 def prepare(
@@ -67,6 +70,7 @@ def prepare(
         exec_properties={
             **recordable(resolution.parameters),
             **resolution.fingerprint.properties(),
+            **_image(),
             GIVEN_PROPERTY: given_fingerprint(
                 resolution.fingerprint.node, resolution.fingerprint.code, node_parameters(node)
             ),
@@ -93,6 +97,12 @@ def prepare(
             f"node {node.id}: its folders cannot be made: {error.strerror}: {error.filename}",
             hint="Is the pipeline root writable, and is there space on its disk?",
         ) from error
+
+
+def _image() -> dict[str, str]:
+    """Return the image in which this process runs, where whoever started it says so."""
+    image = os.environ.get(IMAGE_VARIABLE, "")
+    return {IMAGE_PROPERTY: image} if image else {}
 
 
 def node_contexts(metadata: Metadata, node: ir.Node) -> Sequence[_tfx.ContextProto]:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 # What a digest of a node's whole code is kept under.
 ALL_CODE = "all code"
 CODE_PROPERTY = "__code_fingerprint__"
+IMAGE_PROPERTY = "__image__"
 _FINGERPRINT = "input_fingerprint"
 _EVENTS, _EVENTS_LOST = "openlineage_events", "openlineage_events_lost"
 _EVENTS_REASON = "openlineage_events_lost_because"
@@ -63,7 +64,7 @@ class NodeRecord:
     `measured` has seconds and bytes, as far as they were measured. `bytes_in` and `bytes_out` are
     the contents of its inputs, or the files that an ExampleGen read, and of its outputs; None
     where the store does not say. `code` has a digest for each file and library component that it
-    ran.
+    ran, `image` the image of its pod.
     """
 
     node_id: str
@@ -77,6 +78,7 @@ class NodeRecord:
     bytes_in: int | None = None
     bytes_out: int | None = None
     code: Mapping[str, str] = field(default_factory=dict)
+    image: str = ""
 
     @property
     def seconds(self) -> float:
@@ -327,10 +329,12 @@ def read_node(
     artifacts: Mapping[int, ArtifactRecord] | None = None,
 ) -> NodeRecord:
     """Return an execution of ML Metadata as the record of a node."""
-    parameters, measured, code = {}, {}, ""
+    parameters, measured, code, image = {}, {}, "", ""
     for name, value in (*execution.properties.items(), *execution.custom_properties.items()):
         if name == CODE_PROPERTY:
             code = value.string_value
+        elif name == IMAGE_PROPERTY:
+            image = value.string_value
         elif not name.startswith("__"):
             parameters[name] = plain_value(value)
             if _is_boolean(execution, name):
@@ -356,6 +360,7 @@ def read_node(
         bytes_in,
         _content_bytes(links, artifacts or {}, outputs=True),
         _read_code(code),
+        image,
     )
 
 

@@ -6,6 +6,9 @@ import importlib.metadata
 import os
 import platform
 
+# What a pod is told of the image that it runs in.
+IMAGE_VARIABLE = "PENSTOCK_IMAGE"
+
 # Those that take part in what comes out of a run, in the order in which they are told.
 LIBRARIES = (
     "penstock",

@@ -57,6 +57,7 @@ def _whole(version: Version) -> dict[str, Any]:
         "flavor": version.facts.get("flavor"),
         "blessed": version.is_blessed,
         "pipeline": version.facts.get("pipeline"),
+        "image": version.facts.get("image"),
     }
 
 

@@ -127,6 +127,7 @@ def _origin(store: Store, graph: Graph, artifact_id: int) -> dict[str, Any]:
         "run_id": maker.run_id,
         "pipeline": maker.pipeline_name,
         "node_id": maker.node.node_id,
+        "image": maker.node.image,
         "parameters": dict(run.parameters),
         "environment": run_environment(context) if context is not None else {},
     }

@@ -108,3 +108,9 @@ def test_the_same_model_out_of_the_cache_is_the_same_version(project):
     project.run(weight=3)
     assert project.run(weight=3).succeeded
     assert len(project.model().versions) == 1
+
+
+def test_a_version_has_the_image_in_which_its_model_was_made(project, monkeypatch):
+    monkeypatch.setenv("PENSTOCK_IMAGE", "registry.example/x@sha256:abc")
+    project.run(weight=3)
+    assert project.model().versions[0].facts["image"] == "registry.example/x@sha256:abc"

@@ -424,6 +424,7 @@ def _print_version(version: Version, aliases: list[str]) -> None:
         "data": data,
         "parameters": ", ".join(f"{k}={v}" for k, v in facts.get("parameters", {}).items()),
         "flavor": facts.get("flavor") or "",
+        "image": facts.get("image") or "",
         "takes": _columns(signature.get("inputs", ())),
         "gives": _columns(signature.get("outputs", ())),
         "files": version.uri,

@@ -11,6 +11,7 @@ from typing import Any
 from penstock import _tfx, ir
 from penstock.execution import needs
 from penstock.execution.cache import code_digests
+from penstock.project.environment import IMAGE_VARIABLE
 from penstock.project.kubeflow import KubeflowOptions
 from penstock.project.pods import PodOptions
 from penstock.runners.kubeflow.compile import containers, platform, protos, wiring
@@ -239,7 +240,8 @@ def _begin(
     task.spec.task_info.name = helper or node_id
     task.spec.component_ref.name = f"comp-{name}"
     task.spec.caching_options.enable_cache = cached
-    for variable, value in sorted(pod.env.items()):
+    # A process cannot find out by which name, or digest, its image was pulled.
+    for variable, value in sorted({IMAGE_VARIABLE: pod.image, **pod.env}.items()):
         task.container.env.add(name=variable, value=value)
     platform.add_resources(task.container, pod)
     if not helper:

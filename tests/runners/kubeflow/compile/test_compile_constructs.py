@@ -172,7 +172,12 @@ def test_the_options_of_a_pod_are_written_as_the_sdk_writes_them(compiled, their
 
 def test_variables_without_secrets_stand_on_the_container(compiled):
     toy = single(lambda: Prepare().with_options(pod=PodOptions(env={"LEVEL": "debug"})))
-    assert compiled(toy).containers["prepare"]["env"] == [{"name": "LEVEL", "value": "debug"}]
+    assert {"name": "LEVEL", "value": "debug"} in compiled(toy).containers["prepare"]["env"]
+
+
+def test_a_container_is_told_its_image(compiled):
+    container = compiled(single(Prepare)).containers["prepare"]
+    assert {"name": "PENSTOCK_IMAGE", "value": container["image"]} in container["env"]
 
 
 def test_resources_in_the_form_of_tfx_count_too(compiled):
