@@ -115,6 +115,12 @@ def history(store: Store) -> list[Deployment | Approval]:
     ]
 
 
+def of_run(store: Store, run_id: str) -> list[Deployment]:
+    """Return the deployments whose model a run has made, or that ended with it."""
+    entries = journal.entries_below(store, DEPLOY)
+    return [deployment_of(e) for e in entries if e.outcome.get("run_id") == run_id]
+
+
 def deployed(all_of_them: Iterable[Deployment]) -> Deployment | None:
     """Return what an environment has now: the last deployment that came to its end.
 

@@ -301,9 +301,15 @@ def rollback(
 @who_option
 @why_option
 @profile_option
+@json_option
 @click.pass_context
 def archive(
-    context: click.Context, reference: str, who: str, why: str, profile_name: str | None
+    context: click.Context,
+    reference: str,
+    who: str,
+    why: str,
+    profile_name: str | None,
+    as_json: bool,
 ) -> None:
     """Put a version away that no alias stands for: `penstock gc` may remove its files.
 
@@ -316,7 +322,10 @@ def archive(
     name, version = _version_reference(reference)
     with open_store(context, profile_name) as metadata:
         archived = registry.archive(metadata.store, name, version, who=who, why=why)
-    click.echo(f"{archived.name} is archived")
+    if as_json:
+        click.echo(json.dumps(_version_as_json(archived, []), indent=2))
+    else:
+        click.echo(f"{archived.name} is archived")
 
 
 @model.command()
@@ -324,9 +333,15 @@ def archive(
 @who_option
 @why_option
 @profile_option
+@json_option
 @click.pass_context
 def restore(
-    context: click.Context, reference: str, who: str, why: str, profile_name: str | None
+    context: click.Context,
+    reference: str,
+    who: str,
+    why: str,
+    profile_name: str | None,
+    as_json: bool,
 ) -> None:
     """Bring back a version that was archived, if its files are still there.
 
@@ -339,7 +354,10 @@ def restore(
     name, version = _version_reference(reference)
     with open_store(context, profile_name) as metadata:
         restored = registry.restore(metadata.store, name, version, who=who, why=why)
-    click.echo(f"{restored.name} can be given out again")
+    if as_json:
+        click.echo(json.dumps(_version_as_json(restored, []), indent=2))
+    else:
+        click.echo(f"{restored.name} can be given out again")
 
 
 def _version_reference(text: str) -> tuple[str, str]:

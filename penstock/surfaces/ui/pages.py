@@ -33,6 +33,7 @@ from penstock.metadata.protocol import Store
 from penstock.metadata.reading import ArtifactRecord, links_of_executions, read_artifacts
 from penstock.metadata.runs import RunRecord, find_context, find_run, list_runs
 from penstock.metadata.store import artifacts_by_id, execution_outputs
+from penstock.operations.delivery import records
 from penstock.report import charts
 from penstock.report import page as report_page
 from penstock.report.contents import RunContents, RunNode, read_run
@@ -265,6 +266,7 @@ class Pages:
             # Aliases move without any change of the run.
             registered=report_page.registered_of(self.store, report.contents),
             model_links="/models/{}",
+            deployments=records.of_run(self.store, progress.run_id),
             node_links=f"{path}/nodes/{{}}",
             run_links="/runs/{}",
             artifact_links="/artifacts/{}",

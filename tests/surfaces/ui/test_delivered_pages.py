@@ -94,6 +94,13 @@ def test_a_run_says_what_its_model_was_registered_as(pages, address):
     assert "Registered as <strong>flights@1</strong>" in text(pages, f"/runs/{run}/report")
 
 
+def test_a_run_leads_to_the_deployments_that_it_was_made_for(pages, address):
+    with connect(connection_config(address)) as metadata:
+        run = registry.read_model(metadata.store, "flights").version(1).run_id
+    link = '<a href="/deployments/production/flights/1">Deploy 1 to production</a>: done.'
+    assert link in text(pages, f"/runs/{run}")
+
+
 @pytest.mark.parametrize(
     ("path", "message"),
     [
