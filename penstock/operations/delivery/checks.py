@@ -6,7 +6,7 @@ import enum
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -170,6 +170,6 @@ class _Fields:
     left_out: bool = False
 
 
-def failed(checks: Iterable[Check]) -> list[Check]:
-    """Return the checks that failed."""
-    return [check for check in checks if check.state is State.FAILED]
+def counted(number: int, noun: str) -> str:
+    """Return how many there are of something, in words."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -64,6 +64,8 @@ class Reason:
         return self.what in ("file", "data", "image", "lock")
 
     def __str__(self) -> str:
+        if self.what == "code" and self.before:
+            return f"code {self.before} → {self.after} ({self.note})"
         place = self.name if self.line is None else f"{self.name}:{self.line}"
         place = f"{place} {self.entry}" if self.entry else place
         change = f" {self.before or '(nothing)'} → {self.after or '(nothing)'}"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from penstock import _tfx, ir
-from penstock.operations.delivery.checks import Check, State
+from penstock.operations.delivery.checks import Check, State, counted
 
 NAME = "contracts"
 # What is made to be looked at, to decide, or to be used elsewhere: nobody has to take it.
@@ -41,7 +41,7 @@ def check_contracts(pipeline: ir.Pipeline, name: str) -> list[Check]:
         if node.proto.outputs.outputs[key].artifact_spec.type.name not in (*_ENDS, *_VALUES)
     ]
     told = f"; nothing takes {', '.join(untaken)}" if untaken else ""
-    message = f"{len(pipeline.nodes)} nodes take what they are given{told}"
+    message = f"the inputs of {counted(len(pipeline.nodes), 'node')} are given, and fit{told}"
     return [Check(NAME, State.PASSED, message, name)]
 
 

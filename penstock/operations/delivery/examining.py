@@ -11,7 +11,7 @@ from typing import Any
 
 from penstock import ir
 from penstock.errors import PenstockError
-from penstock.operations.delivery.checks import Check, State, as_json
+from penstock.operations.delivery.checks import Check, State, as_json, counted
 from penstock.operations.delivery.contracts import check_contracts
 from penstock.operations.delivery.describing import ROOT, stand_ins
 from penstock.operations.delivery.features import check_schema
@@ -66,7 +66,7 @@ def _compiled(name: str, definition: Any, profile_name: str, profile: Profile) -
         took = time.monotonic() - began
         return Check(COMPILES, State.FAILED, _told(error), name, profile_name, seconds=took), None
     took = time.monotonic() - began
-    message = f"{len(compiled.nodes)} nodes"
+    message = counted(len(compiled.nodes), "node")
     return Check(COMPILES, State.PASSED, message, name, profile_name, seconds=took), compiled
 
 

@@ -182,7 +182,7 @@ class Repository:
     def extract(self, commit: str, folder: Path) -> list[str]:
         """Write a commit's files below a folder, and return what could not be written, in words."""
         folder.mkdir(parents=True, exist_ok=True)
-        entries, submodules, notes = [], [], []
+        entries, submodules, large = [], [], []
         for line in self.git_bytes("ls-tree", "-r", "-l", "-z", "--full-tree", commit).split(b"\0"):
             if not line:
                 continue
@@ -191,7 +191,7 @@ class Repository:
             if mode == _SUBMODULE:
                 submodules.append((os.fsdecode(path), digest))
             elif size.isdigit() and int(size) > _LARGEST_BYTES:
-                notes.append(f"{os.fsdecode(path)} was left out, as no code is that large")
+                large.append(os.fsdecode(path))
             else:
                 entries.append(f"{mode} {kind} {digest}\t".encode() + path)
         listing = b"".join(entry + b"\0" for entry in entries)
@@ -200,6 +200,7 @@ class Repository:
             self.git_bytes("update-index", "-z", "--index-info", content=listing, variables=index)
             prefix = f"--prefix={folder}{os.sep}"
             self.git("checkout-index", "--all", "--force", prefix, variables=index)
+        notes = _left_out(large)
         for name, digest in submodules:
             notes += self._extract_submodule(name, digest, folder / name)
         return notes
@@ -213,6 +214,15 @@ class Repository:
                 "--init, or git fetch in it"
             ]
         return known.extract(commit, folder)
+
+
+def _left_out(large: list[str]) -> list[str]:
+    if not large:
+        return []
+    more = f" and {len(large) - 3} more" if len(large) > 3 else ""
+    named = f"{', '.join(large[:3])}{more}"
+    size = f"{_LARGEST_BYTES // 1_000_000} MB"
+    return [f"files of more than {size} were left out, as no code is that large: {named}"]
 
 
 def find_repository(folder: Path) -> Repository:

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from typing import Any
 from penstock import _tfx, ir
 from penstock.errors import PenstockError
 from penstock.execution.resolution import node_parameters
-from penstock.operations.delivery.checks import FOLDER, Check, State, as_json
+from penstock.ir.reading import placeholder_keys
+from penstock.operations.delivery.checks import FOLDER, Check, State, as_json, counted
 from penstock.operations.delivery.requests import Request
 from penstock.operations.delivery.sampling import READERS, Sample, source_of, take_sample
 from penstock.operations.starting.preparing import Prepared, prepare
@@ -118,7 +119,7 @@ class _Taken:
 
     def __str__(self) -> str:
         told = [
-            f"{sample.rows} rows for {node}" + (" (all)" if sample.is_everything else "")
+            f"{counted(sample.rows, 'row')} for {node}" + (" (all)" if sample.is_everything else "")
             for node, sample in self.samples.items()
         ]
         told += [f"all that {node} reads" for node in self.unsampled]
@@ -174,20 +175,17 @@ def _portable(name: str, folder: Path) -> str:
 
 def _maker(node: ir.Node) -> tuple[str, str] | None:
     """Return the node and the output whose address is the input's folder, None if it is given."""
-    value = node.proto.parameters.parameters[_BASE]
-    if not value.HasField("placeholder"):
+    given = dict(node.proto.parameters.parameters)
+    if _BASE not in given or not given[_BASE].HasField("placeholder"):
         return None
-    [key] = set(_keys(value.placeholder)) or {""}
-    channels = node.proto.inputs.inputs[key].channels
-    if not value.placeholder.operator.HasField("artifact_uri_op") or len(channels) != 1:
+    expression = given[_BASE].placeholder
+    keys = set(placeholder_keys(expression)) & set(node.proto.inputs.inputs)
+    if len(keys) != 1 or not expression.operator.HasField("artifact_uri_op"):
+        return None  # a folder below it, or a text that is made of several
+    channels = node.proto.inputs.inputs[keys.pop()].channels
+    if len(channels) != 1 or channels[0].producer_node_query.id not in node.upstream:
         return None
     return str(channels[0].producer_node_query.id), str(channels[0].output_key)
-
-
-def _keys(expression: Any) -> Iterable[str]:
-    from penstock.ir.reading import placeholder_keys
-
-    return placeholder_keys(expression)
 
 
 def _with_inputs(pipeline: _tfx.PipelineProto, folders: Mapping[str, str]) -> _tfx.PipelineProto:
@@ -224,7 +222,7 @@ def _judged(result: RunResult, taken: _Taken) -> Check:
     if refusals:
         state = State.FAILED if taken.is_everything else State.WARNED
         return Check(NAME, state, f"not blessed {on}: {'; '.join(refusals)}")
-    return Check(NAME, State.PASSED, f"{len(result.nodes)} nodes {on}")
+    return Check(NAME, State.PASSED, f"{counted(len(result.nodes), 'node')} {on}")
 
 
 def _refusals(node: NodeResult) -> list[str]:

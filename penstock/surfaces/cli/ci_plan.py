@@ -7,6 +7,7 @@ from collections import Counter
 
 import click
 
+from penstock.operations.delivery.checks import counted
 from penstock.operations.delivery.comparing import (
     UNKNOWN,
     Kind,
@@ -157,7 +158,7 @@ def summary(pipeline: PipelineChange) -> str:
     if pipeline.kind is Kind.SAME:
         return "nothing changes"
     if pipeline.kind in (Kind.ADDED, Kind.REMOVED):
-        return f"{pipeline.kind.value}, {len(pipeline.nodes)} nodes"
+        return f"{pipeline.kind.value}, {counted(len(pipeline.nodes), 'node')}"
     if pipeline.kind is Kind.UNKNOWN:
         return "cannot be compared"
     counts = Counter(node.kind for node in pipeline.nodes)

@@ -56,7 +56,7 @@ def test_the_rows_are_chosen_once_and_kept(project):
     assert sample.read_text() == kept
     checked = check(project, rows=10, anew=True)
     assert sample.read_text() == "Age,Name\n1,a\n"
-    assert of(checked, "sampled run").message == "3 nodes on 1 rows for CsvExampleGen (all)"
+    assert of(checked, "sampled run").message == "3 nodes on 1 row for CsvExampleGen (all)"
 
 
 def test_a_node_that_fails_on_the_sample_fails_the_check_with_its_log(project):
@@ -80,6 +80,41 @@ def test_a_model_that_is_not_blessed_on_all_rows_fails(project):
     checked = check(project, rows=1000)
     assert of(checked, "sampled run").state is State.FAILED
     assert not checked.passed
+
+
+def test_what_another_node_makes_is_made_first_and_a_sample_is_of_that(project):
+    project.change(
+        "learning.py", "from penstock.artifacts import", "from penstock.artifacts import Tables,"
+    )
+    project.change(
+        "learning.py",
+        "@component",
+        "@component\ndef Make(tables: Output[Tables]) -> None:\n"
+        "    rows = ''.join(f'{n}\\n' for n in range(100))\n"
+        "    Path(tables.uri).mkdir(parents=True, exist_ok=True)\n"
+        "    Path(tables.uri, 'a.csv').write_text('Age\\n' + rows)\n\n\n@component",
+    )
+    project.change("ages.py", "import Learn", "import Learn, Make")
+    project.change("ages.py", "(input_base=data)", "(input_base=made)")
+    project.change(
+        "ages.py",
+        "    examples = Csv",
+        "    made = Make().outputs['tables'].future()[0].uri\n    examples = Csv",
+    )
+    project.change("ages.py", 'data: str = str(FOLDER / "data"), ', "")
+    run = of(check(project, rows=10), "sampled run")
+    assert (run.state, run.message) == (State.PASSED, "4 nodes on 10 rows for CsvExampleGen")
+
+
+def test_a_pipeline_without_data_to_sample_runs_on_all_of_it(project):
+    project.write("penstock.toml", '[pipelines]\nfour = "four.py:four"\n')
+    project.write(
+        "four.py",
+        "from penstock import component, pipeline\n\n\n@component\ndef Four() -> int:\n"
+        "    return 4\n\n\n@pipeline\ndef four():\n    return [Four()]\n",
+    )
+    run = of(check(project), "sampled run")
+    assert (run.state, run.message) == (State.PASSED, "1 node on no data to take a sample of")
 
 
 def test_the_profile_says_with_which_parameters_a_sample_is_run(project):

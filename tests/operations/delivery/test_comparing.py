@@ -63,7 +63,7 @@ def test_wiring_is_told_by_the_inputs_key():
 def test_a_file_of_code_that_was_renamed_and_changed_is_told_as_git_knows_it():
     before, after = project(A={"code": {"a.py": "1"}}), project(A={"code": {"b.py": "2"}})
     assert reasons(before, after, Files(renames={"b.py": "a.py"})) == [
-        "code b.py a.py → b.py (renamed and changed)"
+        "code a.py → b.py (renamed and changed)"
     ]
     assert reasons(before, after) == ["code b.py is used now", "code a.py is used no more"]
 

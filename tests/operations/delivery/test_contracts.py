@@ -55,7 +55,7 @@ def checks(defined, change=lambda _: None):
 
 
 def test_what_fits_passes():
-    assert checks(whole) == [(State.PASSED, "3 nodes take what they are given")]
+    assert checks(whole) == [(State.PASSED, "the inputs of 3 nodes are given, and fit")]
 
 
 def test_work_that_nobody_takes_is_a_warning():

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from penstock.errors import ConfigError
+from penstock.operations.delivery import repository
 from penstock.operations.delivery.comparing import Kind, ProjectChange
 from penstock.operations.delivery.planning import fingerprint_of, plan_change
 from penstock.project.config import read_config
@@ -110,7 +111,7 @@ def test_a_renamed_file_is_told_as_one(project):
     project.git("mv", "preprocessing.py", "transforming.py")
     project.change("steps.py", "from preprocessing", "from transforming")
     assert reasons(plan(project), "Prepare") == [
-        "code transforming.py preprocessing.py → transforming.py (renamed)",
+        "code preprocessing.py → transforming.py (renamed)",
         "code steps.py changed",
     ]
 
@@ -313,6 +314,28 @@ def test_files_that_no_pipeline_looks_at_are_named(project):
     change = plan(project)
     assert not change.changes
     assert change.elsewhere == ("notes.md",)
+
+
+def test_large_files_of_the_base_are_left_out_and_that_is_told(project, monkeypatch):
+    monkeypatch.setattr(repository, "_LARGEST_BYTES", 1_000_000)
+    for number in range(5):
+        project.write(f"data/large-{number}.bin", "x" * 1_000_001)
+    base = project.commit()
+    change = plan(project, base)
+    assert not change.changes
+    assert change.notes == (
+        "in the base, files of more than 1 MB were left out, as no code is that large: "
+        "data/large-0.bin, data/large-1.bin, data/large-2.bin and 2 more",
+    )
+
+
+def test_a_profile_that_the_base_has_not_is_told(project):
+    project.change(
+        "penstock.toml", "[pipelines]", "[profiles.b.parameters.lines]\nsteps = 9\n[pipelines]"
+    )
+    change = plan_change(read_config(project.folder / "penstock.toml"), "main", "b")
+    assert change.notes == ("in the base, there is no profile 'b': pipelines have their defaults",)
+    assert reasons(change, "Fit") == ["parameter steps 5 → 9"]
 
 
 def test_neither_the_repository_nor_the_working_tree_are_touched(project):
