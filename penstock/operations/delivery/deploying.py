@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from penstock import registry
-from penstock.errors import ConfigError, RunError, suggestion
+from penstock.errors import ConfigError, RegistryError, RunError, suggestion
 from penstock.metadata import journal, registered
-from penstock.metadata.journal import DONE, INTENDED, UNDONE, Entry
+from penstock.metadata.journal import DONE, FAILED, INTENDED, UNDONE, Entry
 from penstock.metadata.leases import Lease, held
 from penstock.metadata.protocol import Store
 from penstock.metadata.store import connect
@@ -23,6 +23,7 @@ from penstock.operations.delivery import records, releasing
 from penstock.operations.delivery.deployment import (
     Deploying,
     DeployStep,
+    RefusedError,
     Steps,
     Wanted,
     move_alias,
@@ -135,7 +136,11 @@ def roll_back(
 
 
 def _bring_back(deploying: Deploying, store: Store, entry: Entry, target: Deployment) -> Deployment:
-    """Make all stand as after an earlier deployment; what does so already is left."""
+    """Make all stand as after an earlier deployment; what does so already is left.
+
+    Raises:
+      RegistryError: the alias cannot be moved back; the rollback has failed, and is concluded.
+    """
     outcome = {
         "decided": True,
         "run_id": target.run_id,
@@ -148,15 +153,19 @@ def _bring_back(deploying: Deploying, store: Store, entry: Entry, target: Deploy
     entry = journal.conclude(store, entry, INTENDED, outcome)
     deploying.on_step(DeployStep.DECIDED)
     if target.model_version is not None:
-        move_alias(
-            deploying,
-            store,
-            entry,
-            target.model,
-            target.model_version,
-            kind=registered.ROLLBACK,
-            evidence={"rollback": entry.number, "to": target.number},
-        )
+        try:
+            move_alias(
+                deploying,
+                store,
+                entry,
+                target.model,
+                target.model_version,
+                kind=registered.ROLLBACK,
+                evidence={"rollback": entry.number, "to": target.number},
+            )
+        except RegistryError as error:
+            journal.conclude(store, entry, FAILED, {**outcome, "reason": str(error)})
+            raise
     deploying.on_step(DeployStep.MOVED)
     if target.pipeline_version and target.schedule:
         releasing.schedule(deploying.config, deploying.environment, target)
@@ -216,7 +225,10 @@ def _take_up(
         deploying.tell(f"rollback {last.number}, which was interrupted, is brought to its end")
         all_of_them = records.deployments(store, deploying.environment.name, pipeline)
         target = next(one for one in all_of_them if one.number == last.intent["target"])
-        _bring_back(deploying, store, last, target)
+        try:
+            _bring_back(deploying, store, last, target)
+        except RegistryError as error:
+            deploying.tell(f"rollback {last.number} has failed: {error}")
         return None
     if wanted is not None and last.intent["fingerprint"] == wanted.fingerprint:
         deploying.tell(f"going on with deployment {last.number}, which was interrupted")
@@ -224,7 +236,11 @@ def _take_up(
     left = Wanted(pipeline, last.intent["fingerprint"], last.intent.get("commit", ""), last.who)
     if last.outcome.get("decided"):
         deploying.tell(f"deployment {last.number}, which was interrupted, is brought to its end")
-        Steps(deploying, store, lease, left, last).promote()
+        try:
+            Steps(deploying, store, lease, left, last).promote()
+        except RefusedError as error:
+            # It was another's; what is wanted now is decided on by itself.
+            deploying.tell(f"deployment {last.number} is refused: {error.deployment.reason}")
         return None
     deploying.tell(f"deployment {last.number}, which was interrupted, is undone")
     for part in ("canary", "run"):

@@ -285,9 +285,13 @@ class Steps:
 
     def _register(self) -> None:
         if "model_version" not in self.outcome:
-            version = registry.register(
-                self.store, self.model, self.outcome["artifact_id"], who=self._who
-            )
+            try:
+                version = registry.register(
+                    self.store, self.model, self.outcome["artifact_id"], who=self._who
+                )
+            except RegistryError as error:
+                # Its files were removed or altered since the gates were decided.
+                self._refuse([Gate("model", False, str(error))])
             self._write(model=self.model, model_version=version.number)
         self._step(DeployStep.REGISTERED)
 
@@ -377,10 +381,28 @@ def move_alias(
     evidence: Mapping[str, Any],
     seen: Any = registry.UNSEEN,
 ) -> None:
-    """Let the environment's alias stand for a version, unless it does."""
+    """Let the environment's alias stand for a version, unless it does.
+
+    Raises:
+      AliasMovedError: the entry has moved it already, and somebody has moved it on since; or it
+        stands for another version than `seen`.
+      RegistryError: the version may not be served.
+    """
     alias = deploying.environment.alias
-    if registry.read_model(store, model).aliases.get(alias) == version:
+    name = f"{entry.journal}/{entry.key}"
+    standing = registry.read_model(store, model)
+    if standing.aliases.get(alias) == version:
         return
+    last = standing.last_move(alias)
+    if last is not None and any(
+        move.alias == alias and move.evidence.get("entry") == name for move in standing.moves
+    ):
+        to = f"to version {last.to}" if last.to is not None else "away"
+        raise registry.AliasMovedError(
+            f"it stood for version {version} already, and {last.who} has moved it {to} since, on "
+            f"{last.moved:%Y-%m-%d at %H:%M:%S}",
+            last,
+        )
     registry.move_alias(
         store,
         model,
@@ -388,7 +410,7 @@ def move_alias(
         version,
         who=entry.who,
         why=entry.intent.get("why", ""),
-        evidence=evidence,
+        evidence={**evidence, "entry": name},
         seen=seen,
         kind=kind,
     )
