@@ -7,11 +7,13 @@ The deployments of a pipeline to an environment are a numbered journal, `deploy/
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from penstock.errors import ParameterError
 from penstock.metadata import journal
 from penstock.metadata.journal import DONE, Entry
 from penstock.metadata.protocol import Store
@@ -20,6 +22,8 @@ from penstock.operations.delivery.gates import Gate
 DEPLOY = "deploy"
 ROLLBACK = "rollback"
 APPROVAL = "approval"
+
+_FINGERPRINT = re.compile(r"[0-9a-f]{24}")
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,27 @@ def find_approval(
     """Return the approval of a fingerprint, if there is one."""
     entry = journal.find(store, f"{APPROVAL}/{environment}/{pipeline}", fingerprint)
     return approval_of(entry) if entry is not None else None
+
+
+def whole_fingerprint(store: Store, pipeline: str, beginning: str) -> str:
+    """Return the fingerprint of a pipeline that begins so: as a whole, or of its deployments.
+
+    Raises:
+      ParameterError: none of them begins so, or several do.
+    """
+    if _FINGERPRINT.fullmatch(beginning):
+        return beginning
+    entries = journal.entries_below(store, DEPLOY)
+    known = {d.fingerprint for d in map(deployment_of, entries) if d.pipeline == pipeline}
+    found = sorted(one for one in known if one.startswith(beginning))
+    if len(found) != 1:
+        came = f"{len(found)} of its deployments have" if found else "none of its deployments has"
+        raise ParameterError(
+            f"expected the fingerprint of a deployment of {pipeline}, or its beginning; {came} one "
+            f"that begins with {beginning!r}",
+            hint="penstock ci history shows them; of what was never deployed, give all 24 digits.",
+        )
+    return found[0]
 
 
 def deployments(store: Store, environment: str, pipeline: str) -> list[Deployment]:

@@ -101,7 +101,12 @@ def deploy(
 @click.command()
 @click.argument("pipelines", metavar="[PIPELINE]...", type=PIPELINE, nargs=-1)
 @_environment_option
-@click.option("--fingerprint", help="What is approved; by default the code as it is here.")
+@click.option(
+    "--fingerprint",
+    metavar="TEXT",
+    help="What is approved, or its beginning as `ci history` shows it; by default the code "
+    "as it is here.",
+)
 @who_option
 @click.option("--why", required=True, metavar="TEXT", help="Why, for the record.")
 @click.pass_context
@@ -137,7 +142,9 @@ def approve(
                 metadata.store,
                 name,
                 pipeline,
-                fingerprint or fingerprint_of(config, pipeline),
+                records.whole_fingerprint(metadata.store, pipeline, fingerprint)
+                if fingerprint
+                else fingerprint_of(config, pipeline),
                 commit=commit,
                 who=who,
                 why=why,
@@ -188,7 +195,14 @@ def rollback(
 @click.command()
 @click.argument("pipelines", metavar="[PIPELINE]...", type=PIPELINE, nargs=-1)
 @click.option("--env", "name", metavar="ENV", help="Only this environment.")
-@click.option("-n", "--most", default=20, show_default=True, help="How many, newest first.")
+@click.option(
+    "-n",
+    "--most",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="How many, newest first.",
+)
 @json_option
 @click.pass_context
 def history(
@@ -227,10 +241,11 @@ def _deploying(config: Config, name: str) -> Deploying:
     from penstock.operations.delivery.deploying import environment_of
     from penstock.operations.delivery.deployment import Deploying
     from penstock.operations.starting import starter_of
+    from penstock.report.wording import line
 
     environment = environment_of(config, name)
     return Deploying(
-        config, environment, starter_of(config), tell=lambda text: click.echo(text, err=True)
+        config, environment, starter_of(config), tell=lambda text: click.echo(line(text), err=True)
     )
 
 
@@ -339,7 +354,7 @@ def _print_deployment(one: Deployment) -> None:
 
 def _print_history(shown: list[Deployment | Approval]) -> None:
     from penstock.operations.delivery.records import Deployment
-    from penstock.report.wording import when
+    from penstock.report.wording import line, when
 
     states = column(r.state if isinstance(r, Deployment) else "approved" for r in shown)
     kinds = column(f"{r.kind} {r.number}" if isinstance(r, Deployment) else "" for r in shown)
@@ -351,8 +366,8 @@ def _print_history(shown: list[Deployment | Approval]) -> None:
         model = f"  {record.model}@{version}" if version is not None else ""  # type: ignore[union-attr]  # only deployments have one
         why = record.why or getattr(record, "reason", "")
         click.echo(
-            f"  {kind}  {place}  {record.fingerprint[:_SHORT]}{model}  by {record.who}"
-            + (f": {why}" if why else "")
+            f"  {kind}  {place}  {record.fingerprint[:_SHORT]}{model}  by {line(record.who)}"
+            + (f": {line(why)}" if why else "")
         )
 
 
