@@ -83,10 +83,9 @@ class RegisteredModelStrategy(_tfx.ResolverStrategy):
         """
         from penstock import registry
 
-        if self._name not in registry.model_names(store):
-            return {key: [] for key in input_dict}
-        model = registry.read_model(store, self._name)
-        if not self._alias.isdigit() and self._alias not in model.aliases:
+        model = registry.find_model(store, self._name)
+        is_number = self._alias.isascii() and self._alias.isdigit()
+        if model is None or (not is_number and self._alias not in model.aliases):
             return {key: [] for key in input_dict}
         version = registry.check(store, model.version(self._alias))
         return {

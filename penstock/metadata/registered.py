@@ -146,11 +146,12 @@ class RegisteredModel:
           RegistryError: there is no such version or alias.
         """
         text = str(reference)
-        number = int(text) if text.isdigit() else self.aliases.get(text)
+        is_number = text.isascii() and text.isdigit()
+        number = int(text) if is_number else self.aliases.get(text)
         for version in self.versions:
             if version.number == number:
                 return version
-        if text.isdigit():
+        if is_number:
             newest = f"it has {len(self.versions)}" if self.versions else "it has none"
             raise RegistryError(
                 f"model {self.name} has no version {text}: {newest}",
@@ -215,14 +216,24 @@ def model_names(store: Store) -> list[str]:
     return sorted(context.name for context in all_contexts(store, MODEL_CONTEXT))
 
 
+def find_model(store: Store, model: str) -> RegisteredModel | None:
+    """Return a registered model, None where there is none of that name yet.
+
+    Raises:
+      RegistryError: a model cannot have this name.
+    """
+    entries = journal.entries(store, journal_of(model))
+    return model_of(model, entries) if entries else None
+
+
 def read_model(store: Store, model: str) -> RegisteredModel:
     """Return a registered model.
 
     Raises:
       RegistryError: there is none of that name.
     """
-    entries = journal.entries(store, journal_of(model))
-    if not entries:
+    found = find_model(store, model)
+    if found is None:
         names = model_names(store)
         raise RegistryError(
             f"there is no registered model {model!r}",
@@ -231,7 +242,7 @@ def read_model(store: Store, model: str) -> RegisteredModel:
             else "Register one: penstock model register RUN NAME, or a ModelRegistrar in the "
             "pipeline.",
         )
-    return model_of(model, entries)
+    return found
 
 
 def read_models(store: Store) -> list[RegisteredModel]:

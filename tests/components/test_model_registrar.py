@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from penstock import registry
+from penstock.metadata import registered
 from penstock.metadata.store import connect, connection_config
 from penstock.runners.local import LocalRunner
 from penstock.testing import KillAt, Silent, Step
@@ -83,6 +84,12 @@ def test_the_champion_is_the_baseline_of_the_next_run(project):
 
 
 def test_without_a_champion_there_is_no_baseline(project):
+    assert project.run(weight=3).output("JudgeNumber", "output").read() == "0"
+
+
+def test_a_model_whose_first_version_was_never_written_is_no_baseline(project):
+    with connect(project.connection) as metadata:
+        registered.declare(metadata.store, "numbers")
     assert project.run(weight=3).output("JudgeNumber", "output").read() == "0"
 
 

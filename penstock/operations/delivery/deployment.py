@@ -278,10 +278,8 @@ class Steps:
         self._step(DeployStep.DECIDED)
 
     def _standing(self) -> registered.RegisteredModel:
-        try:
-            return registry.read_model(self.store, self.model)
-        except RegistryError:
-            return registered.RegisteredModel(self.model)
+        found = registry.find_model(self.store, self.model)
+        return found or registered.RegisteredModel(self.model)
 
     def _register(self) -> None:
         if "model_version" not in self.outcome:
