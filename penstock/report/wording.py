@@ -88,3 +88,9 @@ def plain(value: object) -> str:
     if isinstance(value, (dict, list, tuple, bool)) or value is None:
         return json.dumps(value, ensure_ascii=False, default=str)
     return str(value)
+
+
+def line(text: str) -> str:
+    """Return a text that somebody else wrote as a line for a terminal, which obeys none of it."""
+    words = " ".join(text.split())
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in words)

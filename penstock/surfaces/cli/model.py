@@ -377,7 +377,7 @@ def _seen(text: str | None) -> Any:
         return registry.UNSEEN
     if text == "none":
         return None
-    if not text.isdigit():
+    if not (text.isascii() and text.isdigit()):
         raise ParameterError(f"--if-at: expected the number of a version, or none; got {text!r}")
     return int(text)
 
@@ -395,7 +395,7 @@ def _show_model(found: RegisteredModel, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(_model_as_json(found), indent=2))
         return
-    from penstock.report.wording import when
+    from penstock.report.wording import line, when
 
     click.secho(found.name, bold=True)
     versions = found.versions[::-1]
@@ -409,20 +409,18 @@ def _show_model(found: RegisteredModel, as_json: bool) -> None:
         state = _state(version)
         click.echo(f"  {number}  ", nl=False)
         click.secho(aliases, fg="green", nl=False)
-        click.echo(f"  {metrics}  {state}  {when(version.registered)} by {version.who}".rstrip())
+        click.echo(f"  {metrics}  {state}  {when(version.registered)} by {line(version.who)}")
     if found.moves:
         click.secho("moves", bold=True)
     for move in found.moves[::-1]:
         to = str(move.to) if move.to is not None else "none"
         before = str(move.before) if move.before is not None else "none"
-        why = f": {move.why}" if move.why else ""
-        click.echo(
-            f"  {when(move.moved)}  {move.alias}  {before} -> {to}  {move.kind} by {move.who}{why}"
-        )
+        who = line(move.who) + (f": {line(move.why)}" if move.why else "")
+        click.echo(f"  {when(move.moved)}  {move.alias}  {before} -> {to}  {move.kind} by {who}")
 
 
 def _print_version(version: Version, aliases: list[str]) -> None:
-    from penstock.report.wording import when
+    from penstock.report.wording import line, when
 
     facts = version.facts
     click.secho(f"{version.name}{_known_as(aliases)}", bold=True)
@@ -450,7 +448,7 @@ def _print_version(version: Version, aliases: list[str]) -> None:
     }
     for title, text in lines.items():
         if text:
-            click.echo(f"  {title:<12}{text}")
+            click.echo(f"  {title:<12}{line(text)}")
 
 
 def _columns(columns: Any) -> str:
@@ -470,7 +468,7 @@ def _metrics(version: Version) -> str:
 
 
 def _shown(value: Any) -> str:
-    from penstock.report.wording import plain
+    from penstock.report.wording import line, plain
 
     if value is None:
         return "nothing"
@@ -478,7 +476,7 @@ def _shown(value: Any) -> str:
         return f"{value:.6g}"
     text = json.dumps(value) if isinstance(value, Mapping | list | tuple) else plain(value)
     # Of a digest the beginning tells it from others.
-    return text[:12] if len(text) == 64 and text.isalnum() else text
+    return text[:12] if len(text) == 64 and text.isalnum() else line(text)
 
 
 def _aliases(aliases: Mapping[str, int]) -> str:

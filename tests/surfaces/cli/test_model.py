@@ -122,8 +122,19 @@ def test_an_archived_version_is_marked(registered):
         (["alias", "flights", "shadow"], "expected NAME@VERSION, or NAME with --remove"),
         (["alias", "flights@1", "shadow", "--remove"], "expected NAME@VERSION, or NAME with --rem"),
         (["promote", "flights@1", "--if-at", "x"], "--if-at: expected the number of a version"),
+        (["alias", "flights@1", "shadow", "--if-at", "²"], "--if-at: expected the number of a ver"),
+        (["show", "flights@²"], "model flights has no alias '²'"),
         (["show", "fligths"], "there is no registered model 'fligths'"),
     ],
 )
 def test_what_is_not_understood_is_said(registered, arguments, message):
     assert message in str(registered("model", *arguments).exception)
+
+
+def test_what_somebody_wrote_cannot_command_the_terminal(registered):
+    registered(
+        "model", "promote", "flights@1", "--who", "a\x1b]0;x\a", "--why", "one\n  two\x1b[2J"
+    )
+    shown = registered("model", "show", "flights").output
+    assert r"promote by a\x1b]0;x\x07: one two\x1b[2J" in shown
+    assert shown.replace("\n", "").isprintable()
