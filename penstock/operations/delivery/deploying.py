@@ -19,13 +19,14 @@ from penstock.metadata.journal import DONE, FAILED, INTENDED, UNDONE, Entry
 from penstock.metadata.leases import Lease, held
 from penstock.metadata.protocol import Store
 from penstock.metadata.store import connect
-from penstock.operations.delivery import records, releasing
+from penstock.operations.delivery import records
 from penstock.operations.delivery.deployment import (
     Deploying,
     DeployStep,
     RefusedError,
     Steps,
     Wanted,
+    follow_schedule,
     move_alias,
     token_of,
 )
@@ -167,8 +168,7 @@ def _bring_back(deploying: Deploying, store: Store, entry: Entry, target: Deploy
             journal.conclude(store, entry, FAILED, {**outcome, "reason": str(error)})
             raise
     deploying.on_step(DeployStep.MOVED)
-    if target.pipeline_version and target.schedule:
-        releasing.schedule(deploying.config, deploying.environment, target)
+    follow_schedule(deploying, store, target)
     deploying.on_step(DeployStep.SCHEDULED)
     entry = journal.conclude(store, entry, DONE, outcome)
     deploying.on_step(DeployStep.CONCLUDED)

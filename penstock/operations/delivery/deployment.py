@@ -88,11 +88,16 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Deploying:
-    """Where something is deployed, and with what."""
+    """Where something is deployed, and with what.
+
+    `fingerprint_now` returns the fingerprint of a pipeline's code as it is at that moment; without
+    it nobody looks whether the code is changed meanwhile.
+    """
 
     config: Config
     environment: Environment
     starter: Starter
+    fingerprint_now: Callable[[str], str] | None = None
     on_step: OnStep = ignore
     tell: Callable[[str], None] = field(default=lambda _: None)
     pause: Callable[[float], None] = time.sleep
@@ -196,6 +201,8 @@ class Steps:
             version = releasing.upload(
                 config, environment, self.wanted.pipeline, self.outcome.get("image", "")
             )
+            if version:
+                self._check_code()
             self._write(pipeline_version=version)
         self._step(DeployStep.UPLOADED)
 
@@ -242,6 +249,9 @@ class Steps:
 
     def _decide(self) -> None:
         """Judge the model, and record that it may be promoted."""
+        if not self.outcome["pipeline_version"]:
+            # A run on this machine reads the code while it runs.
+            self._check_code()
         if not self.model:
             self._write(decided=True)
             self._step(DeployStep.DECIDED)
@@ -276,6 +286,18 @@ class Steps:
         self._pass(gates.before_promoting(self.environment, evidence))
         self._write(decided=True, artifact_id=artifact_id, alias_at=now)
         self._step(DeployStep.DECIDED)
+
+    def _check_code(self) -> None:
+        """Refuse what was built or run from other code than what was checked and approved."""
+        if self.deploying.fingerprint_now is None:
+            return
+        wanted = self.wanted.fingerprint
+        now = self.deploying.fingerprint_now(self.wanted.pipeline)
+        if now != wanted:
+            reason = (
+                f"it was changed while it was deployed: it was {wanted[:12]}, and is {now[:12]}"
+            )
+            self._refuse([Gate("code", False, reason)])
 
     def _standing(self) -> registered.RegisteredModel:
         found = registry.find_model(self.store, self.model)
@@ -323,9 +345,7 @@ class Steps:
         options = self.environment.schedules.get(self.wanted.pipeline)
         if options is not None and self.outcome.get("pipeline_version"):
             self._write(schedule=asdict(options))
-            releasing.schedule(
-                self.deploying.config, self.environment, records.deployment_of(self.entry)
-            )
+        follow_schedule(self.deploying, self.store, records.deployment_of(self.entry))
         self._step(DeployStep.SCHEDULED)
 
     @property
@@ -412,6 +432,23 @@ def move_alias(
         seen=seen,
         kind=kind,
     )
+
+
+def follow_schedule(deploying: Deploying, store: Store, deployment: Deployment) -> None:
+    """Let the server run a deployment's version by its schedule.
+
+    One that has none ends the schedule of what the environment has had until now.
+    """
+    if not deployment.pipeline_version:
+        return
+    config, environment = deploying.config, deploying.environment
+    if deployment.schedule:
+        releasing.schedule(config, environment, deployment)
+        return
+    pipeline = deployment.pipeline
+    before = records.deployed(records.deployments(store, environment.name, pipeline))
+    if before is not None and before.schedule:
+        releasing.unschedule(config, environment, pipeline)
 
 
 def _names(decided: list[Gate]) -> set[str]:

@@ -83,7 +83,7 @@ def schedule(config: Config, environment: Environment, deployment: Deployment) -
     schedules.apply(
         service,
         schedules.Schedule(
-            name=deployment.pipeline,
+            name=_schedule_name(environment, deployment.pipeline),
             version=version,
             timing=timing,
             parameters=dict(wanted.parameters),
@@ -93,3 +93,23 @@ def schedule(config: Config, environment: Environment, deployment: Deployment) -
             service_account=options.service_account,
         ),
     )
+
+
+def unschedule(config: Config, environment: Environment, pipeline: str) -> None:
+    """Let the server run a pipeline by no schedule of this environment any more.
+
+    Raises:
+      ServiceError: the server cannot be reached, or refuses.
+    """
+    from penstock.operations.starting.kubeflow import options_of
+    from penstock.runners.kubeflow.server import connecting, schedules
+
+    service = connecting.connect_to(options_of(config.profile(environment.profile or None)))
+    name = _schedule_name(environment, pipeline)
+    if schedules.find(service, name):
+        schedules.delete(service, name)
+
+
+def _schedule_name(environment: Environment, pipeline: str) -> str:
+    """Return the name of a schedule, of which two environments on one server have one each."""
+    return f"{pipeline}-{environment.name}"

@@ -240,12 +240,17 @@ def history(
 def _deploying(config: Config, name: str) -> Deploying:
     from penstock.operations.delivery.deploying import environment_of
     from penstock.operations.delivery.deployment import Deploying
+    from penstock.operations.delivery.planning import fingerprint_of
     from penstock.operations.starting import starter_of
     from penstock.report.wording import line
 
     environment = environment_of(config, name)
     return Deploying(
-        config, environment, starter_of(config), tell=lambda text: click.echo(line(text), err=True)
+        config,
+        environment,
+        starter_of(config),
+        fingerprint_now=lambda pipeline: fingerprint_of(config, pipeline),
+        tell=lambda text: click.echo(line(text), err=True),
     )
 
 

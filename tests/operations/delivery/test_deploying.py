@@ -349,3 +349,16 @@ def test_a_rollback_that_cannot_be_brought_to_its_end_holds_up_nothing(config, l
     assert deploy(deploying(config), wanted("f2")).number == 2
     assert [(d.kind, d.state) for d in deployments(look)][2:] == [("rollback", "failed")]
     assert champion(look) == 2
+
+
+def test_code_that_is_changed_while_it_is_deployed_is_refused(config, look):
+    code = ["f1"]
+
+    def change(step):
+        if step is DeployStep.STARTED:
+            code.append("f2")
+
+    changing = deploying(config, on_step=change, fingerprint_now=lambda _: code[-1])
+    with pytest.raises(RefusedError, match="code: it was changed .* it was f1, and is f2"):
+        deploy(changing, wanted("f1"))
+    assert not look(registry.model_names)

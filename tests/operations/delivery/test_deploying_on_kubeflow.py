@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from penstock import registry
@@ -99,6 +101,31 @@ def test_a_rollback_brings_back_version_schedule_and_champion(to_cluster, server
     roll_back(to_cluster(), "flights", who="bob", why="wrong")
     assert scheduled(server) == [first.pipeline_version["version_id"]]
     assert champion(to_cluster) == 1
+
+
+def test_what_had_no_schedule_has_none_again_after_a_rollback(to_cluster, server, tmp_path):
+    bare = replace(to_cluster().environment, schedules={})
+    deploy(replace(to_cluster(), environment=bare), wanted("f1"))
+    change(tmp_path, {**GOOD, "Overall": 0.95})
+    deploy(to_cluster(), wanted("f2"))
+    assert len(scheduled(server)) == 1
+    roll_back(to_cluster(), "flights", who="bob", why="wrong")
+    assert scheduled(server) == []
+
+
+def test_a_deployment_without_the_schedule_ends_it(to_cluster, server, tmp_path):
+    deploy(to_cluster(), wanted("f1"))
+    change(tmp_path, {**GOOD, "Overall": 0.95})
+    bare = replace(to_cluster().environment, schedules={})
+    deploy(replace(to_cluster(), environment=bare), wanted("f2"))
+    assert scheduled(server) == []
+
+
+def test_two_environments_on_one_server_have_a_schedule_each(to_cluster, server):
+    deploy(to_cluster(), wanted("f1"))
+    other = replace(to_cluster().environment, name="other", alias="other")
+    deploy(replace(to_cluster(), environment=other), wanted("f1"))
+    assert len(scheduled(server)) == 2
 
 
 class Died(BaseException):
