@@ -17,8 +17,6 @@ from penstock_support.delivered_project import GOOD, deploying, wanted
 from penstock_support.metadata_servers import serving
 from penstock_support.pods_of_runs import Pods, cluster_tables
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture
 def server():

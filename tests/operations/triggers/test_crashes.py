@@ -21,8 +21,6 @@ from penstock_support.triggers import (
     trained,
 )
 
-pytestmark = pytest.mark.core
-
 ALL = f'{SPANS}\ncatch_up = "all"'
 REPLACE = f'{SPANS}\nconcurrency = "replace"'
 

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from penstock import registry
+from penstock.operations.delivery import records
 from penstock.operations.delivery.deployment import Deploying, DeployStep, Wanted
 from penstock.operations.starting import starter_of
 from penstock.project.config import Config, read_config
@@ -116,6 +118,16 @@ def deploying(config: Config, environment: str = "production", **more: Any) -> D
 def wanted(fingerprint: str = "f1", **more: Any) -> Wanted:
     """Return what is to be deployed: the pipeline as it is, under a fingerprint."""
     return Wanted("flights", fingerprint, commit="c1", who="ann", why="because", **more)
+
+
+def champion(look: Any) -> int | None:
+    """Return the version that serves; `look` reads something of the store."""
+    return look(registry.read_model, "flights").aliases.get("champion")
+
+
+def deployments(look: Any, environment: str = "production") -> list[records.Deployment]:
+    """Return the deployments to an environment, in their order."""
+    return look(records.deployments, environment, "flights")
 
 
 def deploy_and_die(path: str, fingerprint: str, step: str) -> None:

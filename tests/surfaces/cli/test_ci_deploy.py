@@ -20,8 +20,6 @@ from penstock_support.git_projects import GitProject, git
 from penstock_support.metadata_servers import serving
 from penstock_support.pods_of_runs import Pods, cluster_tables
 
-pytestmark = pytest.mark.core
-
 
 class Story:
     """A project in git with an environment on the strict server, and what its commands came to."""
