@@ -8,7 +8,6 @@ A context of type `registered_model` holds the model's name, so that models can 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -22,6 +21,7 @@ from penstock.metadata.journal import Entry
 from penstock.metadata.protocol import Store
 from penstock.metadata.reading import all_contexts
 from penstock.metadata.turns import context_type_id
+from penstock.project.model_names import check_model_name
 
 MODEL_CONTEXT = "registered_model"
 CHAMPION = "champion"
@@ -33,9 +33,6 @@ ROLLBACK = "rollback"
 REMOVE = "remove"
 ARCHIVE = "archive"
 RESTORE = "restore"
-
-_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_ALIAS_NAME = re.compile(r"(?![0-9]+$)[a-z0-9][a-z0-9._-]{0,62}")
 
 
 @dataclass(frozen=True)
@@ -175,27 +172,7 @@ def journal_of(model: str) -> str:
     Raises:
       RegistryError: a model cannot have this name.
     """
-    if not _MODEL_NAME.fullmatch(model):
-        raise RegistryError(
-            f"a model cannot be named {model!r}",
-            hint="Use up to 100 letters, digits, dots, dashes and underscores.",
-        )
-    return f"model/{model}"
-
-
-def check_alias(alias: str) -> str:
-    """Return the name of an alias.
-
-    Raises:
-      RegistryError: an alias cannot have this name.
-    """
-    if not _ALIAS_NAME.fullmatch(alias):
-        raise RegistryError(
-            f"an alias cannot be named {alias!r}",
-            hint="Use up to 63 small letters, digits, dots, dashes and underscores, and not "
-            "digits alone, which name versions.",
-        )
-    return alias
+    return f"model/{check_model_name(model)}"
 
 
 def declare(store: Store, model: str) -> None:

@@ -22,12 +22,16 @@ cron = "0 6 * * 1"
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from penstock.errors import ConfigError, suggestion
+from penstock.errors import ConfigError, ParameterError, RegistryError, suggestion
+from penstock.project import cron
+from penstock.project.intervals import parse_interval
+from penstock.project.model_names import check_alias, check_model_name
 from penstock.project.tables import read_table
 
 # A name is part of the store's names, which some databases compare without regard to case.
@@ -141,8 +145,19 @@ def _check(environment: Environment, others: Mapping[str, Environment], path: st
             )
     if environment.name in _needed(environment, others):
         raise ConfigError("an environment cannot need itself", path=path, key=f"{key}.needs")
+    _check_model_names(environment, path)
     for metric, gate in environment.gates.items():
         where = f"{key}.gates.{metric}"
+        for option in ("at_least", "at_most", "tolerance"):
+            number = getattr(gate, option)
+            if number is not None and not math.isfinite(number):
+                raise ConfigError(
+                    f"expected a finite number, got {number}", path=path, key=f"{where}.{option}"
+                )
+        if gate.tolerance is not None and gate.tolerance < 0:
+            raise ConfigError(
+                f"expected 0 or more, got {gate.tolerance}", path=path, key=f"{where}.tolerance"
+            )
         if gate.better_than and gate.not_worse_than:
             raise ConfigError(
                 "expected better_than or not_worse_than, got both", path=path, key=where
@@ -159,6 +174,36 @@ def _check(environment: Environment, others: Mapping[str, Environment], path: st
             raise ConfigError(
                 "expected either cron or every", path=path, key=f"{key}.schedules.{pipeline}"
             )
+        try:
+            if schedule.cron:
+                cron.parse(schedule.cron)
+            else:
+                parse_interval(schedule.every)
+        except ParameterError as error:
+            raise ConfigError(
+                error.message,
+                path=path,
+                key=f"{key}.schedules.{pipeline}.{'cron' if schedule.cron else 'every'}",
+                hint=error.hint,
+            ) from None
+
+
+def _check_model_names(environment: Environment, path: str) -> None:
+    """Check names now, which would else be refused after all that comes before promoting."""
+    named = [("alias", environment.alias, check_alias)]
+    for pipeline, model in environment.models.items():
+        if model:
+            named.append((f"models.{pipeline}", model, check_model_name))
+    for metric, gate in environment.gates.items():
+        for option in ("better_than", "not_worse_than"):
+            if alias := getattr(gate, option):
+                named.append((f"gates.{metric}.{option}", alias, check_alias))
+    for option, name, check in named:
+        try:
+            check(name)
+        except RegistryError as error:
+            key = f"environments.{environment.name}.{option}"
+            raise ConfigError(error.message, path=path, key=key, hint=error.hint) from None
 
 
 def _needed(environment: Environment, others: Mapping[str, Environment]) -> set[str]:

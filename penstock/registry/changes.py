@@ -18,11 +18,11 @@ from penstock.metadata.registered import (
     AliasMove,
     RegisteredModel,
     Version,
-    check_alias,
     journal_of,
     model_of,
     read_model,
 )
+from penstock.project.model_names import check_alias
 from penstock.registry import facts, integrity
 
 Decide = Callable[[RegisteredModel], Mapping[str, Any] | None]

@@ -268,11 +268,14 @@ class Steps:
         aliases = {self.environment.alias} | {
             gate.reference for gate in self.environment.gates.values() if gate.reference
         }
+        # Of a name that nobody gives, it is not so that there is no such version yet.
+        given = {one.alias for one in self.deploying.config.environments.values()}
         references = {
             alias: judging.judged_version(standing.version(alias), known)
             if alias in standing.aliases
             else None
             for alias in aliases
+            if alias in standing.aliases or alias in given or not standing.aliases
         }
         evidence = Evidence(
             self.wanted.fingerprint,

@@ -40,7 +40,8 @@ class Evidence:
 
     `checks` are the checks of its fingerprint that did not pass, None where there is no record of
     any. `promoted` are the environments that have its fingerprint. `references` are the models that
-    the new one is compared with, by alias; None where the alias stands for none yet. `deployed` is
+    the new one is compared with, by alias; None where the alias stands for none yet, and without
+    those that nobody would ever move. `deployed` is
     what the environment has now.
     """
 
@@ -118,6 +119,7 @@ def _signature(model: Judged, deployed: Judged, declared: str) -> Gate:
     if model.signature == deployed.signature:
         return Gate("signature", True, f"as that of {deployed.name}")
     changes = ", ".join(_signature_changes(deployed.signature or {}, model.signature))
+    changes = changes or "its columns are in another order"
     if declared:
         return Gate("signature", True, f"changed, as declared ({declared}): {changes}")
     return Gate("signature", False, f"other than that of {deployed.name}: {changes}")
@@ -159,7 +161,8 @@ def _metric_gates(
     if not gate.reference:
         return
     if gate.reference not in references:
-        yield Gate(metric, False, f"nothing is known of {gate.reference}")
+        reason = f"it has no alias {gate.reference}, and no environment gives one of that name"
+        yield Gate(metric, False, reason)
         return
     reference = references[gate.reference]
     if reference is None:

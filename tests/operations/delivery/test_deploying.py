@@ -209,3 +209,11 @@ def test_two_do_not_deploy_at_once(config):
         pytest.raises(Held, match="deployment of flights to production is being run by process"),
     ):
         deploy(deploying(config), wanted())
+
+
+def test_a_reference_that_nobody_ever_gives_holds_no_gate(config, tmp_path):
+    deploy(deploying(config), wanted("f1"))
+    toml = tmp_path / "penstock.toml"
+    toml.write_text(toml.read_text().replace('than = "champion"', 'than = "chmapion"'))
+    with pytest.raises(RefusedError, match="auc: it has no alias chmapion, and no environment giv"):
+        deploy(deploying(read_config(toml)), wanted("f2"))

@@ -224,7 +224,9 @@ def test_the_first_model_is_compared_with_nothing():
 def test_a_reference_of_which_nothing_is_known_is_a_refusal():
     gate = MetricGate(better_than="shadow")
     gates = before_promoting(environment(gate), evidence())
-    assert refusing(gates) == {"auc": "nothing is known of shadow"}
+    assert refusing(gates) == {
+        "auc": "it has no alias shadow, and no environment gives one of that name"
+    }
 
 
 numbers = st.floats(-10, 10)
@@ -262,3 +264,13 @@ def test_of_two_models_at_most_one_is_better_than_the_other(one, other, width):
         return "auc beside m@1" not in refusing(gates)
 
     assert not (is_better(one, other) and is_better(other, one))
+
+
+def test_columns_in_another_order_are_said_to_be_so():
+    columns = [{"name": name, "type": "float64"} for name in ("one", "other")]
+    before = judged(name="flights@1", signature={"inputs": columns, "outputs": []})
+    after = judged(signature={"inputs": columns[::-1], "outputs": []})
+    gates = before_promoting(environment(), evidence(after, champion=before))
+    assert refusing(gates) == {
+        "signature": "other than that of flights@1: its columns are in another order"
+    }
