@@ -211,6 +211,17 @@ def _write(context: _tfx.ContextProto, properties: Mapping[str, str]) -> None:
 
 
 def _read(context: _tfx.ContextProto) -> Entry:
+    try:
+        return _entry(context)
+    except (ValueError, TypeError) as error:
+        raise StoreError(
+            f"context {context.id} of the store, {context.name!r}, is no journal entry that can be "
+            f"read ({error})",
+            hint="Something else has written it, or another version of Penstock.",
+        ) from None
+
+
+def _entry(context: _tfx.ContextProto) -> Entry:
     properties = context.custom_properties
 
     def text(name: str) -> str:

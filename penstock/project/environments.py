@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -190,7 +190,7 @@ def _check(environment: Environment, others: Mapping[str, Environment], path: st
 
 def _check_model_names(environment: Environment, path: str) -> None:
     """Check names now, which would else be refused after all that comes before promoting."""
-    named = [("alias", environment.alias, check_alias)]
+    named: list[tuple[str, str, Callable[[str], str]]] = [("alias", environment.alias, check_alias)]
     for pipeline, model in environment.models.items():
         if model:
             named.append((f"models.{pipeline}", model, check_model_name))

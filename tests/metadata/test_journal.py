@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from penstock.errors import StoreError
 from penstock.metadata import journal
 from penstock.metadata.journal import DONE, INTENDED, TakenError
 from penstock.metadata.leases import held
@@ -113,3 +114,12 @@ def test_a_lease_is_held_by_one_at_a_time(store, connection):
                 pass
     with held(store, connection, "deploy production"):
         assert latest(store, Turn, "deploy production").number == 2
+
+
+def test_what_is_no_entry_is_named(store):
+    entry = journal.intend(store, "j", "k", {}, who="ann")
+    [context] = store.get_contexts_by_id([entry.entry_id])
+    context.custom_properties["intent"].string_value = "{half"
+    store.put_contexts([context])
+    with pytest.raises(StoreError, match="context 1 of the store, 'j/k', is no journal entry that"):
+        journal.entries(store, "j")
