@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import sys
@@ -13,9 +12,10 @@ from typing import Any, NoReturn
 import click
 
 from penstock import __version__
-from penstock.errors import PenstockError, suggestion
+from penstock.errors import PenstockError
 from penstock.project import extras
 from penstock.project.config import find_config, read_config
+from penstock.surfaces.cli.groups import LazyGroup
 from penstock.surfaces.cli.options import INTERRUPTED, WRONG_REQUEST, discard_output
 
 # In the order in which help shows them.
@@ -49,18 +49,10 @@ COMMANDS: Mapping[str, str] = {
 }
 
 
-class _Commands(click.Group):
-    """The group of commands; an unknown one is answered with the nearest."""
+class _Commands(LazyGroup):
+    """The group of all commands."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, _, attribute = COMMANDS[cmd_name].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
+    places = COMMANDS
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -71,14 +63,6 @@ class _Commands(click.Group):
             discard_output()
             return 0
         return returned
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            hint = suggestion(args[0], COMMANDS, noun="command")
-            raise click.UsageError(f"There is no command {args[0]!r}. {hint}", ctx)
-        return super().resolve_command(ctx, args)
 
 
 def main() -> NoReturn:

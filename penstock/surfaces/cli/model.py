@@ -322,10 +322,7 @@ def archive(
     name, version = _version_reference(reference)
     with open_store(context, profile_name) as metadata:
         archived = registry.archive(metadata.store, name, version, who=who, why=why)
-    if as_json:
-        click.echo(json.dumps(_version_as_json(archived, []), indent=2))
-    else:
-        click.echo(f"{archived.name} is archived")
+    _tell_version(archived, "is archived", as_json)
 
 
 @model.command()
@@ -354,10 +351,14 @@ def restore(
     name, version = _version_reference(reference)
     with open_store(context, profile_name) as metadata:
         restored = registry.restore(metadata.store, name, version, who=who, why=why)
+    _tell_version(restored, "can be given out again", as_json)
+
+
+def _tell_version(version: Version, what: str, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(_version_as_json(restored, []), indent=2))
+        click.echo(json.dumps(_version_as_json(version, []), indent=2))
     else:
-        click.echo(f"{restored.name} can be given out again")
+        click.echo(f"{version.name} {what}")
 
 
 def _version_reference(text: str) -> tuple[str, str]:

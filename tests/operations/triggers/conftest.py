@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import count
 
 import pytest
 
 from penstock_support import servers
+from penstock_support.store_fixtures import mariadb, postgresql  # noqa: F401  # found by name
 
 _NUMBERS = count(1)
-
-
-@pytest.fixture(scope="session")
-def mariadb() -> Iterator[servers.Server]:
-    with servers.mariadb() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[servers.Server]:
-    with servers.postgresql() as server:
-        yield server
 
 
 @pytest.fixture(params=["sqlite", "mariadb", "postgresql"])
