@@ -13,7 +13,12 @@ from penstock.execution import contents
 from penstock.metadata.evaluations import metrics_of
 from penstock.metadata.graph import Graph, read_ancestors, read_descendants
 from penstock.metadata.protocol import Store
-from penstock.metadata.reading import RUN_CONTEXT, ArtifactRecord, read_artifacts
+from penstock.metadata.reading import (
+    RUN_CONTEXT,
+    ArtifactRecord,
+    links_of_executions,
+    read_artifacts,
+)
 from penstock.metadata.run_requests import run_environment
 from penstock.metadata.runs import find_run
 from penstock.models.layout import serving_model
@@ -68,28 +73,29 @@ def model_of_run(store: Store, run_id: str, node_id: str | None = None) -> int:
       RunError: there is no such run.
       RegistryError: it has made none, or several, and `node_id` does not say which.
     """
-    from penstock.metadata.runs import node_artifacts
-
     run = find_run(store, run_id)
-    made = [
-        (node.node_id, artifact)
-        for node in run.nodes
-        if node_id in (None, node.node_id)
-        for artifacts in node_artifacts(store, node)[1].values()
-        for artifact in artifacts
+    nodes = {node.execution_id: node.node_id for node in run.nodes}
+    # What a resolver has found is none of these: another run made it.
+    made_by = {
+        link.artifact_id: nodes[link.execution_id]
+        for link in links_of_executions(store, nodes)
+        if link.is_output and node_id in (None, nodes[link.execution_id])
+    }
+    ids = {
+        artifact_id
+        for artifact_id, artifact in read_artifacts(store, made_by).items()
         if artifact.type_name == _MODEL
-    ]
-    ids = {artifact.id for _, artifact in made}
+    }
     if len(ids) != 1:
-        nodes = ", ".join(dict.fromkeys(name for name, _ in made))
-        what = f"{len(ids)} models: by {nodes}" if ids else "no model"
+        makers = ", ".join(dict.fromkeys(made_by[artifact_id] for artifact_id in sorted(ids)))
+        what = f"{len(ids)} models: by {makers}" if ids else "no model"
         raise RegistryError(
             f"expected one model of run {run.run_id}, and it has made {what}",
             hint="Say which with --node."
             if ids
             else f"See what became of its Trainer: penstock show {run.run_id}.",
         )
-    return int(next(iter(ids)))
+    return next(iter(ids))
 
 
 def _digest(model: ArtifactRecord) -> str:

@@ -10,6 +10,7 @@ import pytest
 from penstock import registry
 from penstock.metadata import registered
 from penstock.metadata.store import connect, connection_config
+from penstock.registry.facts import model_of_run
 from penstock.runners.local import LocalRunner
 from penstock.testing import KillAt, Silent, Step
 from penstock_support.registering_components import numbers
@@ -81,6 +82,15 @@ def test_the_champion_is_the_baseline_of_the_next_run(project):
     project.promote(2)
     assert project.run(weight=4).output("JudgeNumber", "output").read() == "5"
     assert len(project.model().versions) == 2
+
+
+def test_the_champion_that_a_run_compares_with_is_no_model_that_it_made(project):
+    project.run(weight=3)
+    project.promote(1)
+    result = project.run(weight=5)
+    with connect(project.connection) as metadata:
+        made = model_of_run(metadata.store, result.run_id)
+    assert made == project.model().version(2).artifact_id
 
 
 def test_without_a_champion_there_is_no_baseline(project):
