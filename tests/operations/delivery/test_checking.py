@@ -14,8 +14,6 @@ from penstock.project.config import read_config
 from penstock.safety import locks
 from penstock_support.git_projects import GitProject, learning_project
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture
 def project(tmp_path) -> GitProject:

@@ -19,8 +19,6 @@ from penstock.testing.kubeflow import FakePipelines, Fault, FaultKind, Play
 from penstock_support import started_project
 from penstock_support.processes import wait_until
 
-pytestmark = pytest.mark.core
-
 REQUEST = Request("training", parameters={"span": "7"})
 
 

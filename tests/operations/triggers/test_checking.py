@@ -34,8 +34,6 @@ from penstock_support.triggers import (
     trained,
 )
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture
 def folder(tmp_path):
