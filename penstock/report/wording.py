@@ -92,5 +92,10 @@ def plain(value: object) -> str:
 
 def line(text: str) -> str:
     """Return a text that somebody else wrote as a line for a terminal, which obeys none of it."""
-    words = " ".join(text.split())
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in words)
+    return "".join(map(_shown, text.strip()))
+
+
+def _shown(character: str) -> str:
+    if character.isprintable():
+        return character
+    return " " if character.isspace() else character.encode("unicode_escape").decode()
