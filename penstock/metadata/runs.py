@@ -258,6 +258,17 @@ def node_artifacts(
     return execution_inputs(store, node.execution_id), execution_outputs(store, node.execution_id)
 
 
+def made_in_run(store: Store, run: RunRecord) -> dict[int, str]:
+    """Return the node that each artifact of a run comes from, by the artifact's id.
+
+    What came from the cache is among them; what a resolver has found, which other runs have made,
+    is not.
+    """
+    nodes = {node.execution_id: node.node_id for node in run.nodes}
+    links = links_of_executions(store, nodes)
+    return {link.artifact_id: nodes[link.execution_id] for link in links if link.is_output}
+
+
 def _read_runs(store: Store, contexts: Sequence[Any]) -> list[RunRecord]:
     """Return the runs that have executions; few calls, however many nodes they have."""
     executions = {c.id: store.get_executions_by_context(c.id) for c in contexts}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from penstock.errors import RunError
@@ -23,8 +23,14 @@ def model_of_result(result: Any) -> Any:
     Raises:
       RunError: the run has made none, or several.
     """
-    outputs = ((node_id, node.outputs) for node_id, node in result.nodes.items())
-    return _only_model(result.run_id, outputs)
+    made = (
+        (node_id, artifact)
+        for node_id, node in result.nodes.items()
+        if not node.resolver
+        for artifacts in node.outputs.values()
+        for artifact in artifacts
+    )
+    return _only_model(result.run_id, made)
 
 
 def model_of_run(run_id: str) -> Any:
@@ -34,25 +40,20 @@ def model_of_run(run_id: str) -> Any:
       RunError: there is no such run, or it has made no model, or several.
       StoreError: the store cannot be used.
     """
-    from penstock.metadata.runs import find_run, node_artifacts
-    from penstock.metadata.store import connect, connection_config
+    from penstock.metadata.runs import find_run, made_in_run
+    from penstock.metadata.store import artifacts_by_id, connect, connection_config
     from penstock.project.config import read_config
 
     address = read_config().profile().metadata_address()
     with connect(connection_config(address), create=False) as metadata:
         run = find_run(metadata.store, run_id)
-        outputs = [(n.node_id, node_artifacts(metadata.store, n)[1]) for n in run.nodes]
-    return _only_model(run.run_id, outputs)
+        makers = made_in_run(metadata.store, run)
+        made = [(makers[a.id], a) for a in artifacts_by_id(metadata.store, list(makers))]
+    return _only_model(run.run_id, made)
 
 
-def _only_model(run_id: str, outputs: Iterable[tuple[str, Mapping[str, Any]]]) -> Any:
-    models = [
-        (node_id, artifact)
-        for node_id, artifacts in outputs
-        for several in artifacts.values()
-        for artifact in several
-        if artifact.type_name == _MODEL
-    ]
+def _only_model(run_id: str, made: Iterable[tuple[str, Any]]) -> Any:
+    models = [(node_id, artifact) for node_id, artifact in made if artifact.type_name == _MODEL]
     distinct = {artifact.uri: artifact for _, artifact in models}
     makers = dict.fromkeys(node_id for node_id, _ in models)
     if len(distinct) != 1:

@@ -16,11 +16,10 @@ from penstock.metadata.protocol import Store
 from penstock.metadata.reading import (
     RUN_CONTEXT,
     ArtifactRecord,
-    links_of_executions,
     read_artifacts,
 )
 from penstock.metadata.run_requests import run_environment
-from penstock.metadata.runs import find_run
+from penstock.metadata.runs import find_run, made_in_run
 from penstock.models.layout import serving_model
 from penstock.models.loading import facts_of
 
@@ -74,12 +73,10 @@ def model_of_run(store: Store, run_id: str, node_id: str | None = None) -> int:
       RegistryError: it has made none, or several, and `node_id` does not say which.
     """
     run = find_run(store, run_id)
-    nodes = {node.execution_id: node.node_id for node in run.nodes}
-    # What a resolver has found is none of these: another run made it.
     made_by = {
-        link.artifact_id: nodes[link.execution_id]
-        for link in links_of_executions(store, nodes)
-        if link.is_output and node_id in (None, nodes[link.execution_id])
+        artifact_id: maker
+        for artifact_id, maker in made_in_run(store, run).items()
+        if node_id in (None, maker)
     }
     ids = {
         artifact_id

@@ -10,6 +10,7 @@ import pytest
 from penstock import registry
 from penstock.metadata import registered
 from penstock.metadata.store import connect, connection_config
+from penstock.models.of_run import model_of_result
 from penstock.registry.facts import model_of_run
 from penstock.runners.local import LocalRunner
 from penstock.testing import KillAt, Silent, Step
@@ -91,6 +92,7 @@ def test_the_champion_that_a_run_compares_with_is_no_model_that_it_made(project)
     with connect(project.connection) as metadata:
         made = model_of_run(metadata.store, result.run_id)
     assert made == project.model().version(2).artifact_id
+    assert model_of_result(result).id == made
 
 
 def test_without_a_champion_there_is_no_baseline(project):

@@ -19,7 +19,10 @@ def run(**models: list[str]) -> Any:
     def made(uris: list[str]) -> list[Any]:
         return [SimpleNamespace(type_name="Model", uri=uri) for uri in uris]
 
-    nodes = {name: SimpleNamespace(outputs={"model": made(uris)}) for name, uris in models.items()}
+    nodes = {
+        name: SimpleNamespace(outputs={"model": made(uris)}, resolver=name == "resolver")
+        for name, uris in models.items()
+    }
     return SimpleNamespace(run_id="some-run", nodes=nodes)
 
 
@@ -30,3 +33,7 @@ def test_the_one_model_is_found_behind_those_who_pass_it_on():
 def test_several_models_of_one_node_are_not_one():
     with pytest.raises(RunError, match="should have made one model, and has made 2: by Trainer"):
         model_of_result(run(Trainer=["/a", "/b"]))
+
+
+def test_what_a_resolver_has_found_is_no_model_of_the_run():
+    assert model_of_result(run(Trainer=["/b"], resolver=["/a"])).uri == "/b"

@@ -18,7 +18,8 @@ class NodeResult:
 
     `outputs` are artifacts by key; `seconds` is the time of its work; `error` says in a paragraph
     what went wrong, or why it did not run; `log_path` is a file with all that it printed. The
-    failure of an `optional` node does not fail the run.
+    failure of an `optional` node does not fail the run. Of a `resolver` the outputs are what other
+    runs have made.
     """
 
     node_id: str
@@ -29,6 +30,7 @@ class NodeResult:
     error: str = ""
     log_path: str | None = None
     optional: bool = False
+    resolver: bool = False
 
 
 @dataclass(frozen=True)

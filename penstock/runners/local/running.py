@@ -406,6 +406,7 @@ class Run:
             error,
             log if os.path.exists(log) else None,
             node.is_optional,
+            node.works_in_store and not node.is_importer,
         )
         self.setup.display.changed(view)
         if self.setup.events is not None:
