@@ -34,6 +34,7 @@ from penstock.operations.delivery.records import Deployment
 from penstock.operations.starting import Request
 from penstock.project.config import Config
 from penstock.project.environments import Environment
+from penstock.registry import integrity
 
 
 def environment_of(config: Config, name: str) -> Environment:
@@ -67,7 +68,7 @@ def environment_of(config: Config, name: str) -> Environment:
 def deploy(deploying: Deploying, wanted: Wanted) -> Deployment:
     """Bring a pipeline to an environment, or go on with a deployment whose process has died.
 
-    What the environment has already is left as it is.
+    What the environment has already is left as it is, unless its model may not be served any more.
 
     Raises:
       Held: another process is at it.
@@ -80,8 +81,11 @@ def deploy(deploying: Deploying, wanted: Wanted) -> Deployment:
         there = records.deployments(store, name, wanted.pipeline)
         now = records.deployed(there)
         if unfinished is None and now is not None and now.fingerprint == wanted.fingerprint:
-            deploying.tell(f"{name} has {wanted.pipeline} {wanted.fingerprint[:12]} already")
-            return now
+            lost = _lost(deploying, store, now)
+            has = f"{name} has {wanted.pipeline} {wanted.fingerprint[:12]} already"
+            deploying.tell(f"{has}, but {lost}: it is deployed anew" if lost else has)
+            if not lost:
+                return now
         journal_name = records.journal_of(name, wanted.pipeline)
         entry = unfinished or journal.append(
             store,
@@ -99,6 +103,23 @@ def deploy(deploying: Deploying, wanted: Wanted) -> Deployment:
         )
         deploying.on_step(DeployStep.INTENDED)
         return Steps(deploying, store, lease, wanted, entry).bring_to_its_end()
+
+
+def _lost(deploying: Deploying, store: Store, now: Deployment) -> str:
+    """Return what keeps the model from being served that an environment has, "" for nothing.
+
+    An alias that somebody has moved by hand is theirs: it is told, and left.
+    """
+    if now.model_version is None:
+        return ""
+    model, alias = registry.read_model(store, now.model), deploying.environment.alias
+    if model.aliases.get(alias) != now.model_version:
+        move = model.last_move(alias)
+        to = f"{now.model}@{move.to}" if move and move.to is not None else "nothing"
+        who = f", as {move.who} has moved it" if move else ""
+        deploying.tell(f"{alias} of {now.model} is {to}{who}, and not {now.model_version}")
+        return ""
+    return integrity.harm(store, model.version(now.model_version))
 
 
 def roll_back(

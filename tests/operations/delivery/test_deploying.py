@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -217,3 +218,12 @@ def test_a_reference_that_nobody_ever_gives_holds_no_gate(config, tmp_path):
     toml.write_text(toml.read_text().replace('than = "champion"', 'than = "chmapion"'))
     with pytest.raises(RefusedError, match="auc: it has no alias chmapion, and no environment giv"):
         deploy(deploying(read_config(toml)), wanted("f2"))
+
+
+def test_a_model_whose_files_are_gone_is_deployed_anew(config, look):
+    deploy(deploying(config), wanted("f1"))
+    shutil.rmtree(look(registry.resolve, "flights", "champion").uri)
+    told = []
+    assert deploy(deploying(config, tell=told.append), wanted("f1")).number == 2
+    assert look(registry.resolve, "flights", "champion").number == 2
+    assert told[0].startswith("production has flights f1 already, but ")

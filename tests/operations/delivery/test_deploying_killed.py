@@ -140,3 +140,14 @@ def test_code_that_is_changed_while_it_is_deployed_is_refused(config, look):
     with pytest.raises(RefusedError, match="code: it was changed .* it was f1, and is f2"):
         deploy(changing, wanted("f1"))
     assert not look(registry.model_names)
+
+
+def test_an_alias_that_was_moved_by_hand_is_told_and_left(config, look, tmp_path):
+    deploy(deploying(config), wanted("f1"))
+    project.set_quality(tmp_path, {**GOOD, "Overall": 0.95})
+    deploy(deploying(config), wanted("f2"))
+    take_away(look)
+    told = []
+    assert deploy(deploying(config, tell=told.append), wanted("f2")).number == 2
+    assert told[0] == "champion of flights is flights@1, as cyd has moved it, and not 2"
+    assert champion(look) == 1
