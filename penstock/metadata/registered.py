@@ -262,6 +262,18 @@ def needed_artifacts(store: Store) -> frozenset[int]:
     )
 
 
+def archived_artifacts(store: Store) -> frozenset[int]:
+    """Return the artifacts that are of archived versions alone, by id."""
+    archived = frozenset(
+        artifact_id
+        for model in read_models(store)
+        for version in model.versions
+        if version.is_archived
+        for artifact_id in version.artifact_ids
+    )
+    return archived - needed_artifacts(store) if archived else archived
+
+
 @dataclass(frozen=True)
 class Registration:
     """The version that an artifact was registered as, and the aliases that stand for it now."""

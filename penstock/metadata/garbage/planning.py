@@ -33,7 +33,7 @@ from penstock.metadata.reading import (
     links_of_executions,
     places_of,
 )
-from penstock.metadata.registered import needed_artifacts
+from penstock.metadata.registered import archived_artifacts, needed_artifacts
 from penstock.metadata.run_requests import STATE_PROPERTY, run_state
 
 REMOVING = "removing"
@@ -141,6 +141,7 @@ class Snapshot:
     held_runs: frozenset[str]
     lone_runs: tuple[str, ...]
     registered: frozenset[int] = frozenset()
+    archived: frozenset[int] = frozenset()
 
     def makers(self) -> dict[int, list[int]]:
         """Return the executions that made each artifact; not those that found it in the cache."""
@@ -202,6 +203,7 @@ def read_snapshot(store: Store) -> Snapshot:
         held,
         lone,
         needed_artifacts(store),
+        archived_artifacts(store),
     )
 
 
@@ -404,16 +406,26 @@ class _Planning:
         return [*served, *newest.values()]
 
     def _blessed(self) -> list[int]:
-        blessed: list[int] = []
-        for artifact_id, record in self.snapshot.artifacts.items():
+        """Return blessings and their models, but for what was registered and then archived.
+
+        The newest of a pipeline stays all the same: it is what LatestBlessedModel finds.
+        """
+        judgements: dict[int, list[int]] = {}
+        newest: dict[str, int] = {}
+        for artifact_id, record in sorted(self.snapshot.artifacts.items()):
             if record.type_name != "ModelBlessing":
                 continue
             says = record.properties.get("blessed")
             if says == 1 or (says is None and os.path.exists(os.path.join(record.uri, "BLESSED"))):
-                blessed.append(artifact_id)
                 model = record.properties.get("current_model_id")
-                blessed += [int(model)] if model else []
-        return blessed
+                judgements[artifact_id] = [artifact_id, *([int(model)] if model else [])]
+                newest |= dict.fromkeys(self._pipelines_of(artifact_id), artifact_id)
+        return [
+            each
+            for artifact_id, ids in judgements.items()
+            if artifact_id in newest.values() or not self.snapshot.archived.intersection(ids)
+            for each in ids
+        ]
 
     def _pipelines_of(self, artifact_id: int) -> set[str]:
         places = self.snapshot.places

@@ -139,6 +139,16 @@ def test_a_registered_version_and_all_that_it_descends_from_stays_until_it_is_ar
     assert ids["model"] in going(plan(history))
 
 
+def test_a_blessed_version_that_was_archived_goes_unless_it_is_the_newest_blessed(history):
+    old, new = trained(history, "r1", blessed=1), trained(history, "r2", blessed=1)
+    for number, ids in enumerate((old, new), 1):
+        registry.register(history.store, "m", ids["model"], who="ann")
+        registry.archive(history.store, "m", number, who="ann")
+    planned = plan(history)
+    assert going(planned) == set(old.values())
+    assert reason(planned, new["model"]) == garbage.BLESSED
+
+
 def test_a_served_model_stays_as_long_as_it_is_in_its_place(history, tmp_path):
     for version in ("1", "2"):
         (tmp_path / "serving" / version).mkdir(parents=True)
