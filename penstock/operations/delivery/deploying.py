@@ -251,7 +251,7 @@ def _take_up(
         except RegistryError as error:
             deploying.tell(f"rollback {last.number} has failed: {error}")
         return None
-    if wanted is not None and last.intent["fingerprint"] == wanted.fingerprint:
+    if wanted is not None and _is_same(last, wanted):
         deploying.tell(f"going on with deployment {last.number}, which was interrupted")
         return last
     left = Wanted(pipeline, last.intent["fingerprint"], last.intent.get("commit", ""), last.who)
@@ -271,6 +271,14 @@ def _take_up(
     reason = "its process died before its gates were decided; nothing that serves was changed"
     journal.conclude(store, last, UNDONE, {**last.outcome, "reason": reason})
     return None
+
+
+def _is_same(entry: Entry, wanted: Wanted) -> bool:
+    """Whether an entry is of what is wanted, and of a change that is declared only if it was."""
+    declared = wanted.signature_change
+    return bool(entry.intent["fingerprint"] == wanted.fingerprint) and (
+        not declared or declared == entry.intent.get("signature_change")
+    )
 
 
 def _store_of(config: Config, environment: Environment) -> str:

@@ -86,11 +86,11 @@ def deploy(
         except RefusedError as error:
             refusals.append(error)
             came.append(error.deployment)
+        if not as_json:
+            # At once, since the next one may end this with an error.
+            _print_deployment(came[-1])
     if as_json:
         click.echo(json.dumps([_deployment_as_json(one) for one in came], indent=2))
-    else:
-        for one in came:
-            _print_deployment(one)
     for refusal in refusals:
         click.secho("error: ", fg="red", bold=True, nl=False, err=True)
         click.echo(str(refusal), err=True)

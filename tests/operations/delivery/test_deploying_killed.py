@@ -151,3 +151,9 @@ def test_an_alias_that_was_moved_by_hand_is_told_and_left(config, look, tmp_path
     assert deploy(deploying(config, tell=told.append), wanted("f2")).number == 2
     assert told[0] == "champion of flights is flights@1, as cyd has moved it, and not 2"
     assert champion(look) == 1
+
+
+def test_a_change_that_is_declared_after_a_death_is_a_deployment_of_its_own(config, look, tmp_path):
+    dies(project.deploy_and_die, str(tmp_path / "penstock.toml"), "f1", "STARTED")
+    deploy(deploying(config), wanted("f1", signature_change="by airport now"))
+    assert [d.state for d in deployments(look)] == ["undone", "done"]
