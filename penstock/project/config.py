@@ -215,7 +215,7 @@ def _names_of_trigger(config: Config, trigger: Trigger) -> Iterator[_Named]:
 
 def _names_of_environment(config: Config, environment: Environment) -> Iterator[_Named]:
     yield "profile", environment.profile, config.profiles, "profile"
-    for option in ("pipelines", "models", "canary", "parameters", "schedules"):
+    for option in ("pipelines", "models", "model_nodes", "canary", "parameters", "schedules"):
         for name in getattr(environment, option):
             yield option, name, config.pipelines, "pipeline"
 

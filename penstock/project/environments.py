@@ -78,7 +78,8 @@ class Environment:
     """Where pipelines are deployed to, and what it takes to get there.
 
     `needs` are environments that must have what is to come here. `models` has the registered model
-    of each pipeline, by default one of the pipeline's name, "" for a pipeline that makes none;
+    of each pipeline, by default one of the pipeline's name, "" for a pipeline that makes none,
+    and `model_nodes` the node that makes it, where several make models;
     `alias` is what stands for the version that is deployed. `checks` asks for `penstock ci check`
     of the same fingerprint, `blessing` for the Evaluator's, `infra` for a model that loads and
     answers in a fresh process, `signature` for columns as those of the version before. `canary` has
@@ -91,6 +92,7 @@ class Environment:
     approval: bool = False
     pipelines: tuple[str, ...] = ()
     models: Mapping[str, str] = field(default_factory=dict)
+    model_nodes: Mapping[str, str] = field(default_factory=dict)
     alias: str = "champion"
     gates: Mapping[str, MetricGate] = field(default_factory=dict)
     checks: bool = True

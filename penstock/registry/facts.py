@@ -88,7 +88,7 @@ def model_of_run(store: Store, run_id: str, node_id: str | None = None) -> int:
         what = f"{len(ids)} models: by {makers}" if ids else "no model"
         raise RegistryError(
             f"expected one model of run {run.run_id}, and it has made {what}",
-            hint="Say which with --node."
+            hint="Say which: --node NODE, or model_nodes of the environment."
             if ids
             else f"See what became of its Trainer: penstock show {run.run_id}.",
         )

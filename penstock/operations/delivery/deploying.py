@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
 
 from penstock import registry
 from penstock.errors import ConfigError, RegistryError, RunError, suggestion
@@ -68,7 +70,8 @@ def environment_of(config: Config, name: str) -> Environment:
 def deploy(deploying: Deploying, wanted: Wanted) -> Deployment:
     """Bring a pipeline to an environment, or go on with a deployment whose process has died.
 
-    What the environment has already is left as it is, unless its model may not be served any more.
+    What the environment has already is left as it is, unless its model may not be served any more;
+    where only its schedule is another one, that alone is brought there.
 
     Raises:
       Held: another process is at it.
@@ -84,25 +87,61 @@ def deploy(deploying: Deploying, wanted: Wanted) -> Deployment:
             lost = _lost(deploying, store, now)
             has = f"{name} has {wanted.pipeline} {wanted.fingerprint[:12]} already"
             deploying.tell(f"{has}, but {lost}: it is deployed anew" if lost else has)
-            if not lost:
+            if not lost and dict(now.schedule) == _schedule_of(deploying, now):
                 return now
-        journal_name = records.journal_of(name, wanted.pipeline)
-        entry = unfinished or journal.append(
-            store,
-            journal_name,
-            {
-                "kind": records.DEPLOY,
-                "fingerprint": wanted.fingerprint,
-                "commit": wanted.commit,
-                "why": wanted.why,
-                "signature_change": wanted.signature_change,
-            },
-            after=journal.last(store, journal_name),
-            who=wanted.who,
-            state=INTENDED,
-        )
-        deploying.on_step(DeployStep.INTENDED)
+            if not lost:
+                deploying.tell(f"the schedule of {wanted.pipeline} is another one")
+                return _reschedule(deploying, store, lease, wanted, now)
+        entry = unfinished or _intend(deploying, store, wanted)
         return Steps(deploying, store, lease, wanted, entry).bring_to_its_end()
+
+
+def _intend(deploying: Deploying, store: Store, wanted: Wanted, **outcome: Any) -> Entry:
+    """Write the entry of a deployment, of which so much is known already."""
+    name = records.journal_of(deploying.environment.name, wanted.pipeline)
+    entry = journal.append(
+        store,
+        name,
+        {
+            "kind": records.DEPLOY,
+            "fingerprint": wanted.fingerprint,
+            "commit": wanted.commit,
+            "why": wanted.why,
+            "signature_change": wanted.signature_change,
+        },
+        after=journal.last(store, name),
+        who=wanted.who,
+        state=INTENDED,
+    )
+    if outcome:
+        entry = journal.conclude(store, entry, INTENDED, outcome)
+    deploying.on_step(DeployStep.INTENDED)
+    return entry
+
+
+def _reschedule(
+    deploying: Deploying, store: Store, lease: Lease, wanted: Wanted, now: Deployment
+) -> Deployment:
+    """Deploy what is there already once more, with the schedule that penstock.toml asks for now."""
+    entry = _intend(
+        deploying,
+        store,
+        wanted,
+        decided=True,
+        run_id=now.run_id,
+        model=now.model,
+        model_version=now.model_version,
+        pipeline_version=dict(now.pipeline_version),
+        image=now.image,
+        gates=[asdict(gate) for gate in now.gates],
+    )
+    return Steps(deploying, store, lease, wanted, entry).release()
+
+
+def _schedule_of(deploying: Deploying, now: Deployment) -> dict[str, Any]:
+    """Return the schedule that a deployment is to have, as it is recorded; {} for none."""
+    options = deploying.environment.schedules.get(now.pipeline)
+    return asdict(options) if options is not None and now.pipeline_version else {}
 
 
 def _lost(deploying: Deploying, store: Store, now: Deployment) -> str:

@@ -173,6 +173,10 @@ class Steps:
         if self.model:
             self._register()
             self._move_alias()
+        return self.release()
+
+    def release(self) -> Deployment:
+        """Let the schedule run the deployed version, and conclude."""
         self._schedule()
         self._write(DONE)
         self._step(DeployStep.CONCLUDED)
@@ -258,7 +262,8 @@ class Steps:
             return
         outcome = self.outcome
         try:
-            artifact_id = registry_facts.model_of_run(self.store, outcome["run_id"])
+            node = self.environment.model_nodes.get(self.wanted.pipeline)
+            artifact_id = registry_facts.model_of_run(self.store, outcome["run_id"], node)
             described = registry_facts.describe(self.store, artifact_id)
         except RegistryError as error:
             self._refuse([Gate("model", False, str(error))])

@@ -80,17 +80,19 @@ def deploy(
     wanted = list(_wanted(config, chosen, plan_path, who, why, signature_change))
     came: list[Deployment] = []
     refusals: list[RefusedError] = []
-    for one in wanted:
-        try:
-            came.append(deploy_one(deploying, one))
-        except RefusedError as error:
-            refusals.append(error)
-            came.append(error.deployment)
-        if not as_json:
-            # At once, since the next one may end this with an error.
-            _print_deployment(came[-1])
-    if as_json:
-        click.echo(json.dumps([_deployment_as_json(one) for one in came], indent=2))
+    try:
+        for one in wanted:
+            try:
+                came.append(deploy_one(deploying, one))
+            except RefusedError as error:
+                refusals.append(error)
+                came.append(error.deployment)
+            if not as_json:
+                # At once, since the next one may end this with an error.
+                _print_deployment(came[-1])
+    finally:
+        if as_json:
+            click.echo(json.dumps([_deployment_as_json(one) for one in came], indent=2))
     for refusal in refusals:
         click.secho("error: ", fg="red", bold=True, nl=False, err=True)
         click.echo(str(refusal), err=True)

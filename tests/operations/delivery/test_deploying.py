@@ -227,3 +227,19 @@ def test_a_model_whose_files_are_gone_is_deployed_anew(config, look):
     assert deploy(deploying(config, tell=told.append), wanted("f1")).number == 2
     assert look(registry.resolve, "flights", "champion").number == 2
     assert told[0].startswith("production has flights f1 already, but ")
+
+
+def test_of_several_models_the_environment_says_whose_is_deployed(config, look, tmp_path):
+    code = (tmp_path / "pipeline.py").read_text()
+    two = code.replace(
+        "    judge = Judge", '    other = Train(rows=1).with_id("Other")\n    judge = Judge'
+    )
+    (tmp_path / "pipeline.py").write_text(two.replace("[judge, push]", "[judge, push, other]"))
+    with pytest.raises(RefusedError, match="has made 2 models: by .* or model_nodes of the env"):
+        deploy(deploying(config), wanted("f1"))
+    toml = tmp_path / "penstock.toml"
+    toml.write_text(
+        f'{toml.read_text()}\n[environments.production.model_nodes]\nflights = "Train"\n'
+    )
+    assert deploy(deploying(read_config(toml)), wanted("f2")).state == "done"
+    assert look(registry.resolve, "flights", "champion").facts["node_id"] == "Train"

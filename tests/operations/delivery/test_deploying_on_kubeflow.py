@@ -90,6 +90,19 @@ def test_what_is_refused_leaves_schedule_and_champion(to_cluster, server, tmp_pa
     assert champion(to_cluster) == 1
 
 
+def test_another_schedule_alone_comes_without_another_run(to_cluster, cluster, server, tmp_path):
+    deploy(to_cluster(), wanted("f1"))
+    toml = tmp_path / "penstock.toml"
+    toml.write_text(toml.read_text().replace("0 6 * * 1", "0 7 * * 1"))
+    again = deploying(read_config(toml), "cluster")
+    done = deploy(again, wanted("f1"))
+    assert (done.number, done.schedule["cron"], done.model_version) == (2, "0 7 * * 1", 1)
+    enabled = [one for one in server.recurring_runs if one["status"] == "ENABLED"]
+    assert [one["trigger"]["cron_schedule"]["cron"] for one in enabled] == ["0 0 7 * * 1"]
+    assert len(server.runs) == 1
+    assert deploy(again, wanted("f1")).number == 2
+
+
 def test_a_rollback_brings_back_version_schedule_and_champion(to_cluster, server, tmp_path):
     first = deploy(to_cluster(), wanted("f1"))
     change(tmp_path, {**GOOD, "Overall": 0.95})
