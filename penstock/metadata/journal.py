@@ -22,7 +22,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from penstock import _tfx
@@ -71,6 +71,14 @@ class Entry:
         """What others are given so that they do once what is asked of them twice."""
         name = f"{self.journal}/{self.key}"
         return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+
+    def run_id(self, part: str = "") -> str:
+        """Return the name of a run that is started under the entry, or of a part of what is done.
+
+        It is as the names of other runs are: the time, in UTC, so that names sort, and a digest.
+        """
+        token = hashlib.sha256(f"{self.token}/{part}".encode()).hexdigest() if part else self.token
+        return f"{self.recorded.astimezone(UTC):%Y%m%d-%H%M%S}-{token[:12]}"
 
 
 class TakenError(StoreError):

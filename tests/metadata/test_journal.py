@@ -12,6 +12,7 @@ from penstock.metadata.journal import DONE, INTENDED, TakenError
 from penstock.metadata.leases import held
 from penstock.metadata.store import connect, connection_config
 from penstock.metadata.turns import Held, Turn, last_of, latest
+from penstock.models.of_run import is_run_id
 
 pytestmark = pytest.mark.core
 
@@ -123,3 +124,10 @@ def test_what_is_no_entry_is_named(store):
     store.put_contexts([context])
     with pytest.raises(StoreError, match="context 1 of the store, 'j/k', is no journal entry that"):
         journal.entries(store, "j")
+
+
+def test_runs_of_an_entry_are_named_as_other_runs_and_apart(store):
+    entry = journal.intend(store, "deploy/staging", "f1", {}, who="ann")
+    found = journal.find(store, "deploy/staging", "f1")
+    assert found.run_id() == entry.run_id() != entry.run_id("canary")
+    assert is_run_id(entry.run_id())

@@ -124,7 +124,7 @@ class Deploying:
 
 def token_of(entry: Entry, part: str) -> str:
     """Return the token of one of a deployment's runs."""
-    return f"deploy-{entry.token}" if part == "run" else f"deploy-{entry.token}-{part}"
+    return entry.run_id("" if part == "run" else part)
 
 
 @dataclass

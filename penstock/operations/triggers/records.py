@@ -78,9 +78,8 @@ class Record:
 
     @property
     def token(self) -> str:
-        """The token of its run: the time of the entry, so that names sort, and the entry's own."""
-        recorded = self.entry.recorded.astimezone(UTC)
-        return f"{recorded:%Y%m%d-%H%M%S}-{self.entry.token[:12]}"
+        """The token of its run, which is the run's name on this machine."""
+        return self.entry.run_id()
 
     @property
     def past(self) -> Past:

@@ -9,12 +9,13 @@ import pytest
 
 from penstock import registry
 from penstock.errors import ConfigError, ParameterError, RegistryError, RunError
+from penstock.metadata import journal
 from penstock.metadata.leases import held
 from penstock.metadata.store import connect
 from penstock.metadata.turns import Held
 from penstock.operations.delivery import records
 from penstock.operations.delivery.deploying import deploy, environment_of, roll_back
-from penstock.operations.delivery.deployment import DeployStep, RefusedError
+from penstock.operations.delivery.deployment import DeployStep, RefusedError, token_of
 from penstock.project.config import read_config
 from penstock_support import delivered_project as project
 from penstock_support.delivered_project import GOOD, champion, deploying, deployments, wanted
@@ -73,7 +74,7 @@ def test_a_change_that_breaks_one_slice_alone_is_stopped_too(config, look, tmp_p
 
 def test_a_run_that_fails_is_a_refusal(config, look, tmp_path):
     (tmp_path / "quality.py").write_text("SLICES = 5\n")
-    with pytest.raises(RefusedError, match=r"run: run deploy-\w+ failed: Train: "):
+    with pytest.raises(RefusedError, match=r"run: run [\w-]+ failed: Train: "):
         deploy(deploying(config), wanted())
     with pytest.raises(RegistryError):
         champion(look)
@@ -81,7 +82,7 @@ def test_a_run_that_fails_is_a_refusal(config, look, tmp_path):
 
 def test_a_canary_that_fails_comes_before_all_else(tmp_path):
     config = project.write(tmp_path, "[environments.production.canary.flights]\nrows = -1\n")
-    with pytest.raises(RefusedError, match="canary: run deploy-.* failed: Train: ") as error:
+    with pytest.raises(RefusedError, match="canary: run .* failed: Train: ") as error:
         deploy(deploying(config), wanted())
     assert error.value.deployment.run_id == ""
 
@@ -101,7 +102,8 @@ def test_a_canary_runs_with_its_own_parameters(tmp_path):
     with connect(deploying(config).connection) as metadata:
         from penstock.metadata.runs import find_run
 
-        canary = find_run(metadata.store, f"{done.run_id}-canary")
+        [entry] = journal.entries(metadata.store, "deploy/production/flights")
+        canary = find_run(metadata.store, token_of(entry, "canary"))
         run = find_run(metadata.store, done.run_id)
     assert (canary.parameters["rows"], run.parameters["rows"]) == (3, 100)
 
