@@ -274,7 +274,8 @@ class Steps:
             gate.reference for gate in self.environment.gates.values() if gate.reference
         }
         # Of a name that nobody gives, it is not so that there is no such version yet.
-        given = {one.alias for one in self.deploying.config.environments.values()}
+        others = self.deploying.config.environments.values()
+        given = {self.environment.alias, *(one.alias for one in others)}
         references = {
             alias: judging.judged_version(standing.version(alias), known)
             if alias in standing.aliases
