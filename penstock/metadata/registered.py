@@ -251,27 +251,25 @@ def model_of(name: str, entries: Iterable[Entry]) -> RegisteredModel:
     return RegisteredModel(name, tuple(versions.values()), tuple(moves), head)
 
 
-def needed_artifacts(store: Store) -> frozenset[int]:
-    """Return the artifacts of all versions that are not archived, by id."""
+def needed_artifacts(models: Iterable[RegisteredModel]) -> frozenset[int]:
+    """Return the artifacts of all versions of models that are not archived, by id."""
+    return _artifacts(models, archived=False)
+
+
+def archived_artifacts(models: Iterable[RegisteredModel]) -> frozenset[int]:
+    """Return the artifacts that are of archived versions alone, by id."""
+    models = list(models)
+    return _artifacts(models, archived=True) - _artifacts(models, archived=False)
+
+
+def _artifacts(models: Iterable[RegisteredModel], *, archived: bool) -> frozenset[int]:
     return frozenset(
         artifact_id
-        for model in read_models(store)
+        for model in models
         for version in model.versions
-        if not version.is_archived
+        if version.is_archived == archived
         for artifact_id in version.artifact_ids
     )
-
-
-def archived_artifacts(store: Store) -> frozenset[int]:
-    """Return the artifacts that are of archived versions alone, by id."""
-    archived = frozenset(
-        artifact_id
-        for model in read_models(store)
-        for version in model.versions
-        if version.is_archived
-        for artifact_id in version.artifact_ids
-    )
-    return archived - needed_artifacts(store) if archived else archived
 
 
 @dataclass(frozen=True)

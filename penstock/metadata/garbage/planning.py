@@ -33,7 +33,7 @@ from penstock.metadata.reading import (
     links_of_executions,
     places_of,
 )
-from penstock.metadata.registered import archived_artifacts, needed_artifacts
+from penstock.metadata.registered import archived_artifacts, needed_artifacts, read_models
 from penstock.metadata.run_requests import STATE_PROPERTY, run_state
 
 REMOVING = "removing"
@@ -194,6 +194,7 @@ def read_snapshot(store: Store) -> Snapshot:
         and states.get(run.name, "") not in _FINAL_STATES
         and (run.name in held or datetime.fromtimestamp(run.create_time_since_epoch / 1000) > soon)
     )
+    models = read_models(store)
     return Snapshot(
         {artifact.artifact_id: _reduced(artifact) for artifact in all_artifacts(store)},
         executions,
@@ -202,8 +203,8 @@ def read_snapshot(store: Store) -> Snapshot:
         states,
         held,
         lone,
-        needed_artifacts(store),
-        archived_artifacts(store),
+        needed_artifacts(models),
+        archived_artifacts(models),
     )
 
 
