@@ -101,12 +101,17 @@ class AliasMove:
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """A registered model as its journal has it; `head` is the last entry."""
+    """A registered model as its journal has it: `entries` in their order, and what they come to."""
 
     name: str
     versions: tuple[Version, ...] = ()
     moves: tuple[AliasMove, ...] = ()
-    head: Entry | None = None
+    entries: tuple[Entry, ...] = ()
+
+    @property
+    def head(self) -> Entry | None:
+        """The last entry, after which the next is written."""
+        return self.entries[-1] if self.entries else None
 
     @property
     def aliases(self) -> dict[str, int]:
@@ -177,7 +182,7 @@ def journal_of(model: str) -> str:
 
 def declare(store: Store, model: str) -> None:
     """Make the context that holds a model's name, unless it is there."""
-    journal_of(model)
+    check_model_name(model)
     if store.get_context_by_type_and_name(MODEL_CONTEXT, model) is not None:
         return
     context = _tfx.metadata_store_pb2.Context(name=model)
@@ -236,9 +241,9 @@ def model_of(name: str, entries: Iterable[Entry]) -> RegisteredModel:
     """Return what the entries of a model's journal come to, in the order of their numbers."""
     versions: dict[int, Version] = {}
     moves: list[AliasMove] = []
-    head = None
-    for entry in sorted(entries, key=lambda entry: entry.number):
-        head, intent = entry, entry.intent
+    entries = sorted(entries, key=lambda entry: entry.number)
+    for entry in entries:
+        intent = entry.intent
         if intent["change"] == REGISTER:
             version = _version(name, len(versions) + 1, entry)
             versions[version.number] = version
@@ -248,7 +253,7 @@ def model_of(name: str, entries: Iterable[Entry]) -> RegisteredModel:
             versions[number] = replace(versions[number], is_archived=archived)
         else:
             moves.append(_move(entry))
-    return RegisteredModel(name, tuple(versions.values()), tuple(moves), head)
+    return RegisteredModel(name, tuple(versions.values()), tuple(moves), tuple(entries))
 
 
 def needed_artifacts(models: Iterable[RegisteredModel]) -> frozenset[int]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from penstock.errors import RegistryError
 from penstock.metadata import journal, registered
-from penstock.metadata.journal import Entry, TakenError
+from penstock.metadata.journal import TakenError
 from penstock.metadata.protocol import Store
 from penstock.metadata.registered import (
     CHAMPION,
@@ -22,7 +22,7 @@ from penstock.metadata.registered import (
     model_of,
     read_model,
 )
-from penstock.project.model_names import check_alias
+from penstock.project.model_names import check_alias, check_model_name
 from penstock.registry import facts, integrity
 
 Decide = Callable[[RegisteredModel], Mapping[str, Any] | None]
@@ -64,7 +64,7 @@ def register(
       RegistryError: the name cannot be used, the artifact is no model, or its files are not what
         its run made.
     """
-    journal_of(model)
+    check_model_name(model)
     described = facts.describe(store, artifact_id, judgements or {})
     if description:
         described["facts"]["description"] = description
@@ -75,7 +75,8 @@ def register(
             return None
         return {"change": registered.REGISTER, **described}
 
-    standing = _change(store, model, decide, who)
+    found = registered.find_model(store, model) or RegisteredModel(model)
+    standing = _change(store, found, decide, who)
     return next(v for v in standing.versions if v.artifact_id == artifact_id)
 
 
@@ -98,8 +99,9 @@ def move_alias(
       RegistryError: there is no such version, it is archived, or its files are gone or altered.
     """
     check_alias(alias)
-    version = integrity.check(store, read_model(store, model).version(to))
-    return _move(store, model, alias, version.number, seen, kind, who, why, evidence)
+    standing = read_model(store, model)
+    version = integrity.check(store, standing.version(to))
+    return _move(store, standing, alias, version.number, seen, kind, who, why, evidence)
 
 
 def promote(
@@ -119,24 +121,18 @@ def promote(
       AliasMovedError: see `move_alias`.
       RegistryError: see `move_alias`; or it was not blessed.
     """
-    version = read_model(store, model).version(to)
+    standing = read_model(store, model)
+    version = standing.version(to)
     if not version.is_blessed:
         reason = "its Evaluator did not bless it" if version.is_blessed is False else "no blessing"
         raise RegistryError(
             f"{version.name} is not promoted: {reason}",
             hint=f"To do so all the same: penstock model alias {version.name} {alias}.",
         )
-    return move_alias(
-        store,
-        model,
-        alias,
-        version.number,
-        who=who,
-        why=why,
-        evidence=evidence,
-        seen=seen,
-        kind=registered.PROMOTE,
-    )
+    check_alias(alias)
+    integrity.check(store, version)
+    kind = registered.PROMOTE
+    return _move(store, standing, alias, version.number, seen, kind, who, why, evidence)
 
 
 def rollback(
@@ -155,9 +151,9 @@ def rollback(
       AliasMovedError: it was moved meanwhile.
       RegistryError: it stood for no other version, or that may not be served any more.
     """
-    model_now = read_model(store, model)
-    now = model_now.version(check_alias(alias)).number
-    earlier = model_now.earlier(alias)
+    standing = read_model(store, model)
+    now = standing.version(check_alias(alias)).number
+    earlier = standing.earlier(alias)
     if to is None:
         if not earlier:
             raise RegistryError(
@@ -165,7 +161,7 @@ def rollback(
                 hint=f"Move it: penstock model alias {model}@NUMBER {alias}.",
             )
         to = earlier[0]
-    version = model_now.version(to)
+    version = standing.version(to)
     if version.number not in earlier:
         once = ", ".join(map(str, earlier)) or "none"
         raise RegistryError(
@@ -173,7 +169,8 @@ def rollback(
             hint=f"It stood for: {once}.",
         )
     integrity.check(store, version)
-    return _move(store, model, alias, version.number, now, registered.ROLLBACK, who, why, evidence)
+    kind = registered.ROLLBACK
+    return _move(store, standing, alias, version.number, now, kind, who, why, evidence)
 
 
 def remove_alias(
@@ -191,8 +188,9 @@ def remove_alias(
       AliasMovedError: see `move_alias`.
       RegistryError: there is no such alias.
     """
-    read_model(store, model).version(check_alias(alias))
-    return _move(store, model, alias, None, seen, registered.REMOVE, who, why, None)
+    standing = read_model(store, model)
+    standing.version(check_alias(alias))
+    return _move(store, standing, alias, None, seen, registered.REMOVE, who, why, None)
 
 
 def archive(store: Store, model: str, to: str | int, *, who: str, why: str = "") -> Version:
@@ -201,7 +199,8 @@ def archive(store: Store, model: str, to: str | int, *, who: str, why: str = "")
     Raises:
       RegistryError: there is no such version, or an alias stands for it.
     """
-    number = read_model(store, model).version(to).number
+    standing = read_model(store, model)
+    number = standing.version(to).number
 
     def decide(standing: RegisteredModel) -> Mapping[str, Any] | None:
         version = standing.version(number)
@@ -213,7 +212,7 @@ def archive(store: Store, model: str, to: str | int, *, who: str, why: str = "")
             )
         return None if version.is_archived else _of_version(registered.ARCHIVE, number, why)
 
-    return _change(store, model, decide, who).version(number)
+    return _change(store, standing, decide, who).version(number)
 
 
 def restore(store: Store, model: str, to: str | int, *, who: str, why: str = "") -> Version:
@@ -222,7 +221,8 @@ def restore(store: Store, model: str, to: str | int, *, who: str, why: str = "")
     Raises:
       RegistryError: there is no such version, or its files are gone or altered.
     """
-    version = read_model(store, model).version(to)
+    standing = read_model(store, model)
+    version = standing.version(to)
     if reason := integrity.harm(store, version):
         raise RegistryError(f"{version.name} cannot be brought back: {reason}")
 
@@ -230,7 +230,7 @@ def restore(store: Store, model: str, to: str | int, *, who: str, why: str = "")
         archived = standing.version(version.number).is_archived
         return _of_version(registered.RESTORE, version.number, why) if archived else None
 
-    return _change(store, model, decide, who).version(version.number)
+    return _change(store, standing, decide, who).version(version.number)
 
 
 def _of_version(change: str, number: int, why: str) -> Mapping[str, Any]:
@@ -239,7 +239,7 @@ def _of_version(change: str, number: int, why: str) -> Mapping[str, Any]:
 
 def _move(
     store: Store,
-    model: str,
+    standing: RegisteredModel,
     alias: str,
     to: int | None,
     seen: int | _Unseen | None,
@@ -248,24 +248,24 @@ def _move(
     why: str,
     evidence: Mapping[str, Any] | None,
 ) -> AliasMove:
-    last: list[AliasMove | None] = []
+    """Move an alias, of which nothing but what was read of it in `standing` may be overwritten."""
+    model, before = standing.name, standing.last_move(alias)
 
     def decide(standing: RegisteredModel) -> Mapping[str, Any] | None:
         move = standing.last_move(alias)
         now = move.to if move else None
-        last.append(move)
         if not isinstance(seen, _Unseen) and now != seen:
             raise _moved(model, alias, move, seen)
-        if move != last[0]:
-            raise _moved(model, alias, move, last[0].to if last[0] else None)
+        if move != before:
+            raise _moved(model, alias, move, before.to if before else None)
         if to is not None and standing.version(to).is_archived:
             raise RegistryError(f"{model}@{to} is archived")
         change = {"change": kind, "alias": alias, "from": now, "to": to}
         return {**change, "why": why, "evidence": dict(evidence or {})}
 
-    move = _change(store, model, decide, who).last_move(alias)
-    assert move is not None
-    return move
+    moved = _change(store, standing, decide, who).last_move(alias)
+    assert moved is not None
+    return moved
 
 
 def _moved(model: str, alias: str, move: AliasMove | None, seen: int | None) -> AliasMovedError:
@@ -282,17 +282,14 @@ def _moved(model: str, alias: str, move: AliasMove | None, seen: int | None) -> 
     )
 
 
-def _change(store: Store, model: str, decide: Decide, who: str) -> RegisteredModel:
+def _change(store: Store, standing: RegisteredModel, decide: Decide, who: str) -> RegisteredModel:
     """Write the change that is decided on how a model stands; return how it stands then."""
-    name = journal_of(model)
-    while True:
-        entries: list[Entry] = journal.entries(store, name)
-        standing = model_of(model, entries)
-        intent = decide(standing)
-        if intent is None:
-            return standing
+    model = standing.name
+    while (intent := decide(standing)) is not None:
         try:
-            written = journal.append(store, name, intent, after=standing.head, who=who)
+            entry = journal.append(store, journal_of(model), intent, after=standing.head, who=who)
         except TakenError:
-            continue
-        return model_of(model, [*entries, written])
+            standing = registered.find_model(store, model) or standing
+        else:
+            return model_of(model, [*standing.entries, entry])
+    return standing
