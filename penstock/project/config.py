@@ -52,7 +52,6 @@ from penstock.safety import containment, secrets
 
 FILE_NAME = "penstock.toml"
 DEFAULT_PROFILE = "default"
-_REFERENCE = re.compile(r"\$\{env:[A-Za-z_][A-Za-z0-9_]*\}")
 
 _KEYS = ("default_profile", "pipelines", "profiles", "triggers", "environments")
 
@@ -319,7 +318,7 @@ def refuse_password(path: Path | None, key: str, address: str, what: str) -> Non
       ConfigError: it has; `path` and `key` say where it is written, and `what` it is.
     """
     password = urlsplit(address).password if "://" in address else None
-    if password and not _REFERENCE.fullmatch(password):
+    if password and not secrets.is_reference(password):
         raise ConfigError(
             f"a password is written down in {what}",
             path=str(path) if path else None,
@@ -329,7 +328,7 @@ def refuse_password(path: Path | None, key: str, address: str, what: str) -> Non
 
 
 def _refuse_token(path: Path, key: str, token: str) -> None:
-    if token and not _REFERENCE.fullmatch(token):
+    if token and not secrets.is_reference(token):
         raise ConfigError(
             "a token is written down",
             path=str(path),

@@ -1,12 +1,13 @@
 """Tables of TOML or JSON as frozen dataclasses, whose fields say what may stand in them.
 
-Types of fields are str, int, float, bool, Any, tuple[T, ...], Mapping[str, T], another such
-dataclass, and each of these or None.
+Types of fields are str, int, float, bool, Any, enumerations by their values, tuple[T, ...],
+Mapping[str, T], another such dataclass, and each of these or None.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import enum
 import types
 import typing
 from collections.abc import Mapping
@@ -45,6 +46,8 @@ def _plain(content: Any) -> Any:
         return {name: _plain(content[name]) for name in sorted(content)}
     if isinstance(content, tuple):
         return [_plain(item) for item in content]
+    if isinstance(content, enum.Enum):
+        return content.value
     return content
 
 
@@ -59,6 +62,8 @@ def _read(annotation: Any, value: Any, key: str, path: str | None) -> Any:
     if annotation is Any:
         return value
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return _member(annotation, value, key, path)
     if dataclasses.is_dataclass(annotation):
         return _dataclass(annotation, value, key, path)
     if origin is tuple:
@@ -104,6 +109,14 @@ def _dataclass(kind: Any, table: Any, key: str, path: str | None) -> Any:
         return kind(**values)
     except ParameterError as error:
         raise ConfigError(error.message, path=path, key=key or None, hint=error.hint) from None
+
+
+def _member(kind: type[enum.Enum], value: Any, key: str, path: str | None) -> enum.Enum:
+    try:
+        return kind(value)
+    except ValueError:
+        choices = ", ".join(repr(member.value) for member in kind)
+        raise _unexpected(f"one of {choices}", value, key, path) from None
 
 
 def _joined(key: str, name: str) -> str:

@@ -33,7 +33,13 @@ _CUT = (b"...", "\u2026".encode())
 
 _NAME = "[A-Za-z_][A-Za-z0-9_]*"
 _REFERENCE = re.compile(rf"(\$+)\{{env:(?:({_NAME})\}})?")
+_WHOLE_REFERENCE = re.compile(rf"\$\{{env:{_NAME}\}}")
 _REFERENCE_BYTES = re.compile(rf"\$\{{env:({_NAME})\}}".encode())
+
+
+def is_reference(text: str) -> bool:
+    """Whether a text is one reference to a variable, and nothing else."""
+    return _WHOLE_REFERENCE.fullmatch(text) is not None
 
 
 def names(text: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import click
@@ -12,7 +11,6 @@ from penstock.safety import secrets
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
 PEM = click.Path(dir_okay=False, path_type=Path)
-_REFERENCE = re.compile(r"\$\{env:[A-Za-z_][A-Za-z0-9_]*\}")
 
 
 def token_of(reference: str) -> str:
@@ -23,7 +21,7 @@ def token_of(reference: str) -> str:
     """
     if not reference:
         return ""
-    if not _REFERENCE.fullmatch(reference):
+    if not secrets.is_reference(reference):
         raise ConfigError(
             "--token has a token written down, where all that list processes see it",
             hint="Put it into an environment variable and write '${env:NAME}' in its place.",
