@@ -78,6 +78,11 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return how many there are of something, in words."""
+    return f"{number} {noun}" + ("" if number == 1 else "es" if noun.endswith("s") else "s")
+
+
 def when(moment: datetime) -> str:
     """Return a time as people read it."""
     return moment.strftime("%Y-%m-%d %H:%M:%S")
@@ -88,6 +93,14 @@ def plain(value: object) -> str:
     if isinstance(value, (dict, list, tuple, bool)) or value is None:
         return json.dumps(value, ensure_ascii=False, default=str)
     return str(value)
+
+
+def recorded(value: object) -> str:
+    """Return what a store has recorded of something as text; of a digest its beginning."""
+    if value is None:
+        return "nothing"
+    text = f"{value:.6g}" if isinstance(value, float) else plain(value)
+    return text[:12] if len(text) == 64 and text.isalnum() else text
 
 
 def line(text: str) -> str:

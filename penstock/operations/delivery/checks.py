@@ -7,11 +7,11 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from penstock.errors import DataError
+from penstock.errors import ConfigError, DataError
 from penstock.project.tables import read_table
 from penstock.safety import containment
 
@@ -117,7 +117,7 @@ def read_checks(folder: Path, fingerprint: str) -> CheckRecord | None:
         told = {name: str(content[name]) for name in names}
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
         raise DataError(
             f"what was checked cannot be read: {error!r}",
             path=str(path),
@@ -147,29 +147,6 @@ def check_from(table: Mapping[str, Any]) -> Check:
     """Return the check that `as_json` has written.
 
     Raises:
-      ValueError: its state is none.
-      ConfigError: it has other fields than a check.
+      ConfigError: it is none.
     """
-    rest = {name: value for name, value in table.items() if name != "state"}
-    return replace(
-        Check(**vars(read_table(_Fields, rest)), state=State.PASSED), state=State(table["state"])
-    )
-
-
-@dataclass(frozen=True)
-class _Fields:
-    """A check without its state, as tables have it."""
-
-    name: str
-    message: str = ""
-    pipeline: str = ""
-    profile: str = ""
-    where: str = ""
-    hint: str = ""
-    seconds: float = 0.0
-    left_out: bool = False
-
-
-def counted(number: int, noun: str) -> str:
-    """Return how many there are of something, in words."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return read_table(Check, table)

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from penstock import _tfx, ir
-from penstock.operations.delivery.checks import Check, State, counted
+from penstock.operations.delivery.checks import Check, State
+from penstock.report.wording import counted
 
 NAME = "contracts"
 # What is made to be looked at, to decide, or to be used elsewhere: nobody has to take it.

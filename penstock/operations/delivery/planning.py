@@ -24,7 +24,7 @@ from penstock.operations.delivery.descriptions import (
     PipelineDescription,
     ProjectDescription,
 )
-from penstock.operations.delivery.repository import FileChanges, Repository, find_repository
+from penstock.operations.delivery.repository import FileChanges, Repository, find_repository, top_of
 from penstock.operations.delivery.requests import Request
 from penstock.project.config import FILE_NAME, Config
 
@@ -139,7 +139,7 @@ def describe_pipelines(
       ConfigError: the project cannot be read.
     """
     folder = config.folder.resolve()
-    request = Request(str(folder), str(_top(folder)), profile or "", only=tuple(names))
+    request = Request(str(folder), str(top_of(folder)), profile or "", only=tuple(names))
     with process.start(request, str(Path.cwd())) as describing:
         described = process.described(describing)
     if described.error:
@@ -160,11 +160,3 @@ def fingerprint_of(config: Config, pipeline: str) -> str:
     if described.error:
         raise ConfigError(f"pipeline {pipeline!r} does not compile: {described.error}")
     return described.fingerprint
-
-
-def _top(folder: Path) -> Path:
-    """Return the top of the repository around a folder, or the folder where there is none."""
-    try:
-        return find_repository(folder).top
-    except ConfigError:
-        return folder

@@ -245,6 +245,14 @@ def find_repository(folder: Path) -> Repository:
     return Repository(Path(top).resolve())
 
 
+def top_of(folder: Path) -> Path:
+    """Return the top of the repository around a folder, or the folder where there is none."""
+    try:
+        return find_repository(folder).top
+    except ConfigError:
+        return folder
+
+
 def _run(
     folder: Path, arguments: tuple[str, ...], content: bytes, variables: Mapping[str, str]
 ) -> subprocess.CompletedProcess[bytes]:

@@ -15,12 +15,13 @@ from penstock import _tfx, ir
 from penstock.errors import PenstockError
 from penstock.execution.resolution import node_parameters
 from penstock.ir.reading import placeholder_keys
-from penstock.operations.delivery.checks import FOLDER, Check, State, as_json, counted
+from penstock.operations.delivery.checks import FOLDER, Check, State, as_json
 from penstock.operations.delivery.requests import Request
 from penstock.operations.delivery.sampling import READERS, Sample, source_of, take_sample
 from penstock.operations.starting.preparing import Prepared, prepare
 from penstock.project.config import FILE_NAME, Config, read_config
 from penstock.project.user_code import folded
+from penstock.report.wording import counted
 from penstock.runners.local import NodeResult, RunResult
 from penstock.runners.local import State as NodeState
 from penstock.runners.local.display import Silent

@@ -24,9 +24,10 @@ def who_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def why_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the option `--why`."""
-    return click.option("--why", default="", metavar="TEXT", help="Why, for the record.")(command)
+def decision_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options `--who` and `--why`."""
+    why = click.option("--why", default="", metavar="TEXT", help="Why, for the record.")
+    return who_option(why(command))
 
 
 def this_user() -> str:

@@ -12,7 +12,7 @@ import click
 
 from penstock.errors import ConfigError, ParameterError, PenstockError, suggestion
 from penstock.project.config import Config
-from penstock.surfaces.cli.author import who_option, why_option
+from penstock.surfaces.cli.author import decision_options, who_option
 from penstock.surfaces.cli.completion import PIPELINE
 from penstock.surfaces.cli.options import RUN_FAILED, column, json_option, project_config
 
@@ -46,8 +46,7 @@ def _environment_option(command: Any) -> Any:
     metavar="TEXT",
     help="That the model takes or gives other columns than before, and why that is right.",
 )
-@who_option
-@why_option
+@decision_options
 @json_option
 @click.pass_context
 def deploy(
@@ -161,8 +160,7 @@ def approve(
 @click.argument("pipelines", metavar="[PIPELINE]...", type=PIPELINE, nargs=-1)
 @_environment_option
 @click.option("--to", type=click.IntRange(min=1), help="The deployment; by default the one before.")
-@who_option
-@why_option
+@decision_options
 @json_option
 @click.pass_context
 def rollback(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Any
 
 import click
 
-from penstock.errors import ConfigError, ParameterError
+from penstock.errors import ParameterError
 from penstock.project.config import Config, Profile
+from penstock.safety import secrets
 from penstock.surfaces.cli.ci_comment import marker
 from penstock.surfaces.cli.options import project_config
 
@@ -33,7 +33,6 @@ SERVICES: Mapping[str, Service] = {
     "argo-events": Service("argo-events.yaml", ".argo/penstock.yaml"),
 }
 
-_REFERENCE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 _REQUIREMENTS = ("requirements.txt", "requirements.lock")
 
 
@@ -69,8 +68,10 @@ def init(context: click.Context, service: str, force: bool, to_stdout: bool) -> 
       penstock ci init
       penstock ci init --service gitlab
     """
+    from penstock.operations.delivery.repository import top_of
+
     config = project_config(context)
-    top = _top(config.folder.resolve())
+    top = top_of(config.folder.resolve()).resolve()
     text = workflow(service, config, top)
     if to_stdout:
         click.echo(text, nl=False)
@@ -143,13 +144,4 @@ def _stages(config: Config) -> Iterator[_Stage]:
 
 def _secrets(profile: Profile) -> tuple[str, ...]:
     """Return the variables that a profile refers to."""
-    return tuple(sorted(set(_REFERENCE.findall(json.dumps(asdict(profile), default=str)))))
-
-
-def _top(folder: Path) -> Path:
-    from penstock.operations.delivery.repository import find_repository
-
-    try:
-        return find_repository(folder).top.resolve()
-    except ConfigError:
-        return folder
+    return tuple(sorted(set(secrets.names(json.dumps(asdict(profile), default=str)))))

@@ -7,7 +7,6 @@ from collections import Counter
 
 import click
 
-from penstock.operations.delivery.checks import counted
 from penstock.operations.delivery.comparing import (
     UNKNOWN,
     Kind,
@@ -17,6 +16,7 @@ from penstock.operations.delivery.comparing import (
     as_json,
 )
 from penstock.operations.delivery.planning import plan_change
+from penstock.report.wording import counted
 from penstock.surfaces.cli.ci_comment import comment_on
 from penstock.surfaces.cli.options import (
     RUN_FAILED,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from penstock.errors import ParameterError
-from penstock.surfaces.cli.author import who_option, why_option
+from penstock.surfaces.cli.author import decision_options
 from penstock.surfaces.cli.completion import RUN
 from penstock.surfaces.cli.options import column, json_option, open_store, profile_option
 
@@ -48,13 +48,15 @@ def list_models(context: click.Context, profile_name: str | None, as_json: bool)
 
     with open_store(context, profile_name) as metadata:
         models = registry.read_models(metadata.store)
+    from penstock.report.wording import counted
+
     if as_json:
         click.echo(json.dumps([_model_as_json(found) for found in models], indent=2))
     elif not models:
         click.echo("no model is registered yet. Register one: penstock model register RUN NAME.")
     else:
         names = column(found.name for found in models)
-        counts = column(_count(len(found.versions), "version") for found in models)
+        counts = column(counted(len(found.versions), "version") for found in models)
         for name, count, found in zip(names, counts, models, strict=True):
             click.echo(f"{name}  {count}  {_aliases(found.aliases)}")
 
@@ -121,11 +123,13 @@ def diff(
         versions = {"before": one.name, "after": other.name}
         click.echo(json.dumps({**versions, "differences": content}, indent=2))
         return
+    from penstock.report.wording import line, recorded
+
     click.secho(f"{one.name} and {other.name}", bold=True)
     for kind, name, d in zip(
         column(d.kind for d in found), column(d.name for d in found), found, strict=True
     ):
-        click.echo(f"  {kind}  {name}  {_shown(d.before)} -> {_shown(d.after)}")
+        click.echo(f"  {kind}  {name}  {line(recorded(d.before))} -> {line(recorded(d.after))}")
     if not found:
         click.echo("  nothing that is recorded of them differs")
 
@@ -136,8 +140,7 @@ def diff(
 @click.option("--node", "node_id", metavar="NODE", help="The node whose model is meant.")
 @click.option("--alias", help="An alias that is to stand for the new version.")
 @click.option("--description", default="", help="A text that is kept with the version.")
-@who_option
-@why_option
+@decision_options
 @profile_option
 @json_option
 @click.pass_context
@@ -185,8 +188,7 @@ def register(
     metavar="NUMBER|none",
     help="Only if it stands for this version; by default the one that it stands for now.",
 )
-@who_option
-@why_option
+@decision_options
 @profile_option
 @json_option
 @click.pass_context
@@ -233,8 +235,7 @@ def alias(
 @click.argument("reference", metavar="NAME@VERSION")
 @click.option("--alias", default=_ALIAS, show_default=True, help="The alias to move.")
 @click.option("--if-at", "seen", metavar="NUMBER|none", help="Only if it stands for this version.")
-@who_option
-@why_option
+@decision_options
 @profile_option
 @json_option
 @click.pass_context
@@ -268,8 +269,7 @@ def promote(
 @click.argument("name")
 @click.option("--alias", default=_ALIAS, show_default=True, help="The alias to move back.")
 @click.option("--to", metavar="NUMBER", help="The version; by default the one before.")
-@who_option
-@why_option
+@decision_options
 @profile_option
 @json_option
 @click.pass_context
@@ -298,8 +298,7 @@ def rollback(
 
 @model.command()
 @click.argument("reference", metavar="NAME@VERSION")
-@who_option
-@why_option
+@decision_options
 @profile_option
 @json_option
 @click.pass_context
@@ -327,8 +326,7 @@ def archive(
 
 @model.command()
 @click.argument("reference", metavar="NAME@VERSION")
-@who_option
-@why_option
+@decision_options
 @profile_option
 @json_option
 @click.pass_context
@@ -468,28 +466,12 @@ def _metrics(version: Version) -> str:
     return ", ".join(f"{m.name} {metric(m.name, m.value)}" for m in version.metrics[:3])
 
 
-def _shown(value: Any) -> str:
-    from penstock.report.wording import line, plain
-
-    if value is None:
-        return "nothing"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    text = json.dumps(value) if isinstance(value, Mapping | list | tuple) else plain(value)
-    # Of a digest the beginning tells it from others.
-    return text[:12] if len(text) == 64 and text.isalnum() else line(text)
-
-
 def _aliases(aliases: Mapping[str, int]) -> str:
     return ", ".join(f"{alias} {number}" for alias, number in aliases.items())
 
 
 def _known_as(aliases: list[str]) -> str:
     return f" ({', '.join(aliases)})" if aliases else ""
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _model_as_json(found: RegisteredModel) -> dict[str, Any]:

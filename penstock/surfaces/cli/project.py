@@ -14,7 +14,7 @@ from typing import Any
 
 from penstock import __version__
 from penstock.errors import DataError, ParameterError
-from penstock.report.wording import quantity
+from penstock.report.wording import counted, quantity
 from penstock.surfaces.cli.columns import (
     Column,
     Kind,
@@ -167,14 +167,14 @@ def _described(
     remarks = [
         *changes,
         f"{table.rows} rows; to predict {label_name!r} as {_TASKS[task]} from "
-        f"{_counted(len(numbers), 'number')} and {_counted(len(categories), 'text')}",
+        f"{counted(len(numbers), 'number')} and {counted(len(categories), 'text')}",
         f"{label_name!r}: {variables['label_told']}",
     ]
     remarks += _baseline_remarks(label, task)
     remarks += [f"left out: {name!r}, {reason}" for name, reason in left_out]
     if dropped:
         remarks.append(
-            f"left out: {_counted(dropped, 'row')} without a label; {table.shown} itself is "
+            f"left out: {counted(dropped, 'row')} without a label; {table.shown} itself is "
             "unchanged"
         )
     return Description(variables, file_name, _content(table, label_name, bool(dropped)), remarks)
@@ -192,7 +192,7 @@ def _label_told(label: Column, task: Task) -> str:
         for value, count in label.values[:_SHOWN_CLASSES]
     ]
     more = len(label.values) - len(counts)
-    return ", ".join(counts) + (f" and {_counted(more, 'class')} more" if more > 0 else "")
+    return ", ".join(counts) + (f" and {counted(more, 'class')} more" if more > 0 else "")
 
 
 def _baseline_remarks(label: Column, task: Task) -> list[str]:
@@ -217,10 +217,6 @@ def describe_framework(framework: Framework, task: Any) -> dict[str, str]:
         "estimator": "Regressor" if task == Task.REGRESSION.value else "Classifier",
         "rounds_are": framework.rounds,
     }
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "es" if noun.endswith("s") else "s")
 
 
 _TASKS = {

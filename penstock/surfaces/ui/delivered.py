@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +12,7 @@ from penstock import registry
 from penstock.metadata.protocol import Store
 from penstock.operations.delivery import records
 from penstock.registry.integrity import harm
+from penstock.report.wording import recorded
 
 _MOST_DEPLOYMENTS = 200
 
@@ -46,7 +46,7 @@ class DeliveredPages:
             harm=harm(self.store, version),
             before=before,
             differences=registry.difference(before, version) if before else (),
-            shown=_shown,
+            shown=recorded,
         )
 
     def deployments(self, request: Request) -> Response:
@@ -65,11 +65,3 @@ class DeliveredPages:
                 f"{parameters['pipeline']}"
             )
         return self.page("deployment.html", one=one)
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    # Of a digest the beginning tells it from others.
-    return text[:12] if len(text) == 64 and text.isalnum() else text
