@@ -30,6 +30,7 @@ FLOORS = (
     "openlineage",
     "execution",
     "registry",
+    "serving",
     "report",
     "runners",
     "operations",
