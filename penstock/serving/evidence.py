@@ -70,8 +70,8 @@ class Evidence:
         return {
             "token": self.token,
             "seconds": self.seconds,
-            "answers": {role: _to_json(answers) for role, answers in self.answers.items()},
-            "compared": _to_json(self.compared),
+            "answers": {role: as_json(answers) for role, answers in self.answers.items()},
+            "compared": as_json(self.compared),
         }
 
     @classmethod
@@ -80,8 +80,8 @@ class Evidence:
         return cls(
             token=entry["token"],
             seconds=entry["seconds"],
-            answers={role: _from_json(Answers, a) for role, a in entry["answers"].items()},
-            compared=_from_json(Comparison, entry["compared"]),
+            answers={role: counts_from_json(Answers, a) for role, a in entry["answers"].items()},
+            compared=counts_from_json(Comparison, entry["compared"]),
         )
 
 
@@ -102,7 +102,8 @@ def _sum(values: list[Any]) -> Any:
     return added(values) if isinstance(values[0], Mapping) else sum(values)
 
 
-def _to_json(counts: Any) -> dict[str, Any]:
+def as_json(counts: Any) -> dict[str, Any]:
+    """Return answers, or a comparison, as JSON values."""
     return {
         f.name: {str(k): n for k, n in value.items()} if isinstance(value, Mapping) else value
         for f in fields(counts)
@@ -110,7 +111,8 @@ def _to_json(counts: Any) -> dict[str, Any]:
     }
 
 
-def _from_json(kind: Any, entry: Mapping[str, Any]) -> Any:
+def counts_from_json(kind: Any, entry: Mapping[str, Any]) -> Any:
+    """Return the answers, or the comparison, that `as_json` wrote."""
     return kind(
         **{
             name: {int(k): n for k, n in value.items()}

@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, str] = {
     "ui": "penstock.surfaces.cli.ui:ui",
     "compare": "penstock.surfaces.cli.compare:compare",
     "model": "penstock.surfaces.cli.model:model",
+    "serve": "penstock.surfaces.cli.serve:serve",
     "lineage": "penstock.surfaces.cli.lineage:lineage",
     "store": "penstock.surfaces.cli.store:store",
     "metadata": "penstock.surfaces.cli.metadata:metadata",

@@ -1,0 +1,106 @@
+"""What a release tells a server: to load a version, to let it answer, to take it away.
+
+All of it needs the token that the server keeps in a file of its owner, and is idempotent: a
+request whose answer was lost is sent again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from penstock.errors import DataError
+from penstock.serving.protocols.form import parsed
+from penstock.serving.routes import Routes, Servable
+from penstock.serving.server import describing
+from penstock.serving.server.asking import TooLargeError, read_body
+from penstock.serving.server.models import RefusedError, ServedModel
+
+PREFIX = "/penstock/v1/models/"
+_MOST_BYTES = 1 << 20
+
+
+def routes(models: Mapping[str, ServedModel]) -> list[Route]:
+    """Return the addresses of the administration."""
+
+    async def model(request: Request) -> Response:
+        return JSONResponse(
+            describing.of_administration(model_named(models, request.path_params["name"]))
+        )
+
+    async def prepare(request: Request) -> Response:
+        servable = Servable.from_json(await _content(request))
+        if servable.version != int(request.path_params["version"]):
+            raise DataError("the version of the body should be that of the address")
+        found = model_named(models, request.path_params["name"])
+        try:
+            version = found.prepare(servable)
+        except RefusedError as error:
+            return _error(409, str(error))
+        done = version.state != "loading"
+        return JSONResponse(describing.of_administration(found), 200 if done else 202)
+
+    async def remove(request: Request) -> Response:
+        found = model_named(models, request.path_params["name"])
+        try:
+            number = int(request.path_params["version"])
+            await found.remove(number, found.limits.request_seconds)
+        except RefusedError as error:
+            return _error(409, str(error))
+        return JSONResponse(describing.of_administration(found))
+
+    async def shift(request: Request) -> Response:
+        found = model_named(models, request.path_params["name"])
+        try:
+            await found.shift(Routes.from_json(await _content(request)))
+        except RefusedError as error:
+            return _error(409, str(error))
+        return JSONResponse(describing.of_administration(found))
+
+    async def evidence(request: Request) -> Response:
+        found = model_named(models, request.path_params["name"])
+        seen = await found.evidence()
+        if seen is None:
+            return _error(409, f"{found.name} does not serve yet")
+        return JSONResponse(seen.to_json())
+
+    one = PREFIX + "{name}"
+    return [
+        Route(one, model),
+        Route(one + "/versions/{version:int}", prepare, methods=["PUT"]),
+        Route(one + "/versions/{version:int}", remove, methods=["DELETE"]),
+        Route(one + "/routes", shift, methods=["PUT"]),
+        Route(one + "/evidence", evidence),
+    ]
+
+
+class UnknownModelError(Exception):
+    """An address names a model that is not there."""
+
+
+def model_named(models: Mapping[str, ServedModel], name: str) -> ServedModel:
+    """Return a model by its name.
+
+    Raises:
+      UnknownModelError: there is none.
+    """
+    if name not in models:
+        known = ", ".join(sorted(models)) or "none"
+        raise UnknownModelError(f"there is no model {name!r} here, but {known}")
+    return models[name]
+
+
+async def _content(request: Request) -> Any:
+    try:
+        body = await read_body(request.receive, request.scope["headers"], _MOST_BYTES)
+    except TooLargeError:
+        raise DataError(f"the body may have {_MOST_BYTES} bytes") from None
+    return parsed(body)
+
+
+def _error(status: int, message: str) -> Response:
+    return JSONResponse({"error": message}, status)

@@ -1,0 +1,223 @@
+"""Requests for predictions, from the socket to a worker and back: the path that has to be short."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.serving.protocols import CLASSIFY, INFER, PREDICT, REGRESS, ROWS
+from penstock.serving.routes import CANARY, PRODUCTION, SHADOW
+from penstock.serving.server.models import ServedModel
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+
+_VERBS = {"predict": PREDICT, "classify": CLASSIFY, "regress": REGRESS}
+# Names that callers may know the roles by, TensorFlow Serving's customary ones among them.
+_LABELS = {PRODUCTION: PRODUCTION, "stable": PRODUCTION, CANARY: CANARY, SHADOW: SHADOW}
+_HEAD = b"inference-header-content-length"
+_JSON = b"application/json"
+_BINARY = b"application/octet-stream"
+_RETRY = (b"retry-after", b"1")
+_HEADER = "header:"
+_COLUMN = "column:"
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What an address asks: a model, in a form, maybe of one version or the one in a role."""
+
+    model: ServedModel
+    verb: int
+    version: int | None = None
+    label: str = ""
+
+
+class TooLargeError(Exception):
+    """A body has more bytes than a server reads."""
+
+
+def asking(path: str, models: Mapping[str, ServedModel]) -> Asking | None:
+    """Return what an address asks; None where it is none of those for predictions."""
+    parts = path.split("/")[1:]
+    match parts:
+        case ["predict", name]:
+            return _asking(models, name, ROWS)
+        case ["v1", "models", *rest] if rest and ":" in rest[-1]:
+            rest[-1], _, verb = rest[-1].rpartition(":")
+            if verb in _VERBS:
+                return _of(models, rest, _VERBS[verb])
+        case ["v2", "models", *rest, "infer"]:
+            return _of(models, rest, INFER)
+    return None
+
+
+def _of(models: Mapping[str, ServedModel], parts: list[str], verb: int) -> Asking | None:
+    match parts:
+        case [name]:
+            return _asking(models, name, verb)
+        case [name, "versions", number] if number.isdecimal():
+            return _asking(models, name, verb, version=int(number))
+        case [name, "labels", label] if label in _LABELS:
+            return _asking(models, name, verb, label=_LABELS[label])
+    return None
+
+
+def _asking(
+    models: Mapping[str, ServedModel],
+    name: str,
+    verb: int,
+    *,
+    version: int | None = None,
+    label: str = "",
+) -> Asking | None:
+    return Asking(models[name], verb, version, label) if name in models else None
+
+
+async def answer(asked: Asking, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request for predictions."""
+    started = time.monotonic()
+    model = asked.model
+    status, body, headers = await _answered(asked, scope, receive, started)
+    version, role = headers.pop("version", 0), headers.pop("role", "")
+    model.answered(version, role, status, time.monotonic() - started)
+    head = headers.pop("head", 0)
+    lines = [
+        (b"content-type", _BINARY if head else _JSON),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    if head:
+        lines.append((_HEAD, str(head).encode()))
+    if version:
+        lines.append((b"x-model-version", str(version).encode()))
+    if status in (429, 503):
+        lines.append(_RETRY)
+    await send({"type": "http.response.start", "status": status, "headers": lines})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _answered(
+    asked: Asking, scope: Scope, receive: Receive, started: float
+) -> tuple[int, bytes, dict[str, Any]]:
+    model, headers = asked.model, scope["headers"]
+    limits = model.limits
+    if model.waiting() >= limits.queue:
+        model.refusals += 1
+        said = f"{limits.queue} requests for {model.name} wait already"
+        return 429, error_body(said), {}
+    try:
+        async with asyncio.timeout(limits.request_seconds):
+            body = await read_body(receive, headers, limits.body_bytes)
+    except TimeoutError:
+        return 408, error_body("the body of the request did not come"), {}
+    except TooLargeError:
+        said = f"a request may have {limits.body_bytes} bytes; send fewer rows at a time"
+        return 413, error_body(said), {}
+    head, caller, routes = 0, "", model.routes
+    if asked.verb == INFER:
+        text = header(headers, _HEAD) or b"0"
+        head = int(text) if text.isdigit() and len(text) < 12 else -1
+        if not 0 <= head <= len(body):
+            said = "Inference-Header-Content-Length should be a part of the body"
+            return 400, error_body(said), {}
+    if routes is not None and routes.canary is not None and routes.key:
+        caller = _caller(routes.key, headers, body)
+    number = asked.version
+    if asked.label:
+        number = _in_role(model, asked.label)
+        if number is None:
+            return 404, error_body(f"no version of {model.name} is the {asked.label}"), {}
+    question = {
+        "verb": asked.verb,
+        "body": body,
+        "head": head,
+        "deadline": started + limits.request_seconds,
+    }
+    future, version, role = model.ask(question, caller, number)
+    seen = {"version": version, "role": role}
+    if future is None:
+        return *_unanswered(model, number), seen
+    result = await future
+    return result.status, result.body, {**seen, "head": result.head}
+
+
+def _unanswered(model: ServedModel, number: int | None) -> tuple[int, bytes]:
+    if number is not None and number not in model.versions:
+        known = ", ".join(map(str, sorted(model.versions))) or "none"
+        said = f"there is no version {number} of {model.name} here, but {known}"
+        return 404, error_body(said)
+    reason = f": {model.trouble}" if model.trouble else ""
+    return 503, error_body(f"{model.name} is not ready{reason}")
+
+
+def _in_role(model: ServedModel, role: str) -> int | None:
+    routes = model.routes
+    if routes is None:
+        return None
+    if role == PRODUCTION:
+        return routes.production
+    share = routes.canary if role == CANARY else routes.shadow
+    return None if share is None else share.version
+
+
+async def read_body(receive: Receive, headers: Any, most: int) -> bytes:
+    """Return the body of a request.
+
+    Raises:
+      TooLargeError: it has more bytes than `most`.
+    """
+    declared = header(headers, b"content-length")
+    if declared is not None and int(declared) > most:
+        raise TooLargeError
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        return _bounded(body, most)
+    pieces, size = [body], len(body)
+    while message.get("more_body"):
+        message = await receive()
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
+        if size > most:
+            raise TooLargeError
+    return b"".join(pieces)
+
+
+def _bounded(body: bytes, most: int) -> bytes:
+    if len(body) > most:
+        raise TooLargeError
+    return body
+
+
+def header(headers: Any, name: bytes) -> bytes | None:
+    """Return the value of a header; None where there is none."""
+    return next((value for key, value in headers if key == name), None)
+
+
+def _caller(key: str, headers: Any, body: bytes) -> str:
+    """Return what makes a caller: a header, or a column of the first row; "" if it has none."""
+    if key.startswith(_HEADER):
+        value = header(headers, key.removeprefix(_HEADER).lower().encode())
+        return "" if value is None else value.decode("latin-1")
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return ""
+    if isinstance(content, dict):
+        content = content.get("instances", content)
+    if isinstance(content, list):
+        content = content[0] if content else {}
+    value = content.get(key.removeprefix(_COLUMN)) if isinstance(content, dict) else None
+    if isinstance(value, list):
+        value = value[0] if value else None
+    return "" if value is None else str(value)
+
+
+def error_body(message: str) -> bytes:
+    """Return the body that says what is wrong."""
+    return json.dumps({"error": message}).encode()

@@ -1,0 +1,247 @@
+"""The prediction server."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from penstock.errors import ConfigError, DataError, ParameterError
+from penstock.project import extras
+from penstock.safety.containment import is_name
+from penstock.surfaces.cli.options import profile_option, project_config
+
+if TYPE_CHECKING:
+    from penstock.serving.server.running import Address
+    from penstock.serving.sources import Source
+
+_FILE = click.Path(exists=True, dir_okay=False)
+
+
+@click.command()
+@click.argument("models", metavar="[NAME=]MODEL...", nargs=-1, required=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8501,
+    show_default=True,
+    help="The port; 0 is any that is free.",
+)
+@click.option(
+    "--token",
+    help="Who asks must send it: Authorization: Bearer TOKEN. Better as a reference, "
+    "'${env:NAME}'.",
+)
+@click.option("--tls-certificate", type=_FILE, help="A certificate chain, for HTTPS.")
+@click.option("--tls-key", type=_FILE, help="The certificate's key.")
+@click.option(
+    "--tls-client-ca", type=_FILE, help="Who asks must have a certificate of these authorities."
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="The processes of each version.",
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(1),
+    default=256,
+    show_default=True,
+    help="How many requests are asked about at once, at the most.",
+)
+@click.option(
+    "--batch-wait",
+    type=click.FloatRange(0, 10),
+    default=0.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="For how long a request waits for others to be asked about with it.",
+)
+@click.option(
+    "--max-body",
+    type=click.FloatRange(0.001),
+    default=16.0,
+    show_default=True,
+    metavar="MB",
+    help="The longest body of a request.",
+)
+@click.option(
+    "--max-rows",
+    type=click.IntRange(1),
+    default=10_000,
+    show_default=True,
+    help="The most rows of a request.",
+)
+@click.option(
+    "--queue",
+    type=click.IntRange(1),
+    default=1024,
+    show_default=True,
+    help="How many requests for a model may wait; those beyond are refused at once.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0.01),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="For how long a request may wait for its answer.",
+)
+@click.option(
+    "--load-timeout",
+    type=click.FloatRange(1),
+    default=300.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="For how long a version may load and warm up.",
+)
+@click.option(
+    "--look-every",
+    type=click.FloatRange(0.05),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often aliases and folders are looked at for another version.",
+)
+@click.option(
+    "--drain",
+    type=click.FloatRange(0),
+    default=0.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="For how long it still answers, and says that it is not ready, once it is told to end.",
+)
+@click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder for what has to outlive the server; by default .penstock/serving of the "
+    "project.",
+)
+@profile_option
+@click.pass_context
+def serve(
+    context: click.Context,
+    models: tuple[str, ...],
+    host: str,
+    port: int,
+    token: str | None,
+    tls_certificate: str | None,
+    tls_key: str | None,
+    tls_client_ca: str | None,
+    workers: int,
+    batch: int,
+    batch_wait: float,
+    max_body: float,
+    max_rows: int,
+    queue: int,
+    timeout: float,
+    load_timeout: float,
+    look_every: float,
+    drain: float,
+    state: Path | None,
+    profile_name: str | None,
+) -> None:
+    """Serve models over HTTP: rows by name, TensorFlow Serving's API, Open Inference Protocol.
+
+    MODEL is the folder of a model, a folder of pushed versions, a run, or NAME@ALIAS of the
+    registry. Of a folder of versions the newest is served, of an alias what it stands for; when
+    that changes, the new version is loaded and warmed up before it answers, and no request is lost.
+
+    \b
+    Examples:
+      penstock serve flights@champion
+      penstock serve serving/penguins --port 0
+      curl localhost:8501/predict/flights -d '{"distance": 1400, "carrier": "UA"}'
+    """
+    missing = extras.needed_by("penstock serve", (*extras.EXTRAS["ui"], *extras.EXTRAS["serve"]))
+    if missing is not None:
+        raise missing
+    from penstock.safety import secrets
+    from penstock.serving.server.limits import Limits
+    from penstock.serving.server.running import Address, Server
+
+    address = Address(
+        host=host,
+        port=port,
+        token=secrets.resolve(token) if token else "",
+        certificate=tls_certificate,
+        key=tls_key,
+        client_authorities=tls_client_ca,
+        drain_seconds=drain,
+    )
+    _check(address)
+    config = project_config(context)
+    sources = dict(_source(text, profile_name) for text in models)
+    if len(sources) < len(models):
+        raise ParameterError(
+            "two models would have one name", hint="Name them: NAME=MODEL OTHER=MODEL."
+        )
+    folder = state or Path(config.path.parent if config.path else ".") / ".penstock" / "serving"
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
+
+    def announce(url: str) -> None:
+        for name in sources:
+            click.echo(f"{name}  {url}/predict/{name}")
+
+    limits = Limits(
+        workers=workers,
+        batch_requests=batch,
+        batch_seconds=batch_wait,
+        body_bytes=int(max_body * 1e6),
+        rows=max_rows,
+        request_seconds=timeout,
+        queue=queue,
+        load_seconds=load_timeout,
+    )
+    Server(
+        sources, address, limits, folder.absolute(), look_seconds=look_every, announce=announce
+    ).run()
+
+
+def _check(address: Address) -> None:
+    if (address.certificate is None) != (address.key is None):
+        raise ConfigError("TLS needs both, --tls-certificate and --tls-key")
+    if address.client_authorities and not address.certificate:
+        raise ConfigError("--tls-client-ca needs --tls-certificate and --tls-key")
+    if not address.is_loopback and not (address.token or address.client_authorities):
+        raise ConfigError(
+            f"others reach {address.host}, and nothing says who may ask",
+            hint="Give a token, --token '${env:NAME}', or --tls-client-ca with TLS; or listen to "
+            "this machine alone.",
+        )
+
+
+def _source(text: str, profile: str | None) -> tuple[str, Source]:
+    """Return the name and the source of a model that is to be served."""
+    from penstock.models.of_run import is_run_id
+    from penstock.serving import sources
+
+    name, equals, place = text.partition("=")
+    if not equals or os.path.exists(text):
+        name, place = "", text
+    if os.path.isdir(place):
+        source = sources.of_folder(Path(place))
+        default = sources.name_of_folder(Path(place))
+    elif "@" in place:
+        default, _, reference = place.partition("@")
+        source = sources.AliasSource(default, reference, profile)
+    elif is_run_id(place):
+        source, default = sources.of_run(place), "model"
+    else:
+        raise DataError(
+            "expected a model's folder, a run or NAME@ALIAS, and there is no such folder",
+            path=place,
+        )
+    name = name or default
+    if not is_name(name):
+        raise ParameterError(
+            f"a model's name is a part of its address, and {name!r} cannot be one",
+            hint="Give it another: NAME=MODEL, of letters, digits, '-', '_' and '.'.",
+        )
+    return name, source
