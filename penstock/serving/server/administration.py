@@ -18,7 +18,7 @@ from penstock.serving.protocols.form import parsed
 from penstock.serving.routes import Routes, Servable
 from penstock.serving.server import describing
 from penstock.serving.server.asking import TooLargeError, read_body
-from penstock.serving.server.models import RefusedError, ServedModel
+from penstock.serving.server.models import RefusedError, ServedModel, model_named
 
 PREFIX = "/penstock/v1/models/"
 _MOST_BYTES = 1 << 20
@@ -76,22 +76,6 @@ def routes(models: Mapping[str, ServedModel]) -> list[Route]:
         Route(one + "/routes", shift, methods=["PUT"]),
         Route(one + "/evidence", evidence),
     ]
-
-
-class UnknownModelError(Exception):
-    """An address names a model that is not there."""
-
-
-def model_named(models: Mapping[str, ServedModel], name: str) -> ServedModel:
-    """Return a model by its name.
-
-    Raises:
-      UnknownModelError: there is none.
-    """
-    if name not in models:
-        known = ", ".join(sorted(models)) or "none"
-        raise UnknownModelError(f"there is no model {name!r} here, but {known}")
-    return models[name]
 
 
 async def _content(request: Request) -> Any:

@@ -17,7 +17,7 @@ from penstock.serving.server.asking import (
     error_body,
     header,
 )
-from penstock.serving.server.models import ServedModel
+from penstock.serving.server.models import ServedModel, UnknownModelError
 from penstock.serving.server.pages import Standing, others
 
 # A server is asked at few addresses; those of attackers should not fill its memory.
@@ -62,7 +62,11 @@ class Application:
         if scope["method"] == "POST":
             asked = self._addresses.get(path)
             if asked is None:
-                asked = asking(path, self._models)
+                try:
+                    asked = asking(path, self._models)
+                except UnknownModelError as error:
+                    await _refuse(send, 404, str(error))
+                    return
                 if asked is not None and len(self._addresses) < _KNOWN_ADDRESSES:
                     self._addresses[path] = asked
             if asked is not None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from penstock.serving.protocols import CLASSIFY, INFER, PREDICT, REGRESS, ROWS
 from penstock.serving.routes import CANARY, PRODUCTION, SHADOW
-from penstock.serving.server.models import ServedModel
+from penstock.serving.server.models import ServedModel, model_named
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -43,7 +43,11 @@ class TooLargeError(Exception):
 
 
 def asking(path: str, models: Mapping[str, ServedModel]) -> Asking | None:
-    """Return what an address asks; None where it is none of those for predictions."""
+    """Return what an address asks; None where it is none of those for predictions.
+
+    Raises:
+      UnknownModelError: it names a model that is not there.
+    """
     parts = path.split("/")[1:]
     match parts:
         case ["predict", name]:
@@ -75,8 +79,8 @@ def _asking(
     *,
     version: int | None = None,
     label: str = "",
-) -> Asking | None:
-    return Asking(models[name], verb, version, label) if name in models else None
+) -> Asking:
+    return Asking(model_named(models, name), verb, version, label)
 
 
 async def answer(asked: Asking, scope: Scope, receive: Receive, send: Send) -> None:

@@ -31,6 +31,10 @@ class RefusedError(Exception):
     """A change of a model that is not made, and why."""
 
 
+class UnknownModelError(Exception):
+    """A model is asked that is not there."""
+
+
 @dataclass
 class ServedModel:
     """A model that a server has: what is asked of it goes to a version of it."""
@@ -242,3 +246,15 @@ class ServedModel:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def model_named(models: Mapping[str, ServedModel], name: str) -> ServedModel:
+    """Return a model by its name.
+
+    Raises:
+      UnknownModelError: there is none.
+    """
+    if name not in models:
+        known = ", ".join(sorted(models)) or "none"
+        raise UnknownModelError(f"there is no model {name!r} here, but {known}")
+    return models[name]

@@ -12,8 +12,7 @@ from starlette.routing import Route
 
 from penstock.errors import DataError
 from penstock.serving.server import administration, describing
-from penstock.serving.server.administration import UnknownModelError, model_named
-from penstock.serving.server.models import ServedModel
+from penstock.serving.server.models import ServedModel, UnknownModelError, model_named
 from penstock.serving.server.versions import Version
 
 
