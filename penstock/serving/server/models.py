@@ -18,7 +18,7 @@ from penstock.serving.routes import CANARY, PRODUCTION, ROLES, SHADOW, Routes, S
 from penstock.serving.server.limits import Limits
 from penstock.serving.server.state import ModelState, write_state
 from penstock.serving.server.tally import Tally, evidence_of
-from penstock.serving.server.versions import FAILED, READY, Version
+from penstock.serving.server.versions import DRAINING, FAILED, READY, Version
 from penstock.serving.sketches import bin_of
 
 _COUNT_SECONDS = 1.0
@@ -69,7 +69,7 @@ class ServedModel:
           RefusedError: another folder is loaded under its number.
         """
         known = self.versions.get(servable.version)
-        if known is not None and known.state != FAILED:
+        if known is not None and known.state not in (FAILED, DRAINING):
             if known.servable.path != servable.path:
                 raise RefusedError(
                     f"version {servable.version} of {self.name} is that in {known.servable.path}"

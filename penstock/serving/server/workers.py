@@ -8,7 +8,6 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -106,8 +105,8 @@ class Worker:
         self._number += 1
         number, future = self._number, asyncio.get_running_loop().create_future()
         now = time.monotonic()
-        if not self.waiting:
-            self._answered = now
+        # A process that hangs owes answers that nobody waits for any more.
+        self._answered = self._answered or now
         self.waiting[number] = Waiting(future, now)
         self._transport.write(framed(ASK, number, question.packed()))
         return future
@@ -135,7 +134,7 @@ class Worker:
             self.process.kill()
 
     def is_busy_since(self, now: float) -> float:
-        """Return for how long questions wait without any being answered."""
+        """Return for how long answers are owed without any being given."""
         return now - self._answered if self._answered else 0.0
 
     async def stop(self) -> None:
@@ -214,7 +213,7 @@ def _spawn(channel: socket.socket) -> subprocess.Popen[bytes]:
     descriptor = channel.fileno()
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "penstock.serving.worker.process", str(descriptor)],
-        cwd=tempfile.gettempdir(),
+        cwd="/",
         env=environment,
         stdin=subprocess.DEVNULL,
         pass_fds=(descriptor,),
