@@ -27,9 +27,10 @@ $(SETUP): pyproject.toml setup.py setup.cfg uv.lock | $(filter .uv/bin/uv,$(UV))
 	touch $@
 
 # Where all is installed already nothing is taken away; else only what the demo needs is installed.
-demo: | $(filter .uv/bin/uv,$(UV))  ## run the flights pipeline end to end
-	test -e $(SETUP) || $(UV) sync --frozen --no-default-groups --extra tfx --extra examples
+demo: | $(filter .uv/bin/uv,$(UV))  ## run the flights pipeline end to end, and ask its model about a flight
+	test -e $(SETUP) || $(UV) sync --frozen --no-default-groups --extra tfx --extra examples --extra serve
 	$(PENSTOCK) run flights
+	.venv/bin/python -m penstock.pipelines.flights.ask
 
 test: $(SETUP)  ## run the whole test suite
 	.venv/bin/python -m $(PYTEST) $(TESTS)

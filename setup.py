@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 MAPPED_FOLDERS = ("components", "pipelines", "schemas")
 
 PACKAGE_DATA = {
-    "": ["py.typed", "*.pbtxt", "README.md"],
+    "": ["py.typed", "*.pbtxt", "*.json", "README.md"],
     "penstock.surfaces.cli": ["templates/**/*", "templates/**/.*"],
     "penstock.report": ["templates/*"],
     "penstock.surfaces.ui": ["templates/*"],

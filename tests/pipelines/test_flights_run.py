@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock import LocalRunner
+from penstock import LocalRunner, load_model
 from penstock.metadata.store import connect, connection_config
 from penstock.pipelines.flights.pipeline import flights
 from penstock.runners.local import State
@@ -92,3 +92,22 @@ def test_the_model_is_pushed_because_it_is_blessed(result, folder):
     destination = Path(pushed.get_string_custom_property("pushed_destination"))
     assert destination.parent == folder / "serving"
     assert (destination / "saved_model.pb").exists()
+
+
+@pytest.mark.needs("uvloop")
+def test_the_pushed_model_is_asked_about_a_flight_over_http(result, folder, capsys):
+    from penstock.pipelines.flights import ask
+
+    ask.main(str(folder / "serving"))
+    said = capsys.readouterr().out
+    flight = json.loads(ask.FLIGHT.read_text())
+    [late] = load_model(result.output("Pusher", "pushed_model").uri).predict([flight])["outputs"]
+    assert f"with a probability of {late.as_py():.2f}" in said
+    assert "curl localhost:8501/predict/flights -d @" in said
+
+
+def test_a_server_that_does_not_start_says_why(tmp_path):
+    from penstock.pipelines.flights import ask
+
+    with pytest.raises(RuntimeError, match="there is no such folder"):
+        ask.main(str(tmp_path / "none"))

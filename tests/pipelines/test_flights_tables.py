@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from penstock.components.merge_tables.counts import JoinCounts, MergeCounts, Tab
 from penstock.components.merge_tables.in_process import merge
 from penstock.errors import DataError
 from penstock.pipelines.flights import merged_table
+from penstock.pipelines.flights.ask import FLIGHT, MINUTES_LATE
 from penstock.pipelines.flights.baselines import area_under_roc, baselines_of
 from penstock.pipelines.flights.package_data import export_tables, package_file
 
@@ -111,3 +113,21 @@ def test_the_area_under_the_roc_curve_is_the_share_of_pairs_in_order(labels, sco
 
 def test_the_area_is_not_a_number_without_both_labels():
     assert np.isnan(area_under_roc(np.array([1, 1]), np.array([1, 2])))
+
+
+def test_the_flight_that_is_asked_about_is_in_the_data(year: tuple[MergeCounts, Path]):
+    flight = json.loads(FLIGHT.read_text())
+    file = next(Path(year[1], "span-12").glob("*.parquet"))
+    keys = [(name, "=", flight[name]) for name in ("day", "carrier", "flight")]
+    [row] = pyarrow.parquet.read_table(file, filters=keys).to_pylist()
+    assert row.pop("arrives_late") == 1
+    assert set(row) == set(flight)
+    for name, value in flight.items():
+        assert row[name] == (pytest.approx(value) if isinstance(value, float) else value)
+
+
+def test_what_became_of_that_flight_is_in_the_data(tables: Path):
+    flight = json.loads(FLIGHT.read_text())
+    keys = [(name, "=", flight[name]) for name in ("month", "day", "carrier", "flight")]
+    [row] = pyarrow.parquet.read_table(tables / "flights.parquet", filters=keys).to_pylist()
+    assert row["arr_delay"] == MINUTES_LATE

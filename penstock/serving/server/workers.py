@@ -209,7 +209,9 @@ def _spawn(channel: socket.socket) -> subprocess.Popen[bytes]:
         for name, value in os.environ.items()
         if name not in ("PYTHONPATH", "PYTHONSTARTUP")
     }
-    environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # What a framework says of the machine, and of its own future, is not the operator's business.
+    environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    environment.setdefault("PYTHONWARNINGS", "ignore")
     descriptor = channel.fileno()
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "penstock.serving.worker.process", str(descriptor)],
