@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from penstock.authoring.pipeline import pipeline
     from penstock.errors import PenstockError
     from penstock.ir import compile_pipeline
-    from penstock.models.loading import load_model
     from penstock.project.pods import PodOptions
     from penstock.runners.local import LocalRunner, RunResult
+    from penstock.serving.references import load_model
 
 __version__ = "0.1.0"
 
@@ -37,7 +37,7 @@ _HOMES = {
     "RunResult": "penstock.runners.local",
     "compile_pipeline": "penstock.ir",
     "component": "penstock.authoring.component",
-    "load_model": "penstock.models.loading",
+    "load_model": "penstock.serving.references",
     "pipeline": "penstock.authoring.pipeline",
     "with_options": "penstock.authoring.options",
 }

@@ -49,6 +49,20 @@ def model_directory(path: str) -> str:
     return path
 
 
+def version_numbers(folder: str) -> list[int]:
+    """Return the numbers of the versions in a folder of pushed versions, which are their names."""
+    try:
+        entries = list(os.scandir(folder))
+    except (NotADirectoryError, FileNotFoundError):
+        return []
+    return [int(entry.name) for entry in entries if entry.name.isdecimal() and entry.is_dir()]
+
+
+def newest_version(folder: str) -> int | None:
+    """Return the highest number of the versions in a folder; None where there are none."""
+    return max(version_numbers(folder), default=None)
+
+
 def serving_model(uri: str) -> str:
     """Return the directory of the model to serve in a Model artifact.
 

@@ -16,7 +16,7 @@ from penstock.models import known_flavors as flavors
 from penstock.models.facts import ModelFacts, read_facts
 from penstock.models.flavor import Loading, Predictor
 from penstock.models.layout import model_directory
-from penstock.models.of_run import is_run_id, model_of_result, model_of_run
+from penstock.models.of_run import model_of_result
 from penstock.models.rows import as_table
 from penstock.models.signature import Signature
 from penstock.models.transforming.fitted import FittedFeatures, read_features
@@ -77,18 +77,16 @@ def load_model(source: Any, *, trusted: tuple[str, ...] | list[str] = ()) -> Mod
     """Return the model in a folder, of an artifact, or of a run, ready to predict.
 
     `source` is the path of a model's folder or of a Model or PushedModel artifact, the artifact
-    itself, what a runner returned, or the name of a run in this folder's project, as "latest".
-    `trusted` names the code beyond the framework's own that may run for it, as the error says that
-    asks for it.
+    itself, or what a runner returned; `penstock.load_model` also takes what a store has a name
+    for. `trusted` names the code beyond the framework's own that may run for it, as the error says
+    that asks for it.
 
     Raises:
       DataError: there is no model, or its format would run code.
-      RunError: there is no such run, or it has made no model, or several.
+      RunError: the run has made no model, or several.
       MissingExtra: its framework is not installed.
     """
-    if isinstance(source, str) and is_run_id(source) and not os.path.exists(source):
-        source = model_of_run(source)
-    elif hasattr(source, "run_id") and hasattr(source, "nodes"):
+    if hasattr(source, "run_id") and hasattr(source, "nodes"):
         source = model_of_result(source)
     directory = model_directory(os.fspath(getattr(source, "uri", source)))
     facts = facts_of(directory)

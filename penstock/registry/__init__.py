@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from penstock.errors import RegistryError
 from penstock.metadata.protocol import Store
@@ -39,6 +40,9 @@ from penstock.registry.changes import (
 )
 from penstock.registry.differences import Difference, difference
 from penstock.registry.integrity import check, resolve
+
+if TYPE_CHECKING:
+    from penstock.project.config import Config
 
 __all__ = [
     "CHAMPION",
@@ -68,8 +72,10 @@ __all__ = [
 
 
 @contextmanager
-def connect(profile: str | None = None) -> Iterator[Store]:
-    """Connect to the store of a profile of this folder's project, where its models are registered.
+def connect(profile: str | None = None, config: Config | None = None) -> Iterator[Store]:
+    """Connect to the store of a profile, where a project's models are registered.
+
+    The project is that of this folder, unless its configuration is given.
 
     Raises:
       ConfigError: there is no such profile.
@@ -78,6 +84,7 @@ def connect(profile: str | None = None) -> Iterator[Store]:
     from penstock.metadata import store as stores
     from penstock.project.config import find_config, read_config
 
-    address = read_config(find_config()).profile(profile).metadata_address()
+    project = config or read_config(find_config())
+    address = project.profile(profile).metadata_address()
     with stores.connect(stores.connection_config(address), create=False) as metadata:
         yield metadata.store

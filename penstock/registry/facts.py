@@ -19,11 +19,11 @@ from penstock.metadata.reading import (
     read_artifacts,
 )
 from penstock.metadata.run_requests import run_environment
-from penstock.metadata.runs import find_run, made_in_run
+from penstock.metadata.runs import RunRecord, find_run, made_in_run
 from penstock.models.layout import serving_model
 from penstock.models.loading import facts_of
+from penstock.models.of_run import MODEL
 
-_MODEL = "Model"
 _EVALUATION = "ModelEvaluation"
 _JUDGEMENTS = {
     _EVALUATION: "evaluation",
@@ -49,7 +49,7 @@ def describe(
     model = graph.artifacts.get(artifact_id)
     if model is None:
         raise RegistryError(f"the store does not say what made the artifact {artifact_id}")
-    if model.type_name != _MODEL:
+    if model.type_name != MODEL:
         raise RegistryError(f"artifact {artifact_id} is a {model.type_name}, and no Model")
     if model.state != "live":
         raise RegistryError(f"the model {artifact_id} is {model.state}", hint="Train it again.")
@@ -73,26 +73,27 @@ def model_of_run(store: Store, run_id: str, node_id: str | None = None) -> int:
       RegistryError: it has made none, or several, and `node_id` does not say which.
     """
     run = find_run(store, run_id)
-    made_by = {
-        artifact_id: maker
-        for artifact_id, maker in made_in_run(store, run).items()
-        if node_id in (None, maker)
-    }
-    ids = {
-        artifact_id
-        for artifact_id, artifact in read_artifacts(store, made_by).items()
-        if artifact.type_name == _MODEL
-    }
-    if len(ids) != 1:
-        makers = ", ".join(dict.fromkeys(made_by[artifact_id] for artifact_id in sorted(ids)))
-        what = f"{len(ids)} models: by {makers}" if ids else "no model"
+    made = [(a, maker) for a, maker in models_of_run(store, run) if node_id in (None, maker)]
+    if len(made) != 1:
+        makers = ", ".join(dict.fromkeys(maker for _, maker in made))
+        what = f"{len(made)} models: by {makers}" if made else "no model"
         raise RegistryError(
             f"expected one model of run {run.run_id}, and it has made {what}",
             hint="Say which: --node NODE, or model_nodes of the environment."
-            if ids
+            if made
             else f"See what became of its Trainer: penstock show {run.run_id}.",
         )
-    return next(iter(ids))
+    return made[0][0].artifact_id
+
+
+def models_of_run(store: Store, run: RunRecord) -> list[tuple[ArtifactRecord, str]]:
+    """Return the Model artifacts that a run made, or took from the cache, each with its node."""
+    made_by = made_in_run(store, run)
+    return [
+        (artifact, made_by[artifact_id])
+        for artifact_id, artifact in sorted(read_artifacts(store, made_by).items())
+        if artifact.type_name == MODEL
+    ]
 
 
 def _digest(model: ArtifactRecord) -> str:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from penstock.errors import DataError
-from penstock.models.layout import model_directory
+from penstock.models.layout import model_directory, newest_version
+from penstock.safety.containment import is_name
+from penstock.serving import references
+from penstock.serving.references import FoundModel
 from penstock.serving.routes import Servable
+
+if TYPE_CHECKING:
+    from penstock.project.config import Config
 
 
 class Source(Protocol):
@@ -42,7 +47,7 @@ class FolderSource:
     A version is there when its folder is: whoever pushes renames it into place.
     """
 
-    folder: Path
+    folder: str
 
     def look(self, before: Servable | None) -> Servable:
         """Return the version with the highest number.
@@ -50,20 +55,20 @@ class FolderSource:
         Raises:
           DataError: there is none.
         """
-        numbers = version_numbers(self.folder)
-        if not numbers:
-            raise DataError("expected folders of versions, by their numbers", path=str(self.folder))
-        newest = max(numbers)
+        newest = newest_version(self.folder)
+        if newest is None:
+            raise DataError("expected folders of versions, by their numbers", path=self.folder)
         return Servable(newest, model_directory(os.path.join(self.folder, str(newest))))
 
 
 @dataclass(frozen=True)
 class AliasSource:
-    """An alias in the registry of a profile: what it stands for is served."""
+    """An alias, or a version, in the registry of a profile: what it stands for is served."""
 
     model: str
     alias: str
     profile: str | None = None
+    config: Config | None = None
 
     def look(self, before: Servable | None) -> Servable:
         """Return the version that the alias stands for, after its files were looked at.
@@ -73,54 +78,34 @@ class AliasSource:
           StoreError: the store is away.
         """
         from penstock import registry
-        from penstock.metadata.store import artifacts_by_id
-        from penstock.models.loading import trusted_code
 
-        with registry.connect(self.profile) as store:
+        with registry.connect(self.profile, self.config) as store:
             known = registry.read_model(store, self.model).version(self.alias)
-            path = model_directory(known.uri)
-            if before is not None and (before.version, before.path) == (known.number, path):
-                return before
-            registry.check(store, known)
-            [artifact] = artifacts_by_id(store, [known.artifact_id])
-            return Servable(known.number, path, trusted_code(artifact))
+            found = references.of_version(store, known)
+            if before is None or (before.version, before.path) != (found.version, found.path):
+                registry.check(store, known)
+            return _servable(found)
 
 
-def version_numbers(folder: Path) -> list[int]:
-    """Return the numbers of the versions in a folder."""
-    try:
-        entries = list(os.scandir(folder))
-    except (NotADirectoryError, FileNotFoundError):
-        return []
-    return [int(entry.name) for entry in entries if entry.name.isdecimal() and entry.is_dir()]
+def source_of(
+    reference: str, *, profile: str | None = None, config: Config | None = None
+) -> tuple[Source, str]:
+    """Return the source that a text means, and how its model is called.
 
-
-def of_folder(folder: Path) -> Source:
-    """Return the source for a folder: of versions, by their numbers, or of one model.
+    A folder of versions and an alias are followed; any other model stays as it is.
 
     Raises:
-      DataError: no model is there.
+      PenstockError: there is no such model, or it is not clear which is meant.
     """
-    if version_numbers(folder):
-        return FolderSource(folder.absolute())
-    number = int(folder.name) if folder.name.isdecimal() else 1
-    return FixedSource(Servable(number, os.path.abspath(model_directory(str(folder)))))
+    if newest_version(reference) is not None:
+        folder = os.path.abspath(reference)
+        return FolderSource(folder), references.name_of_folder(folder)
+    name, at, alias = reference.partition("@")
+    if at and is_name(name) and not os.path.exists(reference):
+        return AliasSource(name, alias, profile, config), name
+    found = references.find_model(reference, profile=profile, config=config)
+    return FixedSource(_servable(found)), found.name
 
 
-def name_of_folder(folder: Path) -> str:
-    """Return what a model in a folder is called where nothing else says: as the folder."""
-    absolute = Path(os.path.abspath(folder))
-    return absolute.parent.name if absolute.name.isdecimal() else absolute.name
-
-
-def of_run(run_id: str) -> Source:
-    """Return the source for the model that a run has made.
-
-    Raises:
-      RunError: there is no such run, or it has made no model, or several.
-    """
-    from penstock.models.loading import trusted_code
-    from penstock.models.of_run import model_of_run
-
-    artifact = model_of_run(run_id)
-    return FixedSource(Servable(1, model_directory(artifact.uri), trusted_code(artifact)))
+def _servable(found: FoundModel) -> Servable:
+    return Servable(found.version, found.path, found.trusted)

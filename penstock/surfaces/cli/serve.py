@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penstock.errors import ConfigError, DataError, ParameterError
+from penstock.errors import ConfigError, ParameterError
 from penstock.project import extras
 from penstock.safety.containment import is_name
 from penstock.surfaces.cli.options import profile_option, project_config
 
 if TYPE_CHECKING:
+    from penstock.project.config import Config
     from penstock.serving.server.running import Address
     from penstock.serving.sources import Source
 
@@ -149,9 +150,10 @@ def serve(
 ) -> None:
     """Serve models over HTTP: rows by name, TensorFlow Serving's API, Open Inference Protocol.
 
-    MODEL is the folder of a model, a folder of pushed versions, a run, or NAME@ALIAS of the
-    registry. Of a folder of versions the newest is served, of an alias what it stands for; when
-    that changes, the new version is loaded and warmed up before it answers, and no request is lost.
+    MODEL is the folder of a model, a folder of pushed versions, a run, a pipeline, an artifact, or
+    NAME@ALIAS of the registry. Of a folder of versions the newest is served, of an alias what it
+    stands for; when that changes, the new version is loaded and warmed up before it answers, and no
+    request is lost.
 
     \b
     Examples:
@@ -177,7 +179,7 @@ def serve(
     )
     _check(address)
     config = project_config(context)
-    sources = dict(_source(text, profile_name) for text in models)
+    sources = dict(_source(text, profile_name, config) for text in models)
     if len(sources) < len(models):
         raise ParameterError(
             "two models would have one name", hint="Name them: NAME=MODEL OTHER=MODEL."
@@ -217,27 +219,14 @@ def _check(address: Address) -> None:
         )
 
 
-def _source(text: str, profile: str | None) -> tuple[str, Source]:
+def _source(text: str, profile: str | None, config: Config) -> tuple[str, Source]:
     """Return the name and the source of a model that is to be served."""
-    from penstock.models.of_run import is_run_id
-    from penstock.serving import sources
+    from penstock.serving.sources import source_of
 
     name, equals, place = text.partition("=")
     if not equals or os.path.exists(text):
         name, place = "", text
-    if os.path.isdir(place):
-        source = sources.of_folder(Path(place))
-        default = sources.name_of_folder(Path(place))
-    elif "@" in place:
-        default, _, reference = place.partition("@")
-        source = sources.AliasSource(default, reference, profile)
-    elif is_run_id(place):
-        source, default = sources.of_run(place), "model"
-    else:
-        raise DataError(
-            "expected a model's folder, a run or NAME@ALIAS, and there is no such folder",
-            path=place,
-        )
+    source, default = source_of(place, profile=profile, config=config)
     name = name or default
     if not is_name(name):
         raise ParameterError(
