@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 from collections.abc import Mapping
@@ -12,12 +11,11 @@ from typing import Any
 import pyarrow as pa
 
 from penstock.errors import DataError
+from penstock.models.json_rows import rows_as_json, value_of_json
 from penstock.models.signature import Signature
 
 FACTS_FILE = "penstock_model.json"
 FORMAT = 1
-
-_BYTES = "$bytes"
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ def write_facts(directory: str, facts: ModelFacts) -> None:
         "signature": facts.signature and facts.signature.to_json(),
         "packages": dict(sorted(facts.packages.items())),
         "details": dict(facts.details),
-        "example": None if facts.example is None else _rows(facts.example),
+        "example": None if facts.example is None else rows_as_json(facts.example),
     }
     with open(os.path.join(directory, FACTS_FILE), "w", encoding="utf-8") as file:
         json.dump(content, file, indent=1, ensure_ascii=False)
@@ -86,33 +84,20 @@ def read_facts(directory: str) -> ModelFacts | None:
         ) from error
 
 
-def _rows(table: pa.Table) -> list[dict[str, Any]]:
-    return [{key: _as_json(value) for key, value in row.items()} for row in table.to_pylist()]
-
-
-def _as_json(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return {_BYTES: base64.b64encode(value).decode()}
-    if isinstance(value, list):
-        return [_as_json(item) for item in value]
-    return value
-
-
 def _table(rows: Any, signature: Signature) -> pa.Table | None:
     if rows is None:
         return None
     return pa.Table.from_arrays(
         [
-            pa.array([_from_json(row.get(c.name)) for row in rows], c.arrow_type)
+            pa.array([_value(row.get(c.name)) for row in rows], c.arrow_type)
             for c in signature.inputs
         ],
         schema=pa.schema([pa.field(c.name, c.arrow_type) for c in signature.inputs]),
     )
 
 
-def _from_json(value: Any) -> Any:
-    if isinstance(value, dict):
-        return base64.b64decode(value[_BYTES], validate=True)
-    if isinstance(value, list):
-        return [_from_json(item) for item in value]
-    return value
+def _value(value: Any) -> Any:
+    try:
+        return value_of_json(value)
+    except DataError as error:
+        raise ValueError(error.message) from error

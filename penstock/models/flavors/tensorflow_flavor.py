@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from penstock.errors import DataError
 from penstock.models.flavor import Loading, Predictor, Saving, comes_from
@@ -94,6 +96,35 @@ def signature_in(directory: str) -> Signature | None:
     return Signature(tuple(column for column in columns if column), known)
 
 
+def parses_examples(directory: str) -> bool:
+    """Return whether the signature takes serialized tf.Examples; reads one file."""
+    return _parsing_of(_meta_graph(directory)) is not None
+
+
+def signature_name(directory: str) -> str:
+    """Return the name of the signature by which the model is asked; "" if it has none."""
+    return _named_definition(_meta_graph(directory))[0]
+
+
+def requests_of(directory: str, table: Any) -> Iterator[dict[str, Any]]:
+    """Yield what the signature is given for each row of a table: arrays of one row, by argument."""
+    import tensorflow
+
+    graph = _meta_graph(directory)
+    definition = _definition(graph)
+    if _parsing_of(graph) is not None:
+        [name] = definition.inputs
+        for record in _examples(table):
+            yield {name: np.array([record], object)}
+        return
+    given = {}
+    for name, info in definition.inputs.items():
+        shape = None if info.tensor_shape.unknown_rank else _sizes(info.tensor_shape)
+        given[name] = _tensor(table, name, tensorflow.TensorSpec(shape, info.dtype)).numpy()
+    for row in range(table.num_rows):
+        yield {name: values[row : row + 1] for name, values in given.items()}
+
+
 def _meta_graph(directory: str) -> Any:
     """Return the graph of a SavedModel with its signatures, as a message."""
     from google.protobuf.message import DecodeError
@@ -112,14 +143,18 @@ def _meta_graph(directory: str) -> Any:
 
 
 def _definition(graph: Any) -> Any:
+    return _named_definition(graph)[1]
+
+
+def _named_definition(graph: Any) -> tuple[str, Any]:
     signatures = {
         name: definition
         for name, definition in graph.signature_def.items()
         if not name.startswith("__")
     }
     if SIGNATURE in signatures:
-        return signatures[SIGNATURE]
-    return next(iter(signatures.values())) if len(signatures) == 1 else None
+        return SIGNATURE, signatures[SIGNATURE]
+    return next(iter(signatures.items())) if len(signatures) == 1 else ("", None)
 
 
 def _loaded(directory: str) -> Any:
