@@ -47,6 +47,12 @@ class ModelRegistration(_artifact.Artifact):
     TYPE_NAME = "ModelRegistration"
 
 
+class ShadowReport(_artifact.Artifact):
+    """What a new version of a model did beside the one that serves: a page, and its numbers."""
+
+    TYPE_NAME = "ShadowReport"
+
+
 __all__ = [
     "Artifact",
     "Boolean",
@@ -72,6 +78,7 @@ __all__ = [
     "ModelRun",
     "PushedModel",
     "Schema",
+    "ShadowReport",
     "String",
     "Tables",
     "TransformCache",

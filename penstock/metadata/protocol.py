@@ -50,6 +50,11 @@ class Store(Protocol):
     def get_artifact_types_by_id(self, type_ids: Iterable[int]) -> Sequence[_tfx.ArtifactTypeProto]:
         """Return types by their ids."""
 
+    def put_artifact_type(
+        self, artifact_type: _tfx.ArtifactTypeProto, can_add_fields: bool = False
+    ) -> int:
+        """Make a type, or find it; return its id."""
+
     def put_artifacts(self, artifacts: Sequence[_tfx.ArtifactProto]) -> Sequence[int]:
         """Write artifacts, new or changed; return their ids."""
 

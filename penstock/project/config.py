@@ -23,6 +23,9 @@
     [environments.production]                   # see penstock/project/environments.py
     profile = "cluster"
 
+    [deployments.taxi]                          # see penstock/project/deployments.py
+    environment = "production"
+
     [triggers.new_month]                        # see penstock/project/triggers.py
     when = { span = "data/span-{SPAN}" }
     run = "taxi"
@@ -44,6 +47,7 @@ from urllib.parse import quote, urlsplit
 
 from penstock.errors import ConfigError, ParameterError, suggestion
 from penstock.project import loading
+from penstock.project.deployments import Deployment, read_deployments
 from penstock.project.environments import Environment, read_environments
 from penstock.project.kubeflow import KubeflowOptions
 from penstock.project.tables import read_table
@@ -53,7 +57,7 @@ from penstock.safety import containment, secrets
 FILE_NAME = "penstock.toml"
 DEFAULT_PROFILE = "default"
 
-_KEYS = ("default_profile", "pipelines", "profiles", "triggers", "environments")
+_KEYS = ("default_profile", "pipelines", "profiles", "triggers", "environments", "deployments")
 
 # What there is to run without a penstock.toml.
 _EXAMPLES = {
@@ -117,6 +121,7 @@ class Config:
     default_profile: str = DEFAULT_PROFILE
     triggers: Mapping[str, Trigger] = field(default_factory=dict)
     environments: Mapping[str, Environment] = field(default_factory=dict)
+    deployments: Mapping[str, Deployment] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -172,9 +177,7 @@ def read_config(path: Path | None = None) -> Config:
         raise ConfigError(f"there is no file {path}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"it cannot be read as TOML: {error}", path=str(path)) from error
-    _check_keys(
-        path, "", content, ("default_profile", "pipelines", "profiles", "triggers", "environments")
-    )
+    _check_keys(path, "", content, _KEYS)
     pipelines = _table(path, "pipelines", content.get("pipelines", {}))
     for name, target in pipelines.items():
         if not isinstance(target, str) or not loading.is_place(target, path.parent):
@@ -192,12 +195,19 @@ def read_config(path: Path | None = None) -> Config:
     triggers = read_triggers(str(path), _table(path, "triggers", content.get("triggers", {})))
     tables = _table(path, "environments", content.get("environments", {}))
     environments = read_environments(str(path), tables)
-    config = Config(path, pipelines or _EXAMPLES, profiles, default, triggers, environments)
+    tables = _table(path, "deployments", content.get("deployments", {}))
+    deployments = read_deployments(str(path), tables)
+    config = Config(
+        path, pipelines or _EXAMPLES, profiles, default, triggers, environments, deployments
+    )
     config.profile(default)
     for name, trigger in triggers.items():
         _check_names(config, f"triggers.{name}", _names_of_trigger(config, trigger))
     for name, environment in environments.items():
         _check_names(config, f"environments.{name}", _names_of_environment(config, environment))
+    for name, deployment in deployments.items():
+        named = [("environment", deployment.environment, environments, "environment")]
+        _check_names(config, f"deployments.{name}", named)
     return config
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from penstock.errors import RegistryError
 from penstock.metadata import journal, registered
-from penstock.metadata.journal import TakenError
+from penstock.metadata.journal import Entry, TakenError
 from penstock.metadata.protocol import Store
 from penstock.metadata.registered import (
     CHAMPION,
@@ -102,6 +102,56 @@ def move_alias(
     standing = read_model(store, model)
     version = integrity.check(store, standing.version(to))
     return _move(store, standing, alias, version.number, seen, kind, who, why, evidence)
+
+
+def move_alias_once(
+    store: Store,
+    entry: Entry,
+    model: str,
+    alias: str,
+    version: int,
+    *,
+    who: str,
+    why: str,
+    kind: str,
+    evidence: Mapping[str, Any],
+    seen: int | _Unseen | None = UNSEEN,
+) -> None:
+    """Make an alias stand for a version as an entry of another journal says, unless it does.
+
+    Asking twice moves it once: an entry that has moved it before does not take it back from who has
+    moved it on since.
+
+    Raises:
+      AliasMovedError: the entry has moved it already, and somebody has moved it on since; or it
+        stands for another version than `seen`.
+      RegistryError: the version may not be served.
+    """
+    name = f"{entry.journal}/{entry.key}"
+    standing = read_model(store, model)
+    if standing.aliases.get(alias) == version:
+        return
+    last = standing.last_move(alias)
+    if last is not None and any(
+        move.alias == alias and move.evidence.get("entry") == name for move in standing.moves
+    ):
+        to = f"to version {last.to}" if last.to is not None else "away"
+        raise AliasMovedError(
+            f"it stood for version {version} already, and {last.who} has moved it {to} since, on "
+            f"{last.moved:%Y-%m-%d at %H:%M:%S}",
+            last,
+        )
+    move_alias(
+        store,
+        model,
+        alias,
+        version,
+        who=who,
+        why=why,
+        evidence={**evidence, "entry": name},
+        seen=seen,
+        kind=kind,
+    )
 
 
 def promote(

@@ -10,7 +10,8 @@ with the run.
 `assert_loss_falls` and the others ask of a model, and of a run, what Google's guide to testing
 pipelines asks; `penstock.testing.fixtures` gives tests a fixture that runs one.
 
-`FakeStarter` is a double of what starts runs for triggers and deploys.
+`FakeStarter` is a double of what starts runs for triggers and deploys, `FakeTarget` one of where
+models serve, for releases.
 
 `penstock.testing.kubeflow` has the server.
 """
@@ -30,11 +31,13 @@ from penstock.testing.models import (
     assert_transforms_alike,
     assert_yields_artifacts,
 )
+from penstock.testing.releasing import FakeTarget
 from penstock.testing.starting import FakeStarter
 
 __all__ = [
     "WORKERS_STEPS",
     "FakeStarter",
+    "FakeTarget",
     "KillAt",
     "Silent",
     "Step",

@@ -408,38 +408,19 @@ def move_alias(
     evidence: Mapping[str, Any],
     seen: Any = registry.UNSEEN,
 ) -> None:
-    """Let the environment's alias stand for a version, unless it does.
-
-    Raises:
-      AliasMovedError: the entry has moved it already, and somebody has moved it on since; or it
-        stands for another version than `seen`.
-      RegistryError: the version may not be served.
-    """
+    """Let the environment's alias stand for a version; see `registry.move_alias_once`."""
     alias = deploying.environment.alias
-    name = f"{entry.journal}/{entry.key}"
-    standing = registry.read_model(store, model)
-    if standing.aliases.get(alias) == version:
-        return
-    last = standing.last_move(alias)
-    if last is not None and any(
-        move.alias == alias and move.evidence.get("entry") == name for move in standing.moves
-    ):
-        to = f"to version {last.to}" if last.to is not None else "away"
-        raise registry.AliasMovedError(
-            f"it stood for version {version} already, and {last.who} has moved it {to} since, on "
-            f"{last.moved:%Y-%m-%d at %H:%M:%S}",
-            last,
-        )
-    registry.move_alias(
+    registry.move_alias_once(
         store,
+        entry,
         model,
         alias,
         version,
         who=entry.who,
         why=entry.intent.get("why", ""),
-        evidence={**evidence, "entry": name},
-        seen=seen,
         kind=kind,
+        evidence=evidence,
+        seen=seen,
     )
 
 

@@ -137,6 +137,7 @@ def watch(
       penstock trigger watch --host 0.0.0.0 --port 8080 --token '${env:TOKEN}' \\
           --tls-certificate server.pem --tls-key server.key
     """
+    from penstock.operations.alarm import Alarm, ended_by_signals
     from penstock.operations.triggers import watching
     from penstock.project.intervals import parse_interval
 
@@ -147,9 +148,9 @@ def watch(
             "there are no triggers to watch",
             hint="Write a table [triggers.NAME] into penstock.toml.",
         )
-    alarm = watching.Alarm()
+    alarm = Alarm()
     with ExitStack() as stack:
-        stack.enter_context(watching.ended_by_signals(alarm))
+        stack.enter_context(ended_by_signals(alarm))
         if port is not None:
             check_tls(host, tls_certificate is not None, tls_key is not None, without_tls)
             config = project_config(context)

@@ -6,8 +6,9 @@ import pytest
 
 from penstock import _tfx
 from penstock.errors import DataError
+from penstock.operations.alarm import Alarm
 from penstock.operations.triggers.checking import Round
-from penstock.operations.triggers.watching import Alarm, check_all, watch
+from penstock.operations.triggers.watching import check_all, watch
 
 pytestmark = pytest.mark.core
 

@@ -1,0 +1,152 @@
+"""What two samples say about a difference: bounds, not estimates.
+
+Who looks at a growing sample again and again would see any difference in the end. So the chance of
+an error is shared out over the doublings of the sample: of the k-th doubling it is 1/(k (k+1)) of
+the whole, and half of that since there are many looks within a doubling (Lévy's inequality).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+from penstock.serving.sketches import Sketch, count_of, middle
+
+# The size of a sample at which looking begins.
+FEWEST = 10
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """An estimate, and what it may be by chance."""
+
+    value: float
+    lower: float
+    upper: float
+
+
+def deviations(size: int, confidence: float) -> float:
+    """Return how many standard deviations a bound is away, at a size of the smaller sample."""
+    doubling = 1 + max(0, math.floor(math.log2(max(size, 1) / FEWEST)))
+    chance = (1 - confidence) / (2 * doubling * (doubling + 1))
+    return NormalDist().inv_cdf(1 - chance)
+
+
+def share(count: int, size: int, z: float) -> Bounds:
+    """Return the bounds of a share: Wilson's score interval."""
+    value = count / size
+    center = (value + z * z / (2 * size)) / (1 + z * z / size)
+    half = z / (1 + z * z / size) * math.sqrt(value * (1 - value) / size + (z / (2 * size)) ** 2)
+    return Bounds(value, max(0.0, center - half), min(1.0, center + half))
+
+
+def difference(one: Bounds, other: Bounds) -> Bounds:
+    """Return the bounds of `one - other`, of independent samples.
+
+    The distances of the bounds add up as standard errors do (MOVER; of shares this is Newcombe's
+    hybrid score interval).
+    """
+    value = one.value - other.value
+    below = math.hypot(one.value - one.lower, other.upper - other.value)
+    above = math.hypot(one.upper - one.value, other.value - other.lower)
+    return Bounds(value, value - below, value + above)
+
+
+def quantile(sketch: Sketch, wanted: float, z: float) -> Bounds | None:
+    """Return the bounds of a quantile, by ranks; None where the sample is too small for them."""
+    size = count_of(sketch)
+    spread = z * math.sqrt(size * wanted * (1 - wanted))
+    low, high = math.floor(size * wanted - spread), math.ceil(size * wanted + spread)
+    if low < 0 or high >= size:
+        return None
+    at_low, at, at_high = _at_ranks(sketch, (low, math.floor(wanted * (size - 1)), high))
+    return Bounds(at, at_low, at_high)
+
+
+def _at_ranks(sketch: Sketch, ranks: Sequence[int]) -> list[float]:
+    found, passed, keys = [], 0, iter(sorted(sketch))
+    key = next(keys)
+    for rank in ranks:
+        while passed + sketch[key] <= rank:
+            passed += sketch[key]
+            key = next(keys)
+        found.append(middle(key))
+    return found
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """How far two distributions are apart, and how far they would be by chance alone."""
+
+    value: float
+    lower: float
+    noise: float
+    bins: int
+
+
+def divergence(
+    one: Mapping[Any, int], other: Mapping[Any, int], test: str, z: float
+) -> Divergence | None:
+    """Return the divergence of counts by bin: `js` in bits, or `psi`; None where one is empty.
+
+    Of two samples of one distribution psi is about (1/n + 1/m) times a chi-square variable (B.
+    Yurdakul, 2018), and the Jensen-Shannon divergence an eighth of that in nats. The lower bound is
+    taken as of a distance, which is the square root.
+    """
+    size, other_size = sum(one.values()), sum(other.values())
+    if not size or not other_size:
+        return None
+    bins = sorted({*one, *other}, key=str)
+    pairs = [(one.get(b, 0), other.get(b, 0)) for b in bins]
+    scale = 1 / size + 1 / other_size
+    degrees = max(1, len(bins) - 1)
+    if test == "psi":
+        # Half a case in an empty bin, as its logarithm has no value.
+        shares = [
+            ((n + 0.5) / (size + 0.5 * len(bins)), (m + 0.5) / (other_size + 0.5 * len(bins)))
+            for n, m in pairs
+        ]
+        value = sum((p - q) * math.log(p / q) for p, q in shares)
+        noise = scale * chi_square(degrees, z)
+    else:
+        shares = [(n / size, m / other_size) for n, m in pairs]
+        value = sum(_half_divergence(p, q) + _half_divergence(q, p) for p, q in shares)
+        noise = scale * chi_square(degrees, z) / (8 * math.log(2))
+    lower = max(0.0, math.sqrt(value) - math.sqrt(noise)) ** 2
+    return Divergence(value, lower, noise, len(bins))
+
+
+def _half_divergence(p: float, q: float) -> float:
+    return p * math.log2(2 * p / (p + q)) / 2 if p else 0.0
+
+
+def chi_square(degrees: int, z: float) -> float:
+    """Return the quantile of a chi-square distribution that is at `z` of the normal one.
+
+    By Wilson and Hilferty's approximation.
+    """
+    part = 2 / (9 * degrees)
+    return float(degrees * (1 - part + z * math.sqrt(part)) ** 3)
+
+
+def binned(one: Sketch, other: Sketch, bins: int) -> tuple[dict[int, int], dict[int, int]]:
+    """Return two sketches counted in bins that have about equal parts of the second."""
+    size = count_of(other)
+    edges: list[int] = []
+    passed = 0
+    for key in sorted(other):
+        passed += other[key]
+        if passed >= size * (len(edges) + 1) / bins:
+            edges.append(key)
+    return _counted(one, edges), _counted(other, edges)
+
+
+def _counted(sketch: Sketch, edges: Sequence[int]) -> dict[int, int]:
+    counts: dict[int, int] = {}
+    for key, count in sketch.items():
+        place = next((number for number, edge in enumerate(edges) if key <= edge), len(edges))
+        counts[place] = counts.get(place, 0) + count
+    return counts

@@ -1,0 +1,1 @@
+"""Where models serve, behind one small protocol; a module each."""
