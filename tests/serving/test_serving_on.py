@@ -32,7 +32,10 @@ class Callers:
 
     def __init__(self, server: PredictionServer, row: Row, number: int = 4) -> None:
         self.seen: list[tuple[int, Any]] = []
+        # When each of them was asked, and answered.
+        self.times: list[tuple[float, float]] = []
         self._stop = threading.Event()
+        self._lock = threading.Lock()
         self._url = server.url + "/predict/people"
         self._row = row
         self._threads = [threading.Thread(target=self._ask) for _ in range(number)]
@@ -49,7 +52,11 @@ class Callers:
 
     def _ask(self) -> None:
         while not self._stop.is_set():
-            self.seen.append(ask(self._url, self._row))
+            asked = time.monotonic()
+            answer = ask(self._url, self._row)
+            with self._lock:
+                self.seen.append(answer)
+                self.times.append((asked, time.monotonic()))
 
     def statuses(self) -> set[int]:
         return {status for status, _ in self.seen}
@@ -78,15 +85,23 @@ def test_fifty_switches_under_load_lose_nothing_and_answer_by_the_right_version(
     assert server.administer("PUT", "people/versions/1", one)[0] in (200, 202)
     wait_for(lambda: versions_of(server)["1"]["state"] == "ready", server)
     right = {1: "stays", 2: "leaves"}
+    # What serves, from when it was told at the earliest until when the next was at the latest.
+    periods = [(0.0, float("inf"), right[2])]
     with Callers(server, row, 2) as callers:
         for change in range(50):
             version = 1 + change % 2
             routes = {"production": version, "token": f"switch-{change}"}
+            told = time.monotonic()
             assert server.administer("PUT", "people/routes", routes)[0] == 200
             # From the answer on, all requests are answered by it.
+            periods[-1] = (periods[-1][0], time.monotonic(), periods[-1][2])
+            periods.append((told, float("inf"), right[version]))
             assert answers_of(server, row) == right[version]
     assert callers.statuses() == {200}
     assert len(callers.seen) > 50
+    for (_, answer), (asked, answered) in zip(callers.seen, callers.times, strict=True):
+        possible = {said for since, until, said in periods if since < answered and asked < until}
+        assert answer["prediction"] in possible
 
 
 def versions_of(server: PredictionServer) -> dict[str, Any]:

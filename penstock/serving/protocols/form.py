@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -111,7 +110,7 @@ def plain_value(value: Any) -> Any:
             )
         try:
             return base64.b64decode(value[BASE64], validate=True)
-        except binascii.Error as error:
+        except ValueError as error:  # no base64, or no ASCII
             raise DataError(f"expected base64: {error}") from None
     if isinstance(value, list):
         return [plain_value(v) for v in value] if _has_objects(value) else value

@@ -84,21 +84,27 @@ def _read(body: bytes, head: int, served: Served) -> Asked:
 
 
 def _manner(content: dict[str, Any]) -> dict[str, Any]:
-    parameters = content.get("parameters") or {}
     wanted = content.get("outputs")
     if wanted is not None and not (
         isinstance(wanted, list)
         and all(isinstance(o, dict) and isinstance(o.get("name"), str) for o in wanted)
     ):
         raise DataError(f"outputs: expected a list of objects with a name, got {short(wanted)}")
-    binary = isinstance(parameters, dict) and bool(parameters.get(_ALL_BINARY))
+    binary = bool(_parameters(content).get(_ALL_BINARY))
     return {
         "id": content.get("id"),
         "outputs": None
         if wanted is None
-        else {o["name"]: bool((o.get("parameters") or {}).get(_BINARY, binary)) for o in wanted},
+        else {o["name"]: bool(_parameters(o).get(_BINARY, binary)) for o in wanted},
         "binary": binary,
     }
+
+
+def _parameters(entry: dict[str, Any]) -> dict[str, Any]:
+    parameters = entry.get("parameters")
+    if parameters is not None and not isinstance(parameters, dict):
+        raise DataError(f"parameters: expected an object, got {short(parameters)}")
+    return parameters or {}
 
 
 def _tensor(entry: Any, body: bytes, place: int) -> tuple[Any, int]:
@@ -106,14 +112,14 @@ def _tensor(entry: Any, body: bytes, place: int) -> tuple[Any, int]:
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         raise DataError(f"inputs: expected objects with a name, got {short(entry)}")
     name, datatype, shape = entry["name"], entry.get("datatype"), entry.get("shape")
-    if datatype != _BYTES and datatype not in _KINDS:
+    if not isinstance(datatype, str) or (datatype != _BYTES and datatype not in _KINDS):
         raise DataError(
             f"expected a datatype of {', '.join(_KINDS)} and {_BYTES}, got {datatype!r}",
             column=name,
         )
     if not isinstance(shape, list) or not shape or not all(_is_size(size) for size in shape):
         raise DataError(f"expected a shape, rows first, got {short(shape)}", column=name)
-    size = (entry.get("parameters") or {}).get(_SIZE)
+    size = _parameters(entry).get(_SIZE)
     if size is None:
         values = _of_json(entry.get("data"), datatype, name)
     else:
