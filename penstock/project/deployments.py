@@ -191,12 +191,14 @@ class FilesystemTarget:
     """A folder that TensorFlow Serving watches: versions by number below the model's name.
 
     `config` is its model_config file, by default `models.config` in the folder. `base_path` is
-    where the server sees the folder of the model, if that is not where we do.
+    where the server sees the folder of the model, if that is not where we do. With `url`, the
+    address of its REST API, a version is ready when the server says so.
     """
 
     folder: str = ""
     config: str = ""
     base_path: str = ""
+    url: str = ""
     name: str = ""
 
 

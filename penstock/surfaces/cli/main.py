@@ -38,6 +38,8 @@ COMMANDS: Mapping[str, str] = {
     "compare": "penstock.surfaces.cli.compare:compare",
     "model": "penstock.surfaces.cli.model:model",
     "serve": "penstock.surfaces.cli.serve:serve",
+    "release": "penstock.surfaces.cli.release:release",
+    "rollback": "penstock.surfaces.cli.release:rollback",
     "lineage": "penstock.surfaces.cli.lineage:lineage",
     "store": "penstock.surfaces.cli.store:store",
     "metadata": "penstock.surfaces.cli.metadata:metadata",
