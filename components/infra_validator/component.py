@@ -5,7 +5,7 @@ from __future__ import annotations
 from penstock import Input, Output, component
 from penstock.artifacts import Examples, InfraBlessing, Model
 from penstock.authoring.component import NodeOutline
-from penstock.components.infra_validator.limits import RequestSpec, ValidationSpec
+from penstock.components.infra_validator.limits import RequestSpec, ServingSpec, ValidationSpec
 
 
 def _preload(node: NodeOutline) -> tuple[str, ...]:
@@ -18,16 +18,19 @@ def InfraValidator(
     model: Input[Model],
     blessing: Output[InfraBlessing],
     examples: Input[list[Examples]] | None = None,
+    serving_spec: ServingSpec | None = None,
     validation_spec: ValidationSpec = ValidationSpec(),
-    request_spec: RequestSpec = RequestSpec(),
+    request_spec: RequestSpec | None = None,
 ) -> None:
-    """Load a model of any flavor in a fresh process and ask it, within limits.
+    """Serve a model of any flavor as it will be served, and ask it, within limits.
 
-    It is asked about rows of `examples`, or without them about the example that was saved with it.
-    A try that fails is repeated, as the machine may be busy.
+    Without `serving_spec` it is served as `penstock serve` does, in a process of its own, which
+    warms it up. With `examples` and `request_spec` it is then asked about rows, one after the
+    other; without, it only has to load. What may be due to a busy machine is tried again.
 
     Raises:
       DataError: there is no model, or the split is missing.
+      ParameterError: a spec asks for what there is not.
     """
     from penstock.components.infra_validator import executor
 
@@ -35,6 +38,7 @@ def InfraValidator(
         model=model,
         blessing=blessing,
         examples=examples,
+        serving=serving_spec or ServingSpec(),
         spec=validation_spec,
         request=request_spec,
     )

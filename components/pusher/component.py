@@ -62,7 +62,8 @@ def Pusher(
     `version` names the version itself (a span, a release); it must be new. A number that is taken
     becomes the next free one. After a push `keep_last` leaves that many numbered versions, the
     greatest, and the one just pushed. A run that is resumed pushes nothing a second time.
-    Without `model` the one with warm-up requests in `infra_blessing` is pushed.
+    Where `infra_blessing` has the model with warm-up requests, these are pushed with it; without
+    `model`, too.
 
     Raises:
       ParameterError: the destination or version cannot be used.

@@ -10,9 +10,7 @@ from penstock.components.pusher import local_versions, remote_versions
 from penstock.data.files import remote
 from penstock.errors import DataError, ParameterError
 from penstock.models import layout
-
-# Where InfraValidator puts the model with its warm-up requests.
-STAMPED_MODEL = "stamped_model"
+from penstock.models.warmup import is_warm_copy
 
 
 def push_if_blessed(
@@ -82,15 +80,22 @@ def is_blessed(blessing: ModelBlessing | InfraBlessing) -> bool:
 
 
 def model_to_push(model: Model | None, infra_blessing: InfraBlessing | None) -> str:
-    """Return the directory of the model to push: that of `model`, or else the stamped one."""
+    """Return the directory of the model to push.
+
+    It is that of `model`, or the copy of it with warm-up requests in `infra_blessing`.
+    """
+    stamped = None
+    if infra_blessing is not None and infra_blessing.get_int_custom_property("has_model"):
+        stamped = os.path.join(infra_blessing.uri, layout.STAMPED_MODEL)
     if model is not None:
-        return layout.serving_model(model.uri)
+        source = layout.serving_model(model.uri)
+        return stamped if stamped is not None and is_warm_copy(stamped, source) else source
     if infra_blessing is None:
         raise ParameterError("Pusher should be given a model, or an infra_blessing that has one")
-    if not infra_blessing.get_int_custom_property("has_model"):
+    if stamped is None:
         raise DataError(
             "the infra_blessing has no model to push",
             path=infra_blessing.uri,
             hint="Set request_spec.make_warmup in InfraValidator, or give Pusher the model.",
         )
-    return os.path.join(infra_blessing.uri, STAMPED_MODEL)
+    return stamped

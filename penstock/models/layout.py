@@ -17,6 +17,8 @@ from penstock.errors import DataError
 SERVING = "Format-Serving"
 EVALUATION = "Format-TFMA"
 SAVED_MODEL_FILE = "saved_model.pb"
+# Where an InfraBlessing has the model with its warm-up requests.
+STAMPED_MODEL = "stamped_model"
 _OLD_NAMES = {SERVING: "serving_model_dir", EVALUATION: "eval_model_dir"}
 
 

@@ -8,6 +8,7 @@ The first is a TFRecord of PredictionLogs.
 
 from __future__ import annotations
 
+import filecmp
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -86,6 +87,27 @@ def write_warmup(directory: str, rows: pa.Table) -> str:
         for row in rows_as_json(table):
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
     return path
+
+
+def is_warm_copy(directory: str, original: str) -> bool:
+    """Return whether a directory has the model of another, with warm-up requests of its own."""
+    names = _files(directory)
+    if names != _files(original):
+        return False
+    return all(
+        filecmp.cmp(os.path.join(directory, name), os.path.join(original, name), shallow=False)
+        for name in names
+    )
+
+
+def _files(directory: str) -> set[str]:
+    """Return the names of a model's files, without those of its warm-up requests."""
+    found = {
+        os.path.relpath(os.path.join(folder, name), directory)
+        for folder, _, names in os.walk(directory)
+        for name in names
+    }
+    return found - {ROWS_FILE, REQUESTS_FILE}
 
 
 def _write_requests(directory: str, table: pa.Table) -> str:

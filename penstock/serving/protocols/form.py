@@ -14,6 +14,7 @@ from penstock.data.coding.columns import is_list
 from penstock.errors import DataError
 from penstock.models.predictions import PREDICTION, PROBABILITIES, classes_of
 from penstock.models.signature import Column, Signature
+from penstock.serving.protocols import json_text
 
 BASE64 = "b64"
 
@@ -68,19 +69,15 @@ def parsed(body: bytes) -> Any:
     Raises:
       DataError: it is no JSON.
     """
-    import orjson
-
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
+        return json_text.loads(body)
+    except ValueError as error:
         raise DataError(f"the body should be JSON, and is not: {error}") from None
 
 
 def written(content: Any) -> bytes:
     """Return a value as JSON; numbers that are none are null there."""
-    import orjson
-
-    return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY, default=_as_json)
+    return json_text.dumps(content, _as_json)
 
 
 def _as_json(value: Any) -> Any:
