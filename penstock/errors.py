@@ -8,6 +8,7 @@
     ├── ConfigError           penstock.toml, a profile or an option is wrong
     ├── MissingExtra          a package that something needs is not installed
     ├── DataError             data, a schema or an artifact on disk is not what it should be
+    │   └── RowError          a row of data is not what it should be
     ├── UserCodeError         a module file is missing, does not import, or does not do its work
     ├── StorageError          a disk is full, read-only or not permitted
     ├── StoreError            the ML Metadata store cannot be used
@@ -184,6 +185,33 @@ class DataError(PenstockError):
             column = column if column.isprintable() else repr(column)
             location = f"{location}, column {column}" if location else f"column {column}"
         return location or None
+
+
+class RowError(DataError):
+    """A row of data is not what it should be; `reason` says why, and `row` counts from 0."""
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        row: int,
+        path: str | None = None,
+        line: int | None = None,
+        column: str | int | None = None,
+        hint: str | None = None,
+    ) -> None:
+        # A line says more than the number of a row.
+        message = f"row {row}: {reason}" if line is None else reason
+        super().__init__(message, path=path, line=line, column=column, hint=hint)
+        self.reason = reason
+        self.row = row
+
+    def within(self, path: str, first: int, line: int | None = None) -> RowError:
+        """Return the error for rows of a file, of which `first` came before."""
+        row = first + self.row
+        return RowError(
+            self.reason, row=row, path=path, line=line, column=self.column, hint=self.hint
+        )
 
 
 class UserCodeError(PenstockError):

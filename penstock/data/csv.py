@@ -186,6 +186,32 @@ def read_blocks(path: str, columns: CsvColumns, options: CsvOptions) -> Iterator
         yield partial(_typed, batch, start, columns, options)
 
 
+def read_texts(
+    path: str, options: CsvOptions = CsvOptions()
+) -> Iterator[tuple[pa.RecordBatch, Callable[[int], int | None]]]:
+    """Read one file with every cell as text, and null where it means no value.
+
+    With each batch comes what tells the line of one of its rows, or None where that is not known.
+
+    Raises:
+      DataError: as in `infer_columns`.
+    """
+    for batch, start in _text_batches(path, common_header([path], options), options):
+        yield batch, partial(_line_in, start, options)
+
+
+def _line_in(start: _Start, options: CsvOptions, row: int) -> int | None:
+    return _line_of(start, start.row + row, options)
+
+
+def numbers_of(cells: pa.Array) -> pa.Array | None:
+    """Return cells of text as whole numbers or as doubles, None if one is no number."""
+    if not len(cells):
+        return pa.array([], pa.float64())
+    integers = _integers(cells)
+    return _float_cast(cells) if integers is None else integers
+
+
 def block_count(paths: Sequence[str], options: CsvOptions) -> int:
     """Return how many blocks files have at least, judged by their sizes."""
     return 1 + sum(map(os.path.getsize, paths)) // max(options.block_size, 1)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from penstock.errors import DataError
+from penstock.errors import DataError, RowError
 
 
 def as_table(rows: Any) -> pa.Table:
@@ -82,9 +82,10 @@ def _numbers_or_error(values: list[Any], name: str, error: Exception) -> pa.Arra
     first = type(given[0][1]) if given else type(None)
     for row, value in given:
         if type(value) is not first:
-            raise DataError(
-                f"row {row}, column {name!r}: expected {first.__name__} as in the rows before, got "
-                f"{value!r} ({type(value).__name__})",
+            raise RowError(
+                f"expected {first.__name__} as in the rows before, got {value!r} "
+                f"({type(value).__name__})",
+                row=row,
                 column=name,
             ) from error
     raise DataError(f"column {name!r} cannot be read: {error}", column=name) from error

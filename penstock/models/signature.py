@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock.data.coding.columns import is_list
-from penstock.errors import DataError, suggestion
+from penstock.errors import DataError, RowError, suggestion
 
 # The types that a column's values may have, by the names that Arrow gives them.
 TYPES: dict[str, pa.DataType] = {
@@ -235,9 +235,8 @@ def _values(array: pa.Array, column: Column) -> pa.Array:
     several = pc.fill_null(pc.greater(lengths, 1), False)
     if pc.any(several).as_py():
         row = _first(several)
-        raise DataError(
-            f"row {row}: expected one value, got {lengths[row].as_py()}",
-            column=column.name,
+        raise RowError(
+            f"expected one value, got {lengths[row].as_py()}", row=row, column=column.name
         )
     positions = pc.fill_null(lengths, 0).to_numpy(zero_copy_only=False).cumsum() - 1
     empty = pc.fill_null(pc.equal(lengths, 0), True)
@@ -331,15 +330,16 @@ def _first_list_that_does_not_fit(array: pa.Array, column: Column) -> int:
     return 0
 
 
-def _wrong(column: Column, row: int, array: pa.Array | None) -> DataError:
+def _wrong(column: Column, row: int, array: pa.Array | None) -> RowError:
     expected = _IN_WORDS[column.type]
     if column.shape:
         size = "a list" if column.shape[0] is None else f"a list of {column.shape[0]}"
         expected = f"{size} of values, each {expected}"
     value = None if array is None else array[max(row, 0)].as_py()
     given = "nothing" if value is None else f"{_short(value)} ({type(value).__name__})"
-    return DataError(
-        f"row {max(row, 0)}: expected {expected}, got {given}",
+    return RowError(
+        f"expected {expected}, got {given}",
+        row=max(row, 0),
         column=column.name,
         hint=None
         if value is not None

@@ -119,7 +119,7 @@ def test_truth_may_come_as_0_and_1():
         ({**ROW, "married": 2}, "row 0: expected true or false, got 2 (int) (column married)"),
         (
             [ROW, {**ROW, "city": 7}],
-            "row 1, column 'city': expected str as in the rows before, got 7 (int)",
+            "row 1: expected str as in the rows before, got 7 (int) (column city)",
         ),
         (
             pa.table({"age": [[1, 2]], "city": ["x"]}),

@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, str] = {
     "ui": "penstock.surfaces.cli.ui:ui",
     "compare": "penstock.surfaces.cli.compare:compare",
     "model": "penstock.surfaces.cli.model:model",
+    "predict": "penstock.surfaces.cli.predict:predict",
     "serve": "penstock.surfaces.cli.serve:serve",
     "release": "penstock.surfaces.cli.release:release",
     "rollback": "penstock.surfaces.cli.release:rollback",
