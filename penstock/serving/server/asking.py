@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
+from penstock.serving.frames import Answer
 from penstock.serving.protocols import CLASSIFY, INFER, PREDICT, REGRESS, ROWS
 from penstock.serving.routes import CANARY, PRODUCTION, SHADOW
 from penstock.serving.server.models import ServedModel, model_named
@@ -108,12 +109,9 @@ async def answer(asked: Asking, scope: Scope, receive: Receive, send: Send) -> N
 async def _answered(
     asked: Asking, scope: Scope, receive: Receive, started: float
 ) -> tuple[int, bytes, dict[str, Any]]:
-    model, headers = asked.model, scope["headers"]
-    limits = model.limits
-    if model.waiting() >= limits.queue:
-        model.refusals += 1
-        said = f"{limits.queue} requests for {model.name} wait already"
-        return 429, error_body(said), {}
+    headers, limits = scope["headers"], asked.model.limits
+    if (refused := refusal(asked.model)) is not None:
+        return 429, error_body(refused), {}
     try:
         async with asyncio.timeout(limits.request_seconds):
             body = await read_body(receive, headers, limits.body_bytes)
@@ -122,32 +120,52 @@ async def _answered(
     except TooLargeError:
         said = f"a request may have {limits.body_bytes} bytes; send fewer rows at a time"
         return 413, error_body(said), {}
-    head, caller, routes = 0, "", model.routes
+    head = 0
     if asked.verb == INFER:
         text = header(headers, _HEAD) or b"0"
         head = int(text) if text.isdigit() and len(text) < 12 else -1
         if not 0 <= head <= len(body):
             said = "Inference-Header-Content-Length should be a part of the body"
             return 400, error_body(said), {}
+    result, seen = await asked_of_model(asked, body, head, headers, started)
+    return result.status, result.body, {**seen, "head": result.head}
+
+
+def refusal(model: ServedModel) -> str | None:
+    """Return why no more requests for a model are taken on, counted; None where they are."""
+    if model.waiting() < model.limits.queue:
+        return None
+    model.refusals += 1
+    return f"{model.limits.queue} requests for {model.name} wait already"
+
+
+async def asked_of_model(
+    asked: Asking, body: bytes, head: int, headers: Any, started: float
+) -> tuple[Answer, dict[str, Any]]:
+    """Return a model's answer, and the version and the role that gave it.
+
+    `headers` are pairs of bytes: the routes may know a caller by one of them.
+    """
+    model, caller, routes = asked.model, "", asked.model.routes
     if routes is not None and routes.canary is not None and routes.key:
         caller = _caller(routes.key, headers, body)
     number = asked.version
     if asked.label:
         number = _in_role(model, asked.label)
         if number is None:
-            return 404, error_body(f"no version of {model.name} is the {asked.label}"), {}
+            said = f"no version of {model.name} is the {asked.label}"
+            return Answer(404, error_body(said)), {}
     question = {
         "verb": asked.verb,
         "body": body,
         "head": head,
-        "deadline": started + limits.request_seconds,
+        "deadline": started + model.limits.request_seconds,
     }
     future, version, role = model.ask(question, caller, number)
     seen = {"version": version, "role": role}
     if future is None:
-        return *_unanswered(model, number), seen
-    result = await future
-    return result.status, result.body, {**seen, "head": result.head}
+        return Answer(*_unanswered(model, number)), seen
+    return await future, seen
 
 
 def _unanswered(model: ServedModel, number: int | None) -> tuple[int, bytes]:

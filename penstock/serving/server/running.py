@@ -42,7 +42,7 @@ class Address:
 
     `certificate` and `key` are files for TLS, `client_authorities` that of those whose certificates
     callers must have. `drain_seconds` is how long a server that is told to end still answers, while
-    it says that it is not ready.
+    it says that it is not ready. `grpc_port` is for the Open Inference Protocol over gRPC.
     """
 
     host: str = "127.0.0.1"
@@ -52,6 +52,7 @@ class Address:
     key: str | None = None
     client_authorities: str | None = None
     drain_seconds: float = 0.0
+    grpc_port: int | None = None
 
     @property
     def is_loopback(self) -> bool:
@@ -83,6 +84,7 @@ class Server(uvicorn.Server):
         self._address, self._folder, self._announce = address, folder, announce
         self._standing = Standing()
         self._own_token = secrets.token_urlsafe(24)
+        self._limits, self._grpc = limits, None
         self._tasks: list[asyncio.Task[Any]] = []
         application = Application(
             self._models,
@@ -131,7 +133,9 @@ class Server(uvicorn.Server):
         host = self._address.host if self._address.host not in ("0.0.0.0", "::") else "127.0.0.1"
         host = f"[{host}]" if ":" in host else host
         url = f"{scheme}://{host}:{listening.getsockname()[1]}"
-        known = {"url": url, "token": self._own_token, "pid": os.getpid()}
+        known: dict[str, Any] = {"url": url, "token": self._own_token, "pid": os.getpid()}
+        if self._address.grpc_port is not None:
+            known["grpc"] = f"{host}:{await self._start_grpc(self._address.grpc_port)}"
         write_json(self._folder / SERVER_FILE, known)
         self._tasks = [
             asyncio.create_task(self._expire()),
@@ -141,12 +145,31 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: Any = None) -> None:
         """End what is going on, and then the workers."""
-        await super().shutdown(sockets)
+        ending = [super().shutdown(sockets)]
+        if self._grpc is not None:
+            ending.append(self._grpc.stop(self._limits.request_seconds))
+        await asyncio.gather(*ending)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*(model.stop() for model in self._models.values()))
         with suppress(FileNotFoundError):
             os.unlink(self._folder / SERVER_FILE)
+
+    async def _start_grpc(self, port: int) -> int:
+        from penstock.serving.server import inference_service
+
+        address = self._address
+        answering = inference_service.InferenceService(self._models, self._standing, address.token)
+        self._grpc, bound = await inference_service.started(
+            answering,
+            address.host,
+            port,
+            self._limits.body_bytes,
+            certificate=address.certificate,
+            key=address.key,
+            client_authorities=address.client_authorities,
+        )
+        return bound
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End: at once, or after it has said for a while that it is not ready."""

@@ -33,6 +33,12 @@ _FILE = click.Path(exists=True, dir_okay=False)
     help="The port; 0 is any that is free.",
 )
 @click.option(
+    "--grpc-port",
+    type=click.IntRange(0, 65535),
+    help="The port for the Open Inference Protocol over gRPC; 0 is any that is free. Without it "
+    "gRPC is not served.",
+)
+@click.option(
     "--token",
     help="Who asks must send it: Authorization: Bearer TOKEN. Better as a reference, "
     "'${env:NAME}'.",
@@ -131,6 +137,7 @@ def serve(
     models: tuple[str, ...],
     host: str,
     port: int,
+    grpc_port: int | None,
     token: str | None,
     tls_certificate: str | None,
     tls_key: str | None,
@@ -176,6 +183,7 @@ def serve(
         key=tls_key,
         client_authorities=tls_client_ca,
         drain_seconds=drain,
+        grpc_port=grpc_port,
     )
     _check(address)
     config = project_config(context)
