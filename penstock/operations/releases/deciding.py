@@ -148,9 +148,10 @@ def _in_stage(release: Release, stage: Stage, gates: Gates, seen: Seen, now: dat
     if seen.standing is None:
         return Decision((), verdicts, seen.problem or "the target does not answer")
     routes = seen.standing.routes
-    token = routes.token if routes is not None else ""
-    if token != shift.token:
-        return Decision((_of_other_routes(release, number, token),), verdicts)
+    if routes is None:
+        return Decision((), verdicts, "the target to serve: it has begun anew")
+    if routes.token != shift.token:
+        return Decision((_of_other_routes(release, number, routes.token),), verdicts)
     if seen.alias_at != release.production:
         to = f"version {seen.alias_at}" if seen.alias_at is not None else "no version"
         reason = f"{release.alias} was moved to {to} meanwhile"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -352,9 +353,11 @@ def _teller() -> Callable[[Look], None]:
                 _print_step(step)
         waits_for = "" if looked.release.is_over else looked.waits_for
         text = f"{looked.release.status}: it waits for {waits_for}" if waits_for else ""
-        if text and said[-1:] != [text]:
+        # How much longer it waits is no news.
+        kind = re.sub(r"[\d.]+ ?(s|min|h|d)?\b", "", text)
+        if text and said[-1:] != [kind]:
             click.echo(text, err=True)
-        said[:] = [text]
+        said[:] = [kind]
         if looked.release.is_over:
             _print_release(looked.release)
 

@@ -59,10 +59,11 @@ class Service:
         return status, answer
 
     def _answer(self, request: urllib.request.Request) -> tuple[int, Any]:
-        context = ssl.create_default_context(cafile=self.certificate_authority or None)
-        opener = urllib.request.build_opener(
-            _NoRedirection(), urllib.request.HTTPSHandler(context=context)
-        )
+        handlers: list[urllib.request.BaseHandler] = [_NoRedirection()]
+        if self.url.startswith("https://"):
+            context = ssl.create_default_context(cafile=self.certificate_authority or None)
+            handlers.append(urllib.request.HTTPSHandler(context=context))
+        opener = urllib.request.build_opener(*handlers)
         try:
             with opener.open(request, timeout=self.seconds) as response:
                 return response.status, _parsed(response.read(_MOST_BYTES))
