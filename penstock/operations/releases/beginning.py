@@ -81,8 +81,8 @@ def start(
 ) -> Release:
     """Begin a release of a version: a number, or an alias. Nothing is done of it yet.
 
-    Where the alias of the environment stands for no version, and nothing serves, there is nothing
-    to be compared with: the version is the first, and serves at once.
+    Where nothing serves yet there is nothing to be compared with: the version is the first, and
+    serves at once. It is the one that the alias of the environment stands for, if that does.
 
     Raises:
       RegistryError: there is no such version, or it may not be served.
@@ -100,31 +100,21 @@ def start(
             hint="An environment with blessing = false asks for none.",
         )
     production = model.aliases.get(environment.alias)
-    if production == version.number:
-        raise RunError(f"{version.name} is {environment.alias} already, and serves")
-    for stage in plan.stages:
-        if stage.role not in target.roles:
-            raise RunError(
-                f"{deployment.target} knows no {stage.role}",
-                hint="Leave that stage out, or release over penstock serve.",
-            )
     routes = target.describe().routes
-    kind = RELEASE
-    if production is None and routes is None:
-        kind, plan = FIRST, replace(plan, stages=())
-    elif production is None or routes is None or routes.production != production:
-        serves = f"version {routes.production}" if routes is not None else "nothing"
-        stands = f"version {production}" if production is not None else "nothing"
-        raise RunError(
-            f"{environment.alias} of {deployment.model} stands for {stands}, and {serves} serves",
-            hint="Have the server follow the alias, or move the alias to what serves: "
-            f"penstock model alias {deployment.model}@NUMBER {environment.alias}.",
-        )
-    elif not plan.stages:
-        raise RunError(
-            "the release has no stages: the version would serve everybody at once",
-            hint="Give --shadow 100% --for 1h, --canary 5,25,50 --bake 30m, or both.",
-        )
+    if routes is None:
+        if production not in (None, version.number):
+            raise RunError(
+                f"nothing serves at {deployment.name} yet",
+                hint=f"Begin with what {environment.alias} stands for: penstock release start "
+                f"{deployment.model}@{environment.alias}.",
+            )
+        kind, plan, production = FIRST, replace(plan, stages=()), None
+    else:
+        kind = RELEASE
+        _check_what_serves(deployment, environment, production, routes.production)
+        _check_stages(deployment, target, plan)
+        if production == version.number:
+            raise RunError(f"{version.name} is {environment.alias} already, and serves")
     return _begin(
         store,
         deployment,
@@ -137,6 +127,34 @@ def start(
         who=who,
         why=why,
     )
+
+
+def _check_what_serves(
+    deployment: Deployment, environment: Environment, production: int | None, serves: int
+) -> None:
+    if production == serves:
+        return
+    stands = f"version {production}" if production is not None else "nothing"
+    raise RunError(
+        f"{environment.alias} of {deployment.model} stands for {stands}, and version {serves} "
+        "serves",
+        hint="Have the server follow the alias, or move the alias to what serves: penstock model "
+        f"alias {deployment.model}@NUMBER {environment.alias}.",
+    )
+
+
+def _check_stages(deployment: Deployment, target: Target, plan: Plan) -> None:
+    if not plan.stages:
+        raise RunError(
+            "the release has no stages: the version would serve everybody at once",
+            hint="Give --shadow 100% --for 1h, --canary 5,25,50 --bake 30m, or both.",
+        )
+    for stage in plan.stages:
+        if stage.role not in target.roles:
+            raise RunError(
+                f"{deployment.target} knows no {stage.role}",
+                hint="Leave that stage out, or release over penstock serve.",
+            )
 
 
 def roll_back(

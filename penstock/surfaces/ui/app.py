@@ -16,6 +16,7 @@ from penstock.metadata.protocol import Store
 from penstock.surfaces.ui.access import Access
 from penstock.surfaces.ui.delivered import DeliveredPages
 from penstock.surfaces.ui.pages import Limit, Pages
+from penstock.surfaces.ui.released import ReleasedPages
 
 ADDRESS = "127.0.0.1"
 
@@ -24,6 +25,7 @@ def application(store: Store, token: str, where: str = "") -> Access:
     """Return the pages over a store as an ASGI application; `where` says which store it is."""
     pages = Pages(store, where)
     delivered = DeliveredPages(pages.store, pages.rendered)
+    released = ReleasedPages(pages.store, pages.rendered)
     # What a page asks for again and again waits for nothing that may take long, and the pages that
     # are read from the store alone do not wait for reports, whose files may come from far away.
     states, lists, reports = Limit(4), Limit(16), Limit(4)
@@ -43,6 +45,8 @@ def application(store: Store, token: str, where: str = "") -> Access:
         "/models/{model}/{version}": (delivered.version, lists),
         "/deployments": (delivered.deployments, lists),
         "/deployments/{environment}/{pipeline}/{number:int}": (delivered.deployment, lists),
+        "/releases": (released.releases, lists),
+        "/releases/{deployment}/{number:int}": (released.release, lists),
     }
     return Access(
         Starlette(
