@@ -160,12 +160,16 @@ class BusinessGate:
 
 @dataclass(frozen=True)
 class Gates:
-    """What a release has to pass; all of it is decided with `confidence`."""
+    """What a release has to pass; all of it is decided with `confidence`.
+
+    `alerts` are names of alerts: one that is raised while a stage lasts is an alarm.
+    """
 
     errors: ErrorsGate = field(default_factory=ErrorsGate)
     latency: LatencyGate = field(default_factory=LatencyGate)
     drift: DriftGate = field(default_factory=DriftGate)
     business: Mapping[str, BusinessGate] = field(default_factory=dict)
+    alerts: tuple[str, ...] = ()
     confidence: float = 0.95
 
     def __post_init__(self) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from penstock.errors import DataError, PenstockError
+from penstock.metadata import alerts
+from penstock.metadata.protocol import Store
 from penstock.operations.releases.gates import Business, Measure
 from penstock.operations.releases.records import Release
 from penstock.operations.releases.targets.requests import Service, said
@@ -38,6 +41,16 @@ def business(deployment: Deployment, release: Release, folder: Path) -> tuple[Bu
         except PenstockError as error:
             problems.append(f"{name}: {error}")
     return found, problems
+
+
+def raised(store: Store, names: Iterable[str], since: datetime) -> dict[str, str]:
+    """Return what the last alert of each name says that was raised since; notices do not count."""
+    found = {}
+    for name in names:
+        for alert in alerts.alerts(store, name, changed_since=since):
+            if alert.at >= since and alert.severity != "info":
+                found[name] = alert.summary
+    return found
 
 
 def evidence_of(source: EvidenceSource, release: Release, folder: Path) -> Evidence | None:

@@ -201,7 +201,10 @@ class _Looking:
             problems += missing
         model = registry.read_model(self.store, release.model)
         alias_at = model.aliases.get(release.alias)
-        return Seen(standing, evidence, numbers, alias_at, "; ".join(problems))
+        since = release.stage_since
+        assert since is not None
+        raised = collecting.raised(self.store, deployment.gates.alerts, since)
+        return Seen(standing, evidence, numbers, alias_at, raised, "; ".join(problems))
 
     def _act(self, action: Action) -> bool:
         """Do what was decided; return whether there may be more to do now."""

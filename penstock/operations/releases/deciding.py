@@ -36,13 +36,14 @@ class Seen:
     """What is seen of a release from outside.
 
     `standing` is None where the target does not answer; `problem` says why. `alias_at` is the
-    version that the alias stands for.
+    version that the alias stands for. `raised` are the alerts since the stage began, by name.
     """
 
     standing: Standing | None = None
     evidence: Evidence | None = None
     business: Business = field(default_factory=dict)
     alias_at: int | None = None
+    raised: Mapping[str, str] | None = None
     problem: str = ""
 
 
@@ -144,6 +145,7 @@ def _in_stage(release: Release, stage: Stage, gates: Gates, seen: Seen, now: dat
         candidate=release.candidate,
         production=release.production or 0,
         business=seen.business,
+        raised=seen.raised,
     )
     if seen.standing is None:
         return Decision((), verdicts, seen.problem or "the target does not answer")

@@ -73,10 +73,12 @@ def judge(
     candidate: int,
     production: int,
     business: Business | None = None,
+    raised: Mapping[str, str] | None = None,
 ) -> tuple[Verdict, ...]:
     """Return what each gate says of the version that has a role beside production.
 
-    Numbers of business are those of callers, whom a shadow does not answer.
+    Numbers of business are those of callers, whom a shadow does not answer. `raised` has what
+    alerts say that were raised meanwhile, by their names; None where nobody has looked.
     """
     answers = evidence.answers if evidence is not None else {}
     new, old = answers.get(role, Answers()), answers.get(PRODUCTION, Answers())
@@ -95,7 +97,16 @@ def judge(
         for name, gate in gates.business.items():
             numbers = known.get(name, {})
             verdicts += _business(name, gate, numbers.get(candidate), numbers.get(production))
+    verdicts += [_alert(name, raised) for name in gates.alerts]
     return tuple(verdicts)
+
+
+def _alert(name: str, raised: Mapping[str, str] | None) -> Verdict:
+    if raised is None:
+        return Verdict(name, State.UNKNOWN, "nobody has looked whether it was raised")
+    if name in raised:
+        return Verdict(name, State.ALARM, f"it was raised: {raised[name]}")
+    return Verdict(name, State.HOLDS, "it was not raised")
 
 
 def _too_few(gate: str, what: str, new: int, old: int, needed: int) -> Verdict | None:

@@ -8,6 +8,7 @@ import pytest
 
 from penstock import registry
 from penstock.errors import RegistryError, RunError
+from penstock.metadata.alerts import Alert, raise_alert
 from penstock.metadata.store import connect
 from penstock.metadata.turns import Held
 from penstock.operations.releases import records
@@ -302,6 +303,24 @@ def test_what_serves_has_to_be_what_the_alias_stands_for(good):
     target_in(good).serve(2)
     with pytest.raises(RunError, match="champion of m stands for version 1, and version 2 serves"):
         start(good, STAGES)
+
+
+@pytest.mark.parametrize(
+    ("severity", "hours", "state"),
+    [("critical", 1, "rolled back"), ("info", 1, ""), ("critical", -1, "")],
+)
+def test_an_alert_that_is_raised_in_a_stage_is_an_alarm(tmp_path, severity, hours, state):
+    project.write(tmp_path, 'gates = { alerts = ["m.drift"] }')
+    target_in(tmp_path).see(seen())
+    start(tmp_path)
+    now = datetime.now(UTC)
+    looked(tmp_path, now)
+    with connect(project.controller_in(tmp_path).connection) as metadata:
+        alert = Alert("m.drift", "k", "age has drifted", now + hours * HOUR, severity)
+        raise_alert(metadata.store, alert, who="monitor")
+    release = looked(tmp_path, now).release
+    assert release.state == state
+    assert release.reason == ("m.drift: it was raised: age has drifted" if state else "")
 
 
 def test_two_controllers_cannot_act_at_once(good):

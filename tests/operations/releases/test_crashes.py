@@ -7,6 +7,7 @@ import pytest
 from penstock.operations.releases import records
 from penstock.operations.releases.steps import ReleaseStep
 from penstock_support import releases as project
+from penstock_support.processes import at_once
 from penstock_support.releases import aliases, answers, brought_to_its_end, killed_at, moves
 from penstock_support.releases import seen as answered
 
@@ -67,3 +68,31 @@ def test_killed_at_a_step_of_a_rollback_it_is_brought_to_its_end(tmp_path, step,
     release = brought_to_its_end(tmp_path)
     assert (release.state, aliases(tmp_path)["champion"]) == (records.BROUGHT_BACK, 1)
     assert [move.to for move in moves(tmp_path)] == [1, 2, 1]
+
+
+def _look(number, folder, start, results):
+    from penstock.metadata.turns import Held
+
+    start.wait()
+    try:
+        results.put(len(project.looked(folder).written))
+    except Held:
+        results.put(0)
+
+
+def test_of_several_who_carry_it_out_at_once_each_step_is_taken_by_one(tmp_path):
+    project.write(tmp_path)
+    project.target_in(tmp_path).see(answered())
+    project.start(tmp_path)
+    at_once(_look, 4, tmp_path)
+    brought_to_its_end(tmp_path)
+    release = project.last(tmp_path)
+    assert (release.state, len(release.steps)) == (records.PROMOTED, STEPS)
+    assert project.target_in(tmp_path).asked == [
+        "prepare 2",
+        "shift 1 2 100%",
+        "shift 1 2 5%",
+        "shift 1 2 50%",
+        "shift 2",
+        "remove 1",
+    ]

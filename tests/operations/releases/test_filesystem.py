@@ -7,6 +7,7 @@ import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,6 +92,50 @@ def test_the_file_is_what_the_server_reads(target, models):
         '    version_labels {\n      key: "stable"\n      value: 1\n    }\n'
         '    version_labels {\n      key: "canary"\n      value: 2\n    }\n  }\n}'
     )
+
+
+def model_server_config() -> Any:
+    """Return a message as TensorFlow Serving's, of the fields by their names and numbers there."""
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+    field = descriptor_pb2.FieldDescriptorProto
+    kinds = {"text": field.TYPE_STRING, "number": field.TYPE_INT64}
+    messages = {
+        "Specific": [("versions", 1, "number", True)],
+        "Policy": [("specific", 102, "Specific", False)],
+        "Label": [("key", 1, "text", False), ("value", 2, "number", False)],
+        "Model": [
+            ("name", 1, "text", False),
+            ("base_path", 2, "text", False),
+            ("model_platform", 4, "text", False),
+            ("model_version_policy", 7, "Policy", False),
+            ("version_labels", 8, "Label", True),
+        ],
+        "Models": [("config", 1, "Model", True)],
+        "Config": [("model_config_list", 1, "Models", False)],
+    }
+    file = descriptor_pb2.FileDescriptorProto(name="config.proto", package="tests", syntax="proto3")
+    for name, fields in messages.items():
+        message = file.message_type.add(name=name)
+        for title, number, kind, several in fields:
+            label = field.LABEL_REPEATED if several else field.LABEL_OPTIONAL
+            made = message.field.add(name=title, number=number, label=label)
+            made.type = kinds.get(kind, field.TYPE_MESSAGE)
+            if kind not in kinds:
+                made.type_name = f".tests.{kind}"
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(file.SerializeToString())
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("tests.Config"))()
+
+
+def test_the_file_is_a_message_of_the_server_s_type(target, models):
+    from google.protobuf import text_format
+
+    target.prepare(servable(models, 2))
+    target.shift(Routes(1, canary=Share(2, 10), token="canary"))
+    [found] = text_format.Parse(text(target), model_server_config()).model_config_list.config
+    assert (found.name, list(found.model_version_policy.specific.versions)) == ("flights", [1, 2])
+    assert {label.key: label.value for label in found.version_labels} == {"stable": 1, "canary": 2}
 
 
 def test_a_copy_that_is_interrupted_leaves_no_version(target, models, monkeypatch):
