@@ -1,4 +1,4 @@
-"""Killing a process of a run when a node takes a step, or one that watches a trigger."""
+"""Killing a process of a run when a node takes a step, or one that watches something."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ class KillAt:
     It is the process that takes the step (see `Step` for which that is), or the one that
     `process_id` names: the runner's own, to kill it while a worker is at that step. The signal is
     sent the `time`-th time that a process sees the node at the step. A trigger's steps and its name
-    (`penstock.operations.triggers.steps`) stand for those of a node where a trigger is watched.
+    (`penstock.operations.triggers.steps`) stand for those of a node where a trigger is watched, a
+    release's (`penstock.operations.releases.steps`) and its deployment's where one is carried out.
     """
 
     step: enum.Enum

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
 import pytest
 
+from penstock.operations.releases import records
+from penstock.operations.releases.stages import plan_of
 from penstock.operations.releases.targets.kserve import InferenceServices
 from penstock.operations.releases.targets.protocol import (
     FAILED,
@@ -14,6 +20,7 @@ from penstock.operations.releases.targets.protocol import (
 )
 from penstock.serving.routes import Routes, Servable, Share
 from penstock.testing.kubernetes import KubernetesServer
+from penstock_support import releases as project
 
 ONE, TWO = (Servable(n, f"s3://models/flights/{n}") for n in (1, 2))
 
@@ -185,3 +192,42 @@ def test_the_fake_refuses_fields_and_values_that_the_definition_does_not_have(cl
         content = {"spec": {"predictor": spec}}
         found, answer = services.api.ask("PATCH", f"{path}?fieldValidation=Strict", content, patch)
         assert (found, said in answer["message"]) == (status, True), answer
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """A service whose models are in an object store, wherever the registry has them."""
+
+    services: InferenceServices
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.services, name)
+
+    def prepare(self, servable: Servable) -> str:
+        return self.services.prepare(replace(servable, path=f"s3://models/{servable.version}"))
+
+
+@pytest.mark.parametrize(
+    ("errors", "state", "shares"),
+    [(0, records.PROMOTED, {"2": 100}), (4000, records.ROLLED_BACK, {"1": 100})],
+    ids=["good", "bad"],
+)
+def test_a_release_over_a_service_ends_with_who_should_serve(
+    tmp_path, cluster, errors, state, shares
+):
+    project.write(tmp_path, 'evidence = { command = ["cat", "seen.json"] }')
+    told = project.evidence(project.answers(errors=errors)).to_json()
+    told.pop("token")
+    (tmp_path / "seen.json").write_text(json.dumps(told))
+    target = Uploaded(connected(cluster))
+    project.start(tmp_path, reference="champion", target=target)
+    assert project.brought_to_its_end(tmp_path, target=target).state == records.PROMOTED
+    plan = plan_of(0, 0, (5, 50), 300, key="", give_up_seconds=3600)
+    project.start(tmp_path, plan, target=target)
+    release = project.brought_to_its_end(tmp_path, target=target)
+    assert (release.state, serving(cluster)) == (state, shares)
+    if state == records.PROMOTED:
+        project.roll_back(tmp_path)
+        project.brought_to_its_end(tmp_path, target=target)
+        assert serving(cluster) == {"1": 100}
+        assert project.aliases(tmp_path)["champion"] == 1
