@@ -228,13 +228,17 @@ class _Looking:
             self._confirm(action.step, UNDONE, reason=action.reason)
             return True
         assert isinstance(action, Conclude)
+        if not self._is_as_known():
+            return True
         now = self.controller.now()
         self.release = records.conclude(self.store, self.release, action.end, now)
         self._step(ReleaseStep.CONCLUDED)
         return False
 
     def _take(self, step: Step) -> bool:
-        """Take a step; return whether it is known what came of it."""
+        """Take a step; return whether there may be more to do now."""
+        if not self._is_as_known():
+            return True
         try:
             outcome = self._done(step)
         except AwayError as error:
@@ -242,15 +246,31 @@ class _Looking:
             self.problem = str(error)
             return False
         except (TargetError, RegistryError, DataError) as error:
-            self._confirm(step, FAILED, reason=str(error))
+            if self._is_as_known():
+                self._confirm(step, FAILED, reason=str(error))
             return True
         if outcome is None:
             self._hear()
             self.problem = f"version {self.release.candidate} is loading"
             return False
         self._step(ReleaseStep.TAKEN)
-        self._confirm(step, DONE, **outcome)
+        if self._is_as_known():
+            self._confirm(step, DONE, **outcome)
         return True
+
+    def _is_as_known(self) -> bool:
+        """Read the release anew; return whether nobody else has gone on with it.
+
+        A process that stood still for long may not know yet that it has lost its lease.
+        """
+        known, pending = self.release, self.release.pending
+        found = records.find_release(self.store, known.deployment, known.number)
+        assert found is not None
+        self.release = found
+        now = found.pending
+        return found.is_over == known.is_over and (
+            pending.number == now.number if pending and now else pending is now
+        )
 
     def _hear(self) -> None:
         """Read what people have asked for while a step cannot be taken."""

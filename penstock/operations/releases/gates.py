@@ -84,7 +84,7 @@ def judge(
     new, old = answers.get(role, Answers()), answers.get(PRODUCTION, Answers())
     verdicts: list[Verdict] = []
     if gates.errors.enabled:
-        verdicts.append(_errors(gates.errors, new, old, gates.confidence))
+        verdicts.append(_errors(gates.errors, new, old, role, gates.confidence))
         verdicts.append(_finite(gates.errors, new, old, gates.confidence))
     if gates.latency.enabled:
         verdicts.append(_latency(gates.latency, new, old, gates.confidence))
@@ -116,15 +116,13 @@ def _too_few(gate: str, what: str, new: int, old: int, needed: int) -> Verdict |
     return Verdict(gate, State.UNKNOWN, f"{counts}; {needed} of each are needed")
 
 
-def _errors(gate: ErrorsGate, new: Answers, old: Answers, confidence: float) -> Verdict:
-    return _shares(
-        "errors",
-        "requests",
-        gate,
-        (new.errors + new.refused, new.requests),
-        (old.errors + old.refused, old.requests),
-        confidence,
-    )
+def _errors(gate: ErrorsGate, new: Answers, old: Answers, role: str, confidence: float) -> Verdict:
+    counts = (old.errors + old.refused, old.requests)
+    if role == SHADOW:
+        # What is copied is what production has answered well.
+        counts = (0, new.requests)
+    bad = (new.errors + new.refused, new.requests)
+    return _shares("errors", "requests", gate, bad, counts, confidence)
 
 
 def _finite(gate: ErrorsGate, new: Answers, old: Answers, confidence: float) -> Verdict:

@@ -9,9 +9,11 @@ import pytest
 from penstock import registry
 from penstock.errors import RegistryError, RunError
 from penstock.metadata.alerts import Alert, raise_alert
+from penstock.metadata.leases import Lease
 from penstock.metadata.store import connect
 from penstock.metadata.turns import Held
 from penstock.operations.releases import records
+from penstock.operations.releases.controlling import look
 from penstock.operations.releases.records import ABORT, PAUSE, PROMOTE, RESUME
 from penstock.operations.releases.stages import plan_of
 from penstock.operations.releases.targets.protocol import FAILED, LOADING
@@ -321,6 +323,26 @@ def test_an_alert_that_is_raised_in_a_stage_is_an_alarm(tmp_path, severity, hour
     release = looked(tmp_path, now).release
     assert release.state == state
     assert release.reason == ("m.drift: it was raised: age has drifted" if state else "")
+
+
+def test_who_has_stood_still_takes_no_step_that_another_has_taken(good):
+    start(good)
+    other = []
+
+    class Slow(type(target_in(good))):
+        """Stands still before the first step, while another process carries the release out."""
+
+        def describe(self):
+            if not other:
+                other.append(True)
+                controller = project.controller_in(good)
+                with connect(controller.connection) as metadata:
+                    look(controller, metadata.store, Lease())
+            return super().describe()
+
+    target = Slow(target_in(good).folder)
+    assert looked(good, target=target).release.status == "shadow 100%"
+    assert [asked for asked in target.asked if asked.startswith("shift")] == ["shift 1 2 100%"]
 
 
 def test_two_controllers_cannot_act_at_once(good):

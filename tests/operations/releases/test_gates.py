@@ -68,6 +68,12 @@ def test_requests_that_only_the_new_version_refuses_are_bad_answers():
     assert state("errors", both, both) == State.HOLDS
 
 
+def test_a_shadow_is_asked_only_what_was_answered_well():
+    both = replace(answers(), refused=2000)
+    assert state("errors", both, both, role=SHADOW) == State.ALARM
+    assert state("errors", answers(), both, role=SHADOW) == State.HOLDS
+
+
 def test_predictions_that_are_no_numbers_are_an_alarm():
     found = verdict("numbers", replace(answers(), not_finite=2000))
     assert found.state == State.ALARM
