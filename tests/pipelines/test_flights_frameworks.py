@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import random
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from penstock.data.records import write_serialized
 from penstock.models import Training, TrainingData, load_model
 from penstock.pipelines.flights.frameworks import models, pipeline
 from penstock.pipelines.flights.frameworks.features import network_features, tree_features
+from penstock_support.raw_rows import predictions_by_kind
 
 FRAMEWORKS = ("keras", "lightgbm", "sklearn", "torch", "xgboost")
 ROWS = 600
@@ -69,6 +71,36 @@ def test_a_model_is_trained_saved_and_tells_late_flights(framework, data, flight
     training.save(trained, data, str(tmp_path))
     predicted = load_model(str(tmp_path)).predict(flights)["prediction"].to_numpy()
     assert (predicted == flights["arrives_late"].to_numpy()).mean() > 0.9
+
+
+def probabilities(model: Any, matrix: Any) -> Any:
+    """Return what a model itself says of features, whatever its framework."""
+    if hasattr(model, "predict_proba"):
+        return model.predict_proba(matrix)[:, 1]
+    if hasattr(model, "state_dict"):
+        import torch
+
+        model.eval()
+        with torch.no_grad():
+            logits = model(torch.from_numpy(matrix.astype(np.float32)))
+        return torch.sigmoid(logits).numpy()[:, 0]
+    return model.predict(matrix.astype(np.float32), verbose=0).reshape(-1)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_raw_rows_in_files_are_predicted_as_training_sees_them(framework, data, flights, tmp_path):
+    if not is_installed(framework):
+        pytest.skip(f"{framework} is not installed here")
+    trained = getattr(models, f"{framework}_model")(
+        Training(data, data, parameters={"rounds": 5}, seed=1)
+    )
+    training.save(trained, data, str(tmp_path / "model"))
+    expected = probabilities(trained.model, trained.features.matrix(data.as_arrow()))
+    model = load_model(str(tmp_path / "model"))
+    rows = flights.drop(["arrives_late"])
+    for kind, predicted in predictions_by_kind(model, rows, tmp_path).items():
+        given = [row[1] for row in predicted["probabilities"].to_pylist()]
+        np.testing.assert_allclose(given, expected, rtol=1e-4, atol=1e-6, err_msg=kind)
 
 
 def test_networks_see_no_missing_values(flights):

@@ -9,9 +9,11 @@ import pytest
 
 from penstock import LocalRunner, load_model
 from penstock.metadata.store import connect, connection_config
+from penstock.pipelines.flights.features import LABEL
 from penstock.pipelines.flights.pipeline import flights
 from penstock.runners.local import State
 from penstock.runners.local.display import Silent
+from penstock_support.served_as_trained import assert_served_as_trained
 
 # The flights of the year, those that were canceled or have no known arrival, and January's others.
 READ, DROPPED, WRITTEN = 336_776, 9_430, 26_398
@@ -111,3 +113,7 @@ def test_a_server_that_does_not_start_says_why(tmp_path):
 
     with pytest.raises(RuntimeError, match="there is no such folder"):
         ask.main(str(tmp_path / "none"))
+
+
+def test_raw_rows_in_files_are_predicted_as_training_saw_them(result, tmp_path):
+    assert_served_as_trained(result, "ParquetExampleGen", LABEL, tmp_path)
