@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from penstock.components.bulk_inferrer.component import BulkInferrer
     from penstock.components.csv_example_gen.component import CsvExampleGen
     from penstock.components.evaluator.component import Evaluator
     from penstock.components.example_validator.component import ExampleValidator
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from penstock.components.transform.component import Transform
 
 _HOMES = {
+    "BulkInferrer": "bulk_inferrer",
     "CsvExampleGen": "csv_example_gen",
     "Evaluator": "evaluator",
     "ExampleValidator": "example_validator",
@@ -47,6 +49,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "BulkInferrer",
     "CsvExampleGen",
     "Evaluator",
     "ExampleValidator",

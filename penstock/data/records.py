@@ -376,6 +376,22 @@ def _decoded_batches(
         yield batch
 
 
+def decode_records(records: Sequence[bytes], path: str, first: int = 0) -> pa.RecordBatch:
+    """Return serialized tf.Examples as `read_record_batches` does; `first` came before in the file.
+
+    Raises:
+      DataError: a record is not a tf.Example.
+    """
+    batch = decoding.decode_alike(decoding.buffered(records), None)
+    if batch is not None:
+        return batch
+    decoder = _decoder(None)
+    try:
+        return decoder.DecodeBatch(list(records))
+    except (RuntimeError, ValueError) as error:
+        raise _not_an_example(path, first, list(records), decoder, error) from error
+
+
 def _decoder(schema: Any) -> Any:
     """Return what decodes records of any build: tfx_bsl's decoder, or ours where it is missing."""
     try:

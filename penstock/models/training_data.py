@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -50,12 +50,7 @@ class TrainingData:
         """
         kinds: dict[str, pa.DataType] = {}
         for batch in self._read(rows, columns):
-            arrays = []
-            for name, array in zip(batch.schema.names, batch.columns, strict=True):
-                if name not in kinds or pa.types.is_null(kinds[name]):
-                    kinds[name] = _type_of(name, [array], self.schema)
-                arrays.append(_as(array, kinds[name], name))
-            yield pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
+            yield as_rows(batch, kinds, self.schema)
 
     def as_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Return all rows as a table, or some columns of it.
@@ -138,6 +133,21 @@ class TrainingData:
             column=name,
             hint=suggestion(name, names, noun="column"),
         )
+
+
+def as_rows(
+    batch: pa.RecordBatch, kinds: MutableMapping[str, pa.DataType], schema: Any = None
+) -> pa.RecordBatch:
+    """Return decoded examples as rows with a value a column; see `TrainingData`.
+
+    `kinds` has the types of columns that earlier batches had, and gets those of new ones.
+    """
+    arrays = []
+    for name, array in zip(batch.schema.names, batch.columns, strict=True):
+        if name not in kinds or pa.types.is_null(kinds[name]):
+            kinds[name] = _type_of(name, [array], schema)
+        arrays.append(_as(array, kinds[name], name))
+    return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
 
 
 def class_numbers(table: pa.Table, label: str, classes: Sequence[Any]) -> Any:

@@ -20,6 +20,7 @@ from penstock import LocalRunner, compile_pipeline, pipeline
 from penstock.artifacts import Model
 from penstock.authoring.component import NodeOutline
 from penstock.components import (
+    BulkInferrer,
     CsvExampleGen,
     Evaluator,
     ExampleValidator,
@@ -61,6 +62,7 @@ NEEDS = [
     ("`Trainer` with a `train_fn`", Trainer, OF_ANOTHER, "the core"),
     ("`Evaluator` of such a model", Evaluator, OF_ANOTHER, "`sklearn`"),
     ("`InfraValidator` of such a model", InfraValidator, OF_ANOTHER, "`sklearn`"),
+    ("`BulkInferrer` of such a model", BulkInferrer, OF_ANOTHER, "`sklearn`"),
     ("`Pusher`", Pusher, OF_TFX, "the core"),
     ("`StatisticsGen`", StatisticsGen, OF_TFX, "`tfx`"),
     ("`SchemaGen`", SchemaGen, OF_TFX, "`tfx`"),

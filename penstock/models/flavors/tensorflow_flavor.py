@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from penstock.errors import DataError
+from penstock.errors import DataError, suggestion
 from penstock.models.flavor import Loading, Predictor, Saving, comes_from
 from penstock.models.predictions import array_of, fixed_lists
 from penstock.models.signature import Column, Signature
@@ -104,6 +105,53 @@ def parses_examples(directory: str) -> bool:
 def signature_name(directory: str) -> str:
     """Return the name of the signature by which the model is asked; "" if it has none."""
     return _named_definition(_meta_graph(directory))[0]
+
+
+@dataclass(frozen=True)
+class AskedSignature:
+    """A signature of a SavedModel that takes serialized examples; `method` is its kind.
+
+    `ask` returns its outputs for some records, as arrays by their names.
+    """
+
+    name: str
+    argument: str
+    method: str
+    ask: Callable[[Sequence[bytes]], Mapping[str, Any]]
+
+
+def asked_signature(directory: str, name: str = "") -> AskedSignature | None:
+    """Return a signature of a SavedModel, by default the one that it is asked by.
+
+    None where it takes no serialized examples.
+
+    Raises:
+      DataError: there is no such signature.
+    """
+    import tensorflow
+
+    graph = _meta_graph(directory)
+    named = name or _named_definition(graph)[0]
+    if named not in graph.signature_def:
+        known = [key for key in graph.signature_def if not key.startswith("__")]
+        raise DataError(
+            f"the model has no signature {named or SIGNATURE!r}",
+            path=directory,
+            hint=suggestion(named or SIGNATURE, known, noun="signature"),
+        )
+    definition = graph.signature_def[named]
+    arguments = list(definition.inputs.items())
+    if len(arguments) != 1 or arguments[0][1].dtype != tensorflow.string.as_datatype_enum:
+        return None
+    [(argument, _)] = arguments
+    model = _loaded(directory)
+
+    def ask(records: Sequence[bytes]) -> Mapping[str, Any]:
+        given = {argument: tensorflow.constant(list(records), tensorflow.string)}
+        outputs = model.signatures[named](**given)
+        return {output: tensor.numpy() for output, tensor in sorted(outputs.items())}
+
+    return AskedSignature(named, argument, definition.method_name, ask)
 
 
 def requests_of(directory: str, table: Any) -> Iterator[dict[str, Any]]:
