@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from penstock.models.class_names import name_classes
     from penstock.models.facts import ModelFacts
     from penstock.models.flavor import Flavor, Loading, Saving
     from penstock.models.loading import Model, load_model
@@ -37,6 +38,7 @@ _HOMES = {
     "classification": "predictions",
     "features": "transforming.fitted",
     "load_model": "loading",
+    "name_classes": "class_names",
     "regression": "predictions",
     "save_model": "saving",
 }
@@ -58,6 +60,7 @@ __all__ = [
     "classification",
     "features",
     "load_model",
+    "name_classes",
     "regression",
     "save_model",
 ]

@@ -20,7 +20,13 @@ import pyarrow.compute as pc
 from penstock.data.coding.columns import is_list
 from penstock.errors import DataError
 from penstock.models.json_rows import rows_as_json
-from penstock.models.predictions import PROBABILITIES, classes_of
+from penstock.models.predictions import (
+    PREDICTION,
+    PROBABILITIES,
+    array_of,
+    classes_of,
+    classification,
+)
 from penstock.models.row_files import CSV, JSONL, PARQUET
 from penstock.models.signature import Signature
 
@@ -53,6 +59,8 @@ def named(
     if classes is None and signature is not None:
         output = signature.output(PROBABILITIES)
         classes = output.classes if output is not None else None
+        if output is None:
+            predictions, classes = _with_named_outputs(predictions, signature)
     columns = dict(zip(rows.schema.names, rows.columns, strict=True)) if rows is not None else {}
     for name, array in _named(predictions, classes, kind):
         if name in columns:
@@ -63,6 +71,22 @@ def named(
             )
         columns[name] = array
     return pa.table(columns)
+
+
+def _with_named_outputs(
+    predictions: pa.Table, signature: Signature
+) -> tuple[pa.Table, tuple[Any, ...] | None]:
+    """Return the predictions of a SavedModel as a classifier's, where its output has classes."""
+    named = [c for c in signature.outputs if c.classes and c.name in predictions.schema.names]
+    others = {PREDICTION, PROBABILITIES} & set(predictions.schema.names)
+    if len(named) != 1 or others:
+        return predictions, None
+    [output] = named
+    classified = classification(array_of(predictions, output.name), output.classes or ())
+    rest = predictions.drop([output.name])
+    for name, column in zip(rest.schema.names, rest.columns, strict=True):
+        classified = classified.append_column(name, column)
+    return classified, output.classes
 
 
 def _named(

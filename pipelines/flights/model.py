@@ -10,7 +10,11 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx_bsl.tfxio import dataset_options
 
+from penstock.models import name_classes
 from penstock.pipelines.flights import features as f
+
+# Of whether a flight arrives late.
+CLASSES = (0, 1)
 
 TRAIN_BATCH = 512
 EVAL_BATCH = 2048
@@ -143,3 +147,4 @@ def export(model: tf.keras.Model, graph: Any, directory: str) -> None:
         ),
     }
     tf.saved_model.save(served, directory, signatures=signatures)
+    name_classes(directory, CLASSES)

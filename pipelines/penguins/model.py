@@ -8,6 +8,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx_bsl.tfxio import dataset_options
 
+from penstock.models import name_classes
 from penstock.pipelines.penguins import features as f
 
 BATCH = 32
@@ -112,3 +113,4 @@ def export(model: tf.keras.Model, graph: Any, directory: str) -> None:
         for name, function in functions.items()
     }
     tf.saved_model.save(served, directory, signatures=signatures)
+    name_classes(directory, [name.decode() for name in graph.vocabulary_by_name(f.LABEL)])

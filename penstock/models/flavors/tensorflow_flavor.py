@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from penstock.errors import DataError, suggestion
+from penstock.models.class_names import read_classes
 from penstock.models.flavor import Loading, Predictor, Saving, comes_from
 from penstock.models.predictions import array_of, fixed_lists
 from penstock.models.signature import Column, Signature
@@ -86,7 +87,8 @@ def signature_in(directory: str) -> Signature | None:
     if definition is None:
         return None
     outputs = [_column_of(name, info) for name, info in sorted(definition.outputs.items())]
-    known = tuple(column for column in outputs if column is not None)
+    classes = read_classes(directory)
+    known = tuple(_with_classes(c, classes.get(c.name)) for c in outputs if c is not None)
     parsing = _parsing_of(graph)
     if parsing is not None:
         parsed = _parsed_columns(*parsing)
@@ -288,6 +290,14 @@ def _column_of(name: str, info: Any) -> Column | None:
         return None
     sizes = _sizes(info.tensor_shape)[1:]
     return Column(name, kind, () if sizes in ((), (1,)) else sizes)
+
+
+def _with_classes(column: Column, classes: Sequence[Any] | None) -> Column:
+    """Return an output with its classes, if it has a number for each, or one for two of them."""
+    if classes is None or column.type not in ("float32", "float64"):
+        return column
+    fits = column.shape in ((len(classes),), (None,)) or (not column.shape and len(classes) == 2)
+    return replace(column, classes=tuple(classes)) if fits else column
 
 
 def _sizes(shape: Any) -> tuple[int | None, ...]:
