@@ -11,7 +11,7 @@ from markupsafe import Markup
 from penstock.report import charts, wording
 from penstock.report.page import environment, head
 from penstock.serving.evidence import Answers, Evidence
-from penstock.serving.routes import PRODUCTION
+from penstock.serving.routes import PRODUCTION, SHADOW
 from penstock.serving.sketches import Sketch, count_of, mean, quantile
 
 _SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
@@ -53,7 +53,7 @@ def shown(evidence: Evidence, role: str) -> Shown:
     new = evidence.answers.get(role, Answers())
     drawn = (
         _quantiles("Predictions", "", 1, old, new, role),
-        _quantiles("Latency", " ms", 1000, old, new, role),
+        _quantiles("Work" if role == SHADOW else "Latency", " ms", 1000, old, new, role),
     )
     pictures = [picture for picture in drawn if picture is not None]
     differences = evidence.compared.differences
@@ -64,7 +64,7 @@ def shown(evidence: Evidence, role: str) -> Shown:
         pictures.append(Picture("Differences of predictions, row by row", chart))
     return Shown(
         role,
-        tuple(_rows(old, new)),
+        tuple(_rows(old, new, role)),
         tuple(_classes(old, new)),
         tuple(pictures),
         tuple(_compared(evidence)) if evidence.compared.rows or evidence.compared.failed else (),
@@ -92,7 +92,7 @@ def page(
     )
 
 
-def _rows(old: Answers, new: Answers) -> list[Comparison]:
+def _rows(old: Answers, new: Answers, role: str) -> list[Comparison]:
     def both(name: str, of: Mapping[str, str]) -> Comparison:
         return Comparison(name, of["old"], of["new"])
 
@@ -110,7 +110,10 @@ def _rows(old: Answers, new: Answers) -> list[Comparison]:
         each("Numbers that are none", lambda a: f"{a.not_finite:,}"),
     ]
     for share in (0.5, 0.95, 0.99):
-        rows.append(each(f"Latency, p{share * 100:g}", lambda a, s=share: _time(a.latency, s)))
+        if role == SHADOW:
+            rows.append(each(f"Work, p{share * 100:g}", lambda a, s=share: _time(a.work, s)))
+        else:
+            rows.append(each(f"Latency, p{share * 100:g}", lambda a, s=share: _time(a.latency, s)))
     rows += [
         each("Mean of predictions", lambda a: _number(mean(a.scores))),
         each("CPU a row", lambda a: _cpu(a)),
@@ -149,7 +152,8 @@ def _quantiles(
     title: str, unit: str, scale: float, old: Answers, new: Answers, role: str
 ) -> Picture | None:
     sketches = [
-        answers.scores if title == "Predictions" else answers.latency for answers in (old, new)
+        {"Predictions": answers.scores, "Work": answers.work, "Latency": answers.latency}[title]
+        for answers in (old, new)
     ]
     if not any(map(count_of, sketches)):
         return None

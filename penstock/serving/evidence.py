@@ -17,11 +17,13 @@ class Answers:
     """What a version answered in one role.
 
     `errors` are answers that the server is to blame for, `refused` those that the caller is:
-    the other requests were answered well. `latency` has seconds, as callers saw them, or, of a
-    shadow, as callers would have. `scores` has the numbers that were predicted: the probability of
-    the last class, or the value of a regression; `classes` counts predicted classes, `not_finite`
-    predicted numbers that are none. `cpu_seconds` are its workers', `memory_bytes` the most that
-    they have together.
+    the other requests were answered well. `latency` has seconds, as callers saw them; those of a
+    shadow are no measure of it, as nobody waits for one. `work` has the seconds that the workers
+    took for the batches in which requests were answered. Both are told by spans of time of equal
+    length, too, in their order, since what is slow is slow for a while. `scores` has the numbers
+    that were predicted: the probability of the last class, or the value of a regression; `classes`
+    counts predicted classes, `not_finite` predicted numbers that are none. `cpu_seconds` are its
+    workers', `memory_bytes` the most that they have together.
     """
 
     requests: int = 0
@@ -29,6 +31,9 @@ class Answers:
     errors: int = 0
     refused: int = 0
     latency: Sketch = field(default_factory=dict)
+    latency_spans: tuple[Sketch, ...] = ()
+    work: Sketch = field(default_factory=dict)
+    work_spans: tuple[Sketch, ...] = ()
     scores: Sketch = field(default_factory=dict)
     classes: Mapping[str, int] = field(default_factory=dict)
     not_finite: int = 0
@@ -86,7 +91,7 @@ class Evidence:
 
 
 def sum_of(parts: Iterable[Any]) -> Any:
-    """Return the sum of answers, or of comparisons; memory is added up, too.
+    """Return the sum of answers, or of comparisons; memory is added up, too, spans are listed.
 
     Raises:
       ValueError: there are none.
@@ -99,25 +104,30 @@ def sum_of(parts: Iterable[Any]) -> Any:
 
 
 def _sum(values: list[Any]) -> Any:
-    return added(values) if isinstance(values[0], Mapping) else sum(values)
+    if isinstance(values[0], Mapping):
+        return added(values)
+    if isinstance(values[0], tuple):
+        return tuple(one for value in values for one in value)
+    return sum(values)
 
 
 def as_json(counts: Any) -> dict[str, Any]:
     """Return answers, or a comparison, as JSON values."""
-    return {
-        f.name: {str(k): n for k, n in value.items()} if isinstance(value, Mapping) else value
-        for f in fields(counts)
-        for value in [getattr(counts, f.name)]
-    }
+    return {f.name: _in_json(getattr(counts, f.name)) for f in fields(counts)}
+
+
+def _in_json(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): count for key, count in value.items()}
+    return [_in_json(one) for one in value] if isinstance(value, tuple) else value
 
 
 def counts_from_json(kind: Any, entry: Mapping[str, Any]) -> Any:
     """Return the answers, or the comparison, that `as_json` wrote."""
-    return kind(
-        **{
-            name: {int(k): n for k, n in value.items()}
-            if isinstance(value, Mapping) and name != "classes"
-            else value
-            for name, value in entry.items()
-        }
-    )
+    return kind(**{n: value if n == "classes" else _from_json(value) for n, value in entry.items()})
+
+
+def _from_json(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {int(key): count for key, count in value.items()}
+    return tuple(_from_json(one) for one in value) if isinstance(value, list) else value

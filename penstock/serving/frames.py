@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 _HEADER = struct.Struct("<IBQ")
 _QUESTION = struct.Struct("<BBBIdII")
-_ANSWER = struct.Struct("<HIII")
+_ANSWER = struct.Struct("<HIIIf")
 
 # To a worker: what it is to load, a question, and the wish for its counts.
 LOAD, ASK, COUNT = 1, 2, 3
@@ -84,7 +84,8 @@ class Question:
 class Answer:
     """What came of a question: a status of HTTP, and the body of the answer.
 
-    The first `head` bytes of the body are JSON where the rest are tensors.
+    The first `head` bytes of the body are JSON where the rest are tensors. `seconds` is how long
+    the worker took for the batch that it was in.
     """
 
     status: int
@@ -92,18 +93,19 @@ class Answer:
     rows: int = 0
     head: int = 0
     summary: bytes = b""
+    seconds: float = 0.0
 
     def packed(self) -> bytes:
         """Return the content of its frame."""
-        head = _ANSWER.pack(self.status, self.rows, self.head, len(self.summary))
+        head = _ANSWER.pack(self.status, self.rows, self.head, len(self.summary), self.seconds)
         return b"".join((head, self.summary, self.body))
 
     @classmethod
     def unpacked(cls, content: bytes) -> Answer:
         """Return the answer that a frame has."""
-        status, rows, head, size = _ANSWER.unpack_from(content)
+        status, rows, head, size, seconds = _ANSWER.unpack_from(content)
         start = _ANSWER.size + size
-        return cls(status, content[start:], rows, head, content[_ANSWER.size : start])
+        return cls(status, content[start:], rows, head, content[_ANSWER.size : start], seconds)
 
 
 def framed(kind: int, number: int, content: bytes) -> bytes:

@@ -111,7 +111,7 @@ def test_the_pushed_model_is_asked_about_a_flight_over_http(result, folder, caps
 def test_a_server_that_does_not_start_says_why(tmp_path):
     from penstock.pipelines.flights import ask
 
-    with pytest.raises(RuntimeError, match="there is no such folder"):
+    with pytest.raises(RuntimeError, match="expected a model: a folder, a run"):
         ask.main(str(tmp_path / "none"))
 
 

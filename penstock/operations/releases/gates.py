@@ -18,13 +18,15 @@ from penstock.operations.releases.statistics import FEWEST, Bounds
 from penstock.project.deployments import BusinessGate, DriftGate, ErrorsGate, Gates, LatencyGate
 from penstock.serving.evidence import Answers, Evidence
 from penstock.serving.routes import PRODUCTION, SHADOW
-from penstock.serving.sketches import count_of
+from penstock.serving.sketches import Sketch, count_of
 
 # The distribution of numbers is compared in so many bins.
 _BINS = 10
 # Two numbers in one bin of a sketch may be so many times apart.
 _BIN_WIDTH = 1.052
 _NOT_A_NUMBER = "not a number"
+# With fewer spans of time nobody knows how much those of one hang together.
+_FEWEST_SPANS = 8
 
 
 class State(enum.Enum):
@@ -87,7 +89,9 @@ def judge(
         verdicts.append(_errors(gates.errors, new, old, role, gates.confidence))
         verdicts.append(_finite(gates.errors, new, old, gates.confidence))
     if gates.latency.enabled:
-        verdicts.append(_latency(gates.latency, new, old, gates.confidence))
+        # Nobody waits for a shadow, so what counts there is how long its workers take.
+        mine, theirs = (_times(answers, of_work=role == SHADOW) for answers in (new, old))
+        verdicts.append(_latency(gates.latency, mine, theirs, gates.confidence))
     if gates.drift.enabled:
         verdicts.append(_drift(gates.drift, new, old, gates.confidence))
         if role == SHADOW and gates.drift.agreement:
@@ -165,14 +169,32 @@ def _shares(
     return Verdict(name, State.HOLDS if apart.upper <= gate.tolerance else State.UNKNOWN, reason)
 
 
-def _latency(gate: LatencyGate, new: Answers, old: Answers, confidence: float) -> Verdict:
-    sizes = count_of(new.latency), count_of(old.latency)
+@dataclass(frozen=True)
+class _Times:
+    """Seconds, together and by spans of time."""
+
+    all: Sketch
+    spans: tuple[Sketch, ...]
+
+
+def _times(answers: Answers, *, of_work: bool) -> _Times:
+    if of_work:
+        return _Times(answers.work, answers.work_spans)
+    return _Times(answers.latency, answers.latency_spans)
+
+
+def _latency(gate: LatencyGate, new: _Times, old: _Times, confidence: float) -> Verdict:
+    sizes = count_of(new.all), count_of(old.all)
     few = _too_few("latency", "answers", *sizes, gate.requests)
     if few is not None:
         return few
+    for times in (new, old):
+        if times.spans and sum(map(bool, times.spans)) < _FEWEST_SPANS:
+            reason = "too short a time was seen: what is slow may be slow for a moment"
+            return Verdict("latency", State.UNKNOWN, reason)
     z = statistics.deviations(min(sizes), confidence)
-    mine = statistics.quantile(new.latency, gate.quantile, z)
-    theirs = statistics.quantile(old.latency, gate.quantile, z)
+    mine = statistics.quantile(new.all, gate.quantile, z, new.spans)
+    theirs = statistics.quantile(old.all, gate.quantile, z, old.spans)
     title = f"p{gate.quantile * 100:g}"
     if mine is None or theirs is None:
         reason = f"{min(sizes)} answers say nothing certain of {title}"

@@ -90,7 +90,8 @@ async def answer(asked: Asking, scope: Scope, receive: Receive, send: Send) -> N
     model = asked.model
     status, body, headers = await _answered(asked, scope, receive, started)
     version, role = headers.pop("version", 0), headers.pop("role", "")
-    model.answered(version, role, status, time.monotonic() - started)
+    work = headers.pop("work", 0.0)
+    model.answered(version, role, status, time.monotonic() - started, work)
     head = headers.pop("head", 0)
     lines = [
         (b"content-type", _BINARY if head else _JSON),
@@ -165,7 +166,8 @@ async def asked_of_model(
     seen = {"version": version, "role": role}
     if future is None:
         return Answer(*_unanswered(model, number)), seen
-    return await future, seen
+    answered = await future
+    return answered, {**seen, "work": answered.seconds}
 
 
 def _unanswered(model: ServedModel, number: int | None) -> tuple[int, bytes]:

@@ -93,8 +93,9 @@ class InferenceService(service.GRPCInferenceServiceServicer):
                     fill(response, answer.body, answer.head, is_raw=is_raw)
                 else:
                     said = json.loads(answer.body)["error"]
+        taken = time.monotonic() - started
         model.answered(
-            seen.get("version", 0), seen.get("role", ""), status, time.monotonic() - started
+            seen.get("version", 0), seen.get("role", ""), status, taken, seen.get("work", 0.0)
         )
         if status != 200:
             await context.abort(_CODES.get(status, grpc.StatusCode.INTERNAL), said)

@@ -152,7 +152,7 @@ class ServedModel:
             if canary is not None and canary.is_ready:
                 role, chosen = CANARY, routes.canary.version
             else:
-                tally.roles[CANARY].add(503, 0.0)
+                tally.roles[CANARY].add(503, 0.0, 0.0)
         shadowed = role == PRODUCTION and routes.shadow is not None and self._is_copied(routes)
         version = self.versions.get(chosen)
         if version is None:
@@ -163,14 +163,16 @@ class ServedModel:
             asked.add_done_callback(lambda done: self._copy(whole, done, tally, routes))
         return asked, chosen, role
 
-    def answered(self, version: int, role: str, status: int, seconds: float) -> None:
-        """Count an answer that was given."""
+    def answered(
+        self, version: int, role: str, status: int, seconds: float, work: float = 0.0
+    ) -> None:
+        """Count an answer that was given, and the seconds that a worker took for it."""
         key = (version, role, status)
         self.totals[key] = self.totals.get(key, 0) + 1
         taken = bin_of(seconds)
         self.latency[taken] = self.latency.get(taken, 0) + 1
         if role and self._tally is not None:
-            self._tally.roles[role].add(status, seconds)
+            self._tally.roles[role].add(status, seconds, work)
 
     def expire(self, now: float) -> None:
         """Answer those who have waited for too long."""
@@ -230,9 +232,9 @@ class ServedModel:
         self._copies -= 1
         if answer.cancelled():
             return
-        status = answer.result().status
-        tally.roles[SHADOW].add(status, time.monotonic() - started)
-        tally.failed += status != 200
+        result = answer.result()
+        tally.roles[SHADOW].add(result.status, time.monotonic() - started, result.seconds)
+        tally.failed += result.status != 200
 
     def _write(self, routes: Routes) -> None:
         named = [self.versions[number].servable for number in routes.versions()]

@@ -9,27 +9,54 @@ from typing import Any
 
 from penstock.serving.evidence import Answers, Comparison, Evidence, counts_from_json, sum_of
 from penstock.serving.routes import ROLES, Routes
-from penstock.serving.sketches import bin_of
+from penstock.serving.sketches import added, bin_of
+
+# However long routes stay, their time is told by no more spans than these.
+_MOST_SPANS = 64
+
+
+@dataclass
+class Spans:
+    """Sketches of seconds by spans of time, which double in length as they become many."""
+
+    since: float = field(default_factory=time.monotonic)
+    length: float = 0.25
+    sketches: list[dict[int, int]] = field(default_factory=list)
+
+    def add(self, seconds: float, now: float) -> None:
+        """Count seconds that were taken until now."""
+        place = int((now - self.since) / self.length)
+        while place >= _MOST_SPANS:
+            pairs = [self.sketches[at : at + 2] for at in range(0, len(self.sketches), 2)]
+            self.sketches = [added(pair) for pair in pairs]
+            self.length, place = 2 * self.length, place // 2
+        while place >= len(self.sketches):
+            self.sketches.append({})
+        sketch, key = self.sketches[place], bin_of(seconds)
+        sketch[key] = sketch.get(key, 0) + 1
 
 
 @dataclass
 class RoleTally:
-    """Counts of one role, as callers saw it."""
+    """Counts of one role: seconds as callers saw them, and as the workers took."""
 
     requests: int = 0
     errors: int = 0
     refused: int = 0
-    latency: dict[int, int] = field(default_factory=dict)
+    latency: Spans = field(default_factory=Spans)
+    work: Spans = field(default_factory=Spans)
 
-    def add(self, status: int, seconds: float) -> None:
-        """Count an answer."""
+    def add(self, status: int, seconds: float, work: float) -> None:
+        """Count an answer; without work it was no worker's."""
         self.requests += 1
         if status >= 500:
             self.errors += 1
         elif status >= 400:
             self.refused += 1
-        key = bin_of(seconds)
-        self.latency[key] = self.latency.get(key, 0) + 1
+        now = time.monotonic()
+        self.latency.add(seconds, now)
+        if work:
+            self.work.add(work, now)
 
 
 @dataclass
@@ -77,7 +104,10 @@ def evidence_of(
             rows=predicted.rows,
             errors=seen.errors,
             refused=seen.refused,
-            latency=dict(seen.latency),
+            latency=added(seen.latency.sketches),
+            latency_spans=tuple(map(dict, seen.latency.sketches)),
+            work=added(seen.work.sketches),
+            work_spans=tuple(map(dict, seen.work.sketches)),
             scores=predicted.scores,
             classes=predicted.classes,
             not_finite=predicted.not_finite,

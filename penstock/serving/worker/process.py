@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from penstock.errors import PenstockError
@@ -110,9 +111,11 @@ def _more(channel: socket.socket, received: Received, wait: float) -> list[Frame
 def _answer(channel: socket.socket, frames: list[Frame], answering: Answering) -> None:
     asking = [frame for frame in frames if frame.kind == ASK]
     questions = [Question.unpacked(frame.content) for frame in asking]
+    started = time.perf_counter()
     answers = answering.answers(questions) if questions else []
+    seconds = time.perf_counter() - started
     said = [
-        framed(ANSWER, frame.number, answer.packed())
+        framed(ANSWER, frame.number, replace(answer, seconds=seconds).packed())
         for frame, answer in zip(asking, answers, strict=True)
     ]
     said += [

@@ -250,3 +250,41 @@ def test_the_approximation_of_chi_square_is_near_the_table():
     # 95 % quantiles of 1, 9 and 30 degrees of freedom.
     for degrees, value in ((1, 3.841), (9, 16.919), (30, 43.773)):
         assert statistics.chi_square(degrees, 1.6448536) == pytest.approx(value, rel=0.03)
+
+
+def burst(random: np.random.Generator, spans: int, size: int) -> Answers:
+    """Return answers over some time, in which now and then all are slow for a moment."""
+    slow = np.where(random.random(spans) < 0.1, 10.0, 1.0)
+    times = random.lognormal(-4, 0.3, (spans, size)) * slow[:, None]
+    parts = tuple(sketch_of(part) for part in times)
+    return Answers(requests=spans * size, latency=sketch_of(times), latency_spans=parts)
+
+
+def test_what_is_slow_for_a_moment_is_no_alarm():
+    random = np.random.default_rng(6)
+    gates, alarms, trials = Gates(latency=LatencyGate(ratio=1.0, seconds=0.0)), 0, 200
+    for _ in range(trials):
+        new, old = burst(random, 40, 50), burst(random, 40, 50)
+        alarms += state("latency", new, old, gates=gates) is State.ALARM
+    assert alarms <= 0.05 * trials
+
+
+def test_what_is_always_slower_is_an_alarm_through_slow_moments():
+    old = burst(np.random.default_rng(7), 60, 100)
+    spans = tuple({key + 40: n for key, n in span.items()} for span in old.latency_spans)
+    new = replace(old, latency={key + 40: n for key, n in old.latency.items()}, latency_spans=spans)
+    gates = Gates(latency=LatencyGate(quantile=0.5))
+    assert state("latency", new, old, gates=gates) is State.ALARM
+
+
+def test_a_moment_says_nothing_certain_of_latency():
+    random = np.random.default_rng(8)
+    found = verdict("latency", burst(random, 3, 200), burst(random, 3, 200))
+    assert found.state is State.UNKNOWN
+    assert found.reason == "too short a time was seen: what is slow may be slow for a moment"
+
+
+def test_a_shadow_is_judged_by_its_work_and_not_by_its_queue():
+    slow = replace(answers(), latency={bin_of(5.0): 20_000})
+    assert state("latency", slow, role=SHADOW) is State.HOLDS
+    assert state("latency", slow, role=CANARY) is State.ALARM

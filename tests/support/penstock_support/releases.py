@@ -167,6 +167,7 @@ def answers(
         rows=requests,
         errors=errors,
         latency=spread,
+        work=spread,
         scores={bin_of(0.2): shares[0] * quarter, bin_of(0.8): shares[1] * quarter},
         classes={"no": shares[0] * quarter, "yes": shares[1] * quarter},
         cpu_seconds=2.0,
