@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -139,3 +140,32 @@ def test_a_server_that_ends_and_comes_back_is_waited_for(tmp_path, serve):
     with Load(again.url):
         assert watcher.wait(timeout=120) == 0
     assert champion(tmp_path) == 2
+
+
+def test_a_server_without_a_champion_gets_its_first_version(tmp_path, serve):
+    project.write(tmp_path, "good")
+    removed = penstock(tmp_path, "model", "alias", "people", "champion", "--remove")
+    assert removed.returncode == 0, removed.stderr
+    server = serve(tmp_path)
+    came = start(tmp_path)
+    assert came.returncode == 0, came.stdout + came.stderr
+    server.wait_until_ready()
+    assert champion(tmp_path) == 2
+    assert server.post("/predict/people", {"age": 70, "income": 1.0})[1]["prediction"] == "stays"
+
+
+def test_a_canary_whose_process_dies_is_rolled_back_and_others_are_not_touched(tmp_path, serve):
+    project.write(tmp_path, "good")
+    server = serve(tmp_path)
+    with Load(server.url) as load:
+        before = set(server.workers())
+        assert start(tmp_path, *CANARY, "--detach").returncode == 0
+        command = [sys.executable, "-m", "penstock", "release", "watch", "people", "--every", "1s"]
+        watcher = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
+        wait_for(lambda: server.administer("GET", "people")[1]["routes"]["canary"], server)
+        for process in set(server.workers()) - before:
+            os.kill(process, signal.SIGKILL)
+        # That it could not answer counts, though production has answered in its place.
+        assert watcher.wait(timeout=120) == 1
+    assert (status(tmp_path)["state"], champion(tmp_path)) == ("rolled back", 1)
+    assert load.statuses[200] > 100 * sum(n for s, n in load.statuses.items() if s != 200)

@@ -24,7 +24,7 @@ from penstock.metadata.store import connect, connection_config
 from penstock.models import save_model
 from penstock.project.config import read_config
 from penstock_support.histories import History
-from penstock_support.prediction_server import PredictionServer, start_server
+from penstock_support.prediction_server import PredictionServer, start_server, wait_for
 from penstock_support.registered import trained
 
 MODEL = "people"
@@ -97,7 +97,7 @@ def write(folder: Path, candidate: str, table: str = "") -> None:
 def serve(folder: Path) -> PredictionServer:
     """Serve what the alias stands for, as users do."""
     server = start_server(folder, f"{MODEL}@champion", PYTHONWARNINGS="ignore")
-    server.wait_until_ready()
+    wait_for(lambda: server.get("/startupz")[0] == 200, server)
     return server
 
 
