@@ -49,6 +49,14 @@ def _triggers(context: click.Context) -> Iterable[str]:
     return sorted(_config(context).triggers)
 
 
+def _deployments(context: click.Context) -> Iterable[str]:
+    return sorted(_config(context).deployments)
+
+
+def _environments(context: click.Context) -> Iterable[str]:
+    return sorted(_config(context).environments)
+
+
 def _store(context: click.Context) -> AbstractContextManager[Any]:
     from penstock.metadata.store import connect, connection_config
 
@@ -89,6 +97,8 @@ def _nodes_of_run(context: click.Context) -> Iterable[str]:
 PIPELINE = Named("pipeline", _pipelines)
 PROFILE = Named("profile", _profiles)
 TRIGGER = Named("trigger", _triggers)
+DEPLOYMENT = Named("deployment", _deployments)
+ENVIRONMENT = Named("environment", _environments)
 RUN = Named("run", _runs)
 RUN_OF_PROFILE = Named("run", _runs_of_profile)
 NODE = Named("node", _nodes)

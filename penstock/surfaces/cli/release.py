@@ -13,6 +13,7 @@ import click
 
 from penstock.errors import ParameterError, RunError
 from penstock.surfaces.cli.author import decision_options, who_option
+from penstock.surfaces.cli.completion import DEPLOYMENT, ENVIRONMENT
 from penstock.surfaces.cli.options import (
     RUN_FAILED,
     column,
@@ -36,12 +37,17 @@ _COLORS = {
     "interrupted": "red",
     "aborted": "yellow",
 }
-_NAME = click.argument("name", metavar="NAME")
+_NAME = click.argument("name", metavar="NAME", type=DEPLOYMENT)
 
 
 def _env_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
-        "--env", "environment", default="", metavar="NAME", help="The environment it serves in."
+        "--env",
+        "environment",
+        default="",
+        metavar="NAME",
+        type=ENVIRONMENT,
+        help="The environment it serves in.",
     )(command)
 
 
@@ -187,7 +193,7 @@ def status(context: click.Context, name: str, environment: str, as_json: bool) -
 
 
 @release.command()
-@click.argument("name", metavar="[NAME]", default="")
+@click.argument("name", metavar="[NAME]", default="", type=DEPLOYMENT)
 @_env_option
 @json_option
 @click.pass_context

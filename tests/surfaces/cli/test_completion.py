@@ -19,7 +19,7 @@ def project(tmp_path_factory):
     )
     (folder / "penstock.toml").write_text(
         '[pipelines]\ntraining = "mine.py:training"\ntriage = "mine.py:training"\n'
-        "[profiles.nightly]\n"
+        "[profiles.nightly]\n[environments.production]\n[deployments.taxi]\n"
         '[profiles.cluster.kubeflow]\nhost = "http://kubeflow.example"\nimage = "registry/image"\n'
     )
     return folder
@@ -88,3 +88,15 @@ def test_bash_reads_its_script(project):
         ["bash", "-c", f"{script}\ncomplete -p penstock"], capture_output=True, text=True
     )
     assert "-F _penstock_completion penstock" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("penstock release status ", ["taxi"]),
+        ("penstock rollback t", ["taxi"]),
+        ("penstock release watch taxi --env p", ["production"]),
+    ],
+)
+def test_deployments_and_environments_are_offered(project, line, expected):
+    assert offered(project, line) == expected
