@@ -459,3 +459,9 @@ def test_routes_that_are_none_are_refused(start: Start, content: Any, said: str)
     status, answer = server.administer("PUT", "people/routes", content)
     assert status == 400
     assert said in answer["error"]
+
+
+def test_a_certificate_that_is_not_there_is_named(start: Start) -> None:
+    server = start("--tls-certificate", "none.pem", "--tls-key", "none.key", ready=False)
+    assert server.process.wait(timeout=60) == 2
+    assert "there is no file none.pem, which TLS is to have" in server.log.read_text()

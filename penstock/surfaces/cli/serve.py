@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from penstock.serving.server.running import Address
     from penstock.serving.sources import Source
 
-_FILE = click.Path(exists=True, dir_okay=False)
+_FILE = click.Path(dir_okay=False)
 
 
 @click.command()
@@ -217,6 +217,9 @@ def serve(
 def _check(address: Address) -> None:
     if (address.certificate is None) != (address.key is None):
         raise ConfigError("TLS needs both, --tls-certificate and --tls-key")
+    for file in (address.certificate, address.key, address.client_authorities):
+        if file and not os.path.isfile(file):
+            raise ConfigError(f"there is no file {file}, which TLS is to have")
     if address.client_authorities and not address.certificate:
         raise ConfigError("--tls-client-ca needs --tls-certificate and --tls-key")
     if not address.is_loopback and not (address.token or address.client_authorities):
