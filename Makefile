@@ -10,7 +10,9 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 MATRIX := 3.12 3.13
 DOCKER_TESTS := tests/kubeflow_docker
 MODEL_TESTS := tests/models tests/pipelines/test_flights_frameworks.py \
-	tests/components/test_infra_validator.py tests/surfaces/cli/test_init_frameworks.py
+	tests/components/test_infra_validator.py tests/components/test_bulk_inferrer.py \
+	tests/components/test_validated_and_inferred.py tests/surfaces/cli/test_predict.py \
+	tests/surfaces/cli/test_init_frameworks.py
 
 # Without kept bytecode, each process that imports TensorFlow compiles it anew, which takes longer.
 unexport PYTHONDONTWRITEBYTECODE

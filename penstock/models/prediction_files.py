@@ -28,7 +28,7 @@ from penstock.models.predictions import (
     classification,
 )
 from penstock.models.row_files import CSV, JSONL, PARQUET
-from penstock.models.signature import Signature
+from penstock.models.signature import Signature, whole_column
 
 PROBABILITY = "probability_"
 
@@ -97,8 +97,7 @@ def _named(
             labels = [str(label) for label in classes]
             values = [pc.list_element(array, place) for place in range(len(labels))]
             if kind == JSONL:
-                chunks = [v.combine_chunks() if hasattr(v, "combine_chunks") else v for v in values]
-                yield name, pa.StructArray.from_arrays(chunks, labels)
+                yield name, pa.StructArray.from_arrays(list(map(whole_column, values)), labels)
             else:
                 yield from (
                     (PROBABILITY + label, v) for label, v in zip(labels, values, strict=True)

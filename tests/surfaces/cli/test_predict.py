@@ -203,6 +203,13 @@ def test_a_file_without_rows_becomes_one_without_predictions(call: Call):
     )
 
 
+@pytest.mark.parametrize("output", ["out.jsonl", "out.parquet"])
+def test_no_rows_become_no_predictions_of_any_kind(call: Call, output: str):
+    result = call("rows.jsonl", "", "-o", output)
+    assert (result.exit_code, result.stderr) == (0, f"0 predictions: {output}\n")
+    assert Path(output).exists()
+
+
 def test_rows_that_have_a_prediction_are_not_mixed_up_with_the_models(call: Call):
     result = call("rows.csv", "age,income,city,prediction\n70,2,Oslo,1\n", "--with-rows")
     assert "the rows have a column 'prediction', as the predictions have" in str(result.exception)
