@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import math
+import os
 import resource
 import signal
 import time
@@ -49,7 +50,9 @@ def try_to_serve(servable: Servable, name: str, rows: pa.Table | None, bounds: B
 async def _served(servable: Servable, name: str, rows: pa.Table | None, bounds: Bounds) -> Outcome:
     limits = Limits(load_seconds=bounds.loading_seconds)
     worker = Worker(name, servable, limits, on_end=lambda _: None)
-    watch = _Watch(worker, bounds.memory_bytes)
+    patience = bounds.prediction_seconds or _PATIENCE
+    seconds = bounds.loading_seconds + (rows.num_rows if rows is not None else 0) * patience
+    watch = _Watch(worker, bounds.memory_bytes, seconds)
     watching = asyncio.create_task(watch.look())
     started = time.monotonic()
     slowest = 0.0
@@ -133,10 +136,11 @@ def _as_json(value: Any) -> Any:
 class _Watch:
     """Looks at the memory of a process, and ends it when that is more than it may have."""
 
-    def __init__(self, worker: Worker, limit: float | None) -> None:
+    def __init__(self, worker: Worker, limit: float | None, seconds: float) -> None:
         self.most = 0
         self.is_over = False
         self._worker = worker
+        self._seconds = seconds
         self._is_given = limit is not None
         self._limit = limit if limit is not None else _SHARE_OF_FREE * _free_bytes()
 
@@ -144,7 +148,7 @@ class _Watch:
         while self._worker.process is None:
             await asyncio.sleep(0)
         process = self._worker.process
-        _bound(process.pid, self._limit)
+        bound_process(process.pid, self._limit, self._seconds)
         while process.poll() is None:
             self.most = max(self.most, _resident_bytes(process.pid))
             if self.most > self._limit:
@@ -165,11 +169,17 @@ class _Watch:
         )
 
 
-def _bound(process_id: int, limit: float) -> None:
-    """Have the kernel bound what is too fast to be seen, and end this process before others."""
-    most = int(limit) + _RESERVED_BYTES
+def bound_process(process_id: int, memory_bytes: float, seconds: float) -> None:
+    """Have the kernel bound a process, where nobody looks, or no more.
+
+    Memory may be taken too fast to be seen; one that turns in circles would go on when whoever
+    watches it was killed. It is ended before others where the machine has no memory left.
+    """
+    most = int(memory_bytes) + _RESERVED_BYTES
+    work = int((os.cpu_count() or 1) * seconds) + 1
     with suppress(OSError):
         resource.prlimit(process_id, resource.RLIMIT_DATA, (most, most))
+        resource.prlimit(process_id, resource.RLIMIT_CPU, (work, work))
     with suppress(OSError), open(f"/proc/{process_id}/oom_score_adj", "w") as file:
         file.write("1000")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import stat
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,7 @@ import pyarrow as pa
 import pytest
 
 from penstock.authoring import artifacts
-from penstock.components.infra_validator import executor, tensorflow_serving
+from penstock.components.infra_validator import executor, own_server, tensorflow_serving
 from penstock.components.infra_validator.limits import (
     Kubernetes,
     LocalDocker,
@@ -144,6 +146,18 @@ def test_a_quantity_that_kubernetes_does_not_know_is_told():
     pod = Kubernetes(serving_pod_overrides={"resources": {"limits": {"memory": "2 Gibi"}}})
     with pytest.raises(ParameterError, match="expected a quantity of memory, as '2Gi'"):
         _ = ServingSpec(kubernetes=pod).memory_bytes
+
+
+def test_a_process_is_bounded_where_nobody_watches_it():
+    with subprocess.Popen(["sleep", "60"]) as process:
+        own_server.bound_process(process.pid, 1e9, 10)
+        adjusted = Path(f"/proc/{process.pid}/oom_score_adj").read_text()
+        memory = resource.prlimit(process.pid, resource.RLIMIT_DATA)
+        seconds = resource.prlimit(process.pid, resource.RLIMIT_CPU)
+        process.kill()
+    assert adjusted == "1000\n"
+    assert memory[1] == 1_000_000_000 + (4 << 30)
+    assert seconds[1] == 10 * os.cpu_count() + 1
 
 
 def test_the_time_to_load_is_limited(fitted, validate):
