@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 COMPONENTS = "penstock.components"
-# Where the library computes.
-_COMPUTING = (COMPONENTS, "penstock.data", "penstock.models")
+# Where the library computes; an InfraValidator serves.
+_COMPUTING = (COMPONENTS, "penstock.data", "penstock.models", "penstock.serving")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ FOLDERS = {
     "penstock.components": ROOT / "components",
     "penstock.data": ROOT / "penstock" / "data",
     "penstock.models": ROOT / "penstock" / "models",
+    "penstock.serving": ROOT / "penstock" / "serving",
 }
 COMPONENTS = sorted(
     folder.name
@@ -91,6 +92,7 @@ def test_no_component_notices_a_comment(copied):
             {"parquet_example_gen", "import_example_gen"},
         ),
         ("penstock/data/csv.py", {"csv_example_gen"}),
+        ("penstock/serving/server/workers.py", {"infra_validator"}),
     ],
 )
 def test_siblings_that_are_imported_count(copied, module, those):
