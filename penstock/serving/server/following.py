@@ -48,10 +48,13 @@ class Follower:
         found = await self._look()
         if found is not None and state.followed not in (None, found.version):
             return
+        # What is kept may serve, whatever is the matter with the source.
+        trouble, self.model.trouble = self.model.trouble, ""
         loaded = await asyncio.gather(*(self.model.prepared(s) for s in state.versions))
         ready = {version.servable.version for version in loaded if version.state == READY}
         kept = state.routes
         if kept.production not in ready:
+            self.model.trouble = trouble
             return
         kept = replace(
             kept,
