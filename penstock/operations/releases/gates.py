@@ -155,7 +155,7 @@ def _shares(
         )
     z = statistics.deviations(min(new[1], old[1]), confidence)
     apart = statistics.difference(statistics.share(*new, z), statistics.share(*old, z))
-    subject = "bad answers" if name == "errors" else "numbers that are none"
+    subject = "bad answers" if name == "errors" else "predictions that are no number"
     reason = (
         f"{_percent(new[0] / new[1])} {subject} of {new[1]}, what serves has "
         f"{_percent(old[0] / old[1])} of {old[1]}; the difference is {_percent(apart.lower)} to "

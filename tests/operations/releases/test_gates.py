@@ -77,7 +77,7 @@ def test_a_shadow_is_asked_only_what_was_answered_well():
 def test_predictions_that_are_no_numbers_are_an_alarm():
     found = verdict("numbers", replace(answers(), not_finite=2000))
     assert found.state == State.ALARM
-    assert found.reason.startswith("10 % numbers that are none of 20000")
+    assert found.reason.startswith("10 % predictions that are no number of 20000")
 
 
 @pytest.mark.parametrize(
