@@ -70,7 +70,7 @@ def _array(values: Any, name: str) -> Any:
     from_pandas = not isinstance(values, list)
     try:
         return pa.array(values, from_pandas=from_pandas)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
         return _numbers_or_error(list(values), name, error)
 
 
@@ -78,7 +78,17 @@ def _numbers_or_error(values: list[Any], name: str, error: Exception) -> pa.Arra
     """Return whole and other numbers together as floats; they are one kind to people."""
     given = [(row, value) for row, value in enumerate(values) if value is not None]
     if all(isinstance(v, (int, float)) and not isinstance(v, bool) for _, v in given):
-        return pa.array([None if v is None else float(v) for v in values], pa.float64())
+        floats: list[float | None] = [None] * len(values)
+        for row, value in given:
+            try:
+                floats[row] = float(value)
+            except OverflowError:
+                raise RowError(
+                    f"expected a number, got one of {value.bit_length()} bits",
+                    row=row,
+                    column=name,
+                ) from None
+        return pa.array(floats, pa.float64())
     first = type(given[0][1]) if given else type(None)
     for row, value in given:
         if type(value) is not first:

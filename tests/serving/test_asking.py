@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 from typing import Any
 
@@ -100,6 +101,34 @@ def test_the_metadata_is_tensorflow_servings(server: PredictionServer) -> None:
 def test_an_unknown_version_is_not_found(server: PredictionServer, row: Row) -> None:
     status, answer = server.post("/v1/models/people/versions/9:predict", {"instances": [row]})
     assert (status, answer["error"]) == (404, "there is no version 9 of people here, but 1")
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "-1", "x", "%D9%A3"])
+@pytest.mark.parametrize(
+    "path", ["/v1/models/people/versions/{}", "/v2/models/people/versions/{}/ready"]
+)
+def test_what_is_no_version_is_not_found(server: PredictionServer, path: str, number: str) -> None:
+    status, answer = server.get(path.format(number))
+    assert status == 404
+    assert answer["error"].startswith("expected the number of a version, got ")
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/models/people/versions/{}:predict", "/v2/models/people/versions/{}/infer"]
+)
+def test_nothing_is_asked_of_what_is_no_version(
+    server: PredictionServer, path: str, row: Row
+) -> None:
+    status, answer = server.post(path.format("9" * 5000), {"instances": [row]})
+    assert status == 404
+    assert answer["error"].startswith("expected the number of a version, got '999")
+
+
+def test_a_packed_body_is_refused_by_name(server: PredictionServer, row: Row) -> None:
+    packed = gzip.compress(json.dumps(row).encode())
+    status, answer = server.post("/predict/people", packed, **{"Content-Encoding": "gzip"})
+    assert status == 415
+    assert answer["error"] == "expected a body without Content-Encoding, got 'gzip'"
 
 
 @pytest.mark.parametrize("label", ["stable", "production"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,38 @@ def test_any_questions_are_answered_and_spoil_none(
     assert json.loads(last.body)["prediction"] == "stays"
 
 
+@pytest.mark.needs("sklearn")
+@pytest.mark.parametrize("number", [2**63, 2**64 - 1, 2**64])
+def test_a_number_beyond_64_bits_is_a_fault_of_its_row(answering: Any, number: int) -> None:
+    body = json.dumps([{"age": 1, "income": 1.0}, {"age": number, "income": 1.0}]).encode()
+    [answer] = answering.answers([Question(ROWS, body)])
+    assert answer.status == 400
+    assert "row 1: expected a whole number" in json.loads(answer.body)["error"]
+
+
+@pytest.mark.needs("sklearn")
+def test_what_a_form_does_not_foresee_spoils_no_other_answer(
+    answering: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reads_badly(*_: Any) -> Asked:
+        raise ZeroDivisionError("of no rows")
+
+    def writes_badly(*_: Any) -> tuple[bytes, int]:
+        raise TypeError("no JSON")
+
+    forms = [
+        *(VERBS[ROWS], replace(VERBS[PREDICT], read=reads_badly)),
+        *(replace(VERBS[ROWS], write=writes_badly),) * 3,
+    ]
+    monkeypatch.setattr("penstock.serving.worker.answering.VERBS", forms)
+    body = b'{"age": 70, "income": 20000.0}'
+    asked = [Question(verb, body) for verb in (PREDICT, CLASSIFY, ROWS)]
+    [unread, unwritten, good] = answering.answers(asked)
+    assert (unread.status, unwritten.status, good.status) == (400, 500, 200)
+    assert b"the body could not be read: ZeroDivisionError: of no rows" in unread.body
+    assert b"the model's predictions cannot be written: TypeError: no JSON" in unwritten.body
+
+
 def test_names_of_verbs_are_their_places() -> None:
     assert len({ROWS, PREDICT, CLASSIFY, REGRESS, INFER}) == len(VERBS)
 
@@ -162,6 +195,18 @@ def test_names_of_verbs_are_their_places() -> None:
             INFER,
             b'{"inputs": [{"name": "age", "datatype": ["x"], "shape": [1], "data": [1]}]}',
             "expected a datatype of BOOL",
+        ),
+        (
+            INFER,
+            b'{"inputs": [{"name": "age", "datatype": "INT64", "shape": [%s], "data": [1]}]}'
+            % b", ".join([b"1"] * 100),
+            "cannot be used: maximum supported dimension",
+        ),
+        (
+            INFER,
+            b'{"inputs": [{"name": "age", "datatype": "INT64", "shape": [0, 1099511627775, '
+            b'1099511627775], "data": []}]}',
+            "the shape [0, 1099511627775, 1099511627775] cannot be used",
         ),
     ],
 )

@@ -134,7 +134,10 @@ def _tensor(entry: Any, body: bytes, place: int) -> tuple[Any, int]:
         raise DataError(
             f"the shape {shape} has {count} values, and the data {len(values)}", column=name
         )
-    return values.reshape(shape), place
+    try:
+        return values.reshape(shape), place
+    except ValueError as error:  # more dimensions, or larger ones beside a 0, than arrays have
+        raise DataError(f"the shape {short(shape)} cannot be used: {error}", column=name) from None
 
 
 def _is_size(value: Any) -> bool:

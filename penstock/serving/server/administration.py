@@ -17,7 +17,7 @@ from penstock.errors import DataError
 from penstock.serving.protocols.form import parsed
 from penstock.serving.routes import Routes, Servable
 from penstock.serving.server import describing
-from penstock.serving.server.asking import TooLargeError, read_body
+from penstock.serving.server.asking import TooLargeError, read_body, version_number
 from penstock.serving.server.models import RefusedError, ServedModel, model_named
 
 PREFIX = "/penstock/v1/models/"
@@ -34,7 +34,7 @@ def routes(models: Mapping[str, ServedModel]) -> list[Route]:
 
     async def prepare(request: Request) -> Response:
         servable = Servable.from_json(await _content(request))
-        if servable.version != int(request.path_params["version"]):
+        if servable.version != _version_in(request):
             raise DataError("the version of the body should be that of the address")
         found = model_named(models, request.path_params["name"])
         try:
@@ -47,7 +47,7 @@ def routes(models: Mapping[str, ServedModel]) -> list[Route]:
     async def remove(request: Request) -> Response:
         found = model_named(models, request.path_params["name"])
         try:
-            number = int(request.path_params["version"])
+            number = _version_in(request)
             await found.remove(number, found.limits.request_seconds)
         except RefusedError as error:
             return _error(409, str(error))
@@ -71,11 +71,18 @@ def routes(models: Mapping[str, ServedModel]) -> list[Route]:
     one = PREFIX + "{name}"
     return [
         Route(one, model),
-        Route(one + "/versions/{version:int}", prepare, methods=["PUT"]),
-        Route(one + "/versions/{version:int}", remove, methods=["DELETE"]),
+        Route(one + "/versions/{version}", prepare, methods=["PUT"]),
+        Route(one + "/versions/{version}", remove, methods=["DELETE"]),
         Route(one + "/routes", shift, methods=["PUT"]),
         Route(one + "/evidence", evidence),
     ]
+
+
+def _version_in(request: Request) -> int:
+    number = version_number(request.path_params["version"])
+    if number is None:
+        raise DataError("the address should have the number of a version")
+    return number
 
 
 async def _content(request: Request) -> Any:

@@ -11,8 +11,9 @@ from typing import Any
 
 from penstock.serving.frames import Answer
 from penstock.serving.protocols import CLASSIFY, INFER, PREDICT, REGRESS, ROWS
+from penstock.serving.protocols.form import short
 from penstock.serving.routes import CANARY, PRODUCTION, SHADOW
-from penstock.serving.server.models import ServedModel, model_named
+from penstock.serving.server.models import ServedModel, UnknownModelError, model_named
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -26,6 +27,8 @@ _JSON = b"application/json"
 _BINARY = b"application/octet-stream"
 _RETRY = (b"retry-after", b"1")
 _HEADER = "header:"
+# Longer numbers are those of no version, and Python refuses to read the longest.
+_DIGITS = 19
 _COLUMN = "column:"
 
 
@@ -66,11 +69,19 @@ def _of(models: Mapping[str, ServedModel], parts: list[str], verb: int) -> Askin
     match parts:
         case [name]:
             return _asking(models, name, verb)
-        case [name, "versions", number] if number.isdecimal():
-            return _asking(models, name, verb, version=int(number))
+        case [name, "versions", text]:
+            number = version_number(text)
+            if number is None:
+                raise UnknownModelError(f"expected the number of a version, got {short(text)}")
+            return _asking(models, name, verb, version=number)
         case [name, "labels", label] if label in _LABELS:
             return _asking(models, name, verb, label=_LABELS[label])
     return None
+
+
+def version_number(text: str) -> int | None:
+    """Return the number of a version as callers write it; None where it is none."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS else None
 
 
 def _asking(
@@ -113,6 +124,10 @@ async def _answered(
     headers, limits = scope["headers"], asked.model.limits
     if (refused := refusal(asked.model)) is not None:
         return 429, error_body(refused), {}
+    coding = header(headers, b"content-encoding")
+    if coding is not None and coding.strip().lower() not in (b"", b"identity"):
+        named = coding[:40].decode("latin-1")
+        return 415, error_body(f"expected a body without Content-Encoding, got {named!r}"), {}
     try:
         async with asyncio.timeout(limits.request_seconds):
             body = await read_body(receive, headers, limits.body_bytes)
@@ -230,7 +245,7 @@ def _caller(key: str, headers: Any, body: bytes) -> str:
         return "" if value is None else value.decode("latin-1")
     try:
         content = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     if isinstance(content, dict):
         content = content.get("instances", content)

@@ -16,7 +16,7 @@ from penstock.errors import ConfigError, DataError
 from penstock.serving.protocols import INFER
 from penstock.serving.protocols.inference_messages import body_of, fill
 from penstock.serving.server import describing
-from penstock.serving.server.asking import Asking, asked_of_model, refusal
+from penstock.serving.server.asking import Asking, asked_of_model, refusal, version_number
 from penstock.serving.server.models import ServedModel, UnknownModelError, model_named
 from penstock.serving.server.pages import Standing
 from penstock.serving.server.versions import Version
@@ -74,7 +74,7 @@ class InferenceService(service.GRPCInferenceServiceServicer):
         await self._let_in(context)
         started = time.monotonic()
         model, _ = await self._asked(request.model_name, request.model_version, context)
-        number = int(request.model_version) if request.model_version else None
+        number = version_number(request.model_version)
         status, said = 429, refusal(model)
         seen: dict[str, Any] = {}
         response = protocol.ModelInferResponse()
@@ -122,11 +122,13 @@ class InferenceService(service.GRPCInferenceServiceServicer):
         except UnknownModelError as error:
             await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
         if number:
-            if not number.isdecimal() or int(number) not in model.versions:
+            version = version_number(number)
+            if version is None or version not in model.versions:
                 known = ", ".join(map(str, sorted(model.versions))) or "none"
-                said = f"there is no version {number} of {name} here, but {known}"
+                said = f"there is no version {number[:40]} of {name} here, but {known}"
                 await context.abort(grpc.StatusCode.NOT_FOUND, said)
-            return model, model.versions[int(number)]
+                return model, None
+            return model, model.versions[version]
         return model, model.versions.get(model.routes.production) if model.routes else None
 
 

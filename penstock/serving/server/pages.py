@@ -11,7 +11,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from penstock.errors import DataError
+from penstock.serving.protocols.form import short
 from penstock.serving.server import administration, describing
+from penstock.serving.server.asking import version_number
 from penstock.serving.server.models import ServedModel, UnknownModelError, model_named
 from penstock.serving.server.versions import Version
 
@@ -71,7 +73,7 @@ class Pages:
     async def status(self, request: Request) -> Response:
         """Return a model's status as TensorFlow Serving does."""
         model = model_named(self.models, request.path_params["name"])
-        number = request.path_params.get("version")
+        number = _version_in(request)
         if number is not None and number not in model.versions:
             raise UnknownModelError(f"{model.name} has no version {number} here")
         return JSONResponse(describing.status(model, number))
@@ -90,7 +92,7 @@ class Pages:
 
     def _asked(self, request: Request) -> tuple[ServedModel, int, Version]:
         model = model_named(self.models, request.path_params["name"])
-        number = request.path_params.get("version")
+        number = _version_in(request)
         if number is None and model.routes is not None:
             number = model.routes.production
         version = model.versions.get(number) if number is not None else None
@@ -113,15 +115,15 @@ def others(models: Mapping[str, ServedModel], standing: Standing) -> Starlette:
         "/predict/{name}": pages.rows,
         "/v1/models/{name}": pages.status,
         "/v1/models/{name}/metadata": pages.metadata,
-        "/v1/models/{name}/versions/{version:int}": pages.status,
-        "/v1/models/{name}/versions/{version:int}/metadata": pages.metadata,
+        "/v1/models/{name}/versions/{version}": pages.status,
+        "/v1/models/{name}/versions/{version}/metadata": pages.metadata,
         "/v2": pages.server,
         "/v2/health/live": pages.live,
         "/v2/health/ready": pages.ready,
         "/v2/models/{name}": pages.inference_metadata,
         "/v2/models/{name}/ready": pages.model_ready,
-        "/v2/models/{name}/versions/{version:int}": pages.inference_metadata,
-        "/v2/models/{name}/versions/{version:int}/ready": pages.model_ready,
+        "/v2/models/{name}/versions/{version}": pages.inference_metadata,
+        "/v2/models/{name}/versions/{version}/ready": pages.model_ready,
     }
     return Starlette(
         routes=[
@@ -136,6 +138,16 @@ def others(models: Mapping[str, ServedModel], standing: Standing) -> Starlette:
             500: _failed,
         },
     )
+
+
+def _version_in(request: Request) -> int | None:
+    text = request.path_params.get("version")
+    if text is None:
+        return None
+    number = version_number(text)
+    if number is None:
+        raise UnknownModelError(f"expected the number of a version, got {short(text)}")
+    return number
 
 
 def _readiness(is_so: bool, words: str, otherwise: str) -> Response:

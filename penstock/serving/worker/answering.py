@@ -55,6 +55,10 @@ class Answering:
             except RecursionError:
                 answers[place] = error_answer(_BAD_REQUEST, "the body is nested too deeply")
                 continue
+            except Exception as error:  # the others' answers, and the process, do not depend on it
+                said = f"the body could not be read: {_in_short(error)}"
+                answers[place] = error_answer(_BAD_REQUEST, said)
+                continue
             if not read.rows or not read.columns:
                 answers[place] = error_answer(_BAD_REQUEST, "expected rows with columns, got none")
                 continue
@@ -94,7 +98,11 @@ class Answering:
         if predictions.num_rows != one.rows:
             said = f"the model gave {predictions.num_rows} predictions for {one.rows} rows"
             return {place: error_answer(_FAILED, said)}
-        return self._written(questions, {place: one}, predictions)
+        try:
+            return self._written(questions, {place: one}, predictions)
+        except Exception as error:  # a model may predict what no form can write
+            said = f"the model's predictions cannot be written: {_in_short(error)}"
+            return {place: error_answer(_FAILED, said)}
 
     def _merged(self, several: list[Asked]) -> pa.Table | None:
         """Return the rows of several requests as one table; None where that is not sure."""
