@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,6 +22,7 @@ import uvicorn
 from penstock.errors import ConfigError
 from penstock.safety.locks import lock
 from penstock.serving.server.application import Application
+from penstock.serving.server.connections import BoundedConnection
 from penstock.serving.server.following import Follower
 from penstock.serving.server.limits import Limits
 from penstock.serving.server.models import ServedModel
@@ -99,7 +101,7 @@ class Server(uvicorn.Server):
                 host=address.host,
                 port=address.port,
                 loop="uvloop",
-                http="httptools",
+                http=partial(BoundedConnection, patience=limits.request_seconds),  # type: ignore[arg-type]  # called alone
                 ws="none",
                 lifespan="off",
                 log_config=None,

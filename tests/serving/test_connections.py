@@ -1,0 +1,104 @@
+"""A connection that leads to no request is held for a while alone, and so are its bytes."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import pytest
+
+from penstock_support.prediction_server import PredictionServer
+
+pytestmark = pytest.mark.needs("sklearn", "uvloop")
+
+HEAD = b"POST /predict/people HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+BODY = b'{"age": 70, "income": 20000.0}'
+SIZE = b"Content-Length: %d\r\n\r\n" % len(BODY)
+
+
+def connected(server: PredictionServer) -> socket.socket:
+    address = urlsplit(server.url)
+    assert address.hostname
+    assert address.port
+    return socket.create_connection((address.hostname, address.port), timeout=30)
+
+
+def rest(connection: socket.socket) -> bytes:
+    """Return what comes until the server closes."""
+    said = b""
+    while piece := connection.recv(1 << 16):
+        said += piece
+    return said
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        pytest.param(b"GET /livez HTTP/1.1\r\nX-A: ", id="one header"),
+        pytest.param(b"GET /livez?", id="the address"),
+        pytest.param(HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX-A: ", id="a trailer"),
+    ],
+)
+def test_a_head_without_an_end_is_refused(server: PredictionServer, endless: bytes) -> None:
+    with connected(server) as connection, pytest.raises(OSError, match=r"reset|pipe"):
+        connection.sendall(endless)
+        for _ in range(1000):
+            connection.sendall(b"a" * 100_000)
+
+
+def test_a_head_that_is_too_long_is_told_so(server: PredictionServer) -> None:
+    with connected(server) as connection:
+        connection.sendall(b"GET /livez HTTP/1.1\r\n")
+        while True:
+            connection.sendall(b"X-A: %s\r\n" % (b"a" * 1000))
+            connection.settimeout(0.02)
+            try:
+                said = connection.recv(1 << 16)
+                break
+            except TimeoutError:
+                continue
+    assert said.startswith(b"HTTP/1.1 431 ")
+    assert said.endswith(b'{"error": "a request may have 65536 bytes before its body"}')
+
+
+@pytest.mark.parametrize("begun", [b"", HEAD, b"\r\n"])
+def test_who_sends_no_request_is_told_so_after_a_while(
+    start: Callable[..., PredictionServer], begun: bytes
+) -> None:
+    server = start("--timeout", "0.5")
+    with connected(server) as connection:
+        connection.sendall(begun)
+        assert rest(connection).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_second_request_has_to_come_too(start: Callable[..., PredictionServer]) -> None:
+    server = start("--timeout", "0.5")
+    with connected(server) as connection:
+        connection.sendall(HEAD + SIZE + BODY)
+        assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+        connection.sendall(HEAD)
+        assert b"HTTP/1.1 408 " in rest(connection)
+
+
+def test_the_rest_of_a_body_that_was_refused_is_not_waited_for(
+    start: Callable[..., PredictionServer],
+) -> None:
+    server = start("--timeout", "0.5")
+    with connected(server) as connection:
+        connection.sendall(HEAD + b"Content-Length: 20000000\r\n\r\n")
+        assert connection.recv(1 << 16).startswith(b"HTTP/1.1 413 ")
+        connection.sendall(b"[")
+        assert b"HTTP/1.1" not in rest(connection)
+
+
+def test_a_large_body_and_requests_at_once_are_none_of_that(server: PredictionServer) -> None:
+    body = b" " * 3_000_000 + BODY
+    with connected(server) as connection:
+        connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        connection.sendall((HEAD + SIZE + BODY) * 50)
+        said = b""
+        while said.count(b"HTTP/1.1 200 ") < 51:
+            piece = connection.recv(1 << 16)
+            assert piece
+            said += piece
