@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import pytest
 
-from penstock_support.prediction_server import PredictionServer
+from penstock_support.prediction_server import PredictionServer, wait_for
 
 pytestmark = pytest.mark.needs("sklearn", "uvloop")
 
@@ -90,6 +92,30 @@ def test_the_rest_of_a_body_that_was_refused_is_not_waited_for(
         assert connection.recv(1 << 16).startswith(b"HTTP/1.1 413 ")
         connection.sendall(b"[")
         assert b"HTTP/1.1" not in rest(connection)
+
+
+def test_bodies_together_are_bounded(start: Callable[..., PredictionServer]) -> None:
+    server = start("--max-body", "0.1", "--timeout", "20")
+    begun = HEAD + b"Content-Length: 99000\r\n\r\n" + b" " * 90_000
+    with ExitStack() as held:
+        several = [held.enter_context(connected(server)) for _ in range(80)]
+        for connection in several:
+            connection.sendall(begun)
+        refused, _, _ = select.select(several, [], [], 20)
+        said = refused[0].recv(1 << 16)
+        assert said.startswith(b"HTTP/1.1 429 ")
+        assert b"requests for people have more than 6400000 bytes already" in said
+    wait_for(lambda: server.post("/predict/people", BODY)[0] == 200, server)
+
+
+def test_nothing_is_asked_by_who_has_gone(server: PredictionServer) -> None:
+    def counted(status: int) -> bool:
+        return f'status="{status}",version="0"' in server.get("/metrics")[1]
+
+    assert not counted(499)
+    with connected(server) as connection:
+        connection.sendall(HEAD + b"Content-Length: 2000\r\n\r\n" + BODY)
+    wait_for(lambda: counted(499), server)
 
 
 def test_a_large_body_and_requests_at_once_are_none_of_that(server: PredictionServer) -> None:

@@ -17,7 +17,12 @@ from penstock.errors import DataError
 from penstock.serving.protocols.form import parsed
 from penstock.serving.routes import Routes, Servable
 from penstock.serving.server import describing
-from penstock.serving.server.asking import TooLargeError, read_body, version_number
+from penstock.serving.server.asking import (
+    DisconnectedError,
+    TooLargeError,
+    read_body,
+    version_number,
+)
 from penstock.serving.server.models import RefusedError, ServedModel, model_named
 
 PREFIX = "/penstock/v1/models/"
@@ -90,6 +95,8 @@ async def _content(request: Request) -> Any:
         body = await read_body(request.receive, request.scope["headers"], _MOST_BYTES)
     except TooLargeError:
         raise DataError(f"the body may have {_MOST_BYTES} bytes") from None
+    except DisconnectedError:  # half an order is none
+        raise DataError("the body did not come") from None
     return parsed(body)
 
 

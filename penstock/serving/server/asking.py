@@ -13,7 +13,13 @@ from penstock.serving.frames import Answer
 from penstock.serving.protocols import CLASSIFY, INFER, PREDICT, REGRESS, ROWS
 from penstock.serving.protocols.form import short
 from penstock.serving.routes import CANARY, PRODUCTION, SHADOW
-from penstock.serving.server.models import ServedModel, UnknownModelError, model_named
+from penstock.serving.server.models import (
+    BodyShare,
+    OverloadedError,
+    ServedModel,
+    UnknownModelError,
+    model_named,
+)
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -25,6 +31,8 @@ _LABELS = {PRODUCTION: PRODUCTION, "stable": PRODUCTION, CANARY: CANARY, SHADOW:
 _HEAD = b"inference-header-content-length"
 _JSON = b"application/json"
 _BINARY = b"application/octet-stream"
+# Read by nobody, and counted for no version.
+_GONE = 499
 _RETRY = (b"retry-after", b"1")
 _HEADER = "header:"
 # Longer numbers are those of no version, and Python refuses to read the longest.
@@ -40,6 +48,10 @@ class Asking:
     verb: int
     version: int | None = None
     label: str = ""
+
+
+class DisconnectedError(Exception):
+    """Who asks has gone before all of the body came."""
 
 
 class TooLargeError(Exception):
@@ -99,7 +111,8 @@ async def answer(asked: Asking, scope: Scope, receive: Receive, send: Send) -> N
     """Answer a request for predictions."""
     started = time.monotonic()
     model = asked.model
-    status, body, headers = await _answered(asked, scope, receive, started)
+    with BodyShare(model) as share:
+        status, body, headers = await _answered(asked, scope, receive, share, started)
     version, role = headers.pop("version", 0), headers.pop("role", "")
     work = headers.pop("work", 0.0)
     model.answered(version, role, status, time.monotonic() - started, work)
@@ -119,7 +132,7 @@ async def answer(asked: Asking, scope: Scope, receive: Receive, send: Send) -> N
 
 
 async def _answered(
-    asked: Asking, scope: Scope, receive: Receive, started: float
+    asked: Asking, scope: Scope, receive: Receive, share: BodyShare, started: float
 ) -> tuple[int, bytes, dict[str, Any]]:
     headers, limits = scope["headers"], asked.model.limits
     if (refused := refusal(asked.model)) is not None:
@@ -130,9 +143,13 @@ async def _answered(
         return 415, error_body(f"expected a body without Content-Encoding, got {named!r}"), {}
     try:
         async with asyncio.timeout(limits.request_seconds):
-            body = await read_body(receive, headers, limits.body_bytes)
+            body = await read_body(receive, headers, limits.body_bytes, share)
     except TimeoutError:
         return 408, error_body("the body of the request did not come"), {}
+    except DisconnectedError:
+        return _GONE, b"", {}
+    except OverloadedError as error:
+        return 429, error_body(str(error)), {}
     except TooLargeError:
         said = f"a request may have {limits.body_bytes} bytes; send fewer rows at a time"
         return 413, error_body(said), {}
@@ -204,33 +221,34 @@ def _in_role(model: ServedModel, role: str) -> int | None:
     return None if share is None else share.version
 
 
-async def read_body(receive: Receive, headers: Any, most: int) -> bytes:
-    """Return the body of a request.
+async def read_body(
+    receive: Receive, headers: Any, most: int, share: BodyShare | None = None
+) -> bytes:
+    """Return the body of a request, whose bytes are taken of a share.
 
     Raises:
       TooLargeError: it has more bytes than `most`.
+      OverloadedError: the bodies of all requests have too many.
+      DisconnectedError: who asks has gone.
     """
     declared = header(headers, b"content-length")
     if declared is not None and int(declared) > most:
         raise TooLargeError
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        return _bounded(body, most)
-    pieces, size = [body], len(body)
-    while message.get("more_body"):
+    pieces: list[bytes] = []
+    size = 0
+    while True:
         message = await receive()
-        pieces.append(message.get("body", b""))
-        size += len(pieces[-1])
+        if message["type"] == "http.disconnect":
+            raise DisconnectedError
+        piece: bytes = message.get("body", b"")
+        size += len(piece)
         if size > most:
             raise TooLargeError
-    return b"".join(pieces)
-
-
-def _bounded(body: bytes, most: int) -> bytes:
-    if len(body) > most:
-        raise TooLargeError
-    return body
+        if share is not None:
+            share.add(len(piece))
+        if not message.get("more_body"):
+            return b"".join([*pieces, piece]) if pieces else piece
+        pieces.append(piece)
 
 
 def header(headers: Any, name: bytes) -> bytes | None:

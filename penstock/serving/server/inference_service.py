@@ -17,7 +17,13 @@ from penstock.serving.protocols import INFER
 from penstock.serving.protocols.inference_messages import body_of, fill
 from penstock.serving.server import describing
 from penstock.serving.server.asking import Asking, asked_of_model, refusal, version_number
-from penstock.serving.server.models import ServedModel, UnknownModelError, model_named
+from penstock.serving.server.models import (
+    BodyShare,
+    OverloadedError,
+    ServedModel,
+    UnknownModelError,
+    model_named,
+)
 from penstock.serving.server.pages import Standing
 from penstock.serving.server.versions import Version
 
@@ -81,12 +87,17 @@ class InferenceService(service.GRPCInferenceServiceServicer):
         if said is None:
             try:
                 body, head = body_of(request)
+                with BodyShare(model) as share:
+                    share.add(len(body))
+                    metadata = context.invocation_metadata()
+                    headers = [(key.encode(), _bytes(value)) for key, value in metadata]
+                    asked = Asking(model, INFER, number)
+                    answer, seen = await asked_of_model(asked, body, head, headers, started)
             except DataError as error:
                 status, said = 400, str(error)
+            except OverloadedError as error:
+                said = str(error)
             else:
-                headers = [(key.encode(), _bytes(v)) for key, v in context.invocation_metadata()]
-                asked = Asking(model, INFER, number)
-                answer, seen = await asked_of_model(asked, body, head, headers, started)
                 status = answer.status
                 if status == 200:
                     is_raw = bool(request.raw_input_contents)

@@ -12,14 +12,16 @@ class Limits:
     A version has `workers` processes. `batch_requests` are asked about at once; a request waits
     `batch_seconds` for others, by default for none: what comes while the model is busy is the next
     batch. A request may have a body of `body_bytes` and `rows` rows, and waits `request_seconds`
-    for its answer. More than `queue` at a time are refused; `shadow_queue` is that of copies.
-    Loading and warming up may take `load_seconds`.
+    for its answer; all bodies together may have as many bytes as `bodies` of the longest. More than
+    `queue` at a time are refused; `shadow_queue` is that of copies. Loading and warming up may take
+    `load_seconds`.
     """
 
     workers: int = 1
     batch_requests: int = 256
     batch_seconds: float = 0.0
     body_bytes: int = 16 << 20
+    bodies: int = 64
     rows: int = 10_000
     request_seconds: float = 30.0
     queue: int = 1024

@@ -31,6 +31,10 @@ class RefusedError(Exception):
     """A change of a model that is not made, and why."""
 
 
+class OverloadedError(Exception):
+    """A model has as much to do as it takes on, and of what."""
+
+
 class UnknownModelError(Exception):
     """A model is asked that is not there."""
 
@@ -49,6 +53,8 @@ class ServedModel:
     trouble: str = ""
     totals: dict[tuple[int, str, int], int] = field(default_factory=dict)
     refusals: int = 0
+    # Of the bodies of all requests that are read, or wait for their answers.
+    body_bytes: int = 0
     # Since the server started, as a sketch of seconds.
     latency: dict[int, int] = field(default_factory=dict)
     _tally: Tally | None = None
@@ -248,6 +254,33 @@ class ServedModel:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+class BodyShare:
+    """What the body of one request takes of the bytes that a model holds, until it is left."""
+
+    def __init__(self, model: ServedModel) -> None:
+        self._model, self._bytes = model, 0
+
+    def __enter__(self) -> BodyShare:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._model.body_bytes -= self._bytes
+
+    def add(self, size: int) -> None:
+        """Take some bytes more.
+
+        Raises:
+          OverloadedError: the model holds too many already.
+        """
+        model = self._model
+        most = model.limits.bodies * model.limits.body_bytes
+        if model.body_bytes + size > most:
+            model.refusals += 1
+            raise OverloadedError(f"requests for {model.name} have more than {most} bytes already")
+        model.body_bytes += size
+        self._bytes += size
 
 
 def model_named(models: Mapping[str, ServedModel], name: str) -> ServedModel:
