@@ -53,7 +53,9 @@ def shown(evidence: Evidence, role: str) -> Shown:
     new = evidence.answers.get(role, Answers())
     drawn = (
         _quantiles("Predictions", "", 1, old, new, role),
-        _quantiles("Work of the model" if role == SHADOW else "Latency", " ms", 1000, old, new, role),
+        _quantiles(
+            "Work of the model" if role == SHADOW else "Latency", " ms", 1000, old, new, role
+        ),
     )
     pictures = [picture for picture in drawn if picture is not None]
     differences = evidence.compared.differences
@@ -111,7 +113,9 @@ def _rows(old: Answers, new: Answers, role: str) -> list[Comparison]:
     ]
     for share in (0.5, 0.95, 0.99):
         if role == SHADOW:
-            rows.append(each(f"Work of the model, p{share * 100:g}", lambda a, s=share: _time(a.work, s)))
+            rows.append(
+                each(f"Work of the model, p{share * 100:g}", lambda a, s=share: _time(a.work, s))
+            )
         else:
             rows.append(each(f"Latency, p{share * 100:g}", lambda a, s=share: _time(a.latency, s)))
     rows += [
@@ -152,7 +156,11 @@ def _quantiles(
     title: str, unit: str, scale: float, old: Answers, new: Answers, role: str
 ) -> Picture | None:
     sketches = [
-        {"Predictions": answers.scores, "Work of the model": answers.work, "Latency": answers.latency}[title]
+        {
+            "Predictions": answers.scores,
+            "Work of the model": answers.work,
+            "Latency": answers.latency,
+        }[title]
         for answers in (old, new)
     ]
     if not any(map(count_of, sketches)):
