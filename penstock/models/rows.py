@@ -52,6 +52,9 @@ def _of_dicts(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
 
 
 def _of_columns(columns: Mapping[str, Any]) -> pa.Table:
+    wrong = next((name for name in columns if not _is_unicode(name)), None)
+    if wrong is not None:
+        raise DataError(f"expected a text as a column's name, got {wrong!a} (half a character)")
     arrays = {name: _array(values, name) for name, values in columns.items()}
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
@@ -70,8 +73,20 @@ def _array(values: Any, name: str) -> Any:
     from_pandas = not isinstance(values, list)
     try:
         return pa.array(values, from_pandas=from_pandas)
+    except UnicodeEncodeError:
+        row, half = next((row, value) for row, value in enumerate(values) if not _is_unicode(value))
+        raise RowError(
+            f"expected a text, got {half!a:.60} (half a character)", row=row, column=name
+        ) from None
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
         return _numbers_or_error(list(values), name, error)
+
+
+def _is_unicode(value: Any) -> bool:
+    """Return whether all texts in a value can be encoded: JSON may have half a pair alone."""
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_unicode, value))
+    return not isinstance(value, str) or not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def _numbers_or_error(values: list[Any], name: str, error: Exception) -> pa.Array:

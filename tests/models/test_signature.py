@@ -185,3 +185,19 @@ def test_whole_numbers_survive_the_way_through_floats(values):
     signature = Signature((Column("n", "int64", optional=True),))
     floats = pa.array([None if v is None else float(v) for v in values], pa.float64())
     assert [row["n"] for row in cast(pa.table({"n": floats}), signature)] == values
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([{"a": "x"}, {"a": "\ud800"}], r"row 1: expected a text, got '\ud800' (half a character)"),
+        ([{"a": ["x", "\udfff"]}], "row 0: expected a text, got ['x', '"),
+        ([{"\ud800": 1}], r"expected a text as a column's name, got '\ud800'"),
+        ([{"a": 1}, {"a": 10**400}], "row 1: expected a number, got one of 1329 bits"),
+    ],
+)
+def test_what_no_column_can_hold_is_a_fault_of_its_row(rows, said):
+    with pytest.raises(DataError) as raised:
+        as_table(rows)
+    assert said in str(raised.value)
+    assert str(raised.value).encode()

@@ -134,6 +134,33 @@ def test_any_questions_are_answered_and_spoil_none(
     assert json.loads(last.body)["prediction"] == "stays"
 
 
+@pytest.mark.parametrize(
+    ("verb", "body"),
+    [
+        (ROWS, b'{"age": 3, "x": {"y": 1}}'),
+        (ROWS, b'[{"age": 3, "x": {"y": 1}}, {"age": 3, "z": [{}]}]'),
+        (ROWS, b'{"age": [3], "x": [{"y": 1}]}'),
+        (PREDICT, b'{"instances": [{"age": 3, "x": {"y": 1}}]}'),
+        (PREDICT, b'{"inputs": {"age": [3], "x": [{"y": 1}]}}'),
+        (CLASSIFY, b'{"examples": [{"age": 3}], "context": {"x": {"y": 1}}}'),
+        (
+            INFER,
+            b'{"inputs": [{"name": "age", "datatype": "INT64", "shape": [1], "data": [3]},'
+            b'{"name": "x", "datatype": "INT64", "shape": [1], "data": [3]}]}',
+        ),
+    ],
+)
+def test_columns_that_the_model_does_not_take_do_not_matter(verb: int, body: bytes) -> None:
+    assert list(VERBS[verb].read(body, 0, SERVED[0]).columns) == ["age"]
+
+
+@pytest.mark.parametrize("served", SERVED)
+def test_rows_of_ever_other_columns_take_no_memory(served: Served) -> None:
+    rows = [{f"{row}-{column}": 1 for column in range(100)} for row in range(1000)]
+    with pytest.raises(DataError, match="got 100000 names in 1000 rows"):
+        VERBS[ROWS].read(as_body(rows), 0, served)
+
+
 @pytest.mark.needs("sklearn")
 @pytest.mark.parametrize("number", [2**63, 2**64 - 1, 2**64])
 def test_a_number_beyond_64_bits_is_a_fault_of_its_row(answering: Any, number: int) -> None:

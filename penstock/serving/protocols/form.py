@@ -17,6 +17,8 @@ from penstock.models.signature import Column, Signature
 from penstock.serving.protocols import json_text
 
 BASE64 = "b64"
+# Of rows whose columns nobody knows; each may have others.
+_MOST_VALUES = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -118,18 +120,32 @@ def _has_objects(values: list[Any]) -> bool:
     return any(isinstance(value, (dict, list)) for value in values)
 
 
-def columns_of(rows: Sequence[Any]) -> dict[str, list[Any]]:
-    """Return rows, an object each, as columns.
+def of_model(given: Mapping[str, Any], served: Served) -> Mapping[str, Any]:
+    """Return what is given for columns that a model takes; all of it where it takes none of them.
+
+    So what a caller sends besides costs nothing, and where there is nothing else an error can name
+    it.
+    """
+    known = {column.name: given[column.name] for column in served.inputs if column.name in given}
+    return known or given
+
+
+def columns_of(rows: Sequence[Any], served: Served) -> dict[str, list[Any]]:
+    """Return rows, an object each, as columns; those that the model does not take are left out.
 
     Raises:
-      DataError: one is no object.
+      DataError: one is no object, or together they have columns without end.
     """
     for number, row in enumerate(rows):
         if not isinstance(row, dict):
             raise DataError(f"row {number}: expected an object with columns, got {short(row)}")
     if len(rows) == 1:
-        return {name: [_value(value, name, 0)] for name, value in rows[0].items()}
-    names = dict.fromkeys(name for row in rows for name in row)
+        return {n: [_value(value, n, 0)] for n, value in of_model(rows[0], served).items()}
+    names = of_model(dict.fromkeys(name for row in rows for name in row), served)
+    if len(names) * len(rows) > _MOST_VALUES:
+        raise DataError(
+            f"expected rows of the same columns, got {len(names)} names in {len(rows)} rows"
+        )
     return {
         name: [_value(row.get(name), name, number) for number, row in enumerate(rows)]
         for name in names

@@ -22,6 +22,7 @@ from penstock.serving.protocols.form import (
     Form,
     Predicted,
     Served,
+    of_model,
     parsed,
     short,
     written,
@@ -218,7 +219,7 @@ def _columns(tensors: list[tuple[str, Any]], served: Served) -> dict[str, Sequen
         return {column.name: _values(matrix, len(column.shape) + 1)}
     return {
         name: _values(array, len(inputs[name].shape) + 1 if name in inputs else array.ndim)
-        for name, array in tensors
+        for name, array in of_model(dict(tensors), served).items()
     }
 
 

@@ -20,6 +20,7 @@ from penstock.serving.protocols.form import (
     Predicted,
     Served,
     columns_of,
+    of_model,
     parsed,
     plain_value,
     short,
@@ -31,7 +32,7 @@ def _read(body: bytes, head: int, served: Served) -> Asked:
     del head
     content = parsed(body)
     if isinstance(content, list):
-        return Asked(columns_of(content), len(content))
+        return Asked(columns_of(content, served), len(content))
     if not isinstance(content, dict):
         raise DataError(f"expected an object with columns, or a list of them, got {short(content)}")
     several = {column.name for column in served.inputs if column.shape}
@@ -39,8 +40,8 @@ def _read(body: bytes, head: int, served: Served) -> Asked:
         isinstance(value, list) and (name not in several or _are_lists(value))
         for name, value in content.items()
     ):
-        return _by_column(content)
-    return Asked(columns_of([content]), 1, {"single": True})
+        return _by_column(content, served)
+    return Asked(columns_of([content], served), 1, {"single": True})
 
 
 def _are_lists(values: list[Any]) -> bool:
@@ -48,12 +49,13 @@ def _are_lists(values: list[Any]) -> bool:
     return bool(values) and all(value is None or isinstance(value, list) for value in values)
 
 
-def _by_column(content: dict[str, list[Any]]) -> Asked:
+def _by_column(content: dict[str, list[Any]], served: Served) -> Asked:
     sizes = {name: len(values) for name, values in content.items()}
     if len(set(sizes.values())) > 1:
         said = ", ".join(f"{name!r} has {size}" for name, size in sizes.items())
         raise DataError(f"columns should have one value a row each: {said:.200}")
-    columns = {name: [plain_value(v) for v in values] for name, values in content.items()}
+    kept = of_model(content, served)
+    columns = {name: [plain_value(v) for v in values] for name, values in kept.items()}
     return Asked(columns, next(iter(sizes.values())))
 
 

@@ -19,6 +19,7 @@ from penstock.serving.protocols.form import (
     Predicted,
     Served,
     columns_of,
+    of_model,
     parsed,
     plain_value,
     short,
@@ -62,7 +63,7 @@ def _of_instances(instances: list[Any], served: Served) -> Mapping[str, Sequence
             return _of_examples([_bytes_in(instance) for instance in instances])
         if list(first) == [BASE64] and len(names) == 1:
             return {names[0]: [plain_value(value) for value in instances]}
-        return columns_of(instances)
+        return columns_of(instances, served)
     if len(names) == 1:
         return {names[0]: [plain_value(value) for value in instances]}
     for number, instance in enumerate(instances):
@@ -120,7 +121,7 @@ def _of_inputs(inputs: Any, served: Served) -> Asked:
             )
         inputs = {names[0]: inputs}
     columns = {}
-    for name, values in inputs.items():
+    for name, values in of_model(inputs, served).items():
         listed = values if isinstance(values, list) else [values]
         columns[name] = [plain_value(value) for value in listed]
     sizes = {name: len(values) for name, values in columns.items()}
@@ -148,7 +149,7 @@ def _write_predict(predictions: Predicted, asked: Asked, served: Served) -> tupl
 
 
 def _read_examples(body: bytes, head: int, served: Served) -> Asked:
-    del head, served
+    del head
     content = _content(body, "examples")
     examples, context = content["examples"], content.get("context") or {}
     if not isinstance(examples, list) or not examples:
@@ -158,7 +159,9 @@ def _read_examples(body: bytes, head: int, served: Served) -> Asked:
     for number, example in enumerate(examples):
         if not isinstance(example, dict):
             raise DataError(f"row {number}: expected an object, got {short(example)}")
-    return Asked(columns_of([{**context, **example} for example in examples]), len(examples))
+    return Asked(
+        columns_of([{**context, **example} for example in examples], served), len(examples)
+    )
 
 
 def _write_classify(predictions: Predicted, asked: Asked, served: Served) -> tuple[bytes, int]:

@@ -110,7 +110,11 @@ def _on_disk(file: str) -> Iterator[str]:
     with tempfile.NamedTemporaryFile(prefix="penstock-") as copy:
         shutil.copyfileobj(sys.stdin.buffer, copy)
         copy.flush()
-        yield copy.name
+        try:
+            yield copy.name
+        except DataError as error:
+            error.path = "standard input" if error.path == copy.name else error.path
+            raise
 
 
 def _write(

@@ -224,3 +224,9 @@ def test_rows_that_have_a_prediction_are_not_mixed_up_with_the_models(call: Call
 )
 def test_what_is_not_understood_is_said(call: Call, arguments: Any, message: str):
     assert message in str(call(*arguments).exception)
+
+
+def test_an_error_names_standard_input(call: Call):
+    result = call("-", None, "-o", "out.csv", "--format", "csv", input="")
+    assert result.exit_code != 0
+    assert "the CSV file is empty (standard input)" in result.output + str(result.exception)
