@@ -32,7 +32,7 @@ BANNED_ARGUMENTS = {"allow_pickle": True, "shell": True, "safe_mode": False}
 
 EXCEPTIONS = {
     ("penstock/safety/unpickling.py", "dill.loads"): "what this process has dumped, by its digest",
-    ("penstock/serving/worker/process.py", "socket.socket"): "an end of a pair without an address",
+    ("penstock/serving/frames.py", "socket.socket"): "an end of a pair without an address",
 }
 
 

@@ -7,6 +7,7 @@ the server looks at no row, and what costs time is done where the model is.
 
 from __future__ import annotations
 
+import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -106,6 +107,11 @@ class Answer:
         status, rows, head, size, seconds = _ANSWER.unpack_from(content)
         start = _ANSWER.size + size
         return cls(status, content[start:], rows, head, content[_ANSWER.size : start], seconds)
+
+
+def inherited(descriptor: str) -> socket.socket:
+    """Return the end of a socket pair that a process was started with."""
+    return socket.socket(fileno=int(descriptor))
 
 
 def framed(kind: int, number: int, content: bytes) -> bytes:

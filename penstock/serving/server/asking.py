@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.serving.frames import Answer
+from penstock.serving.log.rows import Answered
 from penstock.serving.protocols import CLASSIFY, INFER, PREDICT, REGRESS, ROWS
 from penstock.serving.protocols.form import short
 from penstock.serving.routes import CANARY, PRODUCTION, SHADOW
@@ -114,7 +115,7 @@ async def answer(asked: Asking, scope: Scope, receive: Receive, send: Send) -> N
     with BodyShare(model) as share:
         status, body, headers = await _answered(asked, scope, receive, share, started)
     version, role = headers.pop("version", 0), headers.pop("role", "")
-    work = headers.pop("work", 0.0)
+    work, request_id = headers.pop("work", 0.0), headers.pop("request_id", "")
     model.answered(version, role, status, time.monotonic() - started, work)
     head = headers.pop("head", 0)
     lines = [
@@ -123,6 +124,8 @@ async def answer(asked: Asking, scope: Scope, receive: Receive, send: Send) -> N
     ]
     if head:
         lines.append((_HEAD, str(head).encode()))
+    if request_id:
+        lines.append((b"x-request-id", request_id.encode()))
     if version:
         lines.append((b"x-model-version", str(version).encode()))
     if status in (429, 503):
@@ -188,17 +191,38 @@ async def asked_of_model(
         if number is None:
             said = f"no version of {model.name} is the {asked.label}"
             return Answer(404, error_body(said)), {}
+    recorder, request_id = model.recorder, ""
+    if recorder is not None:
+        request_id = recorder.request_id(header(headers, b"x-request-id"))
+    is_logged = recorder is not None and recorder.policy.has(request_id)
     question = {
         "verb": asked.verb,
         "body": body,
         "head": head,
         "deadline": started + model.limits.request_seconds,
+        "summarized": is_logged,
     }
     future, version, role = model.ask(question, caller, number)
-    seen = {"version": version, "role": role}
+    seen = {"version": version, "role": role, "request_id": request_id}
     if future is None:
         return Answer(*_unanswered(model, number)), seen
     answered = await future
+    if recorder is not None and is_logged and answered.status == 200:
+        recorder.record(
+            Answered(
+                model=model.name,
+                version=version,
+                role=role,
+                request_id=request_id,
+                at=time.time(),
+                seconds=time.monotonic() - started,
+                verb=asked.verb,
+                head=head,
+                body=body,
+                summary=answered.summary,
+            ),
+            model.versions[version].facts if version in model.versions else {},
+        )
     return answered, {**seen, "work": answered.seconds}
 
 

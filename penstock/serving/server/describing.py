@@ -157,12 +157,25 @@ def metrics(models: Mapping[str, ServedModel]) -> bytes:
                     restarts.add_metric([name, str(number)], found.restarts)
                     ready.add_metric([name, str(number)], int(found.is_ready))
             yield from (answers, refusals, waiting, restarts, ready)
+            yield from _of_log(models)
             yield from (_latency_of(name, model) for name, model in models.items())
 
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Collector())
     text: bytes = generate_latest(registry)
     return text
+
+
+def _of_log(models: Mapping[str, ServedModel]) -> Iterator[Any]:
+    from prometheus_client.core import CounterMetricFamily
+
+    recorder = next((m.recorder for m in models.values() if m.recorder is not None), None)
+    if recorder is not None:
+        yield CounterMetricFamily(
+            "penstock_log_dropped",
+            "Requests that the prediction log had no room for",
+            value=recorder.dropped,
+        )
 
 
 _BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

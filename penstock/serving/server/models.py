@@ -8,7 +8,7 @@ import logging
 import random
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from penstock.serving.evidence import Evidence
 from penstock.serving.frames import Answer, Question
 from penstock.serving.routes import CANARY, PRODUCTION, ROLES, SHADOW, Routes, Servable, is_chosen
 from penstock.serving.server.limits import Limits
+from penstock.serving.server.recording import Recorder
 from penstock.serving.server.state import ModelState, write_state
 from penstock.serving.server.tally import Tally, evidence_of
 from penstock.serving.server.versions import DRAINING, FAILED, READY, Version
@@ -46,6 +47,7 @@ class ServedModel:
     name: str
     limits: Limits
     folder: Path
+    recorder: Recorder | None = None
     versions: dict[int, Version] = field(default_factory=dict)
     routes: Routes | None = None
     followed: int | None = None
@@ -163,7 +165,10 @@ class ServedModel:
         version = self.versions.get(chosen)
         if version is None:
             return None, chosen, role
-        whole = Question(**question, role=ROLES.index(role), epoch=tally.epoch, summarized=shadowed)
+        summarized = shadowed or question["summarized"]
+        whole = replace(
+            Question(**question), role=ROLES.index(role), epoch=tally.epoch, summarized=summarized
+        )
         asked = version.ask(whole)
         if asked is not None and shadowed:
             asked.add_done_callback(lambda done: self._copy(whole, done, tally, routes))

@@ -21,12 +21,14 @@ import uvicorn
 
 from penstock.errors import ConfigError
 from penstock.safety.locks import lock
+from penstock.serving.log.policy import LogPolicy
 from penstock.serving.server.application import Application
 from penstock.serving.server.connections import BoundedConnection
 from penstock.serving.server.following import Follower
 from penstock.serving.server.limits import Limits
 from penstock.serving.server.models import ServedModel
 from penstock.serving.server.pages import Standing
+from penstock.serving.server.recording import Recorder
 from penstock.serving.server.state import write_json
 from penstock.serving.sources import Source
 
@@ -76,10 +78,12 @@ class Server(uvicorn.Server):
         limits: Limits,
         folder: Path,
         *,
+        log: LogPolicy | None = None,
         look_seconds: float,
         announce: Callable[[str], None],
     ) -> None:
-        self._models = {name: ServedModel(name, limits, folder) for name in sources}
+        self._recorder = Recorder(log) if log is not None else None
+        self._models = {name: ServedModel(name, limits, folder, self._recorder) for name in sources}
         self._followers = [
             Follower(self._models[name], source, look_seconds) for name, source in sources.items()
         ]
@@ -130,6 +134,8 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if not self.started:
             return
+        if self._recorder is not None:
+            await self._recorder.start()
         [listening, *_] = self.servers[0].sockets
         scheme = "https" if self._address.certificate else "http"
         host = self._address.host if self._address.host not in ("0.0.0.0", "::") else "127.0.0.1"
@@ -154,6 +160,8 @@ class Server(uvicorn.Server):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*(model.stop() for model in self._models.values()))
+        if self._recorder is not None:
+            await self._recorder.stop()
         with suppress(FileNotFoundError):
             os.unlink(self._folder / SERVER_FILE)
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import socket
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -31,6 +29,7 @@ from penstock.serving.frames import (
 )
 from penstock.serving.routes import Servable
 from penstock.serving.server.limits import Limits
+from penstock.serving.server.processes import spawn
 
 _UNAVAILABLE = 503
 # A worker that has not answered anything for this many times the patience of a request is hung.
@@ -78,7 +77,7 @@ class Worker:
         ours, theirs = socket.socketpair()
         self._ready = loop.create_future()
         with theirs:
-            self.process = _spawn(theirs)
+            self.process = spawn("penstock.serving.worker.process", theirs)
         ours.setblocking(False)
         self._transport, _ = await loop.create_connection(lambda: _Channel(self), sock=ours)
         order = {
@@ -200,29 +199,6 @@ class _Channel(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._worker.hung_up()
-
-
-def _spawn(channel: socket.socket) -> subprocess.Popen[bytes]:
-    """Start a process that knows neither this one's folder nor its PYTHONPATH."""
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ("PYTHONPATH", "PYTHONSTARTUP")
-    }
-    # What a framework says of the machine, and of its own future, is not the operator's business.
-    environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    environment.setdefault("PYTHONWARNINGS", "ignore")
-    # A few rows are answered sooner by one thread than by many that wait for each other.
-    environment.setdefault("OMP_NUM_THREADS", "1")
-    descriptor = channel.fileno()
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "penstock.serving.worker.process", str(descriptor)],
-        cwd="/",
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        pass_fds=(descriptor,),
-        start_new_session=True,
-    )
 
 
 def _settle(future: asyncio.Future[Any], result: Any) -> None:

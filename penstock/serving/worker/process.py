@@ -30,6 +30,7 @@ from penstock.serving.frames import (
     Question,
     Received,
     framed,
+    inherited,
 )
 from penstock.serving.protocols.form import Served
 from penstock.serving.worker.answering import Answering
@@ -138,7 +139,7 @@ def main(descriptor: str) -> None:
     # Who stops a server from a terminal stops its process group; the server ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    with socket.socket(fileno=int(descriptor)) as channel, suppress(EOFError, ConnectionError):
+    with inherited(descriptor) as channel, suppress(EOFError, ConnectionError):
         serve(channel)
 
 

@@ -125,6 +125,50 @@ _FILE = click.Path(dir_okay=False)
     help="For how long it still answers, and says that it is not ready, once it is told to end.",
 )
 @click.option(
+    "--log",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Keep what was asked and answered as Parquet files below this folder.",
+)
+@click.option(
+    "--log-percent",
+    type=click.FloatRange(0, 100),
+    default=100.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="The share of requests that are kept.",
+)
+@click.option(
+    "--log-span",
+    type=click.Choice(["hour", "day"]),
+    default="day",
+    show_default=True,
+    help="The time of a folder of the log, in UTC.",
+)
+@click.option(
+    "--log-size",
+    type=click.FloatRange(0.001),
+    default=10.0,
+    show_default=True,
+    metavar="GB",
+    help="The most that the log may have; its oldest files are removed beyond that.",
+)
+@click.option(
+    "--log-without", multiple=True, metavar="COLUMN", help="A column that the log does not keep."
+)
+@click.option(
+    "--log-hashed",
+    multiple=True,
+    metavar="COLUMN",
+    help="A column of whose values the log keeps only which are equal.",
+)
+@click.option(
+    "--log-truncated",
+    multiple=True,
+    metavar="COLUMN=SIZE",
+    help="A column of texts of which the log keeps the beginning.",
+)
+@click.option(
     "--state",
     type=click.Path(file_okay=False, path_type=Path),
     help="The folder for what has to outlive the server; by default .penstock/serving of the "
@@ -152,6 +196,13 @@ def serve(
     load_timeout: float,
     look_every: float,
     drain: float,
+    log: Path | None,
+    log_percent: float,
+    log_span: str,
+    log_size: float,
+    log_without: tuple[str, ...],
+    log_hashed: tuple[str, ...],
+    log_truncated: tuple[str, ...],
     state: Path | None,
     profile_name: str | None,
 ) -> None:
@@ -172,6 +223,7 @@ def serve(
     if missing is not None:
         raise missing
     from penstock.safety import secrets
+    from penstock.serving.log.policy import LogPolicy
     from penstock.serving.server.limits import Limits
     from penstock.serving.server.running import Address, Server
 
@@ -195,6 +247,18 @@ def serve(
     folder = state or Path(config.path.parent if config.path else ".") / ".penstock" / "serving"
     logging.basicConfig(format="%(message)s", level=logging.INFO)
 
+    policy = None
+    if log is not None:
+        policy = LogPolicy(
+            folder=str(log.absolute()),
+            percent=log_percent,
+            span=log_span,
+            most_bytes=int(log_size * 1e9),
+            left_out=log_without,
+            hashed=log_hashed,
+            truncated=dict(_size_of(text) for text in log_truncated),
+        )
+
     def announce(url: str) -> None:
         for name in sources:
             click.echo(f"{name}  {url}/predict/{name}")
@@ -210,8 +274,21 @@ def serve(
         load_seconds=load_timeout,
     )
     Server(
-        sources, address, limits, folder.absolute(), look_seconds=look_every, announce=announce
+        sources,
+        address,
+        limits,
+        folder.absolute(),
+        log=policy,
+        look_seconds=look_every,
+        announce=announce,
     ).run()
+
+
+def _size_of(text: str) -> tuple[str, int]:
+    name, _, size = text.rpartition("=")
+    if not name or not size.isdecimal():
+        raise ParameterError(f"--log-truncated takes COLUMN=SIZE, as note=100, and got {text!r}")
+    return name, int(size)
 
 
 def _check(address: Address) -> None:

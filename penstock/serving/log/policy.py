@@ -1,0 +1,66 @@
+"""What of requests is kept, where, and for how long: plain values."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from penstock.errors import ConfigError
+
+# The seconds of a span of time; a span's number counts them from 1970 on, in UTC.
+SPANS = {"hour": 3600, "day": 86400}
+
+
+@dataclass(frozen=True)
+class LogPolicy:
+    """How a server logs predictions below `folder`, a folder a model.
+
+    `percent` of the requests are logged, and a request that is sent again under its id is logged
+    if it was the first time. Files are in folders of a `span`, hour or day, and are removed from
+    the oldest on where they have more than `most_bytes`. Features that are `left_out` are not
+    kept; of those that are `hashed` only who is equal to whom; texts that are `truncated` have so
+    many characters at most.
+    """
+
+    folder: str
+    percent: float = 100.0
+    span: str = "day"
+    most_bytes: int = 10_000_000_000
+    left_out: tuple[str, ...] = ()
+    hashed: tuple[str, ...] = ()
+    truncated: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.span not in SPANS:
+            raise ConfigError(f"a log has a file an {' or a '.join(SPANS)}, not a {self.span!r}")
+        if not 0 <= self.percent <= 100:
+            raise ConfigError(f"0 to 100 percent can be logged, not {self.percent:g}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> LogPolicy:
+        """Return what `to_json` wrote."""
+        listed = {name: tuple(entry[name]) for name in ("left_out", "hashed")}
+        return cls(**{**entry, **listed})
+
+    def has(self, request_id: str) -> bool:
+        """Return whether a request is logged: the same for the same id."""
+        if self.percent >= 100:
+            return True
+        digest = hashlib.blake2b(request_id.encode("utf-8", "replace"), digest_size=8).digest()
+        return int.from_bytes(digest, "big") / 2**64 * 100 < self.percent
+
+
+def span_at(seconds: float, span: str) -> int:
+    """Return the number of the span that a time, in seconds since 1970, is in."""
+    return int(seconds // SPANS[span])
+
+
+def span_folder(span: str, number: int) -> str:
+    """Return the folder of a span: what an ExampleGen finds by `day-{SPAN}`."""
+    return f"{span}-{number}"

@@ -1,0 +1,134 @@
+"""The process that keeps the log: what a server tells it becomes rows in files.
+
+It has its own process, of lower priority, so that neither reading bodies nor writing files takes
+time of an answer, and none is lost with it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from penstock.models.signature import Signature
+from penstock.serving.frames import Frame, Received, framed, inherited
+from penstock.serving.log.policy import LogPolicy
+from penstock.serving.log.rows import Answered, rows_of
+from penstock.serving.log.writing import LogFiles, key_of
+
+# To the process: its policy, the signature of a version, and a request that was answered.
+POLICY, SIGNATURE, ANSWERED = 31, 32, 33
+_PIECE = 1 << 20
+_LOOK_SECONDS = 1.0
+_SIZES = struct.Struct("<II")
+_log = logging.getLogger("penstock.serving")
+
+
+def packed(answered: Answered) -> bytes:
+    """Return what is told of a request as the content of a frame."""
+    facts = {
+        name: value for name, value in vars(answered).items() if name not in ("body", "summary")
+    }
+    head = json.dumps(facts).encode()
+    sizes = _SIZES.pack(len(head), len(answered.summary))
+    return b"".join((sizes, head, answered.summary, answered.body))
+
+
+def unpacked(content: bytes) -> Answered:
+    """Return what `packed` made."""
+    head, summary = _SIZES.unpack_from(content)
+    start = _SIZES.size
+    facts = json.loads(content[start : start + head])
+    start += head
+    return Answered(
+        **facts, summary=content[start : start + summary], body=content[start + summary :]
+    )
+
+
+class Keeping:
+    """What a log is told, and the files that it makes of that."""
+
+    def __init__(self, policy: LogPolicy) -> None:
+        self.files = LogFiles(policy)
+        self._policy, self._key = policy, key_of(Path(policy.folder))
+        self._signatures: dict[tuple[str, int], Signature | None] = {}
+        self._said: set[str] = set()
+
+    def take(self, frame: Frame) -> None:
+        """Take what the server tells."""
+        if frame.kind == SIGNATURE:
+            entry: Mapping[str, Any] = json.loads(frame.content)
+            signature = entry["signature"]
+            self._signatures[entry["model"], entry["version"]] = (
+                None if signature is None else Signature.from_json(signature)
+            )
+        elif frame.kind == ANSWERED:
+            answered = unpacked(frame.content)
+            signature = self._signatures.get((answered.model, answered.version))
+            try:
+                rows = rows_of(answered, signature, self._policy, self._key)
+            except Exception as error:  # one request that is not kept should not lose others
+                self._say(f"a request for {answered.model} is not logged: {error}")
+                return
+            self.files.add(answered.model, answered.at, rows)
+
+    def write(self) -> None:
+        """Write what is held; where that cannot be, it is lost, and said."""
+        try:
+            self.files.write()
+        except OSError as error:
+            self._say(f"the log {self._policy.folder} cannot be written: {error.strerror}")
+
+    def _say(self, trouble: str) -> None:
+        if trouble not in self._said and len(self._said) < 100:
+            self._said.add(trouble)
+            _log.warning("%s", trouble)
+
+
+def keep(channel: socket.socket) -> None:
+    """Keep the log until the server hangs up, and write what is held then."""
+    received = Received()
+    keeping: Keeping | None = None
+    while True:
+        ready, _, _ = select.select([channel], [], [], _LOOK_SECONDS)
+        data = channel.recv(_PIECE) if ready else None
+        if data == b"":
+            break
+        for frame in received.add(data or b""):
+            if frame.kind == POLICY:
+                keeping = Keeping(LogPolicy.from_json(json.loads(frame.content)))
+            elif keeping is not None:
+                keeping.take(frame)
+        if keeping is not None and keeping.files.is_due():
+            keeping.write()
+    if keeping is not None:
+        keeping.write()
+
+
+def told(kind: int, content: Any) -> bytes:
+    """Return a frame for the process."""
+    return framed(kind, 0, content if isinstance(content, bytes) else json.dumps(content).encode())
+
+
+def main(descriptor: str) -> None:
+    """Keep the log of a server, told on an inherited socket."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with suppress(OSError):
+        os.nice(10)
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    with inherited(descriptor) as channel, suppress(ConnectionError):
+        keep(channel)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,112 @@
+"""Requests and answers as rows of a log: the features by their names, and what was said of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from penstock.errors import DataError
+from penstock.models.rows import as_table
+from penstock.models.signature import Signature
+from penstock.serving.log.policy import LogPolicy
+from penstock.serving.protocols import VERBS
+from penstock.serving.protocols.form import Served
+from penstock.serving.worker.counting import Summary
+
+# A log's own columns; no feature of a user's begins so.
+REQUEST, ROW, TIME = "log/request_id", "log/row", "log/time"
+VERSION, ROLE, SECONDS = "log/version", "log/role", "log/seconds"
+CLASS, SCORE = "log/class", "log/score"
+OWN_TYPES = {
+    REQUEST: pa.string(),
+    ROW: pa.int64(),
+    TIME: pa.timestamp("us", tz="UTC"),
+    VERSION: pa.int64(),
+    ROLE: pa.string(),
+    SECONDS: pa.float32(),
+    CLASS: pa.string(),
+    SCORE: pa.float64(),
+}
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A request that was answered well, as a server tells its log of it.
+
+    `body`, of which the first `head` bytes are JSON where the rest are tensors, is in the form
+    `verb`. `summary` has the predictions in short, `at` is in seconds since 1970, and `seconds` is
+    how long the caller waited.
+    """
+
+    model: str
+    version: int
+    role: str
+    request_id: str
+    at: float
+    seconds: float
+    verb: int
+    head: int
+    body: bytes
+    summary: bytes
+
+
+def rows_of(
+    answered: Answered, signature: Signature | None, policy: LogPolicy, key: bytes
+) -> pa.Table:
+    """Return the rows of a request: its features as the model took them, and its predictions.
+
+    Raises:
+      DataError: the body cannot be read any more.
+    """
+    served = Served(answered.model, answered.version, signature)
+    asked = VERBS[answered.verb].read(answered.body, answered.head, served)
+    features = as_table({name: list(values) for name, values in asked.columns.items()})
+    if signature is not None:
+        features = signature.cast(features)
+    if features.num_rows != asked.rows:
+        raise DataError(f"{features.num_rows} rows came of {asked.rows}")
+    summary = Summary.unpacked(answered.summary)
+    own = {
+        REQUEST: [answered.request_id] * asked.rows,
+        ROW: range(asked.rows),
+        TIME: [int(answered.at * 1e6)] * asked.rows,
+        VERSION: [answered.version] * asked.rows,
+        ROLE: [answered.role] * asked.rows,
+        SECONDS: [answered.seconds] * asked.rows,
+        CLASS: _listed(summary.classes, asked.rows),
+        SCORE: _listed(summary.scores, asked.rows),
+    }
+    columns = {
+        name: _kept(name, features.column(name), policy, key)
+        for name in features.column_names
+        if name not in policy.left_out
+    }
+    made = {name: pa.array(list(values), OWN_TYPES[name]) for name, values in own.items()}
+    return pa.table({**columns, **made})
+
+
+def _listed(values: Any, rows: int) -> Sequence[Any]:
+    return [None] * rows if values is None else list(values)
+
+
+def _kept(name: str, column: Any, policy: LogPolicy, key: bytes) -> Any:
+    if name in policy.hashed:
+        return pa.array([_hashed(value, key) for value in column.to_pylist()], pa.string())
+    if name in policy.truncated:
+        size = policy.truncated[name]
+        return pa.array(
+            [v[:size] if isinstance(v, (str, bytes)) else v for v in column.to_pylist()],
+            column.type,
+        )
+    return column
+
+
+def _hashed(value: Any, key: bytes) -> str | None:
+    """Return what tells equal values from others, to nobody who has not the key."""
+    if value is None:
+        return None
+    return hashlib.blake2b(repr(value).encode(), key=key, digest_size=12).hexdigest()
