@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -124,10 +125,23 @@ class Server(uvicorn.Server):
         """Serve until it is told to end.
 
         Raises:
-          ConfigError: the port cannot be used, or another server has the folder.
+          ConfigError: the port, or a certificate, cannot be used, or another server has the folder.
         """
+        self._load_certificates()
         with _alone(self._folder):
             super().run(sockets or [_listening(self._address)])
+
+    def _load_certificates(self) -> None:
+        try:
+            self.config.load()
+        except (ssl.SSLError, ValueError) as error:
+            address = self._address
+            files = [address.certificate, address.key, address.client_authorities]
+            raise ConfigError(
+                f"{', '.join(file for file in files if file)}: expected certificates and the key "
+                f"of the first, in PEM: {error}",
+                hint="--tls-certificate, --tls-key and --tls-client-ca name a file each.",
+            ) from error
 
     async def startup(self, sockets: Any = None) -> None:
         """Listen, and begin to load."""
@@ -232,12 +246,18 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
+def _reason(error: OSError) -> str:
+    number = error.errno or 0
+    # Those below are of names that nobody knows.
+    return os.strerror(number) if number > 0 else "it is no address of this machine"
+
+
 def _listening(address: Address) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
         return socket.create_server((address.host, address.port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise ConfigError(
-            f"{address.host}:{address.port} cannot be used: {os.strerror(error.errno or 0)}",
+            f"{address.host}:{address.port} cannot be used: {_reason(error)}",
             hint="Give another --port, or none: then it is any that is free.",
         ) from error

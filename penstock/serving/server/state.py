@@ -7,6 +7,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,12 +63,19 @@ def write_json(path: Path, content: Mapping[str, Any], mode: int = 0o600) -> Non
     """Write JSON at once: whoever reads meanwhile finds what was there before."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle, part = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    os.chmod(part, mode)
-    os.replace(part, path)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(part, mode)
+        os.replace(part, path)
+    except OSError as error:
+        # A full disk should not be filled further, and does not say itself which one it is.
+        with suppress(OSError):
+            os.unlink(part)
+        error.filename = error.filename or str(path)
+        raise
 
 
 def _path(folder: Path, model: str) -> Path:
