@@ -9,6 +9,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 # What comes before a body, after it, or between its chunks.
 _MOST_BYTES = 1 << 16
+# Where the process stood still, what came meanwhile is read before a time is said to be over.
+_GRACE_SECONDS = 0.05
 
 
 class BoundedConnection(HttpToolsProtocol):
@@ -79,7 +81,15 @@ class BoundedConnection(HttpToolsProtocol):
             self._deadline.cancel()
             self._deadline = None
 
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that nobody has used for a while."""
+        close = super().timeout_keep_alive_handler
+        self.timeout_keep_alive_task = self.loop.call_later(_GRACE_SECONDS, close)
+
     def _give_up(self) -> None:
+        self._deadline = self.loop.call_later(_GRACE_SECONDS, self._give_up_at_last)
+
+    def _give_up_at_last(self) -> None:
         self._deadline = None
         if self._is_idle and not self.transport.is_closing():
             self._refuse(b"408 Request Timeout", b"the head of the request did not come")
