@@ -9,6 +9,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 MATRIX := 3.12 3.13
 DOCKER_TESTS := tests/kubeflow_docker
+CHAOS_TESTS := tests/chaos
 MODEL_TESTS := tests/models tests/pipelines/test_flights_frameworks.py \
 	tests/components/test_infra_validator.py tests/components/test_bulk_inferrer.py \
 	tests/components/test_validated_and_inferred.py tests/surfaces/cli/test_predict.py \
@@ -17,7 +18,7 @@ MODEL_TESTS := tests/models tests/pipelines/test_flights_frameworks.py \
 # Without kept bytecode, each process that imports TensorFlow compiles it anew, which takes longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-core test-models coverage test-matrix test-kubeflow services lint docs bench bench-kernels notebooks format release clean
+.PHONY: setup demo test test-core test-models coverage test-matrix test-kubeflow chaos services lint docs bench bench-kernels notebooks format release clean
 
 setup: $(SETUP)
 
@@ -68,6 +69,9 @@ test-kubeflow: $(SETUP)  ## build the image and run penguins in containers, with
 	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
 		docker.io debootstrap docker-registry iptables; }
 	.venv/bin/python -m pytest --timeout 0 $(DOCKER_TESTS)
+
+chaos: $(SETUP)  ## kill whoever takes part in a release, at each of its steps, for half an hour or so
+	.venv/bin/python -m pytest $(CHAOS_TESTS)
 
 services:  ## install the database servers and the browser that tests start (Debian)
 	@command -v mariadbd >/dev/null && command -v chromium >/dev/null && \
