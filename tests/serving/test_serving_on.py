@@ -145,6 +145,20 @@ def test_a_dead_worker_is_replaced(start: Start, row: Row) -> None:
     assert server.workers() != [worker]
 
 
+def test_why_a_dead_worker_is_not_replaced_is_said(start: Start, versions: Path, row: Row) -> None:
+    server = start()
+    shutil.move(versions / "1", versions / "gone")
+    os.kill(server.workers()[0], signal.SIGKILL)
+    said = "people is not ready: expected the folder of a model"
+    wait_for(lambda: said in server.post("/predict/people", row)[1].get("error", ""), server)
+    [status] = server.get("/v1/models/people")[1]["model_version_status"]
+    assert "expected the folder of a model" in status["status"]["error_message"]
+    shutil.move(versions / "gone", versions / "1")
+    wait_for(lambda: server.get("/readyz")[0] == 200, server)
+    [status] = server.get("/v1/models/people")[1]["model_version_status"]
+    assert status["status"] == {"error_code": "OK", "error_message": ""}
+
+
 def test_only_the_dead_workers_requests_get_an_error(start: Start, row: Row) -> None:
     server = start("--workers", "2")
     still, dying = server.workers()

@@ -231,7 +231,11 @@ def _unanswered(model: ServedModel, number: int | None) -> tuple[int, bytes]:
         known = ", ".join(map(str, sorted(model.versions))) or "none"
         said = f"there is no version {number} of {model.name} here, but {known}"
         return 404, error_body(said)
-    reason = f": {model.trouble}" if model.trouble else ""
+    if number is None and model.routes is not None:
+        number = model.routes.production
+    version = model.versions.get(number) if number is not None else None
+    trouble = (version.trouble or version.reason) if version is not None else model.trouble
+    reason = f": {trouble}" if trouble else ""
     return 503, error_body(f"{model.name} is not ready{reason}")
 
 

@@ -49,8 +49,8 @@ def status(model: ServedModel, number: int | None) -> dict[str, Any]:
                 "version": str(found),
                 "state": _STATES[version.state],
                 "status": {
-                    "error_code": "UNKNOWN" if version.reason else "OK",
-                    "error_message": version.reason,
+                    "error_code": "UNKNOWN" if version.reason or version.trouble else "OK",
+                    "error_message": version.reason or version.trouble,
                 },
             }
             for found, version in sorted(model.versions.items(), reverse=True)

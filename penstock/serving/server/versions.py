@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +37,8 @@ class Version:
     reason: str = ""
     workers: list[Worker] = field(default_factory=list)
     restarts: int = 0
+    # Why the workers that ended were not replaced yet.
+    trouble: str = ""
     _pause: float = _FIRST_PAUSE
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _started: float = 0.0
@@ -130,11 +131,21 @@ class Version:
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
             worker = self._worker()
             self.restarts += 1
-            with suppress(LoadError):
+            try:
                 await worker.start()
-                self._started = loop.time()
-                if self.state == READY and ended in self.workers:
-                    self.workers[self.workers.index(ended)] = worker
-                else:
-                    await worker.stop()
-                return
+            except LoadError as error:
+                self._say(str(error))
+                continue
+            self._started, self.trouble = loop.time(), ""
+            if self.state == READY and ended in self.workers:
+                self.workers[self.workers.index(ended)] = worker
+            else:
+                await worker.stop()
+            return
+
+    def _say(self, trouble: str) -> None:
+        """Say once why a worker does not start again."""
+        if trouble != self.trouble:
+            said = "%s %d: a worker does not start again: %s"
+            _log.warning(said, self.model, self.servable.version, trouble)
+        self.trouble = trouble
