@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -41,8 +41,12 @@ def value_of_json(value: Any) -> Any:
     return value
 
 
-def rows_of_lines(lines: Iterable[bytes], path: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def rows_of_lines(
+    lines: Iterable[bytes], path: str, names: Collection[str] | None = None
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the rows of lines of JSON, each with the number of its line; empty lines are left out.
+
+    Columns beyond `names`, where these are given, may have anything, and have it as JSON does.
 
     Raises:
       DataError: a line is no object of JSON; the error names the line, and the column.
@@ -63,6 +67,9 @@ def rows_of_lines(lines: Iterable[bytes], path: str) -> Iterator[tuple[int, dict
             )
         row = {}
         for name, value in content.items():
+            if names is not None and name not in names:
+                row[name] = value
+                continue
             try:
                 row[name] = value_of_json(value) if isinstance(value, (dict, list)) else value
             except DataError as error:

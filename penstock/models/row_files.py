@@ -132,17 +132,33 @@ def _in_lines(path: str, signature: Signature | None, options: CsvOptions) -> It
     names = [column.name for column in signature.inputs] if signature is not None else []
     first = 0
     with open(path, "rb") as file:
-        rows = rows_of_lines(file, path)
+        rows = rows_of_lines(file, path, names or None)
         while some := list(islice(rows, _BATCH_ROWS)):
             lines = [line for line, _ in some]
             # What no row of a batch has is missing in all of them, as it would be in some.
             absent = dict.fromkeys(names) if first else {}
             try:
-                table = as_table([{**absent, **row} for _, row in some])
+                table = as_table(_columns([{**absent, **row} for _, row in some], names))
             except RowError as error:
                 raise error.within(path, first, lines[error.row]) from None
             yield Batch(table, first, lines.__getitem__)
             first += len(some)
+
+
+def _columns(rows: list[dict[str, Any]], names: Sequence[str]) -> dict[str, Any]:
+    """Return rows as columns; those that a model does not know are texts if nothing else."""
+    found = dict.fromkeys(name for row in rows for name in row)
+    columns: dict[str, Any] = {name: [row.get(name) for row in rows] for name in found}
+    for name in [name for name in found if names and name not in names]:
+        try:
+            array = pa.array(columns[name])
+        except (pa.ArrowException, OverflowError, TypeError, ValueError):
+            array = None
+        if array is None or "struct" in str(array.type):
+            texts = [None if value is None else json.dumps(value) for value in columns[name]]
+            array = pa.array(texts, pa.string())
+        columns[name] = array
+    return columns
 
 
 def _no_line(row: int) -> int | None:

@@ -147,6 +147,7 @@ def test_a_log_that_stands_still_makes_no_caller_wait(
         if line.startswith("penstock_log_dropped_total")
     )
     assert float(dropped.split()[-1]) > 0
+    server.end()
 
 
 def test_the_oldest_files_go_where_the_log_is_full(tmp_path: Path) -> None:

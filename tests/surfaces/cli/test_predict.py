@@ -101,6 +101,19 @@ def test_rows_of_json_are_answered_in_json(call: Call):
     assert list(answers[0]["probabilities"]) == ["leaves", "stays"]
 
 
+def test_columns_of_json_that_the_model_does_not_know_may_have_anything(call: Call):
+    text = "".join(
+        json.dumps({**row, "more": {"a": place}, "id": [place, "x"][place], "big": 2**70}) + "\n"
+        for place, row in enumerate(PEOPLE)
+    )
+    answers = [
+        json.loads(line) for line in call("rows.jsonl", text, "--with-rows").stdout.splitlines()
+    ]
+    assert [answer["prediction"] for answer in answers] == ["stays", "leaves"]
+    assert [answer["more"] for answer in answers] == ['{"a": 0}', '{"a": 1}']
+    assert [answer["id"] for answer in answers] == ["0", '"x"']
+
+
 def test_a_parquet_file_becomes_a_parquet_file(call: Call, model: Path):
     pyarrow.parquet.write_table(pa.Table.from_pylist(PEOPLE), "rows.parquet")
     result = call("rows.parquet", None, "-o", "out.parquet", "--with-rows")
