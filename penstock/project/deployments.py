@@ -28,13 +28,11 @@ from typing import Any
 
 from penstock.errors import ConfigError, ParameterError, RegistryError, suggestion
 from penstock.project.model_names import check_model_name
-from penstock.project.tables import read_table
+from penstock.project.tables import read_named_tables
 from penstock.safety import secrets
 
 TARGETS = ("local", "filesystem", "kserve")
 
-# A name is part of the store's names, which some databases compare without regard to case.
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)%?")
 
 
@@ -297,21 +295,16 @@ def read_deployments(path: str, tables: Mapping[str, Any]) -> dict[str, Deployme
     Raises:
       ConfigError: a key is unknown, or a value is not what is asked for.
     """
-    deployments = {}
-    for name, table in tables.items():
-        key = f"deployments.{name}"
-        if not _NAME.fullmatch(name):
-            raise ConfigError(
-                f"a deployment cannot be named {name!r}",
-                path=path,
-                key="deployments",
-                hint="Use small letters, digits, dashes and underscores.",
-            )
-        if isinstance(table, Mapping) and "name" in table:
-            raise ConfigError("there is no such option", path=path, key=f"{key}.name")
-        content = {"model": name, **table, "name": name} if isinstance(table, Mapping) else table
-        deployment = read_table(Deployment, content, key=key, path=path)
-        _check(deployment, key, path)
+    deployments = read_named_tables(
+        Deployment,
+        tables,
+        group="deployments",
+        noun="a deployment",
+        path=path,
+        defaults=lambda name: {"model": name},
+    )
+    for name, deployment in deployments.items():
+        _check(deployment, f"deployments.{name}", path)
         deployments[name] = _at_folder(deployment, Path(path).parent)
     return deployments
 

@@ -23,7 +23,6 @@ cron = "0 6 * * 1"
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,10 +31,7 @@ from penstock.errors import ConfigError, ParameterError, RegistryError, suggesti
 from penstock.project import cron
 from penstock.project.intervals import parse_interval
 from penstock.project.model_names import check_alias, check_model_name
-from penstock.project.tables import read_table
-
-# A name is part of the store's names, which some databases compare without regard to case.
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
+from penstock.project.tables import read_named_tables
 
 
 @dataclass(frozen=True)
@@ -116,20 +112,9 @@ def read_environments(path: str, tables: Mapping[str, Any]) -> dict[str, Environ
     Raises:
       ConfigError: a key is unknown, a value is not what is asked for, or two do not fit.
     """
-    environments = {}
-    for name, table in tables.items():
-        key = f"environments.{name}"
-        if not _NAME.fullmatch(name):
-            raise ConfigError(
-                f"an environment cannot be named {name!r}",
-                path=path,
-                key="environments",
-                hint="Use small letters, digits, dashes and underscores.",
-            )
-        if isinstance(table, Mapping) and "name" in table:
-            raise ConfigError("there is no such option", path=path, key=f"{key}.name")
-        content = {**table, "name": name} if isinstance(table, Mapping) else table
-        environments[name] = read_table(Environment, content, key=key, path=path)
+    environments = read_named_tables(
+        Environment, tables, group="environments", noun="an environment", path=path
+    )
     for environment in environments.values():
         _check(environment, environments, path)
     return environments

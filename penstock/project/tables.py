@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from penstock.errors import ConfigError, ParameterError, suggestion
 
 T = TypeVar("T")
+
+# A name is part of the store's names, which some databases compare without regard to case.
+_TABLE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
 
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
@@ -27,6 +31,40 @@ def read_table(kind: type[T], table: Any, *, key: str = "", path: str | None = N
       ConfigError: a key is unknown or missing, or a value is not what its field asks for.
     """
     return typing.cast(T, _read(kind, table, key, path))
+
+
+def read_named_tables(
+    kind: type[T],
+    tables: Mapping[str, Any],
+    *,
+    group: str,
+    noun: str,
+    path: str,
+    defaults: Callable[[str], Mapping[str, Any]] = lambda _: {},
+) -> dict[str, T]:
+    """Make dataclasses of the tables `[GROUP.NAME]`, whose field `name` is that of the table.
+
+    `noun` is what one of them is called, with its article; `defaults` are fields by a table's name.
+
+    Raises:
+      ConfigError: a name, a key or a value is not what it should be.
+    """
+    read = {}
+    for name, table in tables.items():
+        key = f"{group}.{name}"
+        if not _TABLE_NAME.fullmatch(name):
+            raise ConfigError(
+                f"{noun} cannot be named {name!r}",
+                path=path,
+                key=group,
+                hint="Use small letters, digits, dashes and underscores.",
+            )
+        if isinstance(table, Mapping):
+            if "name" in table:
+                raise ConfigError("there is no such option", path=path, key=f"{key}.name")
+            table = {**defaults(name), **table, "name": name}
+        read[name] = read_table(kind, table, key=key, path=path)
+    return read
 
 
 def as_table(value: Any) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from penstock.data.coding.own_messages import message_classes
+
 _PACKAGE = "penstock.example"
 
 
@@ -56,15 +58,7 @@ def _read_varint(data: bytes, position: int) -> tuple[int, int]:
 
 @functools.cache
 def _classes() -> dict[str, Any]:
-    from google.protobuf import descriptor_pool, message_factory
-
-    # A pool of our own: TensorFlow registers its messages in the default one.
-    pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(_file().SerializeToString())
-    return {
-        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
-        for name in ("Example", "SequenceExample")
-    }
+    return message_classes(_file(), ("Example", "SequenceExample"))
 
 
 def _file() -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from penstock.data.coding.own_messages import message_classes
 from penstock.errors import DataError
 
 _PACKAGE = "penstock.prediction_log"
@@ -136,15 +137,7 @@ def _another_count(count: int, shape: Sequence[int]) -> DataError:
 
 @functools.cache
 def _classes() -> dict[str, Any]:
-    from google.protobuf import descriptor_pool, message_factory
-
-    # A pool of our own: TensorFlow Serving's package registers its messages in the default one.
-    pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(_file().SerializeToString())
-    return {
-        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
-        for name in _MESSAGES
-    }
+    return message_classes(_file(), _MESSAGES)
 
 
 def _file() -> Any:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from starlette.testclient import TestClient
 
 from penstock import registry
 from penstock.metadata.store import connect, connection_config
 from penstock.operations.delivery.deploying import deploy
 from penstock.operations.delivery.deployment import RefusedError
-from penstock.surfaces.ui.app import application
 from penstock_support import delivered_project as project
 from penstock_support.delivered_project import GOOD, deploying, wanted
-
-TOKEN = "the-right-token"
+from penstock_support.store_pages import pages_of, text
 
 
 @pytest.fixture(scope="module")
@@ -31,17 +28,7 @@ def address(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pages(address):
     with connect(connection_config(address)) as metadata:
-        client = TestClient(
-            application(metadata.store, TOKEN, address), base_url="http://127.0.0.1:8123"
-        )
-        client.cookies.set("penstock-8123", TOKEN)
-        yield client
-
-
-def text(pages, path: str) -> str:
-    answer = pages.get(path)
-    assert answer.status_code == 200, answer.text
-    return " ".join(answer.text.split())
+        yield pages_of(metadata.store, address)
 
 
 def test_models_are_listed_with_what_their_aliases_stand_for(pages):

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from starlette.testclient import TestClient
 
 from penstock.metadata.store import connect
-from penstock.surfaces.ui.app import application
 from penstock_support import releases as project
 from penstock_support.releases import answers, brought_to_its_end, looked, seen
-
-TOKEN = "the-right-token"
+from penstock_support.store_pages import pages_of, text
 
 
 @pytest.fixture(scope="module")
@@ -28,17 +25,7 @@ def pages(tmp_path_factory):
     project.start(folder, reference=3)
     looked(folder)
     with connect(project.controller_in(folder).connection) as metadata:
-        client = TestClient(
-            application(metadata.store, TOKEN, ""), base_url="http://127.0.0.1:8123"
-        )
-        client.cookies.set("penstock-8123", TOKEN)
-        yield client
-
-
-def text(pages, path: str) -> str:
-    answer = pages.get(path)
-    assert answer.status_code == 200, answer.text
-    return " ".join(answer.text.split())
+        yield pages_of(metadata.store)
 
 
 def test_releases_are_listed_the_newest_first_with_how_they_stand(pages):
