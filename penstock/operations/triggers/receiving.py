@@ -6,7 +6,6 @@ GET /health     200, for those who look whether it works
 
 from __future__ import annotations
 
-import secrets
 import socket
 import ssl
 import threading
@@ -28,6 +27,7 @@ from penstock.metadata.databases.addresses import connection_config
 from penstock.metadata.store import connect
 from penstock.operations.triggers.events import CloudEvent, concerned, keep, read_events
 from penstock.project.config import Config
+from penstock.safety.bearer import is_bearer
 
 MOST_BYTES = 1024 * 1024
 
@@ -138,9 +138,7 @@ def _keep(config: Config, wanted: list[tuple[CloudEvent, list[str]]], who: str) 
 
 
 def _is_let_in(request: Request, token: str) -> bool:
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    given = given.strip() if scheme.lower() == "bearer" else ""
-    return secrets.compare_digest(given.encode(), token.encode())
+    return is_bearer(request.headers.get("authorization", "").encode(), token)
 
 
 def _refusal(status: int, text: str) -> Response:

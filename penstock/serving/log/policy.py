@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from penstock.errors import ConfigError
+from penstock.serving.routes import is_chosen
 
 # The seconds of a span of time; a span's number counts them from 1970 on, in UTC.
 SPANS = {"hour": 3600, "day": 86400}
@@ -50,10 +50,7 @@ class LogPolicy:
 
     def has(self, request_id: str) -> bool:
         """Return whether a request is logged: the same for the same id."""
-        if self.percent >= 100:
-            return True
-        digest = hashlib.blake2b(request_id.encode("utf-8", "replace"), digest_size=8).digest()
-        return int.from_bytes(digest, "big") / 2**64 * 100 < self.percent
+        return self.percent >= 100 or is_chosen(request_id, self.percent, "log")
 
 
 def span_at(seconds: float, span: str) -> int:

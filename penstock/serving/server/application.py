@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from penstock.safety.bearer import is_bearer
 from penstock.serving.server import administration
 from penstock.serving.server.asking import (
     Asking,
@@ -97,10 +97,7 @@ class Application:
 
 
 def _is_token(headers: Any, token: str) -> bool:
-    given = header(headers, b"authorization") or b""
-    kind, _, value = given.partition(b" ")
-    right = secrets.compare_digest(value.strip(), token.encode())
-    return right and kind.lower() == b"bearer"
+    return is_bearer(header(headers, b"authorization") or b"", token)
 
 
 async def _refuse(send: Send, status: int, message: str) -> None:

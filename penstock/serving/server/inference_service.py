@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ import grpc
 from open_inference.grpc import protocol, service
 
 from penstock.errors import ConfigError, DataError
+from penstock.safety.bearer import is_bearer
 from penstock.serving.protocols import INFER
 from penstock.serving.protocols.inference_messages import body_of, fill
 from penstock.serving.server import describing
@@ -116,9 +116,7 @@ class InferenceService(service.GRPCInferenceServiceServicer):
         if not self._token:
             return
         given = next((v for k, v in context.invocation_metadata() if k == "authorization"), "")
-        kind, _, value = str(given).partition(" ")
-        right = secrets.compare_digest(value.strip().encode(), self._token.encode())
-        if not right or kind.lower() != "bearer":
+        if not is_bearer(_bytes(given), self._token):
             await context.abort(
                 grpc.StatusCode.UNAUTHENTICATED,
                 "expected the metadata authorization: Bearer, with the server's token",

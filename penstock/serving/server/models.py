@@ -8,7 +8,7 @@ import logging
 import random
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -165,9 +165,9 @@ class ServedModel:
         version = self.versions.get(chosen)
         if version is None:
             return None, chosen, role
-        summarized = shadowed or question["summarized"]
-        whole = replace(
-            Question(**question), role=ROLES.index(role), epoch=tally.epoch, summarized=summarized
+        counted = {"role": ROLES.index(role), "epoch": tally.epoch}
+        whole = Question(
+            **{**question, **counted, "summarized": shadowed or question["summarized"]}
         )
         asked = version.ask(whole)
         if asked is not None and shadowed:
