@@ -31,6 +31,7 @@ FLOORS = (
     "execution",
     "registry",
     "serving",
+    "monitoring",
     "report",
     "runners",
     "operations",

@@ -47,6 +47,12 @@ class ModelRegistration(_artifact.Artifact):
     TYPE_NAME = "ModelRegistration"
 
 
+class MonitorReport(_artifact.Artifact):
+    """What a monitor measured in a window of time: `report.json`."""
+
+    TYPE_NAME = "MonitorReport"
+
+
 class ShadowReport(_artifact.Artifact):
     """What a new version of a model did beside the one that serves: a page, and its numbers."""
 
@@ -76,6 +82,7 @@ __all__ = [
     "ModelEvaluation",
     "ModelRegistration",
     "ModelRun",
+    "MonitorReport",
     "PushedModel",
     "Schema",
     "ShadowReport",

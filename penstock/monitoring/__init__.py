@@ -1,0 +1,1 @@
+"""What a deployed model sees and says, measured: plain values and mathematics."""
