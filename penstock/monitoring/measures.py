@@ -221,4 +221,5 @@ def _known(kind: Any, entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def _histogram(entry: Mapping[str, Any]) -> Histogram:
     known = _known(Histogram, entry)
-    return Histogram(**{name: tuple(v) if isinstance(v, list) else v for name, v in known.items()})
+    lists = {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
+    return Histogram(**{**known, **lists})

@@ -1,0 +1,106 @@
+"""Rows of a prediction log as examples, and the window of time that they are of."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from penstock.data.records import read_record_batches
+from penstock.data.splits import split_files, split_names
+from penstock.errors import DataError
+from penstock.models.training_data import as_rows
+from penstock.monitoring.measures import Window
+from penstock.monitoring.sampling import sampled
+from penstock.serving.log.rows import OWN_TYPES, TIME, VERSION
+
+# The custom property of Examples that a log was made to: the window, as JSON.
+WINDOW = "window"
+# Rows of a window that hang together are told apart by this many parts of it.
+_PARTS = 24
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of examples, of `total` that there are."""
+
+    table: pa.Table
+    total: int
+
+    @property
+    def features(self) -> pa.Table:
+        """Return the columns that are no column of a log's own."""
+        names = [name for name in self.table.column_names if name not in OWN_TYPES]
+        return self.table.select(names)
+
+
+def read_rows(
+    artifacts: Sequence[Any], splits: Sequence[str] | None = None, most_rows: int = 200_000
+) -> Rows:
+    """Return a sample of the rows of examples; without `splits`, of all.
+
+    Raises:
+      DataError: a split is missing, or a file cannot be read.
+    """
+    kinds: dict[str, pa.DataType] = {}
+    batches = (
+        as_rows(batch, kinds)
+        for artifact in artifacts
+        for split in splits or split_names(artifact)
+        for batch in read_record_batches(split_files(artifact, split), absent=False)
+    )
+    return Rows(*sampled(batches, most_rows))
+
+
+def window_of(examples: Any) -> Window:
+    """Return the window that examples of a log are of.
+
+    Raises:
+      DataError: they are not of a log.
+    """
+    text = examples.get_string_custom_property(WINDOW)
+    if not text:
+        raise DataError(
+            "the examples do not say which window of time they are of",
+            path=examples.uri,
+            hint="Monitors take the examples of a ServingLogGen.",
+        )
+    return Window.from_json(json.loads(text))
+
+
+def versions_in(table: pa.Table) -> dict[str, int]:
+    """Return how many rows each version of the model answered."""
+    if VERSION not in table.column_names:
+        return {}
+    counted = Counter(table.column(VERSION).to_pylist())
+    return {str(version): counted[version] for version in sorted(counted, key=str)}
+
+
+def parts_of(table: pa.Table, window: Window) -> Any:
+    """Return for each row in which part of the window it was asked; None where no row says when."""
+    if TIME not in table.column_names:
+        return None
+    length = (window.end - window.begin).total_seconds() / _PARTS
+    seconds = seconds_of(table.column(TIME))
+    return ((seconds - window.begin.timestamp()) // length).astype("int64")
+
+
+def seconds_of(column: Any) -> Any:
+    """Return the times of a log's rows as seconds since 1970."""
+    micros = column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
+    return pc.cast(micros, pa.float64()).to_numpy() / 1e6
+
+
+def span_times(numbers: Iterable[int], seconds: int) -> tuple[datetime, datetime]:
+    """Return when spans of so many seconds begin and end."""
+    ordered = sorted(numbers)
+    return (
+        datetime.fromtimestamp(ordered[0] * seconds, UTC),
+        datetime.fromtimestamp((ordered[-1] + 1) * seconds, UTC),
+    )
