@@ -11,6 +11,8 @@ from penstock.serving.routes import is_chosen
 
 # The seconds of a span of time; a span's number counts them from 1970 on, in UTC.
 SPANS = {"hour": 3600, "day": 86400}
+# The folder of a model's measures, beside those of its rows.
+MEASURES = "measures"
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,7 @@ class LogPolicy:
     truncated: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.span not in SPANS:
-            raise ConfigError(f"a log has a file an {' or a '.join(SPANS)}, not a {self.span!r}")
+        check_span(self.span)
         if not 0 <= self.percent <= 100:
             raise ConfigError(f"0 to 100 percent can be logged, not {self.percent:g}")
 
@@ -53,6 +54,12 @@ class LogPolicy:
         return self.percent >= 100 or is_chosen(request_id, self.percent, "log")
 
 
+def check_span(span: str) -> None:
+    """Raise ConfigError unless a log can have such spans."""
+    if span not in SPANS:
+        raise ConfigError(f"a log has a folder an {' or a '.join(SPANS)}, not a {span!r}")
+
+
 def span_at(seconds: float, span: str) -> int:
     """Return the number of the span that a time, in seconds since 1970, is in."""
     return int(seconds // SPANS[span])
@@ -61,3 +68,8 @@ def span_at(seconds: float, span: str) -> int:
 def span_folder(span: str, number: int) -> str:
     """Return the folder of a span: what an ExampleGen finds by `day-{SPAN}`."""
     return f"{span}-{number}"
+
+
+def measures_folder(span: str, number: int) -> str:
+    """Return the folder of a span's measures, which readers of rows do not look into."""
+    return f"{MEASURES}/{span_folder(span, number)}"

@@ -14,6 +14,8 @@ import signal
 import socket
 import struct
 import sys
+import time
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -21,12 +23,14 @@ from typing import Any
 
 from penstock.models.signature import Signature
 from penstock.serving.frames import Frame, Received, framed, inherited
+from penstock.serving.log.measures import LOG, measures_of
 from penstock.serving.log.policy import LogPolicy
 from penstock.serving.log.rows import Answered, rows_of
-from penstock.serving.log.writing import LogFiles, key_of
+from penstock.serving.log.writing import LogFiles, keep_key, key_of
 
-# To the process: its policy, the signature of a version, and a request that was answered.
-POLICY, SIGNATURE, ANSWERED = 31, 32, 33
+# To the process: its policy, the signature of a version, a request that was answered, and what
+# was measured of a model.
+POLICY, SIGNATURE, ANSWERED, MEASURED = 31, 32, 33, 34
 _PIECE = 1 << 20
 _LOOK_SECONDS = 1.0
 _SIZES = struct.Struct("<II")
@@ -59,9 +63,13 @@ class Keeping:
 
     def __init__(self, policy: LogPolicy) -> None:
         self.files = LogFiles(policy)
-        self._policy, self._key = policy, key_of(Path(policy.folder))
+        self._policy = policy
+        self._key = key_of(Path(policy.folder)) if policy.hashed else b""
         self._signatures: dict[tuple[str, int], Signature | None] = {}
+        # Requests, by model, of which nothing can be kept.
+        self._unread: Counter[str] = Counter()
         self._said: set[str] = set()
+        self._trouble = ""
 
     def take(self, frame: Frame) -> None:
         """Take what the server tells."""
@@ -77,18 +85,41 @@ class Keeping:
             try:
                 rows = rows_of(answered, signature, self._policy, self._key)
             except Exception as error:  # one request that is not kept should not lose others
-                self._say(f"a request for {answered.model} is not logged: {error}")
+                self._unread[answered.model] += 1
+                self._say_once(f"a request for {answered.model} is not logged: {error}")
                 return
             self.files.add(answered.model, answered.at, rows)
+        elif frame.kind == MEASURED:
+            self._measure(json.loads(frame.content))
+
+    def _measure(self, told: dict[str, Any]) -> None:
+        model = told["model"]
+        lost = self._unread.pop(model, 0) + self.files.lost.pop(model, 0)
+        processes = [
+            {**entry, "log_dropped": lost} if entry["kind"] == LOG else entry
+            for entry in told["processes"]
+        ]
+        measures = measures_of({**told, "processes": processes})
+        self.files.add_measures(model, told["time"], measures)
 
     def write(self) -> None:
-        """Write what is held; where that cannot be, it is lost, and said."""
+        """Write what is held; where that cannot be, it is said, and held for the next time."""
+        folder = self._policy.folder
         try:
             self.files.write()
+            if self._policy.hashed:
+                keep_key(Path(folder), self._key)
         except OSError as error:
-            self._say(f"the log {self._policy.folder} cannot be written: {error.strerror}")
+            trouble = f"the log {folder} cannot be written: {error.strerror}"
+            if trouble != self._trouble:
+                _log.warning("%s", trouble)
+            self._trouble = trouble
+        else:
+            if self._trouble:
+                _log.warning("the log %s can be written again", folder)
+            self._trouble = ""
 
-    def _say(self, trouble: str) -> None:
+    def _say_once(self, trouble: str) -> None:
         if trouble not in self._said and len(self._said) < 100:
             self._said.add(trouble)
             _log.warning("%s", trouble)
@@ -105,13 +136,26 @@ def keep(channel: socket.socket) -> None:
             break
         for frame in received.add(data or b""):
             if frame.kind == POLICY:
-                keeping = Keeping(LogPolicy.from_json(json.loads(frame.content)))
+                keeping = _begun(LogPolicy.from_json(json.loads(frame.content)))
             elif keeping is not None:
                 keeping.take(frame)
         if keeping is not None and keeping.files.is_due():
             keeping.write()
     if keeping is not None:
         keeping.write()
+
+
+def _begun(policy: LogPolicy) -> Keeping:
+    """Return what keeps a log, once its folder can be written if it has to have a key."""
+    said = False
+    while True:
+        try:
+            return Keeping(policy)
+        except OSError as error:
+            if not said:
+                _log.warning("the log %s cannot be written: %s", policy.folder, error.strerror)
+            said = True
+            time.sleep(_LOOK_SECONDS)
 
 
 def told(kind: int, content: Any) -> bytes:

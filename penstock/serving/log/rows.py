@@ -12,25 +12,22 @@ import pyarrow as pa
 from penstock.errors import DataError
 from penstock.models.rows import as_table
 from penstock.models.signature import Signature
+from penstock.serving.log.columns import (
+    CLASS,
+    OWN_TYPES,
+    REQUEST,
+    ROLE,
+    ROW,
+    SCORE,
+    SECONDS,
+    TIME,
+    VERSION,
+    feature_column,
+)
 from penstock.serving.log.policy import LogPolicy
 from penstock.serving.protocols import VERBS
 from penstock.serving.protocols.form import Served
 from penstock.serving.worker.counting import Summary
-
-# A log's own columns; no feature of a user's begins so.
-REQUEST, ROW, TIME = "log/request_id", "log/row", "log/time"
-VERSION, ROLE, SECONDS = "log/version", "log/role", "log/seconds"
-CLASS, SCORE = "log/class", "log/score"
-OWN_TYPES = {
-    REQUEST: pa.string(),
-    ROW: pa.int64(),
-    TIME: pa.timestamp("us", tz="UTC"),
-    VERSION: pa.int64(),
-    ROLE: pa.string(),
-    SECONDS: pa.float32(),
-    CLASS: pa.string(),
-    SCORE: pa.float64(),
-}
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,7 @@ def rows_of(
         SCORE: _listed(summary.scores, asked.rows),
     }
     columns = {
-        name: _kept(name, features.column(name), policy, key)
+        feature_column(name): _kept(name, features.column(name), policy, key)
         for name in features.column_names
         if name not in policy.left_out
     }

@@ -13,14 +13,20 @@ import secrets
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from penstock.serving.log.policy import LogPolicy, span_at, span_folder
-from penstock.serving.log.rows import TIME
+from penstock.serving.log.columns import TIME
+from penstock.serving.log.policy import (
+    MEASURES,
+    LogPolicy,
+    measures_folder,
+    span_at,
+    span_folder,
+)
 
 # What is begun is removed when nobody can be writing it any more.
 _FORGOTTEN_SECONDS = 3600.0
@@ -30,62 +36,108 @@ _KEY_FILE = ".key"
 
 @dataclass
 class LogFiles:
-    """The files of one process: rows are held until there are `most_rows`, or for `seconds`."""
+    """The files of one process: rows are held until there are `most_rows`, or for `seconds`.
+
+    What cannot be written is held, and tried again after as many seconds, as long as it has no more
+    than `most_held` rows; `lost` counts the requests of each model that had to go.
+    """
 
     policy: LogPolicy
     most_rows: int = 50_000
     seconds: float = 60.0
-    _held: dict[tuple[str, int], list[pa.Table]] = field(default_factory=dict)
-    _since: float = 0.0
+    most_held: int = 200_000
+    lost: dict[str, int] = field(default_factory=dict)
+    # By the model and the folder below its own.
+    _held: dict[tuple[str, str], list[pa.Table]] = field(default_factory=dict)
+    _rows: int = 0
+    _due: float = 0.0
+    _is_failing: bool = False
     _number: int = 0
     _who: str = field(default_factory=lambda: secrets.token_hex(4))
 
     def add(self, model: str, at: float, rows: pa.Table) -> None:
         """Take rows of a request that was answered at a time."""
+        if self._is_failing and self._rows + rows.num_rows > self.most_held:
+            self.lost[model] = self.lost.get(model, 0) + 1
+            return
+        self._hold(model, span_folder(self.policy.span, span_at(at, self.policy.span)), rows)
+
+    def add_measures(self, model: str, at: float, measures: pa.Table) -> None:
+        """Take what was measured in an interval that began at a time: it is due at once."""
+        if self._is_failing and self._rows + measures.num_rows > self.most_held:
+            return
+        folder = measures_folder(self.policy.span, span_at(at, self.policy.span))
+        self._hold(model, folder, measures)
+        if not self._is_failing:
+            self._due = 0.0
+
+    def _hold(self, model: str, folder: str, rows: pa.Table) -> None:
         if not self._held:
-            self._since = time.monotonic()
-        key = (model, span_at(at, self.policy.span))
-        self._held.setdefault(key, []).append(rows)
+            self._due = time.monotonic() + self.seconds
+        self._held.setdefault((model, folder), []).append(rows)
+        self._rows += rows.num_rows
 
     def is_due(self) -> bool:
         """Return whether what is held should be written."""
-        rows = sum(table.num_rows for held in self._held.values() for table in held)
-        late = bool(self._held) and time.monotonic() - self._since >= self.seconds
-        return late or rows >= self.most_rows
+        if not self._held:
+            return False
+        is_full = self._rows >= self.most_rows and not self._is_failing
+        return is_full or time.monotonic() >= self._due
 
     def write(self) -> None:
-        """Write what is held, and make room for what comes."""
-        held, self._held = self._held, {}
-        for (model, span), tables in held.items():
-            # Rows of models that were pushed meanwhile may have other features.
-            for table in _alike(tables):
-                self._write(model, span, table)
-        make_room(Path(self.policy.folder), self.policy.most_bytes)
+        """Write what is held, and make room for what comes.
 
-    def _write(self, model: str, span: int, table: pa.Table) -> None:
-        folder = Path(self.policy.folder, model, span_folder(self.policy.span, span))
-        folder.mkdir(parents=True, exist_ok=True)
+        Raises:
+          OSError: a file cannot be written; what is left is held still.
+        """
+        self._due = time.monotonic() + self.seconds
+        make_room(Path(self.policy.folder), self.policy.most_bytes)
+        self._is_failing = True
+        for key, tables in list(self._held.items()):
+            # Rows of models that were pushed meanwhile may have other features.
+            for alike in _alike(tables):
+                self._write(*key, alike)
+                self._rows -= sum(table.num_rows for table in alike)
+                written = {id(table) for table in alike}
+                self._held[key] = [t for t in self._held[key] if id(t) not in written]
+            del self._held[key]
+        self._is_failing = False
+
+    def _write(self, model: str, folder: str, tables: list[pa.Table]) -> None:
+        import pyarrow.parquet as pq
+
+        whole = pa.concat_tables(tables)
+        if TIME in whole.column_names:
+            whole = whole.sort_by(TIME)
+        place = Path(self.policy.folder, model, folder)
+        place.mkdir(parents=True, exist_ok=True)
         self._number += 1
         name = f"part-{self._who}-{self._number:06d}.parquet"
-        begun = folder.parent / f"{_BEGUN}{name}"
-        pq.write_table(table.sort_by(TIME), begun, compression="zstd")
-        with open(begun, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(begun, folder / name)
+        begun = Path(self.policy.folder, model, f"{_BEGUN}{name}")
+        try:
+            pq.write_table(whole, begun, compression="zstd")
+            with open(begun, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(begun, place / name)
+        except OSError:
+            # A full disk should not be filled further.
+            begun.unlink(missing_ok=True)
+            raise
 
 
-def _alike(tables: list[pa.Table]) -> list[pa.Table]:
-    """Return tables with the same columns as one, each kind for itself."""
+def _alike(tables: list[pa.Table]) -> list[list[pa.Table]]:
+    """Return tables by their columns: those that one file can have."""
     kinds: dict[Any, list[pa.Table]] = {}
     for table in tables:
         kinds.setdefault(str(table.schema), []).append(table)
-    return [pa.concat_tables(of_a_kind) for of_a_kind in kinds.values()]
+    return list(kinds.values())
 
 
 def make_room(folder: Path, most_bytes: int) -> None:
     """Remove the oldest files beyond a size, and what was begun long ago and never ended."""
     found = []
-    for path in folder.glob("*/*/part-*.parquet"):
+    patterns = ("*/*/part-*.parquet", f"*/{MEASURES}/*/part-*.parquet")
+    for path in chain.from_iterable(map(folder.glob, patterns)):
         try:
             seen = path.stat()
         except FileNotFoundError:
@@ -97,11 +149,12 @@ def make_room(folder: Path, most_bytes: int) -> None:
             break
         path.unlink(missing_ok=True)
         total -= size
-        if not any(path.parent.iterdir()):
+        with suppress(OSError):  # it has other files
             path.parent.rmdir()
     for path in folder.glob(f"*/{_BEGUN}*"):
-        if time.time() - path.stat().st_mtime > _FORGOTTEN_SECONDS:
-            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _FORGOTTEN_SECONDS:
+                path.unlink()
 
 
 def key_of(folder: Path) -> bytes:
@@ -109,13 +162,21 @@ def key_of(folder: Path) -> bytes:
 
     Only its owner can read it: who has the key can find out which value was hashed.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    keep_key(folder, secrets.token_bytes(32))
+    return bytes.fromhex((folder / _KEY_FILE).read_text())
+
+
+def keep_key(folder: Path, key: bytes) -> None:
+    """Have a key in a folder, unless one is there: what is hashed by it should stay comparable."""
     path = folder / _KEY_FILE
-    if not path.exists():
-        begun = folder / f"{_KEY_FILE}-{secrets.token_hex(4)}"
+    if path.exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    begun = folder / f"{_KEY_FILE}-{secrets.token_hex(4)}"
+    try:
         with open(os.open(begun, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_hex(32))
+            file.write(key.hex())
         with suppress(FileExistsError):  # somebody else's was there sooner
             os.link(begun, path)
-        begun.unlink()
-    return bytes.fromhex(path.read_text())
+    finally:
+        begun.unlink(missing_ok=True)

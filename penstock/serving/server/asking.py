@@ -14,8 +14,8 @@ from penstock.serving.log.rows import Answered
 from penstock.serving.protocols import CLASSIFY, INFER, PREDICT, REGRESS, ROWS
 from penstock.serving.protocols.form import short
 from penstock.serving.routes import CANARY, PRODUCTION, SHADOW
+from penstock.serving.server.bodies import BodyShare
 from penstock.serving.server.models import (
-    BodyShare,
     OverloadedError,
     ServedModel,
     UnknownModelError,
@@ -116,7 +116,8 @@ async def answer(asked: Asking, scope: Scope, receive: Receive, send: Send) -> N
         status, body, headers = await _answered(asked, scope, receive, share, started)
     version, role = headers.pop("version", 0), headers.pop("role", "")
     work, request_id = headers.pop("work", 0.0), headers.pop("request_id", "")
-    model.answered(version, role, status, time.monotonic() - started, work)
+    rows = headers.pop("rows", 0)
+    model.answered(version, role, status, time.monotonic() - started, work, rows)
     head = headers.pop("head", 0)
     lines = [
         (b"content-type", _BINARY if head else _JSON),
@@ -208,7 +209,7 @@ async def asked_of_model(
         return Answer(*_unanswered(model, number)), seen
     answered = await future
     if recorder is not None and is_logged and answered.status == 200:
-        recorder.record(
+        had_room = recorder.record(
             Answered(
                 model=model.name,
                 version=version,
@@ -223,7 +224,9 @@ async def asked_of_model(
             ),
             model.versions[version].facts if version in model.versions else {},
         )
-    return answered, {**seen, "work": answered.seconds}
+        if not had_room:
+            model.measured_of(version, role).log_dropped += 1
+    return answered, {**seen, "work": answered.seconds, "rows": answered.rows}
 
 
 def _unanswered(model: ServedModel, number: int | None) -> tuple[int, bytes]:

@@ -17,8 +17,8 @@ from penstock.serving.protocols import INFER
 from penstock.serving.protocols.inference_messages import body_of, fill
 from penstock.serving.server import describing
 from penstock.serving.server.asking import Asking, asked_of_model, refusal, version_number
+from penstock.serving.server.bodies import BodyShare
 from penstock.serving.server.models import (
-    BodyShare,
     OverloadedError,
     ServedModel,
     UnknownModelError,
@@ -106,7 +106,12 @@ class InferenceService(service.GRPCInferenceServiceServicer):
                     said = json.loads(answer.body)["error"]
         taken = time.monotonic() - started
         model.answered(
-            seen.get("version", 0), seen.get("role", ""), status, taken, seen.get("work", 0.0)
+            seen.get("version", 0),
+            seen.get("role", ""),
+            status,
+            taken,
+            seen.get("work", 0.0),
+            seen.get("rows", 0),
         )
         if status != 200:
             await context.abort(_CODES.get(status, grpc.StatusCode.INTERNAL), said)

@@ -15,6 +15,7 @@ from typing import Any
 from penstock.serving.evidence import Evidence
 from penstock.serving.frames import Answer, Question
 from penstock.serving.routes import CANARY, PRODUCTION, ROLES, SHADOW, Routes, Servable, is_chosen
+from penstock.serving.server.answer_counts import AnswerCounts
 from penstock.serving.server.limits import Limits
 from penstock.serving.server.recording import Recorder
 from penstock.serving.server.state import ModelState, write_state
@@ -59,6 +60,8 @@ class ServedModel:
     body_bytes: int = 0
     # Since the server started, as a sketch of seconds.
     latency: dict[int, int] = field(default_factory=dict)
+    # By version and role, since it was last told to the log.
+    measured: dict[tuple[int, str], AnswerCounts] = field(default_factory=dict)
     _tally: Tally | None = None
     _epochs: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
@@ -175,15 +178,32 @@ class ServedModel:
         return asked, chosen, role
 
     def answered(
-        self, version: int, role: str, status: int, seconds: float, work: float = 0.0
+        self, version: int, role: str, status: int, seconds: float, work: float = 0.0, rows: int = 0
     ) -> None:
         """Count an answer that was given, and the seconds that a worker took for it."""
+        self.measured_of(version, role).add(status, seconds, rows)
         key = (version, role, status)
         self.totals[key] = self.totals.get(key, 0) + 1
         taken = bin_of(seconds)
         self.latency[taken] = self.latency.get(taken, 0) + 1
         if role and self._tally is not None:
             self._tally.roles[role].add(status, seconds, work)
+
+    def measured_of(self, version: int, role: str) -> AnswerCounts:
+        """Return the counts of a version in a role, which its answers add to."""
+        counts = self.measured.get((version, role))
+        if counts is None:
+            counts = self.measured[version, role] = AnswerCounts()
+        return counts
+
+    def served(self) -> list[tuple[int, str]]:
+        """Return the versions that the routes name, each with its role."""
+        routes = self.routes
+        if routes is None:
+            return []
+        shares = [(CANARY, routes.canary), (SHADOW, routes.shadow)]
+        named = [(share.version, role) for role, share in shares if share is not None]
+        return [(routes.production, PRODUCTION), *named]
 
     def expire(self, now: float) -> None:
         """Answer those who have waited for too long."""
@@ -237,14 +257,18 @@ class ServedModel:
             tally.dropped += 1
             return
         self._copies += 1
-        copied.add_done_callback(lambda answer: self._copied(answer, tally, started))
+        number = routes.shadow.version
+        copied.add_done_callback(lambda answer: self._copied(answer, number, tally, started))
 
-    def _copied(self, answer: asyncio.Future[Answer], tally: Tally, started: float) -> None:
+    def _copied(
+        self, answer: asyncio.Future[Answer], number: int, tally: Tally, started: float
+    ) -> None:
         self._copies -= 1
         if answer.cancelled():
             return
-        result = answer.result()
-        tally.roles[SHADOW].add(result.status, time.monotonic() - started, result.seconds)
+        result, taken = answer.result(), time.monotonic() - started
+        tally.roles[SHADOW].add(result.status, taken, result.seconds)
+        self.measured_of(number, SHADOW).add(result.status, taken, result.rows)
         tally.failed += result.status != 200
 
     def _write(self, routes: Routes) -> None:
@@ -259,33 +283,6 @@ class ServedModel:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-class BodyShare:
-    """What the body of one request takes of the bytes that a model holds, until it is left."""
-
-    def __init__(self, model: ServedModel) -> None:
-        self._model, self._bytes = model, 0
-
-    def __enter__(self) -> BodyShare:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._model.body_bytes -= self._bytes
-
-    def add(self, size: int) -> None:
-        """Take some bytes more.
-
-        Raises:
-          OverloadedError: the model holds too many already.
-        """
-        model = self._model
-        most = model.limits.bodies * model.limits.body_bytes
-        if model.body_bytes + size > most:
-            model.refusals += 1
-            raise OverloadedError(f"requests for {model.name} have more than {most} bytes already")
-        model.body_bytes += size
-        self._bytes += size
 
 
 def model_named(models: Mapping[str, ServedModel], name: str) -> ServedModel:

@@ -27,6 +27,7 @@ from penstock.serving.server.application import Application
 from penstock.serving.server.connections import BoundedConnection
 from penstock.serving.server.following import Follower
 from penstock.serving.server.limits import Limits
+from penstock.serving.server.measuring import Measurer
 from penstock.serving.server.models import ServedModel
 from penstock.serving.server.pages import Standing
 from penstock.serving.server.recording import Recorder
@@ -80,11 +81,15 @@ class Server(uvicorn.Server):
         folder: Path,
         *,
         log: LogPolicy | None = None,
+        measure_seconds: float = 60.0,
         look_seconds: float,
         announce: Callable[[str], None],
     ) -> None:
         self._recorder = Recorder(log) if log is not None else None
         self._models = {name: ServedModel(name, limits, folder, self._recorder) for name in sources}
+        self._measurer = None
+        if self._recorder is not None:
+            self._measurer = Measurer(self._models, self._recorder, measure_seconds)
         self._followers = [
             Follower(self._models[name], source, look_seconds) for name, source in sources.items()
         ]
@@ -164,6 +169,8 @@ class Server(uvicorn.Server):
             *(asyncio.create_task(self._follow(follower)) for follower in self._followers),
             asyncio.create_task(self._see_start(url)),
         ]
+        if self._measurer is not None:
+            self._tasks.append(asyncio.create_task(self._measurer.go_on()))
 
     async def shutdown(self, sockets: Any = None) -> None:
         """End what is going on, and then the workers."""
@@ -173,6 +180,8 @@ class Server(uvicorn.Server):
         await asyncio.gather(*ending)
         for task in self._tasks:
             task.cancel()
+        if self._measurer is not None:
+            self._measurer.measure()
         await asyncio.gather(*(model.stop() for model in self._models.values()))
         if self._recorder is not None:
             await self._recorder.stop()
