@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from penstock.components.bulk_inferrer.component import BulkInferrer
     from penstock.components.csv_example_gen.component import CsvExampleGen
+    from penstock.components.drift_monitor.component import DriftMonitor
     from penstock.components.evaluator.component import Evaluator
     from penstock.components.example_validator.component import ExampleValidator
     from penstock.components.import_example_gen.component import ImportExampleGen
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "BulkInferrer": "bulk_inferrer",
     "CsvExampleGen": "csv_example_gen",
+    "DriftMonitor": "drift_monitor",
     "Evaluator": "evaluator",
     "ExampleValidator": "example_validator",
     "ImportExampleGen": "import_example_gen",
@@ -51,6 +53,7 @@ _HOMES = {
 __all__ = [
     "BulkInferrer",
     "CsvExampleGen",
+    "DriftMonitor",
     "Evaluator",
     "ExampleValidator",
     "ImportExampleGen",

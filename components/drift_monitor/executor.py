@@ -20,7 +20,7 @@ from penstock.monitoring.measures import (
 from penstock.monitoring.served import Rows, parts_of, read_rows, versions_in, window_of
 from penstock.monitoring.telling import told
 from penstock.project.monitors import DriftTests
-from penstock.serving.log.rows import CLASS, OWN_TYPES, SCORE
+from penstock.serving.log.columns import CLASS, OWN_TYPES, SCORE
 from penstock.serving.worker.counting import summary_of
 
 _CALLED = {CLASS: "predicted class", SCORE: "score"}

@@ -1,7 +1,7 @@
 """How far two distributions are apart, and how likely that is where nothing has changed.
 
 Counts by bin are given as arrays, of the window and of what it is compared with. Chances are those
-of large samples: bins should have a few cases each (see `distributions.tested`).
+of large samples: bins should have a few cases each (see `distributions.told_apart`).
 """
 
 from __future__ import annotations

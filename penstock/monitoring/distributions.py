@@ -18,8 +18,8 @@ from penstock.data.coding.columns import is_list
 MISSING = "(none)"
 OTHERS = "(others)"
 NEW = "(new)"
-# In a bin there should be so many cases of both samples together, for chances to be right.
-_FEWEST_CASES = 10
+# So many cases of a bin are expected in each sample, for chances to be right (W. Cochran, 1954).
+_FEWEST_EXPECTED = 5
 _MOST_CATEGORIES = 50
 
 
@@ -75,13 +75,14 @@ def binned(column: Any, reference: Any, bins: int = 10) -> Binned:
     return _of_texts(_texts(_flat(column)), _texts(_flat(reference)))
 
 
-def tested(binned: Binned) -> tuple[Any, Any]:
+def told_apart(binned: Binned) -> tuple[Any, Any]:
     """Return the counts of which chances can be told: bins of few cases are put together.
 
     New values are rarer ones that a sample happened not to have, so these two are one bin.
     """
     one, other = binned.counts, binned.reference
-    is_rare = one + other < _FEWEST_CASES
+    smaller = min(one.sum(), other.sum()) / max(1, one.sum() + other.sum())
+    is_rare = (one + other) * smaller < _FEWEST_EXPECTED
     if not binned.is_of_numbers:
         is_rare = is_rare | np.isin(binned.names, (OTHERS, NEW))
     if not is_rare.any():

@@ -85,7 +85,7 @@ def _compared(
             distributions.values_of(window), distributions.values_of(reference), size
         )
     else:
-        one, other = distributions.tested(counts)
+        one, other = distributions.told_apart(counts)
         found = distances.distance(test, one, other, size, float(counts.reference.sum()))
     difference = in_words(counts, window, reference)
     return Compared(replace(measure, value=found.value, why=difference), histogram), found
@@ -109,12 +109,14 @@ def in_words(counts: Binned, window: Any, reference: Any) -> str:
     if counts.is_of_numbers and name != distributions.MISSING:
         one, other = (_middle(distributions.values_of(column)) for column in (window, reference))
         return f"its median is {one:.6g} where it was {other:.6g}"
-    what = {
-        distributions.MISSING: "have no value",
-        distributions.NEW: "have values that were not there",
-        distributions.OTHERS: "have one of the rarer values",
-    }.get(name, f"are {name!r}")
-    return f"{shares[place]:.1%} of rows {what}, where {before[place]:.1%} did"
+    now, then = f"{shares[place]:.1%} of rows", f"{before[place]:.1%}"
+    if name == distributions.MISSING:
+        return f"{now} have no value, where {then} had none"
+    if name == distributions.NEW:
+        return f"{now} have values that were not there"
+    if name == distributions.OTHERS:
+        return f"{now} have one of the rarer values, where {then} had"
+    return f"{now} are {name!r}, where {then} were"
 
 
 def _middle(values: Any) -> float:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from penstock.data import unifying
+
 _SEED = 20_130
 
 
@@ -32,44 +34,8 @@ def sampled(batches: Iterable[pa.RecordBatch], most_rows: int) -> tuple[pa.Table
             held = most_rows
     if held > most_rows:
         kept, _ = _lowest(kept, most_rows)
-    return together([batch for _, batch in kept]), total
-
-
-def together(batches: Iterable[pa.RecordBatch | pa.Table]) -> pa.Table:
-    """Return batches as one table, with nulls where one lacks a column that others have.
-
-    A column of several types has text in their place.
-    """
-    tables = list(batches)
-    names = list(dict.fromkeys(name for table in tables for name in table.schema.names))
-    return pa.table({name: _column(tables, name) for name in names})
-
-
-def _column(tables: list[Any], name: str) -> pa.ChunkedArray:
-    parts = [
-        table.column(name) if name in table.schema.names else pa.nulls(table.num_rows)
-        for table in tables
-    ]
-    arrays = [
-        chunk
-        for part in parts
-        for chunk in (part.chunks if isinstance(part, pa.ChunkedArray) else [part])
-    ]
-    kinds = {array.type for array in arrays if not pa.types.is_null(array.type)}
-    if not kinds:
-        return pa.chunked_array(arrays, pa.null())
-    kind = _common(kinds)
-    return pa.chunked_array([array.cast(kind) for array in arrays], kind)
-
-
-def _common(kinds: set[pa.DataType]) -> pa.DataType:
-    if len(kinds) == 1:
-        return next(iter(kinds))
-    numbers = all(
-        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
-        for kind in kinds
-    )
-    return pa.float64() if numbers else pa.string()
+    tables = (pa.Table.from_batches([batch]) for _, batch in kept)
+    return unifying.as_one(tables), total
 
 
 def _lowest(kept: list[Any], most_rows: int) -> tuple[list[Any], float]:

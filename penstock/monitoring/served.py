@@ -18,7 +18,7 @@ from penstock.errors import DataError
 from penstock.models.training_data import as_rows
 from penstock.monitoring.measures import Window
 from penstock.monitoring.sampling import sampled
-from penstock.serving.log.rows import OWN_TYPES, TIME, VERSION
+from penstock.serving.log.columns import OWN_TYPES, TIME, VERSION
 
 # The custom property of Examples that a log was made to: the window, as JSON.
 WINDOW = "window"
