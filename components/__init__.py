@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         RegisteredModel,
     )
     from penstock.components.schema_gen.component import SchemaGen
+    from penstock.components.serving_log_gen.component import ServingLogGen
     from penstock.components.statistics_gen.component import StatisticsGen
     from penstock.components.trainer.component import Trainer
     from penstock.components.transform.component import Transform
@@ -45,6 +46,7 @@ _HOMES = {
     "Pusher": "pusher",
     "RegisteredModel": "resolvers",
     "SchemaGen": "schema_gen",
+    "ServingLogGen": "serving_log_gen",
     "StatisticsGen": "statistics_gen",
     "Trainer": "trainer",
     "Transform": "transform",
@@ -67,6 +69,7 @@ __all__ = [
     "Pusher",
     "RegisteredModel",
     "SchemaGen",
+    "ServingLogGen",
     "StatisticsGen",
     "Trainer",
     "Transform",

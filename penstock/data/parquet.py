@@ -68,6 +68,17 @@ def row_group_count(path: str) -> int:
     return int(_opened(path).metadata.num_row_groups)
 
 
+def row_group_sizes(path: str) -> list[int]:
+    """Return how many rows each row group of a Parquet file has."""
+    metadata = _opened(path).metadata
+    return [metadata.row_group(place).num_rows for place in range(metadata.num_row_groups)]
+
+
+def schema_of(path: str) -> pa.Schema:
+    """Return the columns of a Parquet file."""
+    return _schema(_opened(path), path)
+
+
 def common_types(
     files_of_splits: Sequence[Sequence[str]],
     columns: Sequence[str] | None = None,

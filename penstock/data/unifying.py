@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import reduce
 from typing import Any
 
 import pyarrow as pa
@@ -11,18 +12,26 @@ import pyarrow.compute as pc
 from penstock.data.coding.columns import is_list
 
 
-def common_schema(schemas: Iterable[pa.Schema]) -> pa.Schema:
+def common_schema(
+    schemas: Iterable[pa.Schema], notice: Callable[[str], None] = lambda _: None
+) -> pa.Schema:
     """Return a schema that has the columns of all, in the order in which they first come.
 
     Whole numbers and fractions are fractions together, a value and a list are lists, and what else
-    does not agree is text.
+    does not agree is text. `notice` is told of columns that change their type so.
     """
-    kinds: dict[str, pa.DataType] = {}
+    found: dict[str, list[pa.DataType]] = {}
     for schema in schemas:
         for field in schema:
-            known = kinds.get(field.name)
-            kinds[field.name] = field.type if known is None else common_type(known, field.type)
-    return pa.schema(list(kinds.items()))
+            kinds = found.setdefault(field.name, [])
+            if field.type not in kinds:
+                kinds.append(field.type)
+    common = {name: reduce(common_type, kinds) for name, kinds in found.items()}
+    for name, kinds in found.items():
+        named = [str(kind) for kind in kinds if not pa.types.is_null(kind)]
+        if len(named) > 1:
+            notice(f"Column {name!r} is {' and '.join(named)}: it is read as {common[name]}.")
+    return pa.schema(list(common.items()))
 
 
 def common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType:
