@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from penstock import _tfx
-from penstock.artifacts import Model, ModelBlessing
+from penstock.artifacts import Examples, Model, ModelBlessing, Schema
+from penstock.components.resolvers.served import ServedModelStrategy
 from penstock.errors import WiringError
 from penstock.metadata.registered import CHAMPION
 
@@ -105,6 +106,35 @@ def RegisteredModel(name: str, alias: str = CHAMPION) -> Any:
         strategy_class=RegisteredModelStrategy,
         config={"name": name, "alias": str(alias)},
         model=_tfx.types.Channel(type=Model),
+    )
+
+
+def ServedModel(name: str, *, served: Any = None, version: str | int | None = None) -> Any:
+    """Make a node that resolves to the model that served, and to what it was trained on.
+
+    `name` is a registered model, or the folder that it was pushed to. With `served`, the examples
+    of a ServingLogGen, it is the version that answered most of them, else `version`, a number or
+    an alias. Its outputs are `model`; `examples`, those that came from outside and that the model
+    was made from; and `schema`. What is not in the store is empty.
+
+    Raises:
+      WiringError: not one of `served` and `version` is given.
+    """
+    if (served is None) == (version is None):
+        raise WiringError(
+            "ServedModel: expected one of served and version",
+            component="ServedModel",
+            argument="served",
+            hint="Write ServedModel(name, served=log.outputs['examples']).",
+        )
+    inputs = {} if served is None else {"served": served}
+    return _tfx.Resolver(
+        strategy_class=ServedModelStrategy,
+        config={"name": name, "version": "" if version is None else str(version)},
+        model=_tfx.types.Channel(type=Model),
+        examples=_tfx.types.Channel(type=Examples),
+        schema=_tfx.types.Channel(type=Schema),
+        **inputs,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from penstock import NodeContext, Output, Resolved, component
@@ -11,6 +12,7 @@ from penstock.data.payload import PayloadFormat
 from penstock.data.spans import RangeConfig, RollingRange
 from penstock.data.splits import InputConfig, InputSplit, OutputConfig, SplitBuckets, SplitConfig
 from penstock.errors import ParameterError, suggestion
+from penstock.monitoring.served import ANSWERED_BY, WINDOW, window_of_spans
 from penstock.serving.log.columns import GIVEN
 from penstock.serving.log.policy import SPANS
 from penstock.serving.routes import SHADOW
@@ -62,7 +64,8 @@ def ServingLogGen(
     `roles` are those whose answers count: `production`, `canary`, `batch`, `shadow`, and "" where a
     version was asked for by number. By default they are all but `shadow`, what somebody got, and
     `versions` are all. The examples have one split, `served`, unless `output_config` says
-    otherwise. `output_data_format` is FORMAT_TF_EXAMPLE or FORMAT_PARQUET.
+    otherwise; their custom properties say which time they are of (`window`) and how many rows each
+    version answered (`versions`). `output_data_format` is FORMAT_TF_EXAMPLE or FORMAT_PARQUET.
 
     Raises:
       ParameterError: parameters do not fit each other.
@@ -78,8 +81,11 @@ def ServingLogGen(
         input_base, config, chosen, span, version, context.temporary_directory
     )
     wanted = in_process.Wanted(GIVEN if roles is None else tuple(roles), versions)
-    in_process.generate_examples(resolved, to, wanted, context.progress)
+    counts = in_process.generate_examples(resolved, to, wanted, context.progress)
     ingestion.describe(examples, to, span, version, input_fingerprint)
+    window = window_of_spans(*_bounds(chosen, span), log_span)
+    examples.set_string_custom_property(WINDOW, json.dumps(window.to_json()))
+    examples.set_string_custom_property(ANSWERED_BY, json.dumps(counts))
 
 
 def _input_of(
@@ -98,6 +104,14 @@ def _input_of(
         range_config = RangeConfig(rolling_range=RollingRange(num_spans=windows))
     pattern = f"{log_span}-{{SPAN}}/part-*.parquet"
     return InputConfig((InputSplit(SPLIT, pattern),)), range_config
+
+
+def _bounds(chosen: RangeConfig | None, span: int) -> tuple[int, int]:
+    """Return the first and the last span that were asked for, whether there are rows or not."""
+    if chosen is not None and chosen.static_range is not None:
+        return chosen.static_range.start_span_number, chosen.static_range.end_span_number
+    rolling = chosen.rolling_range if chosen is not None else None
+    return span - (rolling.num_spans if rolling else 1) + 1, span
 
 
 def _check_roles(roles: list[str] | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -40,20 +41,21 @@ class Wanted:
 
 def generate_examples(
     resolved: ResolvedInput, to: Destination, wanted: Wanted, progress: Callable[..., None]
-) -> None:
-    """Write the rows that are wanted, of repeated ones the latest."""
+) -> dict[str, int]:
+    """Write the rows that are wanted, of repeated ones the latest; return them by version."""
     check_payload("ServingLogGen", to)
     [split] = resolved.splits
-    chosen = _chosen(split.files, wanted)
+    chosen, versions = _chosen(split.files, wanted)
     files = [path for path, rows in chosen.items() if pc.any(rows).as_py()]
     schema = unifying.common_schema(map(parquet.schema_of, files), _say)
     shards = shard_count(files, sum(map(parquet.row_group_count, files)))
     blocks = partial(_blocks, files, chosen, schema, split.name)
     write_blocks(to, blocks, shards, progress)
+    return versions
 
 
-def _chosen(files: Sequence[str], wanted: Wanted) -> dict[str, Any]:
-    """Return for each file which of its rows are written.
+def _chosen(files: Sequence[str], wanted: Wanted) -> tuple[dict[str, Any], dict[str, int]]:
+    """Return for each file which of its rows are written, and how many rows a version has.
 
     Raises:
       DataError: a file has not the columns of a log, or there are no rows.
@@ -68,10 +70,12 @@ def _chosen(files: Sequence[str], wanted: Wanted) -> dict[str, Any]:
         raise _nothing(keys, wanted)
     written = pc.is_in(number, value_set=latest)
     ends = itertools.accumulate(table.num_rows for table in tables)
-    return {
+    of_files = {
         path: written.slice(end - table.num_rows, table.num_rows)
         for path, table, end in zip(files, tables, ends, strict=True)
     }
+    counted = Counter(keys.column(VERSION).filter(written).to_pylist())
+    return of_files, {str(version): counted[version] for version in sorted(counted, key=str)}
 
 
 def _keys_of(path: str) -> pa.Table:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from penstock.data.records import read_record_batches
 from penstock.data.splits import split_files, split_names
@@ -19,11 +18,14 @@ from penstock.models.training_data import as_rows
 from penstock.monitoring.measures import Window
 from penstock.monitoring.sampling import sampled
 from penstock.serving.log.columns import OWN_TYPES, TIME, VERSION
+from penstock.serving.log.policy import SPANS
 
-# The custom property of Examples that a log was made to: the window, as JSON.
+# Custom properties of Examples of a log, as JSON: the window, and its rows by version.
 WINDOW = "window"
+ANSWERED_BY = "versions"
 # Rows of a window that hang together are told apart by this many parts of it.
 _PARTS = 24
+_TIMES = OWN_TYPES[TIME]
 
 
 @dataclass(frozen=True)
@@ -92,15 +94,13 @@ def parts_of(table: pa.Table, window: Window) -> Any:
 
 
 def seconds_of(column: Any) -> Any:
-    """Return the times of a log's rows as seconds since 1970."""
-    micros = column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
-    return pc.cast(micros, pa.float64()).to_numpy() / 1e6
+    """Return the times of a log's rows, which examples have as text, as seconds since 1970."""
+    times = column.cast(_TIMES) if not pa.types.is_integer(column.type) else column
+    return times.cast(pa.int64()).to_numpy() / 1e6
 
 
-def span_times(numbers: Iterable[int], seconds: int) -> tuple[datetime, datetime]:
-    """Return when spans of so many seconds begin and end."""
-    ordered = sorted(numbers)
-    return (
-        datetime.fromtimestamp(ordered[0] * seconds, UTC),
-        datetime.fromtimestamp((ordered[-1] + 1) * seconds, UTC),
-    )
+def window_of_spans(first: int, last: int, span: str) -> Window:
+    """Return the window from the first to the last span of a log, both included."""
+    length = SPANS[span]
+    begin, end = (datetime.fromtimestamp(n * length, UTC) for n in (first, last + 1))
+    return Window(begin, end, first, last)

@@ -1,0 +1,81 @@
+"""Which model answered, and what it was made from."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from penstock import _tfx
+from penstock.errors import RegistryError
+from penstock.metadata.graph import read_ancestors
+from penstock.monitoring.served import ANSWERED_BY
+
+_PUSHED_VERSION = "pushed_version"
+_DESTINATION = "pushed_destination"
+
+
+class ServedModelStrategy(_tfx.ResolverStrategy):
+    """A strategy that resolves to the version that answered most, and what it was made from."""
+
+    def __init__(self, name: str, version: str) -> None:
+        self._name = name
+        self._version = version
+
+    def resolve_artifacts(
+        self, store: Any, input_dict: dict[str, list[Any]]
+    ) -> dict[str, list[Any]]:
+        """Keep the model of the version, and of what the store has, what it was made from."""
+        served = input_dict.get("served", [])
+        version = self._version or _most_answered(served)
+        model_id = _registered(store, self._name, version) or _pushed(store, self._name, version)
+        kept: dict[str, set[int]] = {key: set() for key in input_dict}
+        kept["served"] = {artifact.id for artifact in served}
+        if model_id:
+            graph = read_ancestors(store, [model_id])
+            made_from = list(graph.nearest_first(model_id))
+            schemas = [a.artifact_id for a in made_from if a.type_name == "Schema"]
+            kept["model"] = {model_id}
+            kept["schema"] = set(schemas[:1])
+            kept["examples"] = {
+                a.artifact_id
+                for a in made_from
+                if a.type_name == "Examples" and graph.is_ingested(a)
+            }
+        return {
+            key: [artifact for artifact in artifacts if artifact.id in kept[key]]
+            for key, artifacts in input_dict.items()
+        }
+
+
+def _most_answered(served: list[Any]) -> str:
+    """Return the version that answered most rows; of several the newest."""
+    counts: dict[str, int] = {}
+    for artifact in served:
+        for version, rows in json.loads(
+            artifact.get_string_custom_property(ANSWERED_BY) or "{}"
+        ).items():
+            counts[version] = counts.get(version, 0) + rows
+    return max(counts, key=lambda version: (counts[version], version), default="")
+
+
+def _registered(store: Any, name: str, version: str) -> int | None:
+    from penstock import registry
+
+    try:
+        found = registry.find_model(store, name)
+        return found.version(version).artifact_id if found is not None and version else None
+    except RegistryError:
+        return None
+
+
+def _pushed(store: Any, name: str, version: str) -> int | None:
+    """Return the model that was pushed as a version to a folder of that name, the last one."""
+    for pushed in reversed(store.get_artifacts_by_type("PushedModel")):
+        properties = pushed.custom_properties
+        folder = os.path.dirname(properties[_DESTINATION].string_value.rstrip("/"))
+        if properties[_PUSHED_VERSION].string_value == version and os.path.basename(folder) == name:
+            graph = read_ancestors(store, [pushed.id])
+            models = (a for a in graph.nearest_first(pushed.id) if a.type_name == "Model")
+            return next((model.artifact_id for model in models), None)
+    return None
