@@ -158,12 +158,21 @@ def last(store: Store, journal: str) -> Entry | None:
     return last_of(lambda number: find(store, journal, str(number)))
 
 
-def entries(store: Store, journal: str, changed_since: datetime | None = None) -> list[Entry]:
+def entries(
+    store: Store,
+    journal: str,
+    changed_since: datetime | None = None,
+    *,
+    first_key: str | None = None,
+) -> list[Entry]:
     """Return all entries of a journal, in the order in which they were written.
 
     With `changed_since`, those that were written to since then, by the clocks of those who wrote.
+    With `first_key`, those whose key is not before it; keys are of digits and small letters then.
     """
     query = f"name LIKE '{_name(journal, '')}%'"
+    if first_key is not None:
+        query += f" AND name >= '{_name(journal, first_key)}'"
     if changed_since is not None:
         query += f" AND last_update_time_since_epoch >= {int(changed_since.timestamp() * 1000)}"
     found = _listed(store, query)

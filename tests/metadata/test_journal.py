@@ -117,6 +117,14 @@ def test_a_lease_is_held_by_one_at_a_time(store, connection):
         assert latest(store, Turn, "deploy production").number == 2
 
 
+def test_entries_are_read_from_a_key_on(store):
+    for key in ("20260503t2300z", "20260504t0000z", "20260504t0100z"):
+        journal.intend(store, "judged/flights", key, {}, who="ann")
+        journal.intend(store, "judged/flights-2", key, {}, who="ann")
+    found = journal.entries(store, "judged/flights", first_key="20260504t0000z")
+    assert [entry.key for entry in found] == ["20260504t0000z", "20260504t0100z"]
+
+
 def test_what_is_no_entry_is_named(store):
     entry = journal.intend(store, "j", "k", {}, who="ann")
     [context] = store.get_contexts_by_id([entry.entry_id])
