@@ -159,14 +159,13 @@ def input_of(
     resolved = spans.resolve_input(
         input_base, input_config, range_config, last_span=span, last_version=version
     )
-    return (
-        _fetched(resolved, input_base, temporary_directory)
-        if remote.is_remote(input_base)
-        else resolved
-    )
+    return fetched(resolved, input_base, temporary_directory)
 
 
-def _fetched(resolved: ResolvedInput, input_base: str, folder: str) -> ResolvedInput:
+def fetched(resolved: ResolvedInput, input_base: str, folder: str) -> ResolvedInput:
+    """Return an input whose files are local: those in an object store are fetched to a folder."""
+    if not remote.is_remote(input_base):
+        return resolved
     top = os.path.join(folder or tempfile.mkdtemp(), "fetched")
     copies = {
         url: remote.local_name(top, remote.relative(input_base, url)) for url in resolved.files

@@ -87,6 +87,136 @@ class DriftTests:
         return FeatureTest(test, threshold, exception.enabled)
 
 
+@dataclass(frozen=True)
+class QualityTests:
+    """How much of what is asked may be other than it should be.
+
+    What it should be, a schema says; without one, the rows that the model was trained on. An alarm
+    is a feature of which a larger share of rows than `tolerance` is missing, unheard of or out of
+    range, and that with a chance of at most `chance` would be so if the share were the tolerated
+    one. `features` are tolerances of single features, by name or pattern; `without` are patterns
+    of what is not looked at. `environment` is one of the schema's.
+    """
+
+    enabled: bool = True
+    tolerance: float = 0.01
+    features: dict[str, float] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
+    environment: str | None = None
+    chance: float = 0.01
+    rows: int = 20
+
+    def __post_init__(self) -> None:
+        _check_chance(self.chance)
+        for tolerance in (self.tolerance, *self.features.values()):
+            if not 0 <= tolerance < 1:
+                raise ParameterError(f"expected a tolerance of 0 to below 1, got {tolerance:g}")
+
+    def of(self, feature: str) -> float | None:
+        """Return the tolerance of a feature; None for one that is not looked at."""
+        if any(fnmatchcase(feature, pattern) for pattern in self.without):
+            return None
+        fitting = (t for pattern, t in self.features.items() if fnmatchcase(feature, pattern))
+        return self.features.get(feature, next(fitting, self.tolerance))
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Where it is said how things came out, often long after they were predicted.
+
+    `source` is a pattern of CSV or Parquet files below `folder`, with {SPAN}, or {YYYY}, {MM} and
+    {DD}, if they come bit by bit. A row of them belongs to the row of the log that has the same in
+    the columns `key`, names there by names here; of several the last one counts, by span. `label`
+    is the column of the outcome. `positive` is the outcome that the score is the probability of,
+    where that is neither 1 nor said by the model.
+    """
+
+    source: str
+    label: str
+    key: dict[str, str] = field(default_factory=lambda: {"request_id": "log/request_id"})
+    folder: str = ""
+    positive: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.key:
+            raise ParameterError("expected a key of one column or more, got none")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a metric should not be beyond; its interval has to be beyond for an alarm.
+
+    `worse_by` is by what share it may be worse than on the data that the model was evaluated on.
+    """
+
+    at_least: float | None = None
+    at_most: float | None = None
+    worse_by: float | None = None
+
+
+@dataclass(frozen=True)
+class PerformanceTests:
+    """How good predictions should be.
+
+    `metrics` are names of the Evaluator's, with their limits. Without, they are AUC,
+    BinaryAccuracy and Calibration of two classes, Accuracy of more, MeanAbsoluteError and
+    RootMeanSquaredError of numbers, and all but Calibration may be worse by a tenth. `slices` are
+    of columns, each alone or several together. With `estimate` it is also said how good
+    predictions without labels are likely to be. With fewer rows than `rows` nothing is said.
+    """
+
+    enabled: bool = True
+    metrics: dict[str, Limits] = field(default_factory=dict)
+    slices: tuple[tuple[str, ...], ...] = ()
+    estimate: bool = True
+    rows: int = 100
+    confidence: float = 0.99
+
+    def __post_init__(self) -> None:
+        if not 0.5 < self.confidence < 1:
+            raise ParameterError(f"expected a confidence of 0.5 to 1, got {self.confidence:g}")
+
+
+@dataclass(frozen=True)
+class FairnessTests:
+    """How unlike a model may treat groups: those of each of the columns `groups`.
+
+    Measured are the differences of the largest and the smallest share: of rows that are predicted
+    positive, of those among the truly positive ones, and among the truly negative ones. An alarm is
+    a difference that surely is above `gap`. Groups of fewer than `rows` rows are left out.
+    """
+
+    enabled: bool = True
+    groups: tuple[str, ...] = ()
+    gap: float = 0.2
+    rows: int = 100
+    confidence: float = 0.99
+
+
+@dataclass(frozen=True)
+class TrafficLimits:
+    """What a server may take, by its own measures of a window.
+
+    `errors` is the share of requests that it is to blame for, `latency` has the most seconds of
+    quantiles, `memory_megabytes` the most memory of its processes, `cpu` the most cores that they
+    keep busy. What is None is measured, and never an alarm.
+    """
+
+    enabled: bool = True
+    errors: float | None = 0.01
+    bad_requests: float | None = 0.2
+    latency: dict[str, float] = field(default_factory=dict)
+    memory_megabytes: float | None = None
+    cpu: float | None = None
+    requests: int = 100
+    chance: float = 0.01
+
+    def __post_init__(self) -> None:
+        _check_chance(self.chance)
+        for name in self.latency:
+            _check_choice("quantile", name, ("p50", "p90", "p99"))
+
+
 def _check_choice(what: str, given: str, choices: tuple[str, ...]) -> None:
     if given not in choices:
         raise ParameterError(

@@ -13,8 +13,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from penstock.monitoring import intervals
+from penstock.monitoring.intervals import Bounds
 from penstock.operations.releases import statistics
-from penstock.operations.releases.statistics import FEWEST, Bounds
+from penstock.operations.releases.statistics import FEWEST
 from penstock.project.deployments import BusinessGate, DriftGate, ErrorsGate, Gates, LatencyGate
 from penstock.serving.evidence import Answers, Evidence
 from penstock.serving.routes import PRODUCTION, SHADOW
@@ -154,7 +156,7 @@ def _shares(
             name, State.UNKNOWN, few.reason.replace(f"{FEWEST} of", f"{gate.requests} of")
         )
     z = statistics.deviations(min(new[1], old[1]), confidence)
-    apart = statistics.difference(statistics.share(*new, z), statistics.share(*old, z))
+    apart = intervals.difference(intervals.share(*new, z), intervals.share(*old, z))
     subject = "bad answers" if name == "errors" else "predictions that are no number"
     reason = (
         f"{_percent(new[0] / new[1])} {subject} of {new[1]}, what serves has "
@@ -199,7 +201,7 @@ def _latency(gate: LatencyGate, new: _Times, old: _Times, confidence: float) -> 
     if mine is None or theirs is None:
         reason = f"{min(sizes)} answers say nothing certain of {title}"
         return Verdict("latency", State.UNKNOWN, reason)
-    apart = statistics.difference(_logarithm(mine), _logarithm(theirs))
+    apart = intervals.difference(_logarithm(mine), _logarithm(theirs))
     # Where both are short, a few milliseconds are no matter.
     allowed = math.log(gate.ratio + gate.seconds / max(theirs.value, 1e-9))
     reason = (
@@ -267,7 +269,7 @@ def _agreement(gate: DriftGate, evidence: Evidence | None, confidence: float) ->
         reason = f"{rows} rows were compared; {gate.rows} are needed"
         return Verdict("agreement", State.UNKNOWN, reason)
     z = statistics.deviations(rows, confidence)
-    found = statistics.share(evidence.compared.agreeing, rows, z)
+    found = intervals.share(evidence.compared.agreeing, rows, z)
     reason = (
         f"{_percent(found.value)} of {rows} rows are predicted alike, {_percent(found.lower)} to "
         f"{_percent(found.upper)}; needed are {_percent(gate.agreement)}"
@@ -318,9 +320,9 @@ def _worse_by(gate: BusinessGate, new: Measure, old: Measure) -> Bounds | None:
     one = known[0] or Bounds(new.value, new.value, new.value)
     other = known[1] or Bounds(old.value, old.value, old.value)
     return (
-        statistics.difference(one, other)
+        intervals.difference(one, other)
         if gate.lower_is_better
-        else statistics.difference(other, one)
+        else intervals.difference(other, one)
     )
 
 

@@ -1,0 +1,110 @@
+"""Predictions beside what came of them: what kind of task it is, and numbers to compute with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from penstock.errors import DataError
+from penstock.serving.log.columns import CLASS, SCORE
+
+BINARY = "binary"
+CLASSES = "classes"
+NUMBERS = "numbers"
+
+_POSITIVE = ("1", "true", "True", "TRUE")
+_NEGATIVE = ("0", "false", "False", "FALSE")
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What was predicted of rows, and what came of it, as numbers.
+
+    Of two classes (`task` binary) `label` is 1 or 0 and `score` the probability of 1; of more,
+    `label` is whether the predicted class was the true one, and `score` its probability; else both
+    are the numbers that were and that were predicted. `chosen` is whether 1 was predicted.
+    """
+
+    task: str
+    label: Any
+    score: Any
+    chosen: Any
+
+
+def task_of(table: pa.Table) -> str | None:
+    """Return the task by what a model has predicted; None where it has predicted nothing."""
+    classes = _known(table, CLASS)
+    if not classes:
+        return NUMBERS if _known(table, SCORE) else None
+    distinct = set(classes)
+    return BINARY if len(distinct) <= 2 else CLASSES
+
+
+def outcomes_of(
+    table: pa.Table, labels: Any, task: str, classes: Sequence[str], positive: str = ""
+) -> Outcomes:
+    """Return the outcomes of rows that all have a label, which are texts.
+
+    `classes` are the model's, in the order of its probabilities, if they are known.
+
+    Raises:
+      DataError: a label is no number where it should be one, or it is not known which of two is
+        the positive one.
+    """
+    texts = labels.to_pylist()
+    score = _numbers(table, SCORE)
+    if task == NUMBERS:
+        return Outcomes(task, _as_numbers(texts), score, np.zeros(len(texts), bool))
+    predicted = [str(value) for value in table.column(CLASS).to_pylist()]
+    if task == CLASSES:
+        right = np.array([_same(one, other) for one, other in zip(predicted, texts, strict=True)])
+        return Outcomes(task, right.astype(float), score, right)
+    wanted = _positive(texts, predicted, classes, positive)
+    label = np.array([text in wanted for text in texts], float)
+    chosen = np.array([text in wanted for text in predicted], bool)
+    return Outcomes(task, label, score, chosen)
+
+
+def _positive(
+    texts: Sequence[str], predicted: Sequence[str], classes: Sequence[str], positive: str
+) -> tuple[str, ...]:
+    """Return the texts of the outcome that scores are the probability of."""
+    if positive:
+        return (positive,)
+    if len(classes) == 2:
+        second = str(classes[1])
+        return _POSITIVE if second in _POSITIVE else (second,)
+    values = {*texts, *predicted}
+    if values <= {*_POSITIVE, *_NEGATIVE}:
+        return _POSITIVE
+    raise DataError(
+        "it is not known of which outcome the score is the probability: there are "
+        f"{', '.join(map(repr, sorted(values)[:5]))}",
+        hint='Name it: positive = "..." of the monitor\'s labels.',
+    )
+
+
+def _same(one: str, other: str) -> bool:
+    return one == other or (one in _POSITIVE and other in _POSITIVE)
+
+
+def _as_numbers(texts: Sequence[str]) -> Any:
+    try:
+        return np.array([float(text) for text in texts])
+    except ValueError as error:
+        raise DataError(f"expected labels that are numbers: {error}") from None
+
+
+def _known(table: pa.Table, name: str) -> list[Any]:
+    return table.column(name).drop_null().to_pylist() if name in table.column_names else []
+
+
+def _numbers(table: pa.Table, name: str) -> Any:
+    column = table.column(name).cast(pa.float64()) if name in table.column_names else None
+    if column is None:
+        return np.full(table.num_rows, np.nan)
+    return column.to_numpy()
