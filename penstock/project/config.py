@@ -30,6 +30,10 @@
     when = { span = "data/span-{SPAN}" }
     run = "taxi"
 
+    [sinks.team]                                # see penstock/project/alerting.py
+    kind = "slack"
+    url = "${env:SLACK_URL}"
+
 Relative paths count from the file's folder. A secret is never written down: `${env:NAME}` stands
 for an environment variable, which is read when the value is used.
 """
@@ -47,6 +51,7 @@ from urllib.parse import quote, urlsplit
 
 from penstock.errors import ConfigError, ParameterError, suggestion
 from penstock.project import loading
+from penstock.project.alerting import Sink, read_sinks
 from penstock.project.deployments import Deployment, read_deployments
 from penstock.project.environments import Environment, read_environments
 from penstock.project.kubeflow import KubeflowOptions
@@ -57,7 +62,15 @@ from penstock.safety import containment, secrets
 FILE_NAME = "penstock.toml"
 DEFAULT_PROFILE = "default"
 
-_KEYS = ("default_profile", "pipelines", "profiles", "triggers", "environments", "deployments")
+_KEYS = (
+    "default_profile",
+    "pipelines",
+    "profiles",
+    "triggers",
+    "environments",
+    "deployments",
+    "sinks",
+)
 
 # What there is to run without a penstock.toml.
 _EXAMPLES = {
@@ -122,6 +135,7 @@ class Config:
     triggers: Mapping[str, Trigger] = field(default_factory=dict)
     environments: Mapping[str, Environment] = field(default_factory=dict)
     deployments: Mapping[str, Deployment] = field(default_factory=dict)
+    sinks: Mapping[str, Sink] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -197,8 +211,9 @@ def read_config(path: Path | None = None) -> Config:
     environments = read_environments(str(path), tables)
     tables = _table(path, "deployments", content.get("deployments", {}))
     deployments = read_deployments(str(path), tables)
+    sinks = read_sinks(str(path), _table(path, "sinks", content.get("sinks", {})))
     config = Config(
-        path, pipelines or _EXAMPLES, profiles, default, triggers, environments, deployments
+        path, pipelines or _EXAMPLES, profiles, default, triggers, environments, deployments, sinks
     )
     config.profile(default)
     for name, trigger in triggers.items():
