@@ -9,6 +9,9 @@ release = { shadow = "100%", hours = 1, canary = [5, 25, 50], bake_minutes = 30 
 [deployments.flights.local]
 state = ".penstock/serving"         # of penstock serve; or url and token
 
+[deployments.flights.log]           # see penstock/project/prediction_log.py
+folder = "log"
+
 [deployments.flights.gates.latency]
 quantile = 0.95
 ratio = 1.25
@@ -28,6 +31,7 @@ from typing import Any
 
 from penstock.errors import ConfigError, ParameterError, RegistryError, suggestion
 from penstock.project.model_names import check_model_name
+from penstock.project.prediction_log import LogOptions
 from penstock.project.tables import read_named_tables
 from penstock.safety import secrets
 
@@ -247,6 +251,7 @@ class Deployment:
     filesystem: FilesystemTarget = field(default_factory=FilesystemTarget)
     kserve: KServeTarget = field(default_factory=KServeTarget)
     evidence: EvidenceSource = field(default_factory=EvidenceSource)
+    log: LogOptions | None = None
     name: str = ""
 
     def __post_init__(self) -> None:
@@ -344,6 +349,7 @@ def _at_folder(deployment: Deployment, folder: Path) -> Deployment:
         return str(folder / text) if text else ""
 
     gates = deployment.gates
+    log = deployment.log
     business = {name: replace(gate, file=at(gate.file)) for name, gate in gates.business.items()}
     return replace(
         deployment,
@@ -358,4 +364,22 @@ def _at_folder(deployment: Deployment, folder: Path) -> Deployment:
             deployment.kserve, certificate_authority=at(deployment.kserve.certificate_authority)
         ),
         evidence=replace(deployment.evidence, file=at(deployment.evidence.file)),
+        log=None if log is None else replace(log, folder=at(log.folder)),
+    )
+
+
+def served_by(
+    deployments: Mapping[str, Deployment], model: str, state: Path
+) -> tuple[Deployment, ...]:
+    """Return the deployments whose model a server of `penstock serve` has.
+
+    `model` is what the server calls it, and `state` the folder of the server's state.
+    """
+    return tuple(
+        deployment
+        for deployment in deployments.values()
+        if deployment.target == "local"
+        and not deployment.local.url
+        and (deployment.local.name or deployment.model) == model
+        and Path(deployment.local.state).resolve() == state.resolve()
     )

@@ -150,6 +150,39 @@ def test_a_log_that_stands_still_makes_no_caller_wait(
     server.end()
 
 
+def test_a_model_has_the_log_of_the_deployment_that_it_serves(
+    start: Start, tmp_path: Path, versions: Path, row: Row
+) -> None:
+    (tmp_path / "penstock.toml").write_text(
+        """
+        [deployments.people]
+        local = { state = "state" }
+        log = { folder = "kept", without = ["income"], span = "hour" }
+
+        [deployments.others]
+        local = { state = "state" }
+        log = { folder = "elsewhere" }
+        """
+    )
+    server = start(f"others={versions / '1'}", f"unlogged={versions / '1'}")
+    for name in ("people", "others", "unlogged"):
+        assert server.post(f"/predict/{name}", row)[0] == 200
+    server.end()
+    [kept] = (tmp_path / "kept").glob("people/hour-*/part-*.parquet")
+    assert "income" not in pq.read_table(kept).column_names
+    [other] = (tmp_path / "elsewhere").glob("others/day-*/part-*.parquet")
+    assert pq.read_table(other)["income"].to_pylist() == [2e4]
+    assert not list(tmp_path.rglob("unlogged"))
+
+
+def test_a_server_whose_log_cannot_be_written_does_not_start(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("a file")
+    server = start("--log", str(tmp_path / "log" / "below"), ready=False)
+    assert server.process.wait(timeout=60) == 2
+    said = f"the log {tmp_path}/log/below cannot be written: Not a directory"
+    assert said in server.log.read_text()
+
+
 def test_the_oldest_files_go_where_the_log_is_full(tmp_path: Path) -> None:
     from penstock.serving.log.writing import make_room
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from penstock.errors import ConfigError
+from penstock.project.prediction_log import LogOptions
 from penstock.serving.routes import is_chosen
 
 # The seconds of a span of time; a span's number counts them from 1970 on, in UTC.
@@ -48,6 +50,19 @@ class LogPolicy:
         """Return what `to_json` wrote."""
         listed = {name: tuple(entry[name]) for name in ("left_out", "hashed")}
         return cls(**{**entry, **listed})
+
+    @classmethod
+    def of(cls, options: LogOptions) -> LogPolicy:
+        """Return what options in penstock.toml, or of a command, ask for."""
+        return cls(
+            folder=str(Path(options.folder).absolute()),
+            percent=options.percent,
+            span=options.span,
+            most_bytes=int(options.size * 1e9),
+            left_out=options.without,
+            hashed=options.hashed,
+            truncated=options.truncated,
+        )
 
     def has(self, request_id: str) -> bool:
         """Return whether a request is logged: the same for the same id."""

@@ -169,12 +169,12 @@ def metrics(models: Mapping[str, ServedModel]) -> bytes:
 def _of_log(models: Mapping[str, ServedModel]) -> Iterator[Any]:
     from prometheus_client.core import CounterMetricFamily
 
-    recorder = next((m.recorder for m in models.values() if m.recorder is not None), None)
-    if recorder is not None:
+    logs = {id(m.recorder): m.recorder for m in models.values() if m.recorder is not None}
+    if logs:
         yield CounterMetricFamily(
             "penstock_log_dropped",
             "Requests that the prediction log had no room for",
-            value=recorder.dropped,
+            value=sum(recorder.dropped for recorder in logs.values()),
         )
 
 

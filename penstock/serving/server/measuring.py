@@ -114,6 +114,18 @@ class Measurer:
             )
 
 
+def measurers_of(models: Mapping[str, ServedModel], every: float) -> list[Measurer]:
+    """Return what measures those models that have a log: one a log."""
+    logs: list[Recorder] = []
+    for model in models.values():
+        if model.recorder is not None and all(model.recorder is not log for log in logs):
+            logs.append(model.recorder)
+    return [
+        Measurer({name: m for name, m in models.items() if m.recorder is log}, log, every)
+        for log in logs
+    ]
+
+
 def _workers_of(model: ServedModel) -> list[Process]:
     return [
         Process(WORKER, worker.process.pid, number)

@@ -123,6 +123,19 @@ class Recorder:
         await self.start()
 
 
+def recorders_of(logs: Mapping[str, LogPolicy]) -> dict[str, Recorder]:
+    """Return a recorder for each model by name: models of one policy share theirs."""
+    recorders: list[Recorder] = []
+    of_models = {}
+    for name, policy in logs.items():
+        known = next((one for one in recorders if one.policy == policy), None)
+        if known is None:
+            known = Recorder(policy)
+            recorders.append(known)
+        of_models[name] = known
+    return of_models
+
+
 class _Channel(asyncio.Protocol):
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder

@@ -27,10 +27,10 @@ from penstock.serving.server.application import Application
 from penstock.serving.server.connections import BoundedConnection
 from penstock.serving.server.following import Follower
 from penstock.serving.server.limits import Limits
-from penstock.serving.server.measuring import Measurer
+from penstock.serving.server.measuring import measurers_of
 from penstock.serving.server.models import ServedModel
 from penstock.serving.server.pages import Standing
-from penstock.serving.server.recording import Recorder
+from penstock.serving.server.recording import recorders_of
 from penstock.serving.server.state import write_json
 from penstock.serving.sources import Source
 
@@ -70,7 +70,8 @@ class Server(uvicorn.Server):
     """Serves models until it is told to end.
 
     `announce` is told the address once the server listens. `folder` keeps what has to outlive it;
-    there, in a file for its owner alone, is how a release reaches it.
+    there, in a file for its owner alone, is how a release reaches it. `logs` are those of models
+    by name; the others' predictions are not kept.
     """
 
     def __init__(
@@ -80,16 +81,16 @@ class Server(uvicorn.Server):
         limits: Limits,
         folder: Path,
         *,
-        log: LogPolicy | None = None,
+        logs: Mapping[str, LogPolicy] | None = None,
         measure_seconds: float = 60.0,
         look_seconds: float,
         announce: Callable[[str], None],
     ) -> None:
-        self._recorder = Recorder(log) if log is not None else None
-        self._models = {name: ServedModel(name, limits, folder, self._recorder) for name in sources}
-        self._measurer = None
-        if self._recorder is not None:
-            self._measurer = Measurer(self._models, self._recorder, measure_seconds)
+        recorders = recorders_of(logs or {})
+        self._models = {
+            name: ServedModel(name, limits, folder, recorders.get(name)) for name in sources
+        }
+        self._measurers = measurers_of(self._models, measure_seconds)
         self._followers = [
             Follower(self._models[name], source, look_seconds) for name, source in sources.items()
         ]
@@ -153,8 +154,8 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if not self.started:
             return
-        if self._recorder is not None:
-            await self._recorder.start()
+        for measurer in self._measurers:
+            await measurer.recorder.start()
         [listening, *_] = self.servers[0].sockets
         scheme = "https" if self._address.certificate else "http"
         host = self._address.host if self._address.host not in ("0.0.0.0", "::") else "127.0.0.1"
@@ -169,8 +170,7 @@ class Server(uvicorn.Server):
             *(asyncio.create_task(self._follow(follower)) for follower in self._followers),
             asyncio.create_task(self._see_start(url)),
         ]
-        if self._measurer is not None:
-            self._tasks.append(asyncio.create_task(self._measurer.go_on()))
+        self._tasks += [asyncio.create_task(measurer.go_on()) for measurer in self._measurers]
 
     async def shutdown(self, sockets: Any = None) -> None:
         """End what is going on, and then the workers."""
@@ -180,11 +180,10 @@ class Server(uvicorn.Server):
         await asyncio.gather(*ending)
         for task in self._tasks:
             task.cancel()
-        if self._measurer is not None:
-            self._measurer.measure()
+        for measurer in self._measurers:
+            measurer.measure()
         await asyncio.gather(*(model.stop() for model in self._models.values()))
-        if self._recorder is not None:
-            await self._recorder.stop()
+        await asyncio.gather(*(measurer.recorder.stop() for measurer in self._measurers))
         with suppress(FileNotFoundError):
             os.unlink(self._folder / SERVER_FILE)
 

@@ -12,6 +12,7 @@ import click
 from penstock.errors import ConfigError, ParameterError
 from penstock.project import extras
 from penstock.safety.containment import is_name
+from penstock.surfaces.cli.log_options import GivenLog, log_of_served, log_options
 from penstock.surfaces.cli.options import profile_option, project_config
 
 if TYPE_CHECKING:
@@ -124,50 +125,7 @@ _FILE = click.Path(dir_okay=False)
     metavar="SECONDS",
     help="For how long it still answers, and says that it is not ready, once it is told to end.",
 )
-@click.option(
-    "--log",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="FOLDER",
-    help="Keep what was asked and answered as Parquet files below this folder.",
-)
-@click.option(
-    "--log-percent",
-    type=click.FloatRange(0, 100),
-    default=100.0,
-    show_default=True,
-    metavar="PERCENT",
-    help="The share of requests that are kept.",
-)
-@click.option(
-    "--log-span",
-    type=click.Choice(["hour", "day"]),
-    default="day",
-    show_default=True,
-    help="The time of a folder of the log, in UTC.",
-)
-@click.option(
-    "--log-size",
-    type=click.FloatRange(0.001),
-    default=10.0,
-    show_default=True,
-    metavar="GB",
-    help="The most that the log may have; its oldest files are removed beyond that.",
-)
-@click.option(
-    "--log-without", multiple=True, metavar="COLUMN", help="A column that the log does not keep."
-)
-@click.option(
-    "--log-hashed",
-    multiple=True,
-    metavar="COLUMN",
-    help="A column of whose values the log keeps only which are equal.",
-)
-@click.option(
-    "--log-truncated",
-    multiple=True,
-    metavar="COLUMN=SIZE",
-    help="A column of texts of which the log keeps the beginning.",
-)
+@log_options
 @click.option(
     "--state",
     type=click.Path(file_okay=False, path_type=Path),
@@ -196,15 +154,9 @@ def serve(
     load_timeout: float,
     look_every: float,
     drain: float,
-    log: Path | None,
-    log_percent: float,
-    log_span: str,
-    log_size: float,
-    log_without: tuple[str, ...],
-    log_hashed: tuple[str, ...],
-    log_truncated: tuple[str, ...],
     state: Path | None,
     profile_name: str | None,
+    given_log: GivenLog,
 ) -> None:
     """Serve models over HTTP: rows by name, TensorFlow Serving's API, Open Inference Protocol.
 
@@ -247,17 +199,11 @@ def serve(
     folder = state or Path(config.path.parent if config.path else ".") / ".penstock" / "serving"
     logging.basicConfig(format="%(message)s", level=logging.INFO)
 
-    policy = None
-    if log is not None:
-        policy = LogPolicy(
-            folder=str(log.absolute()),
-            percent=log_percent,
-            span=log_span,
-            most_bytes=int(log_size * 1e9),
-            left_out=log_without,
-            hashed=log_hashed,
-            truncated=dict(_size_of(text) for text in log_truncated),
-        )
+    logs = {name: log_of_served(given_log, config, name, folder) for name in sources}
+    policies = {name: LogPolicy.of(log) for name, log in logs.items() if log is not None}
+
+    for policy in policies.values():
+        _check_folder(policy.folder)
 
     def announce(url: str) -> None:
         for name in sources:
@@ -278,17 +224,10 @@ def serve(
         address,
         limits,
         folder.absolute(),
-        log=policy,
+        logs=policies,
         look_seconds=look_every,
         announce=announce,
     ).run()
-
-
-def _size_of(text: str) -> tuple[str, int]:
-    name, _, size = text.rpartition("=")
-    if not name or not size.isdecimal():
-        raise ParameterError(f"--log-truncated takes COLUMN=SIZE, as note=100, and got {text!r}")
-    return name, int(size)
 
 
 def _check(address: Address) -> None:
@@ -304,6 +243,20 @@ def _check(address: Address) -> None:
             f"others reach {address.host}, and nothing says who may ask",
             hint="Give a token, --token '${env:NAME}', or --tls-client-ca with TLS; or listen to "
             "this machine alone.",
+        )
+
+
+def _check_folder(folder: str) -> None:
+    try:
+        os.makedirs(folder, exist_ok=True)
+        is_writable = os.access(folder, os.W_OK | os.X_OK)
+        reason = "" if is_writable else "its permissions do not allow it"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    if reason:
+        raise ConfigError(
+            f"the log {folder} cannot be written: {reason}",
+            hint="Give another folder, --log FOLDER, or change the one in penstock.toml.",
         )
 
 

@@ -1,0 +1,57 @@
+"""What a deployment's prediction log keeps, as penstock.toml says it.
+
+[deployments.flights.log]
+folder = "log"                      # from the folder of penstock.toml; a folder a model below it
+percent = 10
+span = "hour"                       # or day
+size = 10                           # GB
+without = ["passenger"]
+hashed = ["tail_number"]
+truncated = { note = 100 }
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from penstock.errors import ParameterError, suggestion
+
+LOG_SPANS = ("hour", "day")
+
+
+@dataclass(frozen=True)
+class LogOptions:
+    """How predictions are logged below a local folder.
+
+    `percent` of the requests are kept, in a folder a `span`; the oldest files go beyond `size`
+    gigabytes. Columns `without` are left out, of those that are `hashed` only who is equal to whom
+    is kept, and of texts that are `truncated` so many characters.
+    """
+
+    folder: str
+    percent: float = 100.0
+    span: str = "day"
+    size: float = 10.0
+    without: tuple[str, ...] = ()
+    hashed: tuple[str, ...] = ()
+    truncated: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.folder or "://" in self.folder:
+            raise ParameterError(
+                f"expected a local folder for the log, got {self.folder!r}",
+                hint="Whoever keeps logs elsewhere copies the files from there: they are whole.",
+            )
+        if not 0 <= self.percent <= 100:
+            raise ParameterError(f"expected percent of 0 to 100, got {self.percent:g}")
+        if self.span not in LOG_SPANS:
+            raise ParameterError(
+                f"expected a span of {' or '.join(LOG_SPANS)}, got {self.span!r}",
+                hint=suggestion(self.span, LOG_SPANS, noun="span"),
+            )
+        if self.size < 0.001:
+            raise ParameterError(f"expected a size of 0.001 GB or more, got {self.size:g}")
+        for name, size in self.truncated.items():
+            if size < 0:
+                raise ParameterError(f"expected 0 characters or more of {name!r}, got {size}")
