@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,16 +66,35 @@ def rows_of(
         features = signature.cast(features)
     if features.num_rows != asked.rows:
         raise DataError(f"{features.num_rows} rows came of {asked.rows}")
-    summary = Summary.unpacked(answered.summary)
+    facts = {
+        REQUEST: answered.request_id,
+        TIME: int(answered.at * 1e6),
+        VERSION: answered.version,
+        ROLE: answered.role,
+        SECONDS: answered.seconds,
+    }
+    return logged(features, Summary.unpacked(answered.summary), facts, policy, key)
+
+
+def logged(
+    features: pa.Table,
+    summary: Summary,
+    facts: Mapping[str, Any],
+    policy: LogPolicy,
+    key: bytes,
+    first: int = 0,
+) -> pa.Table:
+    """Return features and predictions as rows of a log.
+
+    `facts` are the values of own columns that all rows share; `first` rows came before these.
+    """
+    rows = features.num_rows
     own = {
-        REQUEST: [answered.request_id] * asked.rows,
-        ROW: range(asked.rows),
-        TIME: [int(answered.at * 1e6)] * asked.rows,
-        VERSION: [answered.version] * asked.rows,
-        ROLE: [answered.role] * asked.rows,
-        SECONDS: [answered.seconds] * asked.rows,
-        CLASS: _listed(summary.classes, asked.rows),
-        SCORE: _listed(summary.scores, asked.rows),
+        REQUEST: _same(facts[REQUEST], rows),
+        ROW: range(first, first + rows),
+        **{name: _same(facts[name], rows) for name in (TIME, VERSION, ROLE, SECONDS)},
+        CLASS: _same(None, rows) if summary.classes is None else summary.classes,
+        SCORE: _same(None, rows) if summary.scores is None else summary.scores,
     }
     columns = {
         feature_column(name): _kept(name, features.column(name), policy, key)
@@ -86,8 +105,8 @@ def rows_of(
     return pa.table({**columns, **made})
 
 
-def _listed(values: Any, rows: int) -> Sequence[Any]:
-    return [None] * rows if values is None else list(values)
+def _same(value: Any, rows: int) -> list[Any]:
+    return [value] * rows
 
 
 def _kept(name: str, column: Any, policy: LogPolicy, key: bytes) -> Any:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -31,6 +32,7 @@ from penstock.serving.log.policy import (
 # What is begun is removed when nobody can be writing it any more.
 _FORGOTTEN_SECONDS = 3600.0
 _BEGUN = ".begun-"
+COMPRESSION = "zstd"
 _KEY_FILE = ".key"
 
 
@@ -109,20 +111,26 @@ class LogFiles:
         whole = pa.concat_tables(tables)
         if TIME in whole.column_names:
             whole = whole.sort_by(TIME)
-        place = Path(self.policy.folder, model, folder)
-        place.mkdir(parents=True, exist_ok=True)
         self._number += 1
         name = f"part-{self._who}-{self._number:06d}.parquet"
-        begun = Path(self.policy.folder, model, f"{_BEGUN}{name}")
-        try:
-            pq.write_table(whole, begun, compression="zstd")
-            with open(begun, "rb") as file:
-                os.fsync(file.fileno())
-            os.replace(begun, place / name)
-        except OSError:
-            # A full disk should not be filled further.
-            begun.unlink(missing_ok=True)
-            raise
+        with appearing(Path(self.policy.folder, model), folder, name) as begun:
+            pq.write_table(whole, begun, compression=COMPRESSION)
+
+
+@contextmanager
+def appearing(of_model: Path, folder: str, name: str) -> Iterator[Path]:
+    """Yield where a file of a model is written, which is then in a folder below, or nowhere."""
+    (of_model / folder).mkdir(parents=True, exist_ok=True)
+    begun = of_model / f"{_BEGUN}{name}"
+    try:
+        yield begun
+        with open(begun, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(begun, of_model / folder / name)
+    finally:
+        # A full disk should not be filled further.
+        with suppress(FileNotFoundError):
+            begun.unlink()
 
 
 def _alike(tables: list[pa.Table]) -> list[list[pa.Table]]:

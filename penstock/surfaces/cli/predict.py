@@ -6,19 +6,25 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import click
 
 from penstock.errors import DataError, ParameterError
+from penstock.safety.containment import is_name
+from penstock.surfaces.cli.log_options import GivenLog, log_options
 from penstock.surfaces.cli.options import profile_option, project_config
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from penstock.models.loading import Model
+    from penstock.project.prediction_log import LogOptions
+    from penstock.serving.references import FoundModel
+
+    Keep = Callable[[pa.Table, pa.Table], None]
 
 _KINDS = click.Choice(["csv", "parquet", "jsonl"])
 _STDIN = "-"
@@ -43,6 +49,7 @@ _STDIN = "-"
     metavar="NAME",
     help="Code beyond its framework's that may run for the model; may be repeated.",
 )
+@log_options
 @profile_option
 @click.pass_context
 def predict(
@@ -55,6 +62,7 @@ def predict(
     delimiter: str | None,
     trusted: tuple[str, ...],
     profile_name: str | None,
+    given_log: GivenLog,
 ) -> None:
     """Predict for the rows of FILE (.csv, .parquet, .jsonl, or - for standard input).
 
@@ -66,6 +74,7 @@ def predict(
     Examples:
       penstock predict serving/churn customers.csv
       penstock predict churn@champion customers.parquet -o predictions.parquet
+      penstock predict churn@champion customers.csv -o predictions.csv --log log
     """
     from penstock.data.csv_options import CsvOptions
     from penstock.models.row_files import kind_of_content, kind_of_file, predictions_of_file
@@ -73,7 +82,9 @@ def predict(
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     written = _kind_of_output(output)
-    found = find_model(model, profile=profile_name, config=project_config(context))
+    config = project_config(context)
+    log = given_log.options(config)
+    found = find_model(model, profile=profile_name, config=config)
     if file != _STDIN and not os.path.exists(file):
         raise DataError("there is no such file", path=file)
     with _on_disk(file) as path:
@@ -81,13 +92,43 @@ def predict(
         comma = delimiter or ("\t" if path.lower().endswith(".tsv") else ",")
         loaded = _loaded(found.path, (*trusted, *found.trusted))
         parts = predictions_of_file(loaded, path, kind=read, options=CsvOptions(delimiter=comma))
-        _write(loaded, parts, output, written or ("jsonl" if read == "jsonl" else "csv"), with_rows)
+        as_kind = written or ("jsonl" if read == "jsonl" else "csv")
+        with _logging(log, found, loaded) as keep:
+            _write(loaded, _kept(parts, keep), output, as_kind, with_rows)
 
 
 def _loaded(path: str, trusted: tuple[str, ...]) -> Model:
     from penstock.models.loading import load_model
 
     return load_model(path, trusted=trusted)
+
+
+@contextmanager
+def _logging(log: LogOptions | None, found: FoundModel, model: Model) -> Iterator[Keep | None]:
+    """Yield what keeps rows and predictions in a log, if they are to be."""
+    if log is None:
+        yield None
+        return
+    from penstock.serving.log.batch import batch_log
+    from penstock.serving.log.policy import LogPolicy
+
+    if not is_name(found.name):
+        raise ParameterError(
+            f"a log has a folder a model, and {found.name!r} cannot be one",
+            hint="Give the model in a folder whose name has letters, digits, '-', '_' and '.'.",
+        )
+    policy = LogPolicy.of(log)
+    with batch_log(policy, found.name, found.version, model.signature) as kept:
+        yield kept.add
+
+
+def _kept(
+    parts: Iterator[tuple[pa.Table, pa.Table]], keep: Keep | None
+) -> Iterator[tuple[pa.Table, pa.Table]]:
+    for rows, predictions in parts:
+        if keep is not None:
+            keep(rows, predictions)
+        yield rows, predictions
 
 
 def _kind_of_output(output: str | None) -> str | None:
