@@ -17,15 +17,20 @@ if TYPE_CHECKING:
     from penstock.components.merge_tables.component import MergeTables
     from penstock.components.model_registrar.component import ModelRegistrar
     from penstock.components.parquet_example_gen.component import ParquetExampleGen
+    from penstock.components.performance_monitor.component import PerformanceMonitor
     from penstock.components.pusher.component import Pusher
+    from penstock.components.quality_monitor.component import QualityMonitor
     from penstock.components.resolvers.component import (
         LatestArtifact,
         LatestBlessedModel,
+        PreviousWindow,
         RegisteredModel,
+        ServedModel,
     )
     from penstock.components.schema_gen.component import SchemaGen
     from penstock.components.serving_log_gen.component import ServingLogGen
     from penstock.components.statistics_gen.component import StatisticsGen
+    from penstock.components.traffic_monitor.component import TrafficMonitor
     from penstock.components.trainer.component import Trainer
     from penstock.components.transform.component import Transform
 
@@ -43,11 +48,16 @@ _HOMES = {
     "MergeTables": "merge_tables",
     "ModelRegistrar": "model_registrar",
     "ParquetExampleGen": "parquet_example_gen",
+    "PerformanceMonitor": "performance_monitor",
+    "PreviousWindow": "resolvers",
     "Pusher": "pusher",
+    "QualityMonitor": "quality_monitor",
     "RegisteredModel": "resolvers",
     "SchemaGen": "schema_gen",
+    "ServedModel": "resolvers",
     "ServingLogGen": "serving_log_gen",
     "StatisticsGen": "statistics_gen",
+    "TrafficMonitor": "traffic_monitor",
     "Trainer": "trainer",
     "Transform": "transform",
 }
@@ -66,11 +76,16 @@ __all__ = [
     "MergeTables",
     "ModelRegistrar",
     "ParquetExampleGen",
+    "PerformanceMonitor",
+    "PreviousWindow",
     "Pusher",
+    "QualityMonitor",
     "RegisteredModel",
     "SchemaGen",
+    "ServedModel",
     "ServingLogGen",
     "StatisticsGen",
+    "TrafficMonitor",
     "Trainer",
     "Transform",
 ]

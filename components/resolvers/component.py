@@ -6,7 +6,7 @@ from typing import Any
 
 from penstock import _tfx
 from penstock.artifacts import Examples, Model, ModelBlessing, Schema
-from penstock.components.resolvers.served import ServedModelStrategy
+from penstock.components.resolvers.served import PreviousWindowStrategy, ServedModelStrategy
 from penstock.errors import WiringError
 from penstock.metadata.registered import CHAMPION
 
@@ -135,6 +135,20 @@ def ServedModel(name: str, *, served: Any = None, version: str | int | None = No
         examples=_tfx.types.Channel(type=Examples),
         schema=_tfx.types.Channel(type=Schema),
         **inputs,
+    )
+
+
+def PreviousWindow(served: Any) -> Any:
+    """Make a node that resolves to the window of a prediction log before that of `served`.
+
+    `served` are the examples of a ServingLogGen. Its output is `examples`: those that an earlier
+    run has made of the log, of the last window as long that ended before this one began; with none
+    it is empty.
+    """
+    return _tfx.Resolver(
+        strategy_class=PreviousWindowStrategy,
+        examples=_tfx.types.Channel(type=Examples),
+        served=served,
     )
 
 

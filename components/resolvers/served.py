@@ -9,7 +9,7 @@ from typing import Any
 from penstock import _tfx
 from penstock.errors import RegistryError
 from penstock.metadata.graph import read_ancestors
-from penstock.monitoring.served import ANSWERED_BY
+from penstock.monitoring.served import ANSWERED_BY, LOG, window_of
 
 _PUSHED_VERSION = "pushed_version"
 _DESTINATION = "pushed_destination"
@@ -46,6 +46,27 @@ class ServedModelStrategy(_tfx.ResolverStrategy):
             key: [artifact for artifact in artifacts if artifact.id in kept[key]]
             for key, artifacts in input_dict.items()
         }
+
+
+class PreviousWindowStrategy(_tfx.ResolverStrategy):
+    """A strategy that resolves to the examples of a log's window before one."""
+
+    def resolve_artifacts(
+        self, store: Any, input_dict: dict[str, list[Any]]
+    ) -> dict[str, list[Any]]:
+        """Keep, of windows as long that ended before this one began, the last; of it the newest."""
+        [served] = input_dict["served"]
+        window = window_of(served)
+        log = served.get_string_custom_property(LOG)
+        earlier = []
+        for artifact in input_dict["examples"]:
+            if artifact.get_string_custom_property(LOG) != log:
+                continue
+            other = window_of(artifact)
+            if other.last - other.first == window.last - window.first and other.end <= window.begin:
+                earlier.append((other.end, artifact.id, artifact))
+        last = max(earlier, key=lambda one: one[:2], default=None)
+        return {**input_dict, "examples": [last[2]] if last is not None else []}
 
 
 def _most_answered(served: list[Any]) -> str:

@@ -12,7 +12,7 @@ from penstock.data.payload import PayloadFormat
 from penstock.data.spans import RangeConfig, RollingRange
 from penstock.data.splits import InputConfig, InputSplit, OutputConfig, SplitBuckets, SplitConfig
 from penstock.errors import ParameterError, suggestion
-from penstock.monitoring.served import ANSWERED_BY, WINDOW, window_of_spans
+from penstock.monitoring.served import ANSWERED_BY, LOG, WINDOW, window_of_spans
 from penstock.serving.log.columns import GIVEN
 from penstock.serving.log.policy import SPANS
 from penstock.serving.routes import SHADOW
@@ -64,8 +64,9 @@ def ServingLogGen(
     `roles` are those whose answers count: `production`, `canary`, `batch`, `shadow`, and "" where a
     version was asked for by number. By default they are all but `shadow`, what somebody got, and
     `versions` are all. The examples have one split, `served`, unless `output_config` says
-    otherwise; their custom properties say which time they are of (`window`) and how many rows each
-    version answered (`versions`). `output_data_format` is FORMAT_TF_EXAMPLE or FORMAT_PARQUET.
+    otherwise; their custom properties say of which `log` and which time they are (`window`), and
+    how many rows each version answered (`versions`). `output_data_format` is FORMAT_TF_EXAMPLE or
+    FORMAT_PARQUET.
 
     Raises:
       ParameterError: parameters do not fit each other.
@@ -86,6 +87,7 @@ def ServingLogGen(
     window = window_of_spans(*_bounds(chosen, span), log_span)
     examples.set_string_custom_property(WINDOW, json.dumps(window.to_json()))
     examples.set_string_custom_property(ANSWERED_BY, json.dumps(counts))
+    examples.set_string_custom_property(LOG, input_base)
 
 
 def _input_of(

@@ -20,7 +20,8 @@ from penstock.monitoring.sampling import sampled
 from penstock.serving.log.columns import OWN_TYPES, TIME, VERSION
 from penstock.serving.log.policy import SPANS
 
-# Custom properties of Examples of a log, as JSON: the window, and its rows by version.
+# Custom properties of Examples of a log: its folder; and as JSON the window, and rows by version.
+LOG = "log"
 WINDOW = "window"
 ANSWERED_BY = "versions"
 # Rows of a window that hang together are told apart by this many parts of it.

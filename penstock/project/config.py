@@ -40,6 +40,7 @@ for an environment variable, which is read when the value is used.
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import tomllib
@@ -55,6 +56,7 @@ from penstock.project.alerting import Sink, read_sinks
 from penstock.project.deployments import Deployment, read_deployments
 from penstock.project.environments import Environment, read_environments
 from penstock.project.kubeflow import KubeflowOptions
+from penstock.project.monitors import Monitor, read_monitors
 from penstock.project.tables import read_table
 from penstock.project.triggers import Trigger, read_triggers
 from penstock.safety import containment, secrets
@@ -62,6 +64,8 @@ from penstock.safety import containment, secrets
 FILE_NAME = "penstock.toml"
 DEFAULT_PROFILE = "default"
 
+# The pipeline of all monitors.
+_MONITORING = "penstock.pipelines.monitor.pipeline"
 _KEYS = (
     "default_profile",
     "pipelines",
@@ -70,6 +74,7 @@ _KEYS = (
     "environments",
     "deployments",
     "sinks",
+    "monitors",
 )
 
 # What there is to run without a penstock.toml.
@@ -136,6 +141,7 @@ class Config:
     environments: Mapping[str, Environment] = field(default_factory=dict)
     deployments: Mapping[str, Deployment] = field(default_factory=dict)
     sinks: Mapping[str, Sink] = field(default_factory=dict)
+    monitors: Mapping[str, Monitor] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -157,13 +163,23 @@ class Config:
             )
         return self.profiles[name]
 
+    @property
+    def monitor_pipelines(self) -> dict[str, Monitor]:
+        """The monitors by the names of the pipelines that judge their windows."""
+        return {monitor.pipeline: monitor for monitor in self.monitors.values()}
+
     def load_pipeline(self, name: str) -> Any:
-        """Import a registered pipeline, or the one at a place; see `loading.load`.
+        """Import a registered pipeline, that of a monitor, or the one at a place.
+
+        See `loading.load`.
 
         Raises:
           ConfigError: there is no such pipeline.
           UserCodeError: its module does not import.
         """
+        monitor = self.monitor_pipelines.get(name)
+        if monitor is not None and name not in self.pipelines:
+            return importlib.import_module(_MONITORING).pipeline_of(monitor)
         return loading.load(name, self.pipelines, self.folder, self.path)
 
 
@@ -212,8 +228,18 @@ def read_config(path: Path | None = None) -> Config:
     tables = _table(path, "deployments", content.get("deployments", {}))
     deployments = read_deployments(str(path), tables)
     sinks = read_sinks(str(path), _table(path, "sinks", content.get("sinks", {})))
+    tables = _table(path, "monitors", content.get("monitors", {}))
+    monitors = read_monitors(str(path), tables, deployments)
     config = Config(
-        path, pipelines or _EXAMPLES, profiles, default, triggers, environments, deployments, sinks
+        path,
+        pipelines or _EXAMPLES,
+        profiles,
+        default,
+        triggers,
+        environments,
+        deployments,
+        sinks,
+        monitors,
     )
     config.profile(default)
     for name, trigger in triggers.items():
@@ -223,6 +249,8 @@ def read_config(path: Path | None = None) -> Config:
     for name, deployment in deployments.items():
         named = [("environment", deployment.environment, environments, "environment")]
         _check_names(config, f"deployments.{name}", named)
+    for name, monitor in monitors.items():
+        _check_names(config, f"monitors.{name}", _names_of_monitor(config, monitor))
     return config
 
 
@@ -232,7 +260,8 @@ _Named = tuple[str, str, Mapping[str, Any], str]
 
 def _names_of_trigger(config: Config, trigger: Trigger) -> Iterator[_Named]:
     if ":" not in trigger.run:
-        yield "run", trigger.run, config.pipelines, "pipeline"
+        known = {**config.pipelines, **config.monitor_pipelines}
+        yield "run", trigger.run, known, "pipeline"
     yield "profile", trigger.profile, config.profiles, "profile"
     yield "when.profile", trigger.when.profile, config.profiles, "profile"
 
@@ -242,6 +271,13 @@ def _names_of_environment(config: Config, environment: Environment) -> Iterator[
     for option in ("pipelines", "models", "model_nodes", "canary", "parameters", "schedules"):
         for name in getattr(environment, option):
             yield option, name, config.pipelines, "pipeline"
+
+
+def _names_of_monitor(config: Config, monitor: Monitor) -> Iterator[_Named]:
+    yield "profile", monitor.profile, config.profiles, "profile"
+    for kind, rule in monitor.alerts.items():
+        for sink in rule.sinks or ():
+            yield f"alerts.{kind}.sinks", sink, config.sinks, "sink"
 
 
 def _check_names(config: Config, key: str, named: Iterable[_Named]) -> None:

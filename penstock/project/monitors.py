@@ -17,10 +17,25 @@ label = "late"
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
 
-from penstock.errors import ParameterError, suggestion
+from penstock.errors import ConfigError, ParameterError, suggestion
+from penstock.project.alerting import AlertRule, complete_rules
+from penstock.project.deployments import Deployment
+from penstock.project.intervals import parse_interval
+from penstock.project.prediction_log import LOG_SPANS
+from penstock.project.tables import read_named_tables
+
+TRAINING = "training"
+PREVIOUS = "previous"
+_VERSION = re.compile(r"[^@/*]+@[^@/*]+")
+_DEPLOYMENT = "deployments."
+_SPAN_SECONDS = {"hour": 3600, "day": 86400}
 
 JS = "js"
 PSI = "psi"
@@ -215,6 +230,169 @@ class TrafficLimits:
         _check_chance(self.chance)
         for name in self.latency:
             _check_choice("quantile", name, ("p50", "p90", "p99"))
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """What is watched of a model that serves, by its prediction log.
+
+    `log` is `deployments.NAME`, or the folder or URL of the model in a log whose spans are
+    `log_span`. `model` is the registered model, or the folder that it is pushed to. A `window` is a
+    whole number of spans, and is judged `grace` after its end, and again when more has come.
+    `baseline` is `training`, the data that the version was made from which answered most;
+    `previous`, the window before; `NAME@VERSION`, the data that this version was made from; or a
+    pattern of Parquet files.
+    """
+
+    log: str = ""
+    log_span: str = ""
+    model: str = ""
+    profile: str = ""
+    window: str = "1d"
+    grace: str = "10m"
+    baseline: str = TRAINING
+    baseline_splits: tuple[str, ...] = ()
+    quality: QualityTests = field(default_factory=QualityTests)
+    drift: DriftTests = field(default_factory=DriftTests)
+    predictions: DriftTests = field(default_factory=DriftTests)
+    labels: Labels | None = None
+    performance: PerformanceTests = field(default_factory=PerformanceTests)
+    fairness: FairnessTests = field(default_factory=FairnessTests)
+    traffic: TrafficLimits = field(default_factory=TrafficLimits)
+    alerts: Mapping[str, AlertRule] = field(default_factory=dict)
+    most_rows: int = 200_000
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        for interval in (self.window, self.grace):
+            parse_interval(interval)
+        if self.log_span:
+            _check_choice("log_span", self.log_span, LOG_SPANS)
+        if self.most_rows < 1:
+            raise ParameterError(f"expected most_rows of 1 or more, got {self.most_rows}")
+
+    @property
+    def pipeline(self) -> str:
+        """The name of the pipeline that judges a window of it."""
+        return f"monitor-{self.name}"
+
+    @property
+    def spans(self) -> int:
+        """How many spans of the log a window has."""
+        return parse_interval(self.window) // _SPAN_SECONDS[self.log_span or "day"]
+
+    @property
+    def baseline_version(self) -> str:
+        """The version of a registered model that the baseline is of, or nothing."""
+        return self.baseline if _VERSION.fullmatch(self.baseline) else ""
+
+    @property
+    def baseline_files(self) -> str:
+        """The pattern of the files that are the baseline, or nothing."""
+        is_other = self.baseline in (TRAINING, PREVIOUS) or self.baseline_version
+        return "" if is_other else self.baseline
+
+
+def read_monitors(
+    path: str, tables: Mapping[str, Any], deployments: Mapping[str, Deployment]
+) -> dict[str, Monitor]:
+    """Return the monitors of penstock.toml, with relative paths counting from its folder.
+
+    What a monitor takes from its deployment is filled in: log, span, model, and which columns the
+    log does not keep as they are, which are not compared with other data than the log's.
+
+    Raises:
+      ConfigError: a key is unknown, a value is not what is asked for, or the log is not known.
+    """
+    read = read_named_tables(Monitor, tables, group="monitors", noun="a monitor", path=path)
+    return {
+        name: _completed(monitor, path, f"monitors.{name}", deployments)
+        for name, monitor in read.items()
+    }
+
+
+def _completed(
+    monitor: Monitor, path: str, key: str, deployments: Mapping[str, Deployment]
+) -> Monitor:
+    folder = Path(path).parent
+    log = monitor.log or (f"{_DEPLOYMENT}{monitor.name}" if monitor.name in deployments else "")
+    if not log:
+        raise ConfigError(
+            "the key 'log' is missing",
+            path=path,
+            key=key,
+            hint='It is "deployments.NAME", or the folder of a model in a prediction log.',
+        )
+    if log.startswith(_DEPLOYMENT):
+        monitor = _of_deployment(monitor, log, path, key, deployments)
+    else:
+        name = log.rstrip("/").rsplit("/", 1)[-1]
+        monitor = replace(
+            monitor,
+            log=_at(folder, log),
+            model=monitor.model or name,
+            log_span=monitor.log_span or "day",
+        )
+    seconds = parse_interval(monitor.window)
+    if seconds % _SPAN_SECONDS[monitor.log_span]:
+        raise ConfigError(
+            f"expected whole {monitor.log_span}s, as the log is written by {monitor.log_span}, got "
+            f"{monitor.window!r}",
+            path=path,
+            key=f"{key}.window",
+        )
+    try:
+        rules = complete_rules(monitor.alerts)
+    except ParameterError as error:
+        raise ConfigError(error.message, path=path, key=f"{key}.alerts", hint=error.hint) from None
+    labels = monitor.labels
+    if labels is not None:
+        base = "" if "://" in labels.source else str(folder / labels.folder)
+        labels = replace(labels, folder=base)
+    files = monitor.baseline_files
+    baseline = _at(folder, files) if files else monitor.baseline
+    return replace(monitor, alerts=rules, labels=labels, baseline=baseline)
+
+
+def _of_deployment(
+    monitor: Monitor, log: str, path: str, key: str, deployments: Mapping[str, Deployment]
+) -> Monitor:
+    name = log.removeprefix(_DEPLOYMENT)
+    if name not in deployments:
+        raise ConfigError(
+            f"there is no deployment {name!r}",
+            path=path,
+            key=f"{key}.log",
+            hint=suggestion(name, deployments, noun="deployment"),
+        )
+    deployment = deployments[name]
+    if deployment.log is None:
+        raise ConfigError(
+            f"the deployment {name} keeps no log",
+            path=path,
+            key=f"{key}.log",
+            hint=f'Give it one: [deployments.{name}.log] with folder = "log".',
+        )
+    options = deployment.log
+    altered = (*options.hashed, *options.truncated)
+    served = deployment.local.name or deployment.model
+    return replace(
+        monitor,
+        log=f"{options.folder.rstrip('/')}/{served}",
+        log_span=options.span,
+        model=monitor.model or deployment.model,
+        quality=replace(monitor.quality, without=(*monitor.quality.without, *altered)),
+        drift=replace(
+            monitor.drift,
+            without=monitor.drift.without
+            if monitor.baseline == PREVIOUS
+            else (*monitor.drift.without, *altered),
+        ),
+    )
+
+
+def _at(folder: Path, text: str) -> str:
+    return text if "://" in text else str(folder / text)
 
 
 def _check_choice(what: str, given: str, choices: tuple[str, ...]) -> None:

@@ -195,8 +195,8 @@ def _latency(gate: LatencyGate, new: _Times, old: _Times, confidence: float) -> 
             reason = "too short a time was seen: what is slow may be slow for a moment"
             return Verdict("latency", State.UNKNOWN, reason)
     z = statistics.deviations(min(sizes), confidence)
-    mine = statistics.quantile(new.all, gate.quantile, z, new.spans)
-    theirs = statistics.quantile(old.all, gate.quantile, z, old.spans)
+    mine = intervals.quantile(new.all, gate.quantile, z, new.spans)
+    theirs = intervals.quantile(old.all, gate.quantile, z, old.spans)
     title = f"p{gate.quantile * 100:g}"
     if mine is None or theirs is None:
         reason = f"{min(sizes)} answers say nothing certain of {title}"

@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from penstock.monitoring import intervals
 from penstock.operations.releases import statistics
 from penstock.operations.releases.gates import Measure, State, Verdict, judge
 from penstock.project.deployments import (
@@ -241,7 +242,7 @@ def test_bounds_of_a_quantile_contain_it_as_often_as_they_should():
     hits = 0
     for _ in range(300):
         sketch = sketch_of(random.lognormal(0, 0.5, 800))
-        bounds = statistics.quantile(sketch, 0.95, z)
+        bounds = intervals.quantile(sketch, 0.95, z)
         hits += bounds.lower / 1.03 <= true <= bounds.upper * 1.03
     assert hits >= 0.94 * 300
 
