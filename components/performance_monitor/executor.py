@@ -25,11 +25,19 @@ from penstock.monitoring.measures import (
     WindowReport,
     write_report,
 )
-from penstock.monitoring.outcomes import NUMBERS, Outcomes, outcomes_of, task_of
+from penstock.monitoring.outcomes import (
+    BINARY,
+    NUMBERS,
+    Outcomes,
+    chosen_of,
+    outcomes_of,
+    positive_outcomes,
+    task_of,
+)
 from penstock.monitoring.served import read_rows, versions_in, window_of
 from penstock.monitoring.telling import told
 from penstock.project.monitors import FairnessTests, Labels, PerformanceTests
-from penstock.serving.log.columns import SCORE
+from penstock.serving.log.columns import CLASS, SCORE
 
 _MOST_ROWS = 2_000_000
 
@@ -98,28 +106,29 @@ class _Judged:
     def measures(self, labeled: Labeled, evaluation: str, folder: str) -> list[Measure]:
         has_label = labeled.labels.is_valid()
         table, texts = labeled.table.filter(has_label), labeled.labels.drop_null()
+        positive = self._positive(labeled.table, texts)
+        chosen = chosen_of(labeled.table, self._task, positive)
+        outcomes = outcomes_of(table, texts, self._task, positive) if table.num_rows else None
         found: list[Measure] = []
-        outcomes = self._outcomes(table, texts) if table.num_rows else None
         if self._tests.enabled and self._labels is not None:
             found += self._performance(table, outcomes, evaluation, folder)
         if self._tests.estimate and self._known is not None:
-            found += self._estimates(labeled.table)
-        if self._fairness.enabled and self._task != NUMBERS:
-            chosen = self._chosen(labeled.table)
+            found += self._estimates(labeled.table, chosen, self._known)
+        if self._fairness.enabled and self._task == BINARY:
             found += fairness_of(labeled.table, chosen, self._fairness)
             if outcomes is not None:
                 found += fairness_of(table, outcomes.chosen, self._fairness, outcomes.label)
         return found
 
-    def _outcomes(self, table: pa.Table, texts: Any) -> Outcomes:
-        classes = self._known.classes if self._known is not None else ()
-        positive = self._labels.positive if self._labels is not None else ""
-        return outcomes_of(table, texts, self._task, classes, positive)
-
-    def _chosen(self, table: pa.Table) -> Any:
-        """Return whether rows are predicted positive, of which no label is needed."""
-        nothing = pa.array([""] * table.num_rows)
-        return self._outcomes(table, nothing).chosen
+    def _positive(self, table: pa.Table, texts: Any) -> tuple[str, ...]:
+        """Return the positive outcomes of a binary task; others have none."""
+        if self._task != BINARY:
+            return ()
+        if self._known is not None:
+            return self._known.positive
+        said = self._labels.positive if self._labels is not None else ""
+        seen = {*texts.to_pylist(), *map(str, table.column(CLASS).to_pylist())}
+        return positive_outcomes(seen, (), said)
 
     def _performance(
         self, table: pa.Table, outcomes: Outcomes | None, evaluation: str, folder: str
@@ -145,12 +154,10 @@ class _Judged:
             return None
         return self._known.metrics(list(self._limits)).get(measure.name)
 
-    def _estimates(self, table: pa.Table) -> list[Measure]:
-        known = self._known
-        if known is None or self._task == NUMBERS or table.num_rows < self._tests.rows:
+    def _estimates(self, table: pa.Table, chosen: Any, known: Reference) -> list[Measure]:
+        if self._task == NUMBERS or table.num_rows < self._tests.rows:
             return []
         score = table.column(SCORE).to_numpy()
-        chosen = self._chosen(table)
         is_known = np.isfinite(score)
         found = estimates(
             known.outcomes.score,

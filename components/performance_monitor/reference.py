@@ -14,7 +14,7 @@ from penstock.components.performance_monitor.evaluating import ALL_ROWS, evaluat
 from penstock.data.splits import split_names
 from penstock.models.loading import load_model
 from penstock.monitoring.labels import as_text
-from penstock.monitoring.outcomes import BINARY, Outcomes, outcomes_of
+from penstock.monitoring.outcomes import BINARY, Outcomes, outcomes_of, positive_outcomes
 from penstock.monitoring.served import read_rows
 from penstock.project.monitors import Labels
 from penstock.serving.log.columns import CLASS, OWN_TYPES, SCORE
@@ -26,11 +26,11 @@ _MOST_ROWS = 50_000
 
 @dataclass(frozen=True)
 class Reference:
-    """The outcomes of rows that the model was evaluated on; `classes` are the model's."""
+    """The outcomes of rows that the model was evaluated on, and which of them are positive."""
 
     table: pa.Table
     outcomes: Outcomes
-    classes: tuple[str, ...]
+    positive: tuple[str, ...]
 
     def metrics(self, names: Sequence[str]) -> dict[str, float]:
         """Return metrics of all the rows."""
@@ -66,11 +66,11 @@ def reference_of(
             if values is not None
         }
     )
-    outputs: Sequence[Any] = loaded.signature.outputs if loaded.signature is not None else ()
-    classes = next((column.classes for column in outputs if column.classes is not None), ())
-    classes = tuple(map(str, classes))
     texts = as_text(table.column(labels.label))
-    outcomes = outcomes_of(
-        predictions, texts, task, classes, labels.positive if task == BINARY else ""
-    )
-    return Reference(table, outcomes, classes)
+    positive: tuple[str, ...] = ()
+    if task == BINARY:
+        outputs: Sequence[Any] = loaded.signature.outputs if loaded.signature is not None else ()
+        classes = next((column.classes for column in outputs if column.classes is not None), ())
+        seen = {*texts.to_pylist(), *(summary.classes or ())}
+        positive = positive_outcomes(seen, tuple(map(str, classes)), labels.positive)
+    return Reference(table, outcomes_of(predictions, texts, task, positive), positive)

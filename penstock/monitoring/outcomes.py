@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,48 +44,56 @@ def task_of(table: pa.Table) -> str | None:
     return BINARY if len(distinct) <= 2 else CLASSES
 
 
-def outcomes_of(
-    table: pa.Table, labels: Any, task: str, classes: Sequence[str], positive: str = ""
-) -> Outcomes:
-    """Return the outcomes of rows that all have a label, which are texts.
+def positive_outcomes(
+    values: Iterable[str], classes: Sequence[str], positive: str = ""
+) -> tuple[str, ...]:
+    """Return the texts of the outcome that the scores of a binary task are the probability of.
 
-    `classes` are the model's, in the order of its probabilities, if they are known.
+    `values` are outcomes and predictions that were seen, `classes` the model's, in the order of its
+    probabilities, if they are known; `positive` is what somebody says.
 
     Raises:
-      DataError: a label is no number where it should be one, or it is not known which of two is
-        the positive one.
+      DataError: it is not known.
     """
-    texts = labels.to_pylist()
-    score = _numbers(table, SCORE)
-    if task == NUMBERS:
-        return Outcomes(task, _as_numbers(texts), score, np.zeros(len(texts), bool))
-    predicted = [str(value) for value in table.column(CLASS).to_pylist()]
-    if task == CLASSES:
-        right = np.array([_same(one, other) for one, other in zip(predicted, texts, strict=True)])
-        return Outcomes(task, right.astype(float), score, right)
-    wanted = _positive(texts, predicted, classes, positive)
-    label = np.array([text in wanted for text in texts], float)
-    chosen = np.array([text in wanted for text in predicted], bool)
-    return Outcomes(task, label, score, chosen)
-
-
-def _positive(
-    texts: Sequence[str], predicted: Sequence[str], classes: Sequence[str], positive: str
-) -> tuple[str, ...]:
-    """Return the texts of the outcome that scores are the probability of."""
     if positive:
         return (positive,)
     if len(classes) == 2:
         second = str(classes[1])
         return _POSITIVE if second in _POSITIVE else (second,)
-    values = {*texts, *predicted}
-    if values <= {*_POSITIVE, *_NEGATIVE}:
+    seen = set(values)
+    if seen <= {*_POSITIVE, *_NEGATIVE}:
         return _POSITIVE
     raise DataError(
         "it is not known of which outcome the score is the probability: there are "
-        f"{', '.join(map(repr, sorted(values)[:5]))}",
+        f"{', '.join(map(repr, sorted(seen)[:5]))}",
         hint='Name it: positive = "..." of the monitor\'s labels.',
     )
+
+
+def chosen_of(table: pa.Table, task: str, positive: Sequence[str]) -> Any:
+    """Return for each row whether a positive outcome was predicted."""
+    if task != BINARY:
+        return np.zeros(table.num_rows, bool)
+    return np.array([str(value) in positive for value in table.column(CLASS).to_pylist()], bool)
+
+
+def outcomes_of(table: pa.Table, labels: Any, task: str, positive: Sequence[str]) -> Outcomes:
+    """Return the outcomes of rows that all have a label, which are texts.
+
+    Raises:
+      DataError: a label is no number where it should be one.
+    """
+    texts = labels.to_pylist()
+    score = _numbers(table, SCORE)
+    chosen = chosen_of(table, task, positive)
+    if task == NUMBERS:
+        return Outcomes(task, _as_numbers(texts), score, chosen)
+    if task == CLASSES:
+        predicted = [str(value) for value in table.column(CLASS).to_pylist()]
+        right = np.array([_same(one, other) for one, other in zip(predicted, texts, strict=True)])
+        return Outcomes(task, right.astype(float), score, right)
+    label = np.array([text in positive for text in texts], float)
+    return Outcomes(task, label, score, chosen)
 
 
 def _same(one: str, other: str) -> bool:
