@@ -143,7 +143,8 @@ class Labels:
     {DD}, if they come bit by bit. A row of them belongs to the row of the log that has the same in
     the columns `key`, names there by names here; of several the last one counts, by span. `label`
     is the column of the outcome. `positive` is the outcome that the score is the probability of,
-    where that is neither 1 nor said by the model.
+    where that is neither 1 nor said by the model. A row waits for its label as long as `wait` after
+    its window.
     """
 
     source: str
@@ -151,8 +152,10 @@ class Labels:
     key: dict[str, str] = field(default_factory=lambda: {"request_id": "log/request_id"})
     folder: str = ""
     positive: str = ""
+    wait: str = "90d"
 
     def __post_init__(self) -> None:
+        parse_interval(self.wait)
         if not self.key:
             raise ParameterError("expected a key of one column or more, got none")
 

@@ -63,7 +63,7 @@ def monitor_nodes(monitor: Monitor, first_span: Any, last_span: Any) -> list[Any
             QualityMonitor(
                 examples=examples,
                 schema=trained.outputs["schema"],
-                baseline=trained.outputs["examples"],
+                baseline=trained.outputs["examples"] if monitor.baseline == PREVIOUS else baseline,
                 model=model,
                 tests=monitor.quality,
                 most_rows=monitor.most_rows,

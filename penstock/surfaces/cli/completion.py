@@ -53,6 +53,10 @@ def _deployments(context: click.Context) -> Iterable[str]:
     return sorted(_config(context).deployments)
 
 
+def _monitors(context: click.Context) -> Iterable[str]:
+    return sorted(_config(context).monitors)
+
+
 def _environments(context: click.Context) -> Iterable[str]:
     return sorted(_config(context).environments)
 
@@ -98,6 +102,7 @@ PIPELINE = Named("pipeline", _pipelines)
 PROFILE = Named("profile", _profiles)
 TRIGGER = Named("trigger", _triggers)
 DEPLOYMENT = Named("deployment", _deployments)
+MONITOR = Named("monitor", _monitors)
 ENVIRONMENT = Named("environment", _environments)
 RUN = Named("run", _runs)
 RUN_OF_PROFILE = Named("run", _runs_of_profile)

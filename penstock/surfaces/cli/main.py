@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, str] = {
     "serve": "penstock.surfaces.cli.serve:serve",
     "release": "penstock.surfaces.cli.release:release",
     "rollback": "penstock.surfaces.cli.release:rollback",
+    "monitor": "penstock.surfaces.cli.monitor:monitor",
     "lineage": "penstock.surfaces.cli.lineage:lineage",
     "store": "penstock.surfaces.cli.store:store",
     "metadata": "penstock.surfaces.cli.metadata:metadata",

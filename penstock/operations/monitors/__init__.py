@@ -1,0 +1,1 @@
+"""Monitors: which windows of a log are to be judged, judging them, and what came of it."""

@@ -1,0 +1,183 @@
+"""Judged windows as the store has them: a numbered journal for each window of a monitor.
+
+An entry of `monitor/{monitor}/{window}` is a run that judges the window: intended until the run has
+ended and its alerts are settled. The last entry is how the window was judged last, all of them are
+how that changed. That there is a window is an entry of `monitor_windows/{monitor}`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from penstock.metadata import journal
+from penstock.metadata.journal import DONE, FAILED, INTENDED, Entry
+from penstock.metadata.protocol import Store
+from penstock.monitoring.measures import ALARM, FINE, UNKNOWN, Window, WindowReport
+from penstock.operations.monitors.deciding import Past
+
+WINDOWS = "monitor_windows"
+JUDGEMENTS = "monitor"
+_STATES = (FINE, ALARM, UNKNOWN)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was measured in a window, in short; the whole of it is in the reports of `artifacts`.
+
+    `counts` has for each kind of measures how many are fine, alarms and unknown.
+    """
+
+    rows: int = 0
+    versions: Mapping[str, int] = field(default_factory=dict)
+    labeled: int = 0
+    waiting: int = 0
+    counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    artifacts: tuple[str, ...] = ()
+
+    @property
+    def alarms(self) -> int:
+        """How many measures are alarms."""
+        return sum(counts[1] for counts in self.counts.values())
+
+    @classmethod
+    def of(cls, report: WindowReport, artifacts: Sequence[str]) -> Summary:
+        """Return the summary of a report, which is that of several artifacts."""
+        counts: dict[str, list[int]] = {}
+        for measure in report.measures:
+            counts.setdefault(measure.kind, [0, 0, 0])[_STATES.index(measure.state)] += 1
+        return cls(
+            report.rows,
+            report.versions,
+            int(report.facts.get("labeled", 0)),
+            int(report.facts.get("waiting", 0)),
+            counts,
+            tuple(artifacts),
+        )
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A window of a monitor, and what came of judging it.
+
+    `alerts` are the names of the alerts that changed by it.
+    """
+
+    monitor: str
+    window: Window
+    state: str
+    why: str
+    fingerprint: str
+    labels: str
+    tries: int
+    recorded: datetime
+    run_id: str = ""
+    error: str = ""
+    summary: Summary = Summary()
+    alerts: tuple[str, ...] = ()
+    entry: Entry | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the window was judged."""
+        return self.state == DONE
+
+    @property
+    def past(self) -> Past:
+        """What deciding asks of it."""
+        waiting = self.summary.waiting
+        return Past(self.fingerprint, self.labels, waiting, self.is_done, self.tries)
+
+
+def last_judgements(store: Store, monitor: str) -> list[Judgement]:
+    """Return the last judgement of each window, in the order of event time."""
+    found = []
+    for noted in journal.entries(store, f"{WINDOWS}/{monitor}"):
+        last = journal.last(store, _journal(monitor, noted.key))
+        if last is not None:
+            found.append(_judgement(monitor, last))
+    return sorted(found, key=lambda judged: judged.window.begin)
+
+
+def history(store: Store, monitor: str, window: Window) -> list[Judgement]:
+    """Return all judgements of a window, in their order."""
+    listed = journal.entries(store, _journal(monitor, _key(window)))
+    return [_judgement(monitor, entry) for entry in listed]
+
+
+def unfinished(store: Store, monitor: str) -> list[Judgement]:
+    """Return what somebody began to judge, and has not ended."""
+    return [judged for judged in last_judgements(store, monitor) if judged.state == INTENDED]
+
+
+def intend(
+    store: Store,
+    monitor: str,
+    window: Window,
+    content: Mapping[str, Any],
+    *,
+    who: str,
+) -> Judgement:
+    """Write that a window is going to be judged.
+
+    Raises:
+      TakenError: somebody else has written so.
+    """
+    key = _key(window)
+    with contextlib.suppress(journal.TakenError):  # it was judged before
+        journal.intend(store, f"{WINDOWS}/{monitor}", key, window.to_json(), who=who, state=DONE)
+    name = _journal(monitor, key)
+    last = journal.last(store, name)
+    entry = journal.append(
+        store,
+        name,
+        {"window": window.to_json(), **content},
+        after=last,
+        who=who,
+        state=INTENDED,
+    )
+    return _judgement(monitor, entry)
+
+
+def conclude(store: Store, judged: Judgement, *, error: str = "", **outcome: Any) -> Judgement:
+    """Write what came of judging a window."""
+    assert judged.entry is not None
+    state = FAILED if error else DONE
+    content = {**outcome, **({"error": error} if error else {})}
+    return _judgement(judged.monitor, journal.conclude(store, judged.entry, state, content))
+
+
+def summary_as_json(summary: Summary) -> dict[str, Any]:
+    """Return a summary as JSON values."""
+    return {**asdict(summary), "artifacts": list(summary.artifacts)}
+
+
+def _judgement(monitor: str, entry: Entry) -> Judgement:
+    said, outcome = entry.intent, entry.outcome
+    summary = outcome.get("summary", {})
+    return Judgement(
+        monitor,
+        Window.from_json(said["window"]),
+        entry.state,
+        str(said.get("why", "")),
+        str(said.get("fingerprint", "")),
+        str(said.get("labels", "")),
+        int(said.get("tries", 1)),
+        entry.recorded.astimezone(UTC),
+        str(outcome.get("run_id", "")),
+        str(outcome.get("error", "")),
+        Summary(**{**summary, "artifacts": tuple(summary.get("artifacts", ()))}),
+        tuple(outcome.get("alerts", ())),
+        entry,
+    )
+
+
+def _journal(monitor: str, key: str) -> str:
+    return f"{JUDGEMENTS}/{monitor}/{key}"
+
+
+def _key(window: Window) -> str:
+    return window.begin.astimezone(UTC).strftime("%Y%m%dt%H%M%Sz")
