@@ -5,13 +5,14 @@
 installs MLflow and KServe into environments of their own (below `build/benchmarks/.peers`), saves
 the same model for each server, and asks them in turn, round by round, with one row a request:
 as fast as 1, 16 and 256 connections can, and at one given rate. Then the prediction server alone:
-with a shadow, with a shadow that stands still, and through 50 switches of its version. Writes the
-tables of docs/serving.md. It needs `wrk`.
+with a shadow or a log, with one that stands still, and through 50 switches of its version. Writes
+the tables of docs/serving.md. It needs `wrk`.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import shutil
@@ -257,6 +258,71 @@ def with_shadow(model: Path, rounds: int, seconds: float) -> list[str]:
     return lines
 
 
+def with_log(model: Path, rounds: int, seconds: float) -> list[str]:
+    """Measure callers' waiting without a log, with one, and with one that stands still."""
+    names = ("none", "of all requests", "that stands still")
+    loads = {f"{SHADOW_RATE:,} a second": SHADOW_RATE, "as many as 16 connections can": 0}
+    found: dict[tuple[str, str], list[Seen]] = {}
+    dropped: dict[tuple[str, str], int] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        options = {name: ["--state", f"{folder}/{name}"] for name in ("with", "without")}
+        options["with"] += ["--log", f"{folder}/log"]
+        with (
+            serving("penstock", "sklearn", model, *options["without"]) as unlogged,
+            serving("penstock", "sklearn", model, *options["with"]) as logged,
+        ):
+            [log] = [child for child in _family(logged.process) if _is_log(child)]
+            for running in (unlogged, logged):
+                wrk(running, 16, min(seconds, 3))  # what comes first is slower
+            for _ in range(rounds):
+                for (load, rate), name in itertools.product(loads.items(), names):
+                    before = _dropped(logged)
+                    if name == names[-1]:
+                        os.kill(log, signal.SIGSTOP)
+                    try:
+                        one = wrk(unlogged if name == "none" else logged, 16, seconds, rate)
+                    finally:
+                        os.kill(log, signal.SIGCONT)
+                    found.setdefault((load, name), []).append(one)
+                    lost = _dropped(logged) - before
+                    dropped[load, name] = dropped.get((load, name), 0) + lost
+                    print("log", load, name, one, lost, flush=True)
+                    _let_catch_up(log)
+    lines = [
+        "| log | requests a second | p50, ms | p99, ms | CPU ms a request | failed | not kept |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for (load, name), seen in found.items():
+        asked = sum(s.requests for s in seen)
+        lost = "" if name == "none" else f"{100 * dropped[load, name] / asked:.0f} %"
+        lines.append(
+            f"| {name}, {load} | {_middle([s.rate for s in seen], 0)} "
+            f"| {_middle([s.p50 for s in seen], 1)} | {_middle([s.p99 for s in seen], 1)} "
+            f"| {statistics.median(s.cpu for s in seen):.2f} "
+            f"| {sum(s.errors for s in seen)} | {lost} |"
+        )
+    return lines
+
+
+def _is_log(process: int) -> bool:
+    return b"serving.log.process" in Path(f"/proc/{process}/cmdline").read_bytes()
+
+
+def _dropped(running: Running) -> int:
+    with urllib.request.urlopen(running.url.partition("/v1/")[0] + "/metrics") as response:
+        lines = response.read().decode().splitlines()
+    told = next(line for line in lines if line.startswith("penstock_log_dropped_total"))
+    return int(float(told.split()[1]))
+
+
+def _let_catch_up(log: int) -> None:
+    """Wait until a log has read what it was told, so that the next run is not asked beside that."""
+    worked = -1.0
+    while (now := _worked(log)) > worked:
+        worked = now
+        time.sleep(0.5)
+
+
 def switched(model: Path) -> list[str]:
     """Switch versions under load, as often as is said; nothing may fail."""
     with (
@@ -373,6 +439,7 @@ def main() -> None:
         alone = Path(folder, "alone")
         saved("penstock", "sklearn", alone)
         parts.append(with_shadow(alone, asked.rounds, asked.seconds))
+        parts.append(with_log(alone, asked.rounds, asked.seconds))
         parts.append(switched(alone))
     if asked.dry:
         print("\n\n".join("\n".join(part) for part in parts))
