@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from penstock.serving.log.policy import LogPolicy, span_at
+from penstock.serving.log.reading import read_measures
 from penstock_support.prediction_server import PredictionServer, wait_for
 
 pytestmark = pytest.mark.needs("sklearn", "uvloop")
@@ -120,7 +122,10 @@ def test_a_killed_log_is_started_again_and_no_caller_waits(
         for child in server.workers()
         if b"serving.log.process" in Path(f"/proc/{child}/cmdline").read_bytes()
     ]
+    for _ in range(3):
+        server.post("/predict/people", row)
     os.kill(log, signal.SIGKILL)
+    wait_for(lambda: "with 3 requests that were in no file yet" in server.log.read_text(), server)
     for _ in range(20):
         assert server.post("/predict/people", row)[0] == 200
     wait_for(lambda: "is started again" in server.log.read_text(), server)
@@ -128,6 +133,8 @@ def test_a_killed_log_is_started_again_and_no_caller_waits(
     assert server.post("/predict/people", row, **{"X-Request-Id": "later"})[0] == 200
     server.end()
     assert "later" in logged(tmp_path / "log")["log/request_id"].to_pylist()
+    measures = read_measures(str(tmp_path / "log"), "people", "day", span_at(time.time(), "day"))
+    assert pc.sum(measures["log_dropped"]).as_py() == 3
     assert not list((tmp_path / "log").rglob(".begun*"))
 
 

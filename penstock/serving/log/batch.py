@@ -16,7 +16,17 @@ import pyarrow as pa
 from penstock.data import unifying
 from penstock.errors import StorageError
 from penstock.models.signature import Signature
-from penstock.serving.log.columns import BATCH, REQUEST, ROLE, ROW, SECONDS, TIME, VERSION
+from penstock.serving.log.columns import (
+    BATCH,
+    CLASS,
+    REQUEST,
+    ROLE,
+    ROW,
+    SCORE,
+    SECONDS,
+    TIME,
+    VERSION,
+)
 from penstock.serving.log.policy import LogPolicy, span_at, span_folder
 from penstock.serving.log.rows import logged
 from penstock.serving.log.writing import COMPRESSION, appearing, key_of, make_room
@@ -45,15 +55,18 @@ class BatchLog:
         import pyarrow.parquet as pq
 
         features = rows if self.signature is None else self.signature.cast(rows)
-        facts = {
-            REQUEST: self.request_id,
-            TIME: int(self.at * 1e6),
-            VERSION: self.version,
-            ROLE: BATCH,
-            SECONDS: None,
+        summary, count = summary_of(predictions), features.num_rows
+        own = {
+            REQUEST: [self.request_id] * count,
+            ROW: range(self._rows, self._rows + count),
+            TIME: [int(self.at * 1e6)] * count,
+            VERSION: [self.version] * count,
+            ROLE: [BATCH] * count,
+            SECONDS: [None] * count,
+            CLASS: [None] * count if summary.classes is None else summary.classes,
+            SCORE: [None] * count if summary.scores is None else summary.scores,
         }
-        summary = summary_of(predictions)
-        table = logged(features, summary, facts, self.policy, self._key, self._rows)
+        table = logged(features, own, self.policy, self._key)
         self._rows += table.num_rows
         if self.policy.percent < 100:
             places = table.column(ROW).to_pylist()

@@ -24,13 +24,14 @@ from typing import Any
 from penstock.models.signature import Signature
 from penstock.serving.frames import Frame, Received, framed, inherited
 from penstock.serving.log.measures import LOG, measures_of
-from penstock.serving.log.policy import LogPolicy
+from penstock.serving.log.policy import LogPolicy, span_at
 from penstock.serving.log.rows import Answered, rows_of
 from penstock.serving.log.writing import LogFiles, keep_key, key_of
 
 # To the process: its policy, the signature of a version, a request that was answered, and what
-# was measured of a model.
+# was measured of a model. From it: how many requests of each model are in files, or lost.
 POLICY, SIGNATURE, ANSWERED, MEASURED = 31, 32, 33, 34
+SETTLED = 41
 _PIECE = 1 << 20
 _LOOK_SECONDS = 1.0
 _SIZES = struct.Struct("<II")
@@ -66,8 +67,7 @@ class Keeping:
         self._policy = policy
         self._key = key_of(Path(policy.folder)) if policy.hashed else b""
         self._signatures: dict[tuple[str, int], Signature | None] = {}
-        # Requests, by model, of which nothing can be kept.
-        self._unread: Counter[str] = Counter()
+        self._unread: list[Answered] = []
         self._said: set[str] = set()
         self._trouble = ""
 
@@ -80,23 +80,45 @@ class Keeping:
                 None if signature is None else Signature.from_json(signature)
             )
         elif frame.kind == ANSWERED:
-            answered = unpacked(frame.content)
-            signature = self._signatures.get((answered.model, answered.version))
-            try:
-                rows = rows_of(answered, signature, self._policy, self._key)
-            except Exception as error:  # one request that is not kept should not lose others
-                self._unread[answered.model] += 1
-                self._say_once(f"a request for {answered.model} is not logged: {error}")
-                return
-            self.files.add(answered.model, answered.at, rows)
+            self._unread.append(unpacked(frame.content))
         elif frame.kind == MEASURED:
             self._measure(json.loads(frame.content))
 
+    def read(self) -> None:
+        """Make rows of the requests that were taken: those of a kind together, as they are few."""
+        kinds: dict[Any, list[Answered]] = {}
+        for one in self._unread:
+            span = span_at(one.at, self._policy.span)
+            kinds.setdefault((one.model, one.version, one.verb, span), []).append(one)
+        self._unread = []
+        for several in kinds.values():
+            if not self._add(several):
+                for one in several:
+                    self._add([one])
+
+    def _add(self, several: list[Answered]) -> bool:
+        first = several[0]
+        signature = self._signatures.get((first.model, first.version))
+        try:
+            rows = rows_of(several, signature, self._policy, self._key)
+        except Exception as error:  # one request that is not kept should not lose others
+            if len(several) == 1:
+                self.files.lose(first.model, 1)
+                self._say_once(f"a request for {first.model} is not logged: {error}")
+            return len(several) == 1
+        self.files.add(first.model, first.at, rows, len(several))
+        return True
+
+    def settled(self) -> dict[str, int]:
+        """Return how many requests of each model are in files, or lost, since this was asked."""
+        settled, self.files.settled = self.files.settled, Counter()
+        return dict(settled)
+
     def _measure(self, told: dict[str, Any]) -> None:
         model = told["model"]
-        lost = self._unread.pop(model, 0) + self.files.lost.pop(model, 0)
+        lost = self.files.lost.pop(model, 0)
         processes = [
-            {**entry, "log_dropped": lost} if entry["kind"] == LOG else entry
+            {**entry, "log_dropped": entry["log_dropped"] + lost} if entry["kind"] == LOG else entry
             for entry in told["processes"]
         ]
         measures = measures_of({**told, "processes": processes})
@@ -131,7 +153,7 @@ def keep(channel: socket.socket) -> None:
     keeping: Keeping | None = None
     while True:
         ready, _, _ = select.select([channel], [], [], _LOOK_SECONDS)
-        data = channel.recv(_PIECE) if ready else None
+        data = _received(channel) if ready else None
         if data == b"":
             break
         for frame in received.add(data or b""):
@@ -139,10 +161,24 @@ def keep(channel: socket.socket) -> None:
                 keeping = _begun(LogPolicy.from_json(json.loads(frame.content)))
             elif keeping is not None:
                 keeping.take(frame)
-        if keeping is not None and keeping.files.is_due():
+        if keeping is None:
+            continue
+        keeping.read()
+        if keeping.files.is_due():
             keeping.write()
+        if settled := keeping.settled():
+            with suppress(ConnectionError):  # what a killed server has told is read to its end
+                channel.sendall(told(SETTLED, settled))
     if keeping is not None:
         keeping.write()
+
+
+def _received(channel: socket.socket) -> bytes | None:
+    """Return what was sent, b"" at its end; None where a killed server left something unread."""
+    try:
+        return channel.recv(_PIECE)
+    except ConnectionResetError:
+        return None
 
 
 def _begun(policy: LogPolicy) -> Keeping:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,61 +52,62 @@ class Answered:
 
 
 def rows_of(
-    answered: Answered, signature: Signature | None, policy: LogPolicy, key: bytes
+    several: Sequence[Answered], signature: Signature | None, policy: LogPolicy, key: bytes
 ) -> pa.Table:
-    """Return the rows of a request: its features as the model took them, and its predictions.
+    """Return the rows of requests to one version: features as it took them, and predictions.
 
     Raises:
-      DataError: the body cannot be read any more.
+      DataError: a body cannot be read any more, or has other columns than the others.
     """
-    served = Served(answered.model, answered.version, signature)
-    asked = VERBS[answered.verb].read(answered.body, answered.head, served)
-    features = as_table({name: list(values) for name, values in asked.columns.items()})
+    first = several[0]
+    served = Served(first.model, first.version, signature)
+    asked = [VERBS[one.verb].read(one.body, one.head, served) for one in several]
+    names = asked[0].columns.keys()
+    if any(one.columns.keys() != names for one in asked):
+        raise DataError("requests for one model have other columns")
+    columns = {name: [v for one in asked for v in one.columns[name]] for name in names}
+    features = as_table(columns)
     if signature is not None:
         features = signature.cast(features)
-    if features.num_rows != asked.rows:
-        raise DataError(f"{features.num_rows} rows came of {asked.rows}")
-    facts = {
-        REQUEST: answered.request_id,
-        TIME: int(answered.at * 1e6),
-        VERSION: answered.version,
-        ROLE: answered.role,
-        SECONDS: answered.seconds,
+    sizes = [one.rows for one in asked]
+    if features.num_rows != sum(sizes):
+        raise DataError(f"{features.num_rows} rows came of {sum(sizes)}")
+    summaries = [Summary.unpacked(one.summary) for one in several]
+    own: dict[str, list[Any]] = {
+        REQUEST: _repeated([one.request_id for one in several], sizes),
+        ROW: [row for size in sizes for row in range(size)],
+        TIME: _repeated([int(one.at * 1e6) for one in several], sizes),
+        VERSION: _repeated([one.version for one in several], sizes),
+        ROLE: _repeated([one.role for one in several], sizes),
+        SECONDS: _repeated([one.seconds for one in several], sizes),
+        CLASS: _listed([summary.classes for summary in summaries], sizes),
+        SCORE: _listed([summary.scores for summary in summaries], sizes),
     }
-    return logged(features, Summary.unpacked(answered.summary), facts, policy, key)
+    return logged(features, own, policy, key)
 
 
 def logged(
-    features: pa.Table,
-    summary: Summary,
-    facts: Mapping[str, Any],
-    policy: LogPolicy,
-    key: bytes,
-    first: int = 0,
+    features: pa.Table, own: Mapping[str, Sequence[Any]], policy: LogPolicy, key: bytes
 ) -> pa.Table:
-    """Return features and predictions as rows of a log.
-
-    `facts` are the values of own columns that all rows share; `first` rows came before these.
-    """
-    rows = features.num_rows
-    own = {
-        REQUEST: _same(facts[REQUEST], rows),
-        ROW: range(first, first + rows),
-        **{name: _same(facts[name], rows) for name in (TIME, VERSION, ROLE, SECONDS)},
-        CLASS: _same(None, rows) if summary.classes is None else summary.classes,
-        SCORE: _same(None, rows) if summary.scores is None else summary.scores,
-    }
+    """Return features, as far as the policy keeps them, with the log's own columns."""
     columns = {
         feature_column(name): _kept(name, features.column(name), policy, key)
         for name in features.column_names
         if name not in policy.left_out
     }
-    made = {name: pa.array(list(values), OWN_TYPES[name]) for name, values in own.items()}
+    made = {name: pa.array(own[name], kind) for name, kind in OWN_TYPES.items()}
     return pa.table({**columns, **made})
 
 
-def _same(value: Any, rows: int) -> list[Any]:
-    return [value] * rows
+def _repeated(values: Sequence[Any], sizes: Sequence[int]) -> list[Any]:
+    return [value for value, size in zip(values, sizes, strict=True) for _ in range(size)]
+
+
+def _listed(parts: Sequence[Any], sizes: Sequence[int]) -> list[Any]:
+    listed: list[Any] = []
+    for part, size in zip(parts, sizes, strict=True):
+        listed.extend([None] * size if part is None else part)
+    return listed
 
 
 def _kept(name: str, column: Any, policy: LogPolicy, key: bytes) -> Any:

@@ -11,12 +11,12 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -36,48 +36,64 @@ COMPRESSION = "zstd"
 _KEY_FILE = ".key"
 
 
+@dataclass(frozen=True)
+class _Held:
+    """Rows that no file has yet, and of how many requests they are."""
+
+    rows: pa.Table
+    requests: int
+
+
 @dataclass
 class LogFiles:
     """The files of one process: rows are held until there are `most_rows`, or for `seconds`.
 
     What cannot be written is held, and tried again after as many seconds, as long as it has no more
-    than `most_held` rows; `lost` counts the requests of each model that had to go.
+    than `most_held` rows. `lost` counts the requests of each model that had to go, `settled` those
+    that are in files or lost.
     """
 
     policy: LogPolicy
     most_rows: int = 50_000
     seconds: float = 60.0
     most_held: int = 200_000
-    lost: dict[str, int] = field(default_factory=dict)
+    lost: Counter[str] = field(default_factory=Counter)
+    settled: Counter[str] = field(default_factory=Counter)
     # By the model and the folder below its own.
-    _held: dict[tuple[str, str], list[pa.Table]] = field(default_factory=dict)
+    _held: dict[tuple[str, str], list[_Held]] = field(default_factory=dict)
     _rows: int = 0
     _due: float = 0.0
     _is_failing: bool = False
     _number: int = 0
     _who: str = field(default_factory=lambda: secrets.token_hex(4))
 
-    def add(self, model: str, at: float, rows: pa.Table) -> None:
-        """Take rows of a request that was answered at a time."""
+    def add(self, model: str, at: float, rows: pa.Table, requests: int = 1) -> None:
+        """Take rows of requests that were answered at a time, or in the same span."""
         if self._is_failing and self._rows + rows.num_rows > self.most_held:
-            self.lost[model] = self.lost.get(model, 0) + 1
+            self.lose(model, requests)
             return
-        self._hold(model, span_folder(self.policy.span, span_at(at, self.policy.span)), rows)
+        folder = span_folder(self.policy.span, span_at(at, self.policy.span))
+        self._hold(model, folder, _Held(rows, requests))
+
+    def lose(self, model: str, requests: int) -> None:
+        """Count requests of which nothing will be kept."""
+        self.lost[model] += requests
+        self.settled[model] += requests
 
     def add_measures(self, model: str, at: float, measures: pa.Table) -> None:
         """Take what was measured in an interval that began at a time: it is due at once."""
         if self._is_failing and self._rows + measures.num_rows > self.most_held:
             return
         folder = measures_folder(self.policy.span, span_at(at, self.policy.span))
-        self._hold(model, folder, measures)
+        self._hold(model, folder, _Held(measures, 0))
         if not self._is_failing:
             self._due = 0.0
 
-    def _hold(self, model: str, folder: str, rows: pa.Table) -> None:
+    def _hold(self, model: str, folder: str, held: _Held) -> None:
         if not self._held:
             self._due = time.monotonic() + self.seconds
-        self._held.setdefault((model, folder), []).append(rows)
-        self._rows += rows.num_rows
+        self._held.setdefault((model, folder), []).append(held)
+        self._rows += held.rows.num_rows
 
     def is_due(self) -> bool:
         """Return whether what is held should be written."""
@@ -95,14 +111,16 @@ class LogFiles:
         self._due = time.monotonic() + self.seconds
         make_room(Path(self.policy.folder), self.policy.most_bytes)
         self._is_failing = True
-        for key, tables in list(self._held.items()):
+        for (model, folder), held in list(self._held.items()):
             # Rows of models that were pushed meanwhile may have other features.
-            for alike in _alike(tables):
-                self._write(*key, alike)
-                self._rows -= sum(table.num_rows for table in alike)
-                written = {id(table) for table in alike}
-                self._held[key] = [t for t in self._held[key] if id(t) not in written]
-            del self._held[key]
+            kinds = _alike(held)
+            while kinds:
+                self._write(model, folder, [one.rows for one in kinds[-1]])
+                written = kinds.pop()
+                self._rows -= sum(one.rows.num_rows for one in written)
+                self.settled[model] += sum(one.requests for one in written)
+                self._held[model, folder] = list(chain.from_iterable(kinds))
+            del self._held[model, folder]
         self._is_failing = False
 
     def _write(self, model: str, folder: str, tables: list[pa.Table]) -> None:
@@ -133,11 +151,11 @@ def appearing(of_model: Path, folder: str, name: str) -> Iterator[Path]:
             begun.unlink()
 
 
-def _alike(tables: list[pa.Table]) -> list[list[pa.Table]]:
-    """Return tables by their columns: those that one file can have."""
-    kinds: dict[Any, list[pa.Table]] = {}
-    for table in tables:
-        kinds.setdefault(str(table.schema), []).append(table)
+def _alike(held: list[_Held]) -> list[list[_Held]]:
+    """Return what is held by its columns: what one file can have."""
+    kinds: dict[str, list[_Held]] = {}
+    for one in held:
+        kinds.setdefault(str(one.rows.schema), []).append(one)
     return list(kinds.values())
 
 

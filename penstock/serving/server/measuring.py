@@ -104,14 +104,21 @@ class Measurer:
         for name, model in self.models.items():
             counts, model.measured = model.measured, {}
             processes = [*own, *workers[name]]
+            told = [taken[p.number] for p in processes if p.number in taken]
             self.recorder.measure(
                 {
                     "model": name,
                     **shared,
                     "answers": told_of(counts, model.served()),
-                    "processes": [taken[p.number] for p in processes if p.number in taken],
+                    "processes": [self._with_lost(entry, name) for entry in told],
                 }
             )
+
+    def _with_lost(self, entry: dict[str, Any], model: str) -> dict[str, Any]:
+        """Return what a process took; that of the log has what was lost with its predecessors."""
+        if entry["kind"] != LOG:
+            return entry
+        return {**entry, "log_dropped": self.recorder.take_lost(model)}
 
 
 def measurers_of(models: Mapping[str, ServedModel], every: float) -> list[Measurer]:

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import logging
 import re
 import secrets
 import socket
 import subprocess
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from penstock.serving.frames import Received
 from penstock.serving.log.policy import LogPolicy
-from penstock.serving.log.process import ANSWERED, MEASURED, POLICY, SIGNATURE, packed, told
+from penstock.serving.log.process import (
+    ANSWERED,
+    MEASURED,
+    POLICY,
+    SETTLED,
+    SIGNATURE,
+    packed,
+    told,
+)
 from penstock.serving.log.rows import Answered
 from penstock.serving.server.processes import spawn
 
@@ -23,6 +33,8 @@ _log = logging.getLogger("penstock.serving")
 
 # What the log has not read yet; more than that is not told.
 _MOST_WAITING = 64 << 20
+# What a request takes in memory beside its body, at the least.
+_BESIDE_BODY = 1024
 _PAUSE = 1.0
 _END_SECONDS = 30.0
 # What a header of HTTP may have beyond these is nothing to find a request by.
@@ -35,7 +47,8 @@ _MOST_MEASURES = 1440
 class Recorder:
     """Tells a process of requests that were answered, and starts it again where it ends.
 
-    `dropped` counts requests that the policy wanted, and that the log had no room for.
+    `dropped` counts requests that the policy wanted, and that are not in the log: it had no room
+    for them, or ended before they were in a file.
     """
 
     policy: LogPolicy
@@ -48,6 +61,12 @@ class Recorder:
     def __post_init__(self) -> None:
         self._told: set[tuple[str, int]] = set()
         self._measures: deque[Mapping[str, Any]] = deque(maxlen=_MOST_MEASURES)
+        # What is told once the process runs again.
+        self._waiting: list[tuple[Answered, Mapping[str, Any]]] = []
+        self._waiting_bytes = 0
+        # By model: requests that are in no file yet, and those that will be in none.
+        self._unsettled: Counter[str] = Counter()
+        self._lost: Counter[str] = Counter()
         self._prefix, self._numbers = secrets.token_hex(5), itertools.count()
 
     async def start(self) -> None:
@@ -60,6 +79,10 @@ class Recorder:
         self._transport, _ = await loop.create_connection(lambda: _Channel(self), sock=ours)
         self._told = set()
         self._transport.write(told(POLICY, self.policy.to_json()))
+        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        for answered, facts in waiting:
+            if not self.record(answered, facts):
+                self._lost[answered.model] += 1
         self._tell_measures()
 
     def request_id(self, given: bytes | None) -> str:
@@ -74,9 +97,14 @@ class Recorder:
         `facts` are those of the version that answered.
         """
         transport = self._transport
-        if transport is None or transport.get_write_buffer_size() > _MOST_WAITING:
+        waiting = self._waiting_bytes if transport is None else transport.get_write_buffer_size()
+        if waiting > _MOST_WAITING:
             self.dropped += 1
             return False
+        if transport is None:
+            self._waiting.append((answered, facts))
+            self._waiting_bytes += len(answered.body) + _BESIDE_BODY
+            return True
         key = (answered.model, answered.version)
         if key not in self._told:
             self._told.add(key)
@@ -84,7 +112,16 @@ class Recorder:
             entry = {"model": key[0], "version": key[1], "signature": signature}
             transport.write(told(SIGNATURE, entry))
         transport.write(told(ANSWERED, packed(answered)))
+        self._unsettled[answered.model] += 1
         return True
+
+    def settled(self, requests: Mapping[str, int]) -> None:
+        """Take that requests of models are in files."""
+        self._unsettled.subtract(requests)
+
+    def take_lost(self, model: str) -> int:
+        """Return how many requests of a model were lost with a process, since this was asked."""
+        return self._lost.pop(model, 0)
 
     def measure(self, measures: Mapping[str, Any]) -> None:
         """Tell the log what was measured, once it runs."""
@@ -100,6 +137,8 @@ class Recorder:
         self._is_ending = True
         if self._task is not None:
             self._task.cancel()
+        if self._transport is None and self.process is not None:
+            await self.start()  # it had ended, and something may wait for it
         if self._transport is not None:
             self._transport.close()  # after all that was told is sent
         if self.process is not None:
@@ -113,7 +152,14 @@ class Recorder:
         """Start the process again: it has ended by itself."""
         self._transport = None
         if not self._is_ending:
-            _log.warning("the process of the prediction log has ended, and is started again")
+            lost, self._unsettled = self._unsettled, Counter()
+            self._lost.update(lost)
+            self.dropped += lost.total()
+            _log.warning(
+                "the process of the prediction log has ended, with %d requests that were in no "
+                "file yet, and is started again",
+                lost.total(),
+            )
             self._task = asyncio.get_running_loop().create_task(self._again())
 
     async def _again(self) -> None:
@@ -139,6 +185,12 @@ def recorders_of(logs: Mapping[str, LogPolicy]) -> dict[str, Recorder]:
 class _Channel(asyncio.Protocol):
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
+        self._received = Received()
+
+    def data_received(self, data: bytes) -> None:
+        for frame in self._received.add(data):
+            if frame.kind == SETTLED:
+                self._recorder.settled(json.loads(frame.content))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._recorder.hung_up()
