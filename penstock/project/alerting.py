@@ -159,7 +159,8 @@ class WebhookSink(Sink):
         for name, value in self.headers.items():
             plain = name.isascii() and name.replace("-", "").replace("_", "").isalnum()
             if not plain or not value.isprintable():
-                raise ParameterError(f"{name!r} with {value!r} cannot be a header")
+                # What it says may be a secret.
+                raise ParameterError(f"expected a header in a line, got {name!r}")
 
 
 @dataclass(frozen=True, kw_only=True)

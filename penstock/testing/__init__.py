@@ -11,7 +11,7 @@ with the run.
 pipelines asks; `penstock.testing.fixtures` gives tests a fixture that runs one.
 
 `FakeStarter` is a double of what starts runs for triggers and deploys, `FakeTarget` one of where
-models serve, for releases.
+models serve, for releases, `FakeSink` one of where alerts are sent.
 
 `penstock.testing.kubeflow` has the server.
 """
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from penstock.execution.steps import WORKERS_STEPS, Step
 from penstock.runners.local.display import Silent
+from penstock.testing.alerting import FakeSink
 from penstock.testing.killing import KillAt
 from penstock.testing.models import (
     assert_answers_within,
@@ -36,6 +37,7 @@ from penstock.testing.starting import FakeStarter
 
 __all__ = [
     "WORKERS_STEPS",
+    "FakeSink",
     "FakeStarter",
     "FakeTarget",
     "KillAt",

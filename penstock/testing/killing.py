@@ -16,7 +16,8 @@ class KillAt:
     `process_id` names: the runner's own, to kill it while a worker is at that step. The signal is
     sent the `time`-th time that a process sees the node at the step. A trigger's steps and its name
     (`penstock.operations.triggers.steps`) stand for those of a node where a trigger is watched, a
-    release's (`penstock.operations.releases.steps`) and its deployment's where one is carried out.
+    release's (`penstock.operations.releases.steps`) and its deployment's where one is carried out,
+    those of `penstock.operations.alerts.steps` and the name of an alert, or of a sink, for alerts.
     """
 
     step: enum.Enum

@@ -1,0 +1,1 @@
+"""Where messages about alerts go, a module each."""
