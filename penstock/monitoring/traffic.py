@@ -25,7 +25,7 @@ from penstock.monitoring.measures import (
 from penstock.project.monitors import TrafficLimits
 from penstock.serving.log.measures import ANSWERS, latency_of
 from penstock.serving.routes import SHADOW
-from penstock.serving.sketches import added, quantile
+from penstock.serving.sketches import Sketch, added, bin_of, count_of, quantile
 
 QUANTILES: Mapping[str, float] = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 ALL_ANSWERS = "all answers"
@@ -79,7 +79,7 @@ def series_of(table: pa.Table, window: Window, parts: int = PARTS) -> list[dict[
 def _latency(subject: str, answers: pa.Table, limits: TrafficLimits) -> Iterator[Measure]:
     sketch = latency_of(answers)
     spans = _by_part(answers)
-    count = sum(sketch.values())
+    count = count_of(sketch)
     z = NormalDist().inv_cdf(1 - limits.chance)
     for name, wanted in QUANTILES.items():
         limit = limits.latency.get(name)
@@ -95,17 +95,23 @@ def _latency(subject: str, answers: pa.Table, limits: TrafficLimits) -> Iterator
             yield replace(measure, state=UNKNOWN, why=_too_few(count, limits))
             continue
         bounds = intervals.quantile(sketch, wanted, z, spans)
-        if bounds is None:
-            yield measure
-            continue
-        is_alarm = limit is not None and bounds.lower > limit
-        yield replace(
-            measure,
-            lower=bounds.lower,
-            upper=bounds.upper,
-            state=ALARM if is_alarm else FINE,
-            why=f"{1 - wanted:.0%} of answers took {bounds.value:.3g} s or more",
-        )
+        if bounds is not None:
+            measure = replace(measure, lower=bounds.lower, upper=bounds.upper)
+        why = f"{1 - wanted:.0%} of answers took {measure.value or 0:.3g} s or more"
+        chance = None if limit is None else _slow_chance(sketch, spans, limit, 1 - wanted)
+        is_alarm = chance is not None and chance <= limits.chance
+        yield replace(measure, state=ALARM if is_alarm else FINE, chance=chance, why=why)
+
+
+def _slow_chance(sketch: Sketch, spans: Sequence[Sketch], limit: float, expected: float) -> float:
+    """Return the chance of so many answers beyond a limit, where a share of them is expected.
+
+    Answers of a slow time are slow together: they count as fewer.
+    """
+    key = bin_of(limit)
+    beyond = sum(count for place, count in sketch.items() if place > key)
+    effect = intervals.design_effect(spans, key)
+    return share_chance(beyond / effect, count_of(sketch) / effect, expected)
 
 
 def _errors(subject: str, answers: pa.Table, limits: TrafficLimits) -> Iterator[Measure]:
@@ -156,7 +162,7 @@ def _too_few(count: int, limits: TrafficLimits) -> str:
     return f"{count} requests were seen, {limits.requests} are needed"
 
 
-def _by_part(answers: pa.Table) -> list[Any]:
+def _by_part(answers: pa.Table) -> list[Sketch]:
     """Return the seconds of answers by times of equal length, in their order."""
     times = answers.column("time").cast(pa.int64()).to_pylist()
     if not times:
