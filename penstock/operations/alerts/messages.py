@@ -7,7 +7,7 @@ part of a line.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,7 @@ from penstock.project.alerting import SEVERITIES
 FORMAT = 1
 
 _MOST_SUBJECTS = 50
+_MOST_MEASURES = 10
 _MOST_TEXT = 500
 _MOST_DATA_BYTES = 16_000
 _MOST_TITLE = 150
@@ -84,9 +85,8 @@ def lines(change: Change) -> Iterator[str]:
     yield one_line(alert.summary)
     if subjects := _subjects(change):
         yield one_line(f"about: {', '.join(subjects)}")
-    for measure in _measures(change)[:10]:
-        if text := _measure_as_text(measure):
-            yield one_line(text)
+    measures = alert.data.get("measures") if change.addition is None else change.addition.measures
+    yield from measures_as_text(measures)
     yield f"raised: {_time(alert.at)} by {one_line(raised.who, 100)}"
     if raised.end is not None:
         why = f" ({raised.end.why})" if raised.end.why else ""
@@ -153,11 +153,13 @@ def _subjects(change: Change) -> tuple[str, ...]:
     return (*shown, f"and {more} more") if more else shown
 
 
-def _measures(change: Change) -> list[Mapping[str, Any]]:
-    measures: Iterable[Any] = change.raised.alert.data.get("measures") or ()
-    if change.addition is not None:
-        measures = change.addition.measures
-    return [m for m in measures if isinstance(m, Mapping)] if not isinstance(measures, str) else []
+def measures_as_text(measures: Any) -> list[str]:
+    """Return measures as lines, the first of them; others may have written them, or none."""
+    listed = measures if isinstance(measures, (list, tuple)) else ()
+    told = [measure for measure in listed if isinstance(measure, Mapping)]
+    texts = [one_line(_measure_as_text(measure)) for measure in told[:_MOST_MEASURES]]
+    more = len(told) - len(texts)
+    return [*texts, f"and {more} more"] if more else texts
 
 
 def _measure_as_text(measure: Mapping[str, Any]) -> str:

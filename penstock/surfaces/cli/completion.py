@@ -57,6 +57,10 @@ def _monitors(context: click.Context) -> Iterable[str]:
     return sorted(_config(context).monitors)
 
 
+def _sinks(context: click.Context) -> Iterable[str]:
+    return sorted(_config(context).sinks)
+
+
 def _environments(context: click.Context) -> Iterable[str]:
     return sorted(_config(context).environments)
 
@@ -101,6 +105,7 @@ def _nodes_of_run(context: click.Context) -> Iterable[str]:
 PIPELINE = Named("pipeline", _pipelines)
 PROFILE = Named("profile", _profiles)
 TRIGGER = Named("trigger", _triggers)
+SINK = Named("sink", _sinks)
 DEPLOYMENT = Named("deployment", _deployments)
 MONITOR = Named("monitor", _monitors)
 ENVIRONMENT = Named("environment", _environments)

@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = {
     "submit": "penstock.surfaces.cli.submit:submit",
     "schedule": "penstock.surfaces.cli.schedule:schedule",
     "trigger": "penstock.surfaces.cli.trigger:trigger",
+    "alert": "penstock.surfaces.cli.alert:alert",
     "status": "penstock.surfaces.cli.status:status",
     "logs": "penstock.surfaces.cli.logs:logs",
     "cancel": "penstock.surfaces.cli.status:cancel",

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import click
@@ -62,6 +63,11 @@ def column(texts: Iterable[str]) -> list[str]:
     texts = list(texts)
     width = max(map(len, texts), default=0)
     return [text.ljust(width) for text in texts]
+
+
+def local_time(at: datetime) -> str:
+    """Return a time as people here read it."""
+    return f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 @contextmanager
