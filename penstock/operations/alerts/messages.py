@@ -7,7 +7,7 @@ part of a line.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -83,8 +83,9 @@ def lines(change: Change) -> Iterator[str]:
     raised = change.raised
     alert = raised.alert
     yield one_line(alert.summary)
-    if subjects := _subjects(change):
-        yield one_line(f"about: {', '.join(subjects)}")
+    subjects, more = _subjects(change)
+    if subjects:
+        yield one_line(f"about: {', '.join(subjects)}" + (f" and {more} more" if more else ""))
     measures = alert.data.get("measures") if change.addition is None else change.addition.measures
     yield from measures_as_text(measures)
     yield f"raised: {_time(alert.at)} by {one_line(raised.who, 100)}"
@@ -122,6 +123,7 @@ def _change_as_json(change: Change) -> dict[str, Any]:
     raised = change.raised
     alert = raised.alert
     data, left_out = bounded(alert.data)
+    subjects, more = _bounded_texts(raised.subjects)
     told: dict[str, Any] = {
         "change": change.kind,
         "state": "open" if raised.is_open else "over",
@@ -131,26 +133,29 @@ def _change_as_json(change: Change) -> dict[str, Any]:
         "summary": str(alert.summary)[:_MOST_TEXT],
         "at": alert.at.isoformat(),
         "who": raised.who,
-        "subjects": list(_subjects(change)),
+        "subjects": subjects,
+        "more_subjects": more,
         "data": data,
     }
     if left_out:
         told["left_out"] = left_out
     if change.addition is not None:
-        told["added"] = [s[:_MOST_TEXT] for s in change.addition.subjects[:_MOST_SUBJECTS]]
+        told["added"], told["more_added"] = _bounded_texts(change.addition.subjects)
     if raised.end is not None:
         end = raised.end
         told["end"] = {"at": end.at.isoformat(), "who": end.who, "why": end.why[:_MOST_TEXT]}
     return told
 
 
-def _subjects(change: Change) -> tuple[str, ...]:
-    subjects: tuple[str, ...] = change.raised.subjects
-    if change.addition is not None:
-        subjects = change.addition.subjects
-    shown = tuple(subject[:_MOST_TEXT] for subject in subjects[:_MOST_SUBJECTS])
-    more = len(subjects) - len(shown)
-    return (*shown, f"and {more} more") if more else shown
+def _subjects(change: Change) -> tuple[list[str], int]:
+    """Return what is told to be about, and of how many more that is not said."""
+    addition = change.addition
+    return _bounded_texts(change.raised.subjects if addition is None else addition.subjects)
+
+
+def _bounded_texts(texts: Sequence[str]) -> tuple[list[str], int]:
+    shown = [text[:_MOST_TEXT] for text in texts[:_MOST_SUBJECTS]]
+    return shown, len(texts) - len(shown)
 
 
 def measures_as_text(measures: Any) -> list[str]:

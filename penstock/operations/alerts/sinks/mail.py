@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import smtplib
 import ssl
@@ -27,7 +28,7 @@ def send(sink: EmailSink, message: Message) -> None:
     try:
         with _connected(sink) as server:
             if sink.user:
-                server.login(sink.user, sink.password)
+                _log_in(server, sink.user, sink.password)
             refused = server.send_message(content, sink.sender, list(sink.to))
     except smtplib.SMTPAuthenticationError as error:
         raise Undelivered(f"{where} refuses the user {sink.user}: {_said(error)}") from None
@@ -88,6 +89,18 @@ def _connected(sink: EmailSink) -> smtplib.SMTP:
         server.close()
         raise
     return server
+
+
+def _log_in(server: smtplib.SMTP, user: str, password: str) -> None:
+    if (user + password).isascii():
+        server.login(user, password)
+        return
+    # What RFC 4616 has in UTF-8 the library refuses.
+    server.ehlo_or_helo_if_needed()
+    plain = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
+    code, said = server.docmd("AUTH", f"PLAIN {plain}")
+    if code != 235:
+        raise smtplib.SMTPAuthenticationError(code, said)
 
 
 def _said(error: smtplib.SMTPResponseException) -> str:
