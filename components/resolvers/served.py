@@ -9,6 +9,7 @@ from typing import Any
 from penstock import _tfx
 from penstock.errors import RegistryError
 from penstock.metadata.graph import read_ancestors
+from penstock.monitoring.measures import Window
 from penstock.monitoring.served import ANSWERED_BY, LOG, window_of
 
 _PUSHED_VERSION = "pushed_version"
@@ -54,7 +55,10 @@ class PreviousWindowStrategy(_tfx.ResolverStrategy):
     def resolve_artifacts(
         self, store: Any, input_dict: dict[str, list[Any]]
     ) -> dict[str, list[Any]]:
-        """Keep, of windows as long that ended before this one began, the last; of it the newest."""
+        """Keep the window that ended where this one began, or before; of its examples the newest.
+
+        Months count as equally long.
+        """
         [served] = input_dict["served"]
         window = window_of(served)
         log = served.get_string_custom_property(LOG)
@@ -63,10 +67,18 @@ class PreviousWindowStrategy(_tfx.ResolverStrategy):
             if artifact.get_string_custom_property(LOG) != log:
                 continue
             other = window_of(artifact)
-            if other.last - other.first == window.last - window.first and other.end <= window.begin:
+            if _length(other) == _length(window) and other.end <= window.begin:
                 earlier.append((other.end, artifact.id, artifact))
         last = max(earlier, key=lambda one: one[:2], default=None)
         return {**input_dict, "examples": [last[2]] if last is not None else []}
+
+
+def _length(window: Window) -> int:
+    """Return the days of a window, or its seconds where it has no whole days."""
+    length = window.end - window.begin
+    if window.begin.day == 1 and window.end.day == 1 and length.days in range(28, 32):
+        return 30
+    return length.days if not length.seconds else int(length.total_seconds())
 
 
 def _most_answered(served: list[Any]) -> str:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,10 @@ from penstock.project.tables import read_named_tables
 
 TRAINING = "training"
 PREVIOUS = "previous"
+MONTH = "month"
 _VERSION = re.compile(r"[^@/*]+@[^@/*]+")
 _DEPLOYMENT = "deployments."
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SPAN_SECONDS = {"hour": 3600, "day": 86400}
 
 JS = "js"
@@ -241,7 +244,8 @@ class Monitor:
 
     `log` is `deployments.NAME`, or the folder or URL of the model in a log whose spans are
     `log_span`. `model` is the registered model, or the folder that it is pushed to. A `window` is a
-    whole number of spans, and is judged `grace` after its end, and again when more has come.
+    whole number of spans, or a calendar `month`, and is judged `grace` after its end, and again
+    when more has come.
     `baseline` is `training`, the data that the version was made from which answered most;
     `previous`, the window before; `NAME@VERSION`, the data that this version was made from; or a
     pattern of Parquet files.
@@ -267,8 +271,9 @@ class Monitor:
     name: str = ""
 
     def __post_init__(self) -> None:
-        for interval in (self.window, self.grace):
-            parse_interval(interval)
+        parse_interval(self.grace)
+        if self.window != MONTH:
+            parse_interval(self.window)
         if self.log_span:
             _check_choice("log_span", self.log_span, LOG_SPANS)
         if self.most_rows < 1:
@@ -279,10 +284,18 @@ class Monitor:
         """The name of the pipeline that judges a window of it."""
         return f"monitor-{self.name}"
 
-    @property
-    def spans(self) -> int:
-        """How many spans of the log a window has."""
-        return parse_interval(self.window) // _SPAN_SECONDS[self.log_span or "day"]
+    def window_with(self, span: int) -> tuple[int, int]:
+        """Return the first and the last span of the window that a span is in."""
+        length = _SPAN_SECONDS[self.log_span or "day"]
+        if self.window == MONTH:
+            day = _EPOCH + timedelta(seconds=span * length)
+            begin = day.replace(day=1, hour=0)
+            end = (begin + timedelta(days=32)).replace(day=1)
+            hours = [int((at - _EPOCH).total_seconds()) // length for at in (begin, end)]
+            return hours[0], hours[1] - 1
+        spans = parse_interval(self.window) // length
+        first = span // spans * spans
+        return first, first + spans - 1
 
     @property
     def baseline_version(self) -> str:
@@ -336,8 +349,10 @@ def _completed(
             model=monitor.model or name,
             log_span=monitor.log_span or "day",
         )
-    seconds = parse_interval(monitor.window)
-    if seconds % _SPAN_SECONDS[monitor.log_span]:
+    is_whole = monitor.window == MONTH or not (
+        parse_interval(monitor.window) % _SPAN_SECONDS[monitor.log_span]
+    )
+    if not is_whole:
         raise ConfigError(
             f"expected whole {monitor.log_span}s, as the log is written by {monitor.log_span}, got "
             f"{monitor.window!r}",

@@ -49,20 +49,18 @@ class Due:
 def windows_in(spans: Mapping[int, str], monitor: Monitor) -> list[Logged]:
     """Return the windows of which there are spans, in their order.
 
-    `spans` are fingerprints by the number of a span. Windows begin at multiples of their length
-    since 1970.
+    `spans` are fingerprints by the number of a span. Windows of an interval begin at multiples of
+    their length since 1970.
     """
-    parts: dict[int, list[int]] = {}
+    parts: dict[tuple[int, int], list[int]] = {}
     for number in spans:
-        parts.setdefault(number // monitor.spans, []).append(number)
+        parts.setdefault(monitor.window_with(number), []).append(number)
     return [
         Logged(
-            window_of_spans(
-                place * monitor.spans, (place + 1) * monitor.spans - 1, monitor.log_span
-            ),
+            window_of_spans(first, last, monitor.log_span),
             _digest(f"{number} {spans[number]}" for number in sorted(numbers)),
         )
-        for place, numbers in sorted(parts.items())
+        for (first, last), numbers in sorted(parts.items())
     ]
 
 

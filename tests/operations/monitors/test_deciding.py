@@ -74,6 +74,12 @@ def test_windows_are_of_several_spans_from_multiples_of_their_number_on():
     assert [(one.window.first, one.window.last) for one in found] == [(0, 6), (7, 13), (14, 20)]
 
 
+def test_windows_may_be_months():
+    monthly = replace(DAILY, window="month")
+    found = windows_in({30: "a", 31: "b", 58: "c", 59: "d"}, monthly)
+    assert [(one.window.first, one.window.last) for one in found] == [(0, 30), (31, 58), (59, 89)]
+
+
 def test_windows_of_hours_begin_at_their_hour():
     hourly = replace(DAILY, log_span="hour", window="6h")
     [one] = windows_in({13: "a"}, hourly)
