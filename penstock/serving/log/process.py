@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -34,25 +35,31 @@ POLICY, SIGNATURE, ANSWERED, MEASURED = 31, 32, 33, 34
 SETTLED = 41
 _PIECE = 1 << 20
 _LOOK_SECONDS = 1.0
+# Requests that come within so long are read together, which costs a tenth.
+_GATHER_SECONDS = 0.05
+_MOST_AT_ONCE = 8 << 20
 _SIZES = struct.Struct("<II")
+_FACTS = tuple(f.name for f in fields(Answered) if f.name not in ("body", "summary"))
 _log = logging.getLogger("penstock.serving")
 
 
 def packed(answered: Answered) -> bytes:
     """Return what is told of a request as the content of a frame."""
-    facts = {
-        name: value for name, value in vars(answered).items() if name not in ("body", "summary")
-    }
-    head = json.dumps(facts).encode()
+    import orjson
+
+    facts = [getattr(answered, name) for name in _FACTS]
+    head = orjson.dumps(facts)
     sizes = _SIZES.pack(len(head), len(answered.summary))
     return b"".join((sizes, head, answered.summary, answered.body))
 
 
 def unpacked(content: bytes) -> Answered:
     """Return what `packed` made."""
+    import orjson
+
     head, summary = _SIZES.unpack_from(content)
     start = _SIZES.size
-    facts = json.loads(content[start : start + head])
+    facts = dict(zip(_FACTS, orjson.loads(content[start : start + head]), strict=True))
     start += head
     return Answered(
         **facts, summary=content[start : start + summary], body=content[start + summary :]
@@ -151,12 +158,10 @@ def keep(channel: socket.socket) -> None:
     """Keep the log until the server hangs up, and write what is held then."""
     received = Received()
     keeping: Keeping | None = None
-    while True:
-        ready, _, _ = select.select([channel], [], [], _LOOK_SECONDS)
-        data = _received(channel) if ready else None
-        if data == b"":
-            break
-        for frame in received.add(data or b""):
+    is_open = True
+    while is_open:
+        data, is_open = _arrived(channel)
+        for frame in received.add(data):
             if frame.kind == POLICY:
                 keeping = _begun(LogPolicy.from_json(json.loads(frame.content)))
             elif keeping is not None:
@@ -173,12 +178,24 @@ def keep(channel: socket.socket) -> None:
         keeping.write()
 
 
-def _received(channel: socket.socket) -> bytes | None:
-    """Return what was sent, b"" at its end; None where a killed server left something unread."""
-    try:
-        return channel.recv(_PIECE)
-    except ConnectionResetError:
-        return None
+def _arrived(channel: socket.socket) -> tuple[bytes, bool]:
+    """Return what has come, or comes within a while, and whether more may."""
+    ready, _, _ = select.select([channel], [], [], _LOOK_SECONDS)
+    if ready:
+        time.sleep(_GATHER_SECONDS)
+    pieces: list[bytes] = []
+    size = 0
+    while ready and size < _MOST_AT_ONCE:
+        try:
+            piece = channel.recv(_PIECE)
+        except ConnectionResetError:  # the server has left something unread, and is gone
+            continue
+        if not piece:
+            return b"".join(pieces), False
+        pieces.append(piece)
+        size += len(piece)
+        ready, _, _ = select.select([channel], [], [], 0)
+    return b"".join(pieces), True
 
 
 def _begun(policy: LogPolicy) -> Keeping:
