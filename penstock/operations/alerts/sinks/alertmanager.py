@@ -44,14 +44,13 @@ def alert_of(sink: AlertmanagerSink, raised: Raised, now: datetime) -> dict[str,
     """Return an alert as the API takes it; one that is open ends in a month, if nobody says so."""
     alert = raised.alert
     end = now + _OPEN_FOR if raised.end is None else max(raised.end.at, alert.at)
-    monitor, _, kind = alert.name.rpartition(".")
     labels = {
         **sink.labels,
         "alertname": alert.name,
         "severity": alert.severity,
         "key": alert.key,
-        "monitor": str(alert.data.get("monitor", monitor)),
-        "kind": str(alert.data.get("kind", kind)),
+        "monitor": str(alert.data.get("monitor", "")),
+        "kind": str(alert.data.get("kind", "")),
     }
     annotations = {
         "summary": alert.summary,
