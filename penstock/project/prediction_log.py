@@ -8,16 +8,19 @@ size = 10                           # GB
 without = ["passenger"]
 hashed = ["tail_number"]
 truncated = { note = 100 }
+time_header = "x-event-time"        # what callers say when it was that they ask about
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from penstock.errors import ParameterError, suggestion
 
 LOG_SPANS = ("hour", "day")
+_HEADER = re.compile(r"[A-Za-z0-9-]*")
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,9 @@ class LogOptions:
 
     `percent` of the requests are kept, in a folder a `span`; the oldest files go beyond `size`
     gigabytes. Columns `without` are left out, of those that are `hashed` only who is equal to whom
-    is kept, and of texts that are `truncated` so many characters.
+    is kept, and of texts that are `truncated` so many characters. Rows are of the time at which
+    they were answered, unless the request has a header `time_header` with another: as
+    2026-05-01T06:00Z, or in seconds since 1970.
     """
 
     folder: str
@@ -36,6 +41,7 @@ class LogOptions:
     without: tuple[str, ...] = ()
     hashed: tuple[str, ...] = ()
     truncated: Mapping[str, int] = field(default_factory=dict)
+    time_header: str = ""
 
     def __post_init__(self) -> None:
         if not self.folder or "://" in self.folder:
@@ -52,6 +58,10 @@ class LogOptions:
             )
         if self.size < 0.001:
             raise ParameterError(f"expected a size of 0.001 GB or more, got {self.size:g}")
+        if not _HEADER.fullmatch(self.time_header):
+            raise ParameterError(
+                f"expected the name of a header, as x-event-time, got {self.time_header!r}"
+            )
         for name, size in self.truncated.items():
             if size < 0:
                 raise ParameterError(f"expected 0 characters or more of {name!r}, got {size}")

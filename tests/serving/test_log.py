@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from penstock.serving.log.policy import LogPolicy, span_at
-from penstock.serving.log.reading import read_measures
+from penstock.serving.log.policy import LogPolicy, span_at, time_in
+from penstock.serving.log.reading import read_measures, read_rows
 from penstock_support.prediction_server import PredictionServer, wait_for
 
 pytestmark = pytest.mark.needs("sklearn", "uvloop")
@@ -48,6 +48,23 @@ def test_what_was_asked_and_said_is_kept_when_the_server_ends(
     assert all(0 <= score <= 1 for score in table["log/score"].to_pylist())
     assert all(0 < seconds < 60 for seconds in table["log/seconds"].to_pylist())
     assert before <= min(table["log/time"].to_pylist()).timestamp() <= time.time()
+
+
+def test_a_request_is_of_the_time_that_its_caller_says(
+    start: Start, tmp_path: Path, row: Row
+) -> None:
+    server = start("--log", str(tmp_path / "log"), "--log-time-header", "X-Event-Time")
+    for time_of in ("1970-01-03T06:00Z", "1970-01-04T00:00:00+01:00", "259200"):
+        server.post("/predict/people", row, **{"X-Event-Time": time_of})
+    server.end()
+    spans = sorted(path.name for path in (tmp_path / "log" / "people").glob("day-*"))
+    assert spans == ["day-2", "day-3"]
+    assert len(read_rows(str(tmp_path / "log"), "people", "day", 2)) == 2
+
+
+@pytest.mark.parametrize("said", ["yesterday", "-5", "1e400", "nan", "", "9" * 400])
+def test_a_time_that_is_none_counts_as_none(said: str) -> None:
+    assert time_in(said) is None
 
 
 def test_an_answer_says_the_id_of_its_request(start: Start, tmp_path: Path, row: Row) -> None:

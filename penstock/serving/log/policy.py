@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from penstock.serving.routes import is_chosen
 SPANS = {"hour": 3600, "day": 86400}
 # The folder of a model's measures, beside those of its rows.
 MEASURES = "measures"
+# Of the year 9999.
+_END = 253_402_300_800
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,8 @@ class LogPolicy:
     if it was the first time. Files are in folders of a `span`, hour or day, and are removed from
     the oldest on where they have more than `most_bytes`. Features that are `left_out` are not
     kept; of those that are `hashed` only who is equal to whom; texts that are `truncated` have so
-    many characters at most.
+    many characters at most. A request is of the time that its header `time_header` says, if it has
+    one.
     """
 
     folder: str
@@ -35,6 +39,7 @@ class LogPolicy:
     left_out: tuple[str, ...] = ()
     hashed: tuple[str, ...] = ()
     truncated: Mapping[str, int] = field(default_factory=dict)
+    time_header: str = ""
 
     def __post_init__(self) -> None:
         check_span(self.span)
@@ -62,11 +67,25 @@ class LogPolicy:
             left_out=options.without,
             hashed=options.hashed,
             truncated=options.truncated,
+            time_header=options.time_header.lower(),
         )
 
     def has(self, request_id: str) -> bool:
         """Return whether a request is logged: the same for the same id."""
         return self.percent >= 100 or is_chosen(request_id, self.percent, "log")
+
+
+def time_in(text: str) -> float | None:
+    """Return the time that a text is, in seconds since 1970; None where it is none after that."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            at = datetime.fromisoformat(text)
+        except ValueError:
+            return None
+        seconds = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    return seconds if 0 <= seconds < _END else None
 
 
 def check_span(span: str) -> None:

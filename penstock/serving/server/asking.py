@@ -215,7 +215,7 @@ async def asked_of_model(
                 version=version,
                 role=role,
                 request_id=request_id,
-                at=time.time(),
+                at=recorder.time_of(headers),
                 seconds=time.monotonic() - started,
                 verb=asked.verb,
                 head=head,

@@ -10,13 +10,14 @@ import re
 import secrets
 import socket
 import subprocess
+import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from penstock.serving.frames import Received
-from penstock.serving.log.policy import LogPolicy
+from penstock.serving.log.policy import LogPolicy, time_in
 from penstock.serving.log.process import (
     ANSWERED,
     MEASURED,
@@ -90,6 +91,13 @@ class Recorder:
         if given and _ID.fullmatch(given):
             return given.decode("ascii")
         return f"{self._prefix}-{next(self._numbers)}"
+
+    def time_of(self, headers: Iterable[tuple[bytes, bytes]]) -> float:
+        """Return of what time a request is, in seconds since 1970: now, if it does not say."""
+        wanted = self.policy.time_header.encode()
+        given = next((value for name, value in headers if name == wanted), None) if wanted else None
+        said = time_in(given.decode("latin-1")) if given is not None else None
+        return time.time() if said is None else said
 
     def record(self, answered: Answered, facts: Mapping[str, Any]) -> bool:
         """Tell the log of a request, and return whether it had room.

@@ -55,6 +55,11 @@ _OPTIONS = (
         help="A column of texts of which the log keeps the beginning.",
     ),
     click.option(
+        "--log-time-header",
+        metavar="NAME",
+        help="A header by which callers say of what time their request is.",
+    ),
+    click.option(
         "--deployment",
         metavar="NAME",
         help="Log as this deployment of penstock.toml says, but for the options given here.",
@@ -73,6 +78,7 @@ class GivenLog:
     log_without: tuple[str, ...] = ()
     log_hashed: tuple[str, ...] = ()
     log_truncated: tuple[str, ...] = ()
+    log_time_header: str | None = None
     deployment: str | None = None
 
     def options(self, config: Config, tables: tuple[Deployment, ...] = ()) -> LogOptions | None:
@@ -93,6 +99,7 @@ class GivenLog:
             "without": self.log_without or None,
             "hashed": self.log_hashed or None,
             "truncated": sizes or None,
+            "time_header": self.log_time_header,
         }
         changed: dict[str, Any] = {
             name: value for name, value in given.items() if value is not None
@@ -102,7 +109,7 @@ class GivenLog:
         if not changed:
             return None
         if self.log is None:
-            option = f"--log-{next(iter(changed))}"
+            option = f"--log-{next(iter(changed)).replace('_', '-')}"
             raise ParameterError(
                 f"{option} says how a log is kept, and nothing says where",
                 hint="Give --log FOLDER, or a table [deployments.NAME.log] in penstock.toml.",
