@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from penstock import NodeContext
 from penstock.artifacts import Examples
 from penstock.components import ServingLogGen
 from penstock.components.serving_log_gen.component import resolve
@@ -219,3 +221,14 @@ def test_parquet_that_is_no_log_is_named(log):
     pq.write_table(pa.table({"age": [1]}), folder / "part-a.parquet")
     with pytest.raises(DataError, match=r"no column 'log/request_id'.*part-a\.parquet"):
         run(log)
+
+
+def test_a_log_can_be_in_an_object_store(log, tmp_path):
+    write(log, "a", age=[1, 2])
+    store = fsspec.filesystem("memory")
+    store.put(str(log), "/bucket/people", recursive=True)
+    try:
+        context = NodeContext(temporary_directory=str(tmp_path / "fetched"))
+        assert ages(run(log, input_base="memory://bucket/people", context=context)) == [1, 2]
+    finally:
+        store.rm("/bucket", recursive=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import time
 from collections.abc import Iterator
@@ -29,7 +28,7 @@ from penstock.serving.log.columns import (
 )
 from penstock.serving.log.policy import LogPolicy, span_at, span_folder
 from penstock.serving.log.rows import logged
-from penstock.serving.log.writing import COMPRESSION, appearing, key_of, make_room
+from penstock.serving.log.writing import COMPRESSION, appearing, key_of, make_room, reason_of
 from penstock.serving.worker.counting import summary_of
 
 
@@ -118,9 +117,8 @@ def _told(folder: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
         raise StorageError(
-            f"the log {folder} cannot be written: {reason}",
+            f"the log {folder} cannot be written: {reason_of(error)}",
             path=folder,
             hint="Give another folder, --log FOLDER, or predict without a log.",
         ) from error

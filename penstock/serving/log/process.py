@@ -16,7 +16,6 @@ import struct
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
@@ -24,13 +23,13 @@ from typing import Any
 
 from penstock.models.signature import Signature
 from penstock.serving.frames import Frame, Received, framed, inherited
-from penstock.serving.log.measures import LOG, measures_of
+from penstock.serving.log.measures import measures_of
 from penstock.serving.log.policy import LogPolicy, span_at
 from penstock.serving.log.rows import Answered, rows_of
-from penstock.serving.log.writing import LogFiles, keep_key, key_of
+from penstock.serving.log.writing import LogFiles, keep_key, key_of, reason_of
 
 # To the process: its policy, the signature of a version, a request that was answered, and what
-# was measured of a model. From it: how many requests of each model are in files, or lost.
+# was measured of a model. From it: how many requests of each model are settled, and lost of them.
 POLICY, SIGNATURE, ANSWERED, MEASURED = 31, 32, 33, 34
 SETTLED = 41
 _PIECE = 1 << 20
@@ -81,7 +80,7 @@ class Keeping:
     def take(self, frame: Frame) -> None:
         """Take what the server tells."""
         if frame.kind == SIGNATURE:
-            entry: Mapping[str, Any] = json.loads(frame.content)
+            entry = json.loads(frame.content)
             signature = entry["signature"]
             self._signatures[entry["model"], entry["version"]] = (
                 None if signature is None else Signature.from_json(signature)
@@ -89,10 +88,11 @@ class Keeping:
         elif frame.kind == ANSWERED:
             self._unread.append(unpacked(frame.content))
         elif frame.kind == MEASURED:
-            self._measure(json.loads(frame.content))
+            entry = json.loads(frame.content)
+            self.files.add_measures(entry["model"], entry["time"], measures_of(entry))
 
     def read(self) -> None:
-        """Make rows of the requests that were taken: those of a kind together, as they are few."""
+        """Make rows of the requests that were taken, those of a kind together."""
         kinds: dict[Any, list[Answered]] = {}
         for one in self._unread:
             span = span_at(one.at, self._policy.span)
@@ -116,20 +116,14 @@ class Keeping:
         self.files.add(first.model, first.at, rows, len(several))
         return True
 
-    def settled(self) -> dict[str, int]:
-        """Return how many requests of each model are in files, or lost, since this was asked."""
-        settled, self.files.settled = self.files.settled, Counter()
-        return dict(settled)
+    def settled(self) -> dict[str, tuple[int, int]]:
+        """Return how many requests of each model were settled since this was asked.
 
-    def _measure(self, told: dict[str, Any]) -> None:
-        model = told["model"]
-        lost = self.files.lost.pop(model, 0)
-        processes = [
-            {**entry, "log_dropped": entry["log_dropped"] + lost} if entry["kind"] == LOG else entry
-            for entry in told["processes"]
-        ]
-        measures = measures_of({**told, "processes": processes})
-        self.files.add_measures(model, told["time"], measures)
+        The second number is how many of them are lost; the others are in files.
+        """
+        settled, self.files.settled = self.files.settled, Counter()
+        lost, self.files.lost = self.files.lost, Counter()
+        return {model: (count, lost[model]) for model, count in settled.items()}
 
     def write(self) -> None:
         """Write what is held; where that cannot be, it is said, and held for the next time."""
@@ -139,7 +133,7 @@ class Keeping:
             if self._policy.hashed:
                 keep_key(Path(folder), self._key)
         except OSError as error:
-            trouble = f"the log {folder} cannot be written: {error.strerror}"
+            trouble = f"the log {folder} cannot be written: {reason_of(error)}"
             if trouble != self._trouble:
                 _log.warning("%s", trouble)
             self._trouble = trouble
@@ -206,7 +200,7 @@ def _begun(policy: LogPolicy) -> Keeping:
             return Keeping(policy)
         except OSError as error:
             if not said:
-                _log.warning("the log %s cannot be written: %s", policy.folder, error.strerror)
+                _log.warning("the log %s cannot be written: %s", policy.folder, reason_of(error))
             said = True
             time.sleep(_LOOK_SECONDS)
 

@@ -183,6 +183,11 @@ def make_room(folder: Path, most_bytes: int) -> None:
                 path.unlink()
 
 
+def reason_of(error: OSError) -> str:
+    """Return why a file cannot be written: Arrow's errors say that at length."""
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
 def key_of(folder: Path) -> bytes:
     """Return the key by which values are hashed, made when it is first asked for.
 

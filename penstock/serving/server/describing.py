@@ -173,7 +173,7 @@ def _of_log(models: Mapping[str, ServedModel]) -> Iterator[Any]:
     if logs:
         yield CounterMetricFamily(
             "penstock_log_dropped",
-            "Requests that the prediction log had no room for",
+            "Requests that should be in the prediction log and are not",
             value=sum(recorder.dropped for recorder in logs.values()),
         )
 

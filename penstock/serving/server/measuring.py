@@ -115,7 +115,7 @@ class Measurer:
             )
 
     def _with_lost(self, entry: dict[str, Any], model: str) -> dict[str, Any]:
-        """Return what a process took; that of the log has what was lost with its predecessors."""
+        """Return what a process took; that of the log has how many requests it lost."""
         if entry["kind"] != LOG:
             return entry
         return {**entry, "log_dropped": self.recorder.take_lost(model)}

@@ -123,12 +123,15 @@ class Recorder:
         self._unsettled[answered.model] += 1
         return True
 
-    def settled(self, requests: Mapping[str, int]) -> None:
-        """Take that requests of models are in files."""
-        self._unsettled.subtract(requests)
+    def settled(self, requests: Mapping[str, tuple[int, int]]) -> None:
+        """Take how many requests of models are in files or lost, and how many of them lost."""
+        for model, (count, lost) in requests.items():
+            self._unsettled[model] -= count
+            self._lost[model] += lost
+            self.dropped += lost
 
     def take_lost(self, model: str) -> int:
-        """Return how many requests of a model were lost with a process, since this was asked."""
+        """Return how many requests of a model the log has lost since this was asked."""
         return self._lost.pop(model, 0)
 
     def measure(self, measures: Mapping[str, Any]) -> None:
