@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -62,7 +63,7 @@ def _chosen(files: Sequence[str], wanted: Wanted) -> tuple[dict[str, Any], dict[
     """
     tables = [_keys_of(path) for path in files]
     keys = unifying.as_one(tables)
-    number = pa.array(range(keys.num_rows), pa.int64())
+    number = pa.array(np.arange(keys.num_rows))
     mask = wanted.has(keys)
     kept = number.filter(mask.combine_chunks())
     latest = kept.filter(is_latest(keys.filter(mask)))

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from penstock import NodeContext
+from penstock import NodeContext, pipeline
 from penstock.artifacts import Examples
 from penstock.components import ServingLogGen
 from penstock.components.serving_log_gen.component import resolve
@@ -232,3 +232,20 @@ def test_a_log_can_be_in_an_object_store(log, tmp_path):
         assert ages(run(log, input_base="memory://bucket/people", context=context)) == [1, 2]
     finally:
         store.rm("/bucket", recursive=True)
+
+
+def test_a_span_is_read_again_when_rows_have_come(log, run_pipeline):
+    @pipeline
+    def watch() -> Any:
+        return [ServingLogGen(input_base=str(log))]
+
+    write(log, "a", age=[1, 2])
+    states = []
+    for late in (None, None, "b"):
+        if late is not None:
+            write(log, late, age=[3], **{"log/request_id": ["late"]})
+        result = run_pipeline(watch)
+        states.append(result.nodes["ServingLogGen"].state.value)
+    assert states == ["done", "cached", "done"]
+    examples = result.output("ServingLogGen", "examples")
+    assert ages(examples) == [1, 2, 3]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -100,7 +101,7 @@ def is_latest(rows: pa.Table) -> Any:
     `rows` has the columns log/request_id, log/row and log/time. Of rows of one time the last is
     the latest.
     """
-    place = pa.array(range(rows.num_rows), pa.int64())
+    place = pa.array(np.arange(rows.num_rows))
     keys = pa.table(
         {
             "request": rows.column(REQUEST).combine_chunks(),
