@@ -60,6 +60,35 @@ def notices(store: Store, sink: str) -> list[Notice]:
     return [_notice(entry) for entry in sorted(entries, key=lambda entry: entry.number)]
 
 
+@dataclass(frozen=True)
+class Mention:
+    """That a message to a sink tells something of an alert, and what came of the message."""
+
+    sink: str
+    change: str
+    at: datetime
+    state: str
+    problem: str = ""
+
+
+def notices_of(store: Store, raised: Raised) -> list[Mention]:
+    """Return what all sinks were told of an alert, in the order in which it was recorded."""
+    about = raised.alert.name, raised.alert.key
+    return [
+        Mention(
+            entry.journal.partition("/")[2],
+            identity[2],
+            notice.told.at,
+            notice.state,
+            notice.problem,
+        )
+        for entry in journal.entries_below(store, NOTICES)
+        for notice in (_notice(entry),)
+        for identity in notice.told.changes
+        if identity[:2] == about
+    ]
+
+
 def record_notice(
     store: Store,
     sink: str,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,6 @@ from penstock.surfaces.cli.options import (
     local_time,
     open_store,
     profile_option,
-    project_config,
     unread_output,
 )
 
@@ -95,13 +94,17 @@ def show(
       penstock alert show flights.drift
       penstock alert show flights.drift 2026-05-04T12:00Z --json
     """
+    from penstock.operations.alerts.notices import notices_of
     from penstock.operations.alerts.silences import silence_of, silences
 
     now = datetime.now(UTC)
     with open_store(context, profile_name) as metadata:
         raised = one_alert(metadata.store, name, key)
         silence = silence_of(raised, silences(metadata.store), now) if raised.is_open else None
-        told = _told(metadata.store, project_config(context).sinks, raised)
+        told = [
+            {**vars(mention), "at": mention.at.isoformat()}
+            for mention in notices_of(metadata.store, raised)
+        ]
     with unread_output():
         if as_json:
             content = {**alert_as_json(raised, silence), "told": told}
@@ -211,23 +214,3 @@ def _lines(raised: Raised, silence: Silence | None) -> Iterator[str]:
         if name not in known:
             text = value if isinstance(value, str) else json.dumps(value)
             yield f"{one_line(name, 11):<12}{one_line(text)}"
-
-
-def _told(store: Any, sinks: Mapping[str, Any], raised: Raised) -> list[dict[str, Any]]:
-    """Return what sinks were told of an alert, and what came of it."""
-    from penstock.operations.alerts.notices import notices
-
-    alert = raised.alert
-    return [
-        {
-            "sink": sink,
-            "change": identity[2],
-            "at": notice.told.at.isoformat(),
-            "state": notice.state,
-            "problem": notice.problem,
-        }
-        for sink in sinks
-        for notice in notices(store, sink)
-        for identity in notice.told.changes
-        if identity[:2] == (alert.name, alert.key)
-    ]

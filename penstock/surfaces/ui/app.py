@@ -14,6 +14,7 @@ from starlette.routing import Route
 from penstock.errors import ConfigError
 from penstock.metadata.protocol import Store
 from penstock.surfaces.ui.access import Access
+from penstock.surfaces.ui.alerted import AlertPages
 from penstock.surfaces.ui.delivered import DeliveredPages
 from penstock.surfaces.ui.pages import Limit, Pages
 from penstock.surfaces.ui.released import ReleasedPages
@@ -26,6 +27,7 @@ def application(store: Store, token: str, where: str = "") -> Access:
     pages = Pages(store, where)
     delivered = DeliveredPages(pages.store, pages.rendered)
     released = ReleasedPages(pages.store, pages.rendered)
+    alerted = AlertPages(pages.store, pages.rendered)
     # What a page asks for again and again waits for nothing that may take long, and the pages that
     # are read from the store alone do not wait for reports, whose files may come from far away.
     states, lists, reports = Limit(4), Limit(16), Limit(4)
@@ -47,6 +49,8 @@ def application(store: Store, token: str, where: str = "") -> Access:
         "/deployments/{environment}/{pipeline}/{number:int}": (delivered.deployment, lists),
         "/releases": (released.releases, lists),
         "/releases/{deployment}/{number:int}": (released.release, lists),
+        "/alerts": (alerted.alerts, lists),
+        "/alerts/{place:path}": (alerted.alert, lists),
     }
     return Access(
         Starlette(
