@@ -96,6 +96,9 @@ def _default(described: Any) -> Any:
 
 
 def _read(annotation: Any, value: Any, key: str, path: str | None) -> Any:
+    # JSON says None where TOML says nothing.
+    if value is None and types.NoneType in typing.get_args(annotation):
+        return None
     annotation = _without_none(annotation)
     if annotation is Any:
         return value

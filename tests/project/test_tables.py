@@ -24,6 +24,11 @@ class Crossing:
     cars: int = 0
 
 
+@dataclass(frozen=True)
+class Inside:
+    number: int = 0
+
+
 def test_an_enumeration_is_read_and_written_by_its_value():
     crossing = read_table(Crossing, {"light": "green", "cars": 2})
     assert crossing == Crossing(Light.GREEN, 2)
@@ -33,3 +38,17 @@ def test_an_enumeration_is_read_and_written_by_its_value():
 def test_another_value_of_an_enumeration_is_told_with_those_that_there_are():
     with pytest.raises(ConfigError, match=r"expected one of 'red', 'green', got 'blue'.*a\.light"):
         read_table(Crossing, {"light": "blue"}, key="a")
+
+
+@dataclass(frozen=True)
+class Nested:
+    inside: Inside | None = None
+
+
+def test_what_may_be_missing_may_be_none():
+    assert read_table(Nested, {"inside": None}) == Nested()
+
+
+def test_what_may_not_be_missing_may_not_be_none():
+    with pytest.raises(ConfigError, match="expected a whole number, got None"):
+        read_table(Inside, {"number": None})
