@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from penstock.errors import ParameterError, suggestion
+from penstock.project.intervals import parse_interval
 
 LOG_SPANS = ("hour", "day")
 _HEADER = re.compile(r"[A-Za-z0-9-]*")
@@ -31,7 +32,8 @@ class LogOptions:
     gigabytes. Columns `without` are left out, of those that are `hashed` only who is equal to whom
     is kept, and of texts that are `truncated` so many characters. Rows are of the time at which
     they were answered, unless the request has a header `time_header` with another: as
-    2026-05-01T06:00Z, or in seconds since 1970.
+    2026-05-01T06:00Z, or in seconds since 1970. What came is in a file after `write_every`: sooner
+    makes smaller files, and more of them.
     """
 
     folder: str
@@ -42,6 +44,7 @@ class LogOptions:
     hashed: tuple[str, ...] = ()
     truncated: Mapping[str, int] = field(default_factory=dict)
     time_header: str = ""
+    write_every: str = "1m"
 
     def __post_init__(self) -> None:
         if not self.folder or "://" in self.folder:
@@ -58,6 +61,7 @@ class LogOptions:
             )
         if self.size < 0.001:
             raise ParameterError(f"expected a size of 0.001 GB or more, got {self.size:g}")
+        parse_interval(self.write_every)
         if not _HEADER.fullmatch(self.time_header):
             raise ParameterError(
                 f"expected the name of a header, as x-event-time, got {self.time_header!r}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.errors import ConfigError
+from penstock.project.intervals import parse_interval
 from penstock.project.prediction_log import LogOptions
 from penstock.serving.routes import is_chosen
 
@@ -29,7 +30,7 @@ class LogPolicy:
     the oldest on where they have more than `most_bytes`. Features that are `left_out` are not
     kept; of those that are `hashed` only who is equal to whom; texts that are `truncated` have so
     many characters at most. A request is of the time that its header `time_header` says, if it has
-    one.
+    one. What came is in a file after `write_seconds`.
     """
 
     folder: str
@@ -40,6 +41,7 @@ class LogPolicy:
     hashed: tuple[str, ...] = ()
     truncated: Mapping[str, int] = field(default_factory=dict)
     time_header: str = ""
+    write_seconds: float = 60.0
 
     def __post_init__(self) -> None:
         check_span(self.span)
@@ -68,6 +70,7 @@ class LogPolicy:
             hashed=options.hashed,
             truncated=options.truncated,
             time_header=options.time_header.lower(),
+            write_seconds=parse_interval(options.write_every),
         )
 
     def has(self, request_id: str) -> bool:

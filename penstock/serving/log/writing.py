@@ -46,16 +46,16 @@ class _Held:
 
 @dataclass
 class LogFiles:
-    """The files of one process: rows are held until there are `most_rows`, or for `seconds`.
+    """The files of one process: rows are held until there are `most_rows`, or for as long as the
+    policy says.
 
-    What cannot be written is held, and tried again after as many seconds, as long as it has no more
+    What cannot be written is held, and tried again after as long, as long as it has no more
     than `most_held` rows. `lost` counts the requests of each model that had to go, `settled` those
     that are in files or lost.
     """
 
     policy: LogPolicy
     most_rows: int = 50_000
-    seconds: float = 60.0
     most_held: int = 200_000
     lost: Counter[str] = field(default_factory=Counter)
     settled: Counter[str] = field(default_factory=Counter)
@@ -91,7 +91,7 @@ class LogFiles:
 
     def _hold(self, model: str, folder: str, held: _Held) -> None:
         if not self._held:
-            self._due = time.monotonic() + self.seconds
+            self._due = time.monotonic() + self.policy.write_seconds
         self._held.setdefault((model, folder), []).append(held)
         self._rows += held.rows.num_rows
 
@@ -108,7 +108,7 @@ class LogFiles:
         Raises:
           OSError: a file cannot be written; what is left is held still.
         """
-        self._due = time.monotonic() + self.seconds
+        self._due = time.monotonic() + self.policy.write_seconds
         make_room(Path(self.policy.folder), self.policy.most_bytes)
         self._is_failing = True
         for (model, folder), held in list(self._held.items()):

@@ -60,6 +60,11 @@ _OPTIONS = (
         help="A header by which callers say of what time their request is.",
     ),
     click.option(
+        "--log-write-every",
+        metavar="INTERVAL",
+        help="After how long what came is in a file, as 10s; by default a minute.",
+    ),
+    click.option(
         "--deployment",
         metavar="NAME",
         help="Log as this deployment of penstock.toml says, but for the options given here.",
@@ -79,6 +84,7 @@ class GivenLog:
     log_hashed: tuple[str, ...] = ()
     log_truncated: tuple[str, ...] = ()
     log_time_header: str | None = None
+    log_write_every: str | None = None
     deployment: str | None = None
 
     def options(self, config: Config, tables: tuple[Deployment, ...] = ()) -> LogOptions | None:
@@ -100,6 +106,7 @@ class GivenLog:
             "hashed": self.log_hashed or None,
             "truncated": sizes or None,
             "time_header": self.log_time_header,
+            "write_every": self.log_write_every,
         }
         changed: dict[str, Any] = {
             name: value for name, value in given.items() if value is not None
