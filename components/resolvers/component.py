@@ -9,6 +9,7 @@ from penstock.artifacts import Examples, Model, ModelBlessing, Schema
 from penstock.components.resolvers.served import PreviousWindowStrategy, ServedModelStrategy
 from penstock.errors import WiringError
 from penstock.metadata.registered import CHAMPION
+from penstock.metadata.store import artifacts_by_id
 
 
 class LatestOrNothing(_tfx.LatestArtifactStrategy):
@@ -89,10 +90,8 @@ class RegisteredModelStrategy(_tfx.ResolverStrategy):
         if model is None or (not is_number and self._alias not in model.aliases):
             return {key: [] for key in input_dict}
         version = registry.check(store, model.version(self._alias))
-        return {
-            key: [artifact for artifact in artifacts if artifact.id == version.artifact_id]
-            for key, artifacts in input_dict.items()
-        }
+        # Another pipeline may have made it, and channels see only this one.
+        return {key: artifacts_by_id(store, [version.artifact_id]) for key in input_dict}
 
 
 def RegisteredModel(name: str, alias: str = CHAMPION) -> Any:

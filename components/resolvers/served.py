@@ -8,7 +8,9 @@ from typing import Any
 
 from penstock import _tfx
 from penstock.errors import RegistryError
+from penstock.execution.contents import found_damage
 from penstock.metadata.graph import read_ancestors
+from penstock.metadata.store import artifacts_by_id
 from penstock.monitoring.measures import Window
 from penstock.monitoring.served import ANSWERED_BY, LOG, window_of
 
@@ -30,21 +32,20 @@ class ServedModelStrategy(_tfx.ResolverStrategy):
         served = input_dict.get("served", [])
         version = self._version or _most_answered(served)
         model_id = _registered(store, self._name, version) or _pushed(store, self._name, version)
-        kept: dict[str, set[int]] = {key: set() for key in input_dict}
-        kept["served"] = {artifact.id for artifact in served}
+        kept: dict[str, list[int]] = {}
         if model_id:
             graph = read_ancestors(store, [model_id])
             made_from = list(graph.nearest_first(model_id))
             schemas = [a.artifact_id for a in made_from if a.type_name == "Schema"]
-            kept["model"] = {model_id}
-            kept["schema"] = set(schemas[:1])
-            kept["examples"] = {
-                a.artifact_id
-                for a in made_from
-                if a.type_name == "Examples" and graph.is_ingested(a)
+            ingested = [a for a in made_from if a.type_name == "Examples" and graph.is_ingested(a)]
+            kept = {
+                "model": [model_id],
+                "schema": schemas[:1],
+                "examples": [artifact.artifact_id for artifact in ingested],
             }
+        # They are of another pipeline than this one, which is all that channels see.
         return {
-            key: [artifact for artifact in artifacts if artifact.id in kept[key]]
+            key: artifacts if key == "served" else _intact(store, kept.get(key, []))
             for key, artifacts in input_dict.items()
         }
 
@@ -79,6 +80,11 @@ def _length(window: Window) -> int:
     if window.begin.day == 1 and window.end.day == 1 and length.days in range(28, 32):
         return 30
     return length.days if not length.seconds else int(length.total_seconds())
+
+
+def _intact(store: Any, ids: list[int]) -> list[Any]:
+    """Return artifacts whose files are as they were published."""
+    return [one for one in artifacts_by_id(store, ids) if not found_damage(one)]
 
 
 def _most_answered(served: list[Any]) -> str:
