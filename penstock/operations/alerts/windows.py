@@ -27,13 +27,14 @@ def note_window(
     What somebody has found later stays.
     """
     name, key = _journal(monitor, kind), _key(judged.window.begin)
-    content = {**_as_json(judged), "judged": now.astimezone(UTC).isoformat()}
+    told = _as_json(judged)
+    content = {**told, "judged": now.astimezone(UTC).isoformat()}
     try:
         journal.intend(store, name, key, content, who=who, state=journal.DONE)
     except journal.TakenError as taken:
         said = _content(taken.entry)
         is_later = datetime.fromisoformat(said["judged"]) > now
-        if not is_later and judged != _judged(said):
+        if not is_later and any(said[each] != told[each] for each in told):
             journal.conclude(store, taken.entry, journal.DONE, content)
 
 

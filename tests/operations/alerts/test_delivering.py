@@ -13,8 +13,8 @@ from penstock.operations.alerts.silences import end_silence, silence
 from penstock.operations.alerts.sinks.undelivered import Undelivered
 from penstock.operations.alerts.steps import DeliveryStep
 from penstock.testing import FakeSink
+from penstock_support.alerts_at_once import deliver_at_once
 from penstock_support.delivering import NOW, Post, end, killed_at, ring, sink
-from penstock_support.processes import at_once
 
 HOUR = timedelta(hours=1)
 
@@ -258,14 +258,6 @@ def test_killed_at_a_step_it_is_told_by_the_next_under_the_same_id(store, addres
     assert len({message["id"] for message in messages}) == 1
 
 
-def _deliver(number, address, folder, start, results):
-    post = Post(address)
-    post.fake = FakeSink(folder)
-    start.wait()
-    [delivery] = post.deliver()
-    results.put((number, delivery.busy))
-
-
 def test_of_several_who_deliver_at_once_one_tells_it(new_address, tmp_path):
     address = new_address()
     folder = tmp_path / "sinks"
@@ -274,7 +266,7 @@ def test_of_several_who_deliver_at_once_one_tells_it(new_address, tmp_path):
         post.deliver()
         for number in range(3):
             ring(metadata.store, f"w{number}")
-            at_once(_deliver, 4, address, folder)
+            deliver_at_once(address, folder)
         post.fake = FakeSink(folder)
         post.deliver()
     assert len(post.fake.messages("team")) <= 3

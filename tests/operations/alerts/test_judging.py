@@ -14,8 +14,8 @@ from penstock.operations.alerts.judging import judge
 from penstock.operations.alerts.steps import JudgingStep
 from penstock.operations.alerts.windows import judged_windows
 from penstock.project.alerting import KIND_SEVERITIES, AlertRule
+from penstock_support.alerts_at_once import judge_at_once
 from penstock_support.judging import NOW, judge_series, killed_at, report, window
-from penstock_support.processes import at_once
 
 NAME = "flights.drift"
 
@@ -172,20 +172,11 @@ def test_killed_at_a_step_it_is_taken_up_by_the_next(address, states, step, time
     assert (raised.alert.key, raised.is_open) == (window(0).key, states == "a")
 
 
-def _judge(number, address, rounds, start, results):
-    with connect(connection_config(address)) as metadata:
-        start.wait()
-        for each in range(rounds):
-            seen = report(4 * each + number, x="a")
-            judge(metadata.store, "flights", {}, seen, NOW, who=str(number))
-        results.put(number)
-
-
 def test_of_several_who_judge_at_once_one_raises_the_alert(new_address):
     address = new_address()
     with connect(connection_config(address)):
         pass
-    at_once(_judge, 4, address, 3)
+    judge_at_once(address)
     with connect(connection_config(address)) as metadata:
         judge(metadata.store, "flights", {}, report(12, x="a"), NOW, who="last")
         assert len(open_alerts(metadata.store)) == 1

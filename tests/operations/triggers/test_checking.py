@@ -10,7 +10,14 @@ import pytest
 
 from penstock.errors import DataError, ServiceError
 from penstock.metadata import journal
-from penstock.metadata.alerts import Alert, raise_alert
+from penstock.metadata.alerts import (
+    Addition,
+    Alert,
+    End,
+    add_to_alert,
+    raise_alert,
+    resolve_alert,
+)
 from penstock.metadata.leases import held
 from penstock.metadata.store import connect, connection_config
 from penstock.operations.starting import RunState
@@ -378,6 +385,20 @@ def test_an_alert_starts_a_run(folder):
 
 def test_an_alert_is_raised_once(folder):
     assert [raised(folder, "w1"), raised(folder, "w1")] == [True, False]
+
+
+def test_what_is_added_to_an_alert_and_its_end_start_no_other_run(folder):
+    project.write(folder, ALERT)
+    raised(folder, "w1", window=1)
+    looking = project.watched(folder)
+    looking.check(NOW)
+    end_runs(folder)
+    with connect(looking.connection) as metadata:
+        add_to_alert(metadata.store, "flights.drift", "w1", Addition(NOW, ("distance",)))
+        resolve_alert(metadata.store, "flights.drift", "w1", End(NOW, "monitor"))
+    looking.check(NOW + timedelta(minutes=1))
+    check(folder, NOW + timedelta(minutes=2))
+    assert trained(folder) == ["1"]
 
 
 def test_an_alert_of_another_name_starts_none(folder):
