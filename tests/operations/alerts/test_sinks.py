@@ -209,6 +209,7 @@ def test_a_server_that_is_down_takes_it_when_it_is_up():
     assert len(up.received) == 1
 
 
+@pytest.mark.needs("cryptography")
 def test_a_server_with_tls_is_believed_by_who_signed_it(signed):
     with web_server(signed=signed["server"]) as server:
         authority = str(signed["authority"].certificate)
@@ -396,6 +397,7 @@ def test_an_email_of_much_data_is_bounded():
     assert len(server.taken[0][2]) < 20_000
 
 
+@pytest.mark.needs("cryptography")
 def test_starttls_and_a_password_are_used(signed):
     authority = str(signed["authority"].certificate)
     with mail_server(signed=signed["server"], user="penstock", password=SECRET) as server:
@@ -407,6 +409,7 @@ def test_starttls_and_a_password_are_used(signed):
         assert "certificate verify failed" in undelivered(untrusted).reason
 
 
+@pytest.mark.needs("cryptography")
 def test_tls_from_the_beginning_is_used(signed):
     authority = str(signed["authority"].certificate)
     with mail_server(signed=signed["server"], implicit=True) as server:

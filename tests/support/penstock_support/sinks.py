@@ -96,7 +96,7 @@ def web_server(
         context.load_cert_chain(signed.certificate, signed.key)
         listening.socket = context.wrap_socket(listening.socket, server_side=True)
     server.port = listening.server_address[1]
-    thread = threading.Thread(target=listening.serve_forever, daemon=True)
+    thread = threading.Thread(target=listening.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield server
@@ -179,7 +179,7 @@ def mail_server(
 
     listening = Listening(("localhost", port), Handler)
     server.port = listening.server_address[1]
-    thread = threading.Thread(target=listening.serve_forever, daemon=True)
+    thread = threading.Thread(target=listening.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield server
