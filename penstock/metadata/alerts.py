@@ -25,6 +25,9 @@ from penstock.project.alerting import SEVERITIES
 ALERTS = "alert"
 ENDS = "alert_end"
 
+_MOST_NAME = 200
+_MOST_KEY = 500
+
 
 @dataclass(frozen=True)
 class Alert:
@@ -88,7 +91,8 @@ def raise_alert(store: Store, alert: Alert, *, who: str, end: End | None = None)
     With an `end` it is over from the beginning, and nobody sees it open.
 
     Raises:
-      ParameterError: its severity is none that there is, its time has no zone, or it has no name.
+      ParameterError: its severity is none that there is, its time has no zone, or its name or its
+        key are none.
     """
     if alert.severity not in SEVERITIES:
         raise ParameterError(
@@ -97,6 +101,10 @@ def raise_alert(store: Store, alert: Alert, *, who: str, end: End | None = None)
     if alert.at.tzinfo is None:
         raise ParameterError(f"expected a time with a zone, got {alert.at.isoformat()}")
     check_name(alert.name)
+    if not 0 < len(alert.key) <= _MOST_KEY:
+        raise ParameterError(
+            f"expected a key of 1 to {_MOST_KEY} characters, got {len(alert.key)} of them"
+        )
     content = {
         "summary": alert.summary,
         "severity": alert.severity,
@@ -186,9 +194,10 @@ def open_alerts(store: Store, name: str | None = None) -> list[Raised]:
 
 def check_name(name: str) -> None:
     """Raise ParameterError where alerts cannot be named so."""
-    if not name or not name.isprintable() or name != name.strip():
+    is_plain = name.isprintable() and name == name.strip()
+    if not is_plain or not 0 < len(name) <= _MOST_NAME:
         raise ParameterError(
-            f"expected a name of an alert as flights.drift, got {name!r}",
+            f"expected a name of an alert as flights.drift, got {name[:80]!r}",
             hint="Use letters, digits, dots, dashes and underscores.",
         )
 

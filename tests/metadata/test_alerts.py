@@ -101,7 +101,13 @@ def test_what_is_not_there_can_be_neither_added_to_nor_resolved(store):
         add_to_alert(store, "a", "k", Addition(AT, ("x",)))
 
 
-@pytest.mark.parametrize("name", ["", "a\nb", " a"])
+@pytest.mark.parametrize("name", ["", "a\nb", " a", "a" * 201])
 def test_an_alert_has_a_name_that_can_be_shown(store, name):
     with pytest.raises(ParameterError, match="expected a name of an alert as flights.drift"):
         raise_alert(store, Alert(name, "k", "s", AT), who="m")
+
+
+@pytest.mark.parametrize("key", ["", "k" * 501])
+def test_an_alert_has_a_key_that_is_not_long(store, key):
+    with pytest.raises(ParameterError, match="expected a key of 1 to 500 characters, got"):
+        raise_alert(store, Alert("a", key, "s", AT), who="m")
