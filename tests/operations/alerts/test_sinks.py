@@ -373,6 +373,14 @@ def test_an_email_has_a_subject_an_id_and_what_was_measured():
     assert "  dep_delay js: 0.21, limit 0.1" in content.get_content()
 
 
+def test_an_email_comes_through_where_only_ascii_does():
+    with mail_server() as server:
+        send(mail(server), message(raised(summary="dep_délai dérive")))
+    _, _, content = parsed(server)
+    assert content["Subject"] == "[warning] flights.drift: dep_délai dérive"
+    assert "  dep_délai dérive" in content.get_content()
+
+
 def test_emails_about_an_alert_are_one_thread():
     with mail_server() as server:
         send(mail(server), message())

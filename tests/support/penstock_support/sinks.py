@@ -143,7 +143,7 @@ def _check_alert(alert: Any) -> None:
 
 @dataclass
 class MailServer:
-    """A server that takes email, and is strict: it takes no line that does not end in CRLF.
+    """A server that takes email, and is strict: its lines are of ASCII, and end in CRLF.
 
     It asks for `user` and `password` where there are such, and answers RCPT and DATA as told.
     """
@@ -255,6 +255,7 @@ class _Session:
         content = b""
         while (line := self.file.readline()) != b".\r\n":
             assert line.endswith(b"\r\n")
+            assert line.isascii()  # it does not say 8BITMIME
             content += line[1:] if line.startswith(b"..") else line
         if answer.startswith("2"):
             self.server.taken.append((self.sender, self.to, content))

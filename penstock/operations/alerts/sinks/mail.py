@@ -54,7 +54,8 @@ def send(sink: EmailSink, message: Message) -> None:
 def email_of(sink: EmailSink, message: Message) -> EmailMessage:
     """Return a message as an email; what is about one alert is one thread."""
     domain = sink.sender.rpartition("@")[2]
-    content = EmailMessage(policy=SMTP)
+    # Not all servers take more than ASCII.
+    content = EmailMessage(policy=SMTP.clone(cte_type="7bit"))
     content["Subject"] = title(message)
     content["From"] = sink.sender
     content["To"] = ", ".join(sink.to)
