@@ -166,7 +166,7 @@ class _Case:
             "do": "ring",
             "key": action.incident.key,
             "severity": self.rule.severity,
-            "summary": _summary(self.monitor, self.kind, action.incident),
+            "summary": _summary(self.kind, action.incident),
             "is_over": not action.incident.is_open,
             "data": self._data_of(action.incident),
             **at,
@@ -264,10 +264,10 @@ def _measures_as_json(measures: Sequence[Measure]) -> dict[str, Any]:
     return {"measures": kept, **({"measures_left_out": left_out} if left_out else {})}
 
 
-def _summary(monitor: str, kind: str, incident: Incident) -> str:
+def _summary(kind: str, incident: Incident) -> str:
     named = ", ".join(incident.subjects[:_NAMED])
     more = len(incident.subjects) - _NAMED
     subjects = f"{named} and {more} more" if more > 0 else named
     first = incident.measures[0]
     why = first.why or ("" if first.value is None else f"{first.name} is {first.value:.4g}")
-    return f"{monitor}: {kind} of {subjects}" + (f": {why}" if why else "")
+    return f"{kind} of {subjects}" + (f": {why}" if why else "")

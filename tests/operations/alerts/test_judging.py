@@ -33,7 +33,7 @@ def test_an_alarm_raises_an_alert_that_says_what_was_measured(store):
     [raised] = raised_alerts(store)
     alert = raised.alert
     assert (alert.name, alert.key, alert.severity) == (NAME, "2026-05-04T03:00Z", "warning")
-    assert alert.summary == "flights: drift of dep_delay: js is 0.21"
+    assert alert.summary == "drift of dep_delay: js is 0.21"
     assert (raised.who, raised.is_open, raised.subjects) == ("monitor", True, ("dep_delay",))
     [measure] = alert.data["measures"]
     assert (measure["value"], measure["threshold"]) == (0.21, 0.1)

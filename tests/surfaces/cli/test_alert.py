@@ -94,7 +94,7 @@ def test_list_shows_what_is_open_the_newest_first(penstock, store):
     penstock("raise", "taxi.source", "--key", "k", "--summary", "no\nrows")
     first, second = penstock("list").splitlines()
     assert first.split()[2:] == ["warning", "open", "taxi.source", "k", "no", "rows"]
-    assert "flights.drift 2026-05-04T02:00Z  flights: drift of x: js is 0.21" in second
+    assert "flights.drift 2026-05-04T02:00Z  drift of x: js is 0.21" in second
     assert len(penstock("list", "flights.*", "--all").splitlines()) == 2
     [_, over] = json.loads(penstock("list", "flights.*", "--all", "--json"))
     assert (over["state"], over["end"]["why"]) == ("over", "it is fine again")
@@ -136,7 +136,7 @@ def test_resolve_ends_what_is_open_once(penstock, store):
 
 def test_deliver_tells_once_and_says_where_there_is_nothing(penstock, store, folder):
     judge_series(store, "a")
-    assert "log  [warning] flights.drift: flights: drift of x" in penstock("deliver")
+    assert "log  [warning] flights.drift: drift of x" in penstock("deliver")
     assert penstock("deliver") == "nothing to tell\n"
     assert [line["alerts"][0]["name"] for line in lines(folder)] == ["flights.drift"]
 
@@ -213,7 +213,7 @@ def test_watch_tells_what_comes_until_it_is_told_to_end(penstock, store, folder)
     os.kill(process.pid, signal.SIGTERM)
     shown, said = process.communicate(timeout=30)
     assert (process.returncode, said) == (0, "the watch has ended\n")
-    assert "log  [warning] flights.drift: flights: drift of x" in shown
+    assert "log  [warning] flights.drift: drift of x" in shown
 
 
 def test_watch_goes_on_where_there_is_no_store_yet(penstock, folder):
