@@ -15,7 +15,9 @@ from penstock.surfaces.cli.frameworks import FRAMEWORKS, lightest_installed
 TEMPLATES = {
     "tabular": "a model of a CSV file's column: validated, trained, evaluated, pushed",
     "functions": "components of your own, without TensorFlow",
+    "monitor": "what is watched of a model that serves, with a sample of its log",
 }
+_FIRST = {"monitor": "make sample && penstock monitor run"}
 
 
 @click.command()
@@ -64,6 +66,7 @@ def init(
       penstock init churn --data customers.csv --label Left
       penstock init flowers --framework xgboost
       penstock init sums --template functions
+      penstock init watch --template monitor --name people
     """
     from penstock.surfaces.cli import project
 
@@ -76,7 +79,8 @@ def init(
                 f"{template}"
             )
         files = project.render([template], name, {})
-        _report(name, folder, project.write(files, folder), [])
+        first = _FIRST.get(template, f"penstock run {name}")
+        _report(first, folder, project.write(files, folder), [])
         return
     if label is None and data is not None:
         raise project.ask_for_label(data)
@@ -97,7 +101,7 @@ def init(
         remarks.append(
             f"{chosen.shown} is not installed yet: pip install 'penstock[{chosen.extra}]'"
         )
-    _report(name, folder, project.write(files, folder), remarks)
+    _report(f"penstock run {name}", folder, project.write(files, folder), remarks)
 
 
 def pipeline_name(folder: Path, choice: str | None) -> str:
@@ -134,7 +138,7 @@ def _is_taken(name: str) -> bool:
     return spec is not None and spec.origin is not None
 
 
-def _report(name: str, folder: Path, written: list[Path], remarks: list[str]) -> None:
+def _report(first: str, folder: Path, written: list[Path], remarks: list[str]) -> None:
     here = Path.cwd()
     for path in written:
         relative = path.relative_to(here) if path.is_relative_to(here) else path
@@ -143,7 +147,7 @@ def _report(name: str, folder: Path, written: list[Path], remarks: list[str]) ->
     for remark in remarks:
         click.echo(remark)
     enter = "" if folder == here else f"cd {_quoted(folder, here)} && "
-    click.echo(f"next: {enter}penstock run {name}")
+    click.echo(f"next: {enter}{first}")
 
 
 def _quoted(folder: Path, here: Path) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import runpy
 import sys
 import tomllib
@@ -232,3 +233,14 @@ def test_the_tests_of_a_project_for_somebody_s_own_data_pass(houses, tmp_path, f
     done = run_in(tmp_path / "prices", "make", "test")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "4 passed" in done.stdout
+
+
+def test_a_project_that_monitors_rings_for_its_sample(tmp_path):
+    init(tmp_path / "watch", "--template", "monitor", "--name", "people")
+    folder = tmp_path / "watch"
+    assert run_in(folder, "make", "sample").returncode == 0
+    ended = run_in(folder, sys.executable, "-m", "penstock", "monitor", "run", "--json")
+    assert ended.returncode == 3, ended.stdout + ended.stderr
+    [looked] = json.loads(ended.stdout)
+    assert [window["state"] for window in looked["windows"]] == ["fine", "fine", "alarms"]
+    assert looked["windows"][-1]["alerts"] == ["people.drift"]
