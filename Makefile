@@ -18,7 +18,7 @@ MODEL_TESTS := tests/models tests/pipelines/test_flights_frameworks.py \
 # Without kept bytecode, each process that imports TensorFlow compiles it anew, which takes longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-core test-models coverage test-matrix test-kubeflow chaos services lint docs bench bench-kernels notebooks format release clean
+.PHONY: setup demo test test-core test-models coverage test-matrix test-kubeflow chaos loop services lint docs bench bench-kernels notebooks format release clean
 
 setup: $(SETUP)
 
@@ -73,6 +73,9 @@ test-kubeflow: $(SETUP)  ## build the image and run penguins in containers, with
 chaos: $(SETUP)  ## kill whoever takes part in a release, at each of its steps, for half an hour or so
 	.venv/bin/python -m pytest $(CHAOS_TESTS)
 
+loop: $(SETUP)  ## a year of a model that nobody touches, for half an hour or so: .loop/year.html
+	.venv/bin/python build/loop/year.py $(LOOP)
+
 services:  ## install the database servers and the browser that tests start (Debian)
 	@command -v mariadbd >/dev/null && command -v chromium >/dev/null && \
 	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || \
@@ -109,4 +112,4 @@ release: $(SETUP)  ## build wheel and sdist into dist/, check them, and run a pi
 	build/release.sh $(UV)
 
 clean:  ## remove what was installed and what runs have made
-	rm -rf .venv .core .models .uv .docker .matrix .penstock serving dist .coverage
+	rm -rf .venv .core .models .uv .docker .matrix .loop .penstock serving dist .coverage

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -71,10 +71,6 @@ def tell(
         for number, asked in sorted(requests.items())
     ]
     told = {
-        "months": lived,
-        "aucs": _chart(lived, "AUC", ("auc", "first_auc"), 0.5),
-        "accuracies": _chart(lived, "accuracy", ("accuracy", "first_accuracy"), None),
-        "legend": charts.legend(("what served", "never retrained", "always on time")),
         "windows": watched["windows"],
         "alerts": read("alert", "list", "--all"),
         "releases": read("release", "history", "flights"),
@@ -85,9 +81,10 @@ def tell(
         "answered": sum(one.get("answered", 0) for one in done),
         "failed": sum(one.get("failed", 0) for one in done),
     }
-    (folder / "year.json").write_text(json.dumps({"done": list(done)}, indent=1, default=str))
+    numbers = [asdict(month) for month in lived]
+    (folder / "year.json").write_text(json.dumps({**told, "months": numbers}, indent=1))
     path = folder / "year.html"
-    path.write_text(_page(told))
+    path.write_text(_page(told, lived))
     return path
 
 
@@ -155,12 +152,18 @@ def _chart(
     return charts.lines(series, f"{name} by month", "month")
 
 
-def _page(told: Mapping[str, Any]) -> str:
+def _page(told: Mapping[str, Any], lived: Sequence[Month]) -> str:
     templates = environment().overlay()
     known = environment().loader
     assert known is not None
     own = jinja2.FunctionLoader(lambda name: _TEMPLATE.read_text() if name == "year.html" else None)
     templates.loader = jinja2.ChoiceLoader([own, known])
     return templates.get_template("year.html").render(
-        **told, made=datetime.now(UTC), head=head(environment())
+        **told,
+        months=lived,
+        aucs=_chart(lived, "AUC", ("auc", "first_auc"), 0.5),
+        accuracies=_chart(lived, "accuracy", ("accuracy", "first_accuracy"), None),
+        legend=charts.legend(("what served", "never retrained", "always on time")),
+        made=datetime.now(UTC),
+        head=head(environment()),
     )
