@@ -47,11 +47,9 @@ def distance(test: str, one: Any, other: Any, size: float, other_size: float) ->
     if test == LINF:
         return _largest_difference(p, q, size, other_size)
     if test == PSI:
-        # Half a case in a bin that is empty, as its logarithm has no value.
-        p, q = _shares(np.asarray(one) + 0.5), _shares(np.asarray(other) + 0.5)
-        value = float(((p - q) * np.log(p / q)).sum())
+        value = population_stability(one, other)
         return Distance(value, scale * degrees, chi_square_chance(value / scale, degrees))
-    value = _jensen_shannon(p, q)
+    value = jensen_shannon(one, other)
     unit = scale / (8 * math.log(2))
     return Distance(value, unit * degrees, chi_square_chance(value / unit, degrees))
 
@@ -113,7 +111,9 @@ def _largest_difference(p: Any, q: Any, size: float, other_size: float) -> Dista
     return Distance(value, float(errors.max()) * math.sqrt(2 / math.pi), chance)
 
 
-def _jensen_shannon(p: Any, q: Any) -> float:
+def jensen_shannon(one: Any, other: Any) -> float:
+    """Return the Jensen-Shannon divergence of counts by bin, in bits: 0 to 1."""
+    p, q = _shares(one), _shares(other)
     middle = (p + q) / 2
 
     def half(shares: Any) -> float:
@@ -121,6 +121,13 @@ def _jensen_shannon(p: Any, q: Any) -> float:
         return float((shares[there] * np.log2(shares[there] / middle[there])).sum())
 
     return max(0.0, (half(p) + half(q)) / 2)
+
+
+def population_stability(one: Any, other: Any) -> float:
+    """Return the population stability index of counts by bin."""
+    # Half a case in a bin that is empty, as its logarithm has no value.
+    p, q = (_shares(np.asarray(counts) + 0.5) for counts in (one, other))
+    return float(((p - q) * np.log(p / q)).sum())
 
 
 def _shares(counts: Any) -> Any:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
 
+from penstock.monitoring import distances
 from penstock.serving.sketches import Sketch, count_of
 
 # The size of a sample at which looking begins.
@@ -49,27 +50,15 @@ def divergence(
     if not size or not other_size:
         return None
     bins = sorted({*one, *other}, key=str)
-    pairs = [(one.get(b, 0), other.get(b, 0)) for b in bins]
+    counts = [[each.get(b, 0) for b in bins] for each in (one, other)]
     scale = 1 / size + 1 / other_size
-    degrees = max(1, len(bins) - 1)
+    chance = scale * chi_square(max(1, len(bins) - 1), z)
     if test == "psi":
-        # Half a case in an empty bin, as its logarithm has no value.
-        shares = [
-            ((n + 0.5) / (size + 0.5 * len(bins)), (m + 0.5) / (other_size + 0.5 * len(bins)))
-            for n, m in pairs
-        ]
-        value = sum((p - q) * math.log(p / q) for p, q in shares)
-        noise = scale * chi_square(degrees, z)
+        value, noise = distances.population_stability(*counts), chance
     else:
-        shares = [(n / size, m / other_size) for n, m in pairs]
-        value = sum(_half_divergence(p, q) + _half_divergence(q, p) for p, q in shares)
-        noise = scale * chi_square(degrees, z) / (8 * math.log(2))
+        value, noise = distances.jensen_shannon(*counts), chance / (8 * math.log(2))
     lower = max(0.0, math.sqrt(value) - math.sqrt(noise)) ** 2
     return Divergence(value, lower, noise, len(bins))
-
-
-def _half_divergence(p: float, q: float) -> float:
-    return p * math.log2(2 * p / (p + q)) / 2 if p else 0.0
 
 
 def chi_square(degrees: int, z: float) -> float:
