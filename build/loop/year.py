@@ -158,10 +158,11 @@ class Year:
             reference = tuple(json.loads(path.read_text()))
             path.unlink()
             return reference
-        champion = aliases.get("champion", 0)
-        if aliases.get("challenger", 0) > champion:
-            return ("flights@challenger",)
-        return ()
+        # What was learned since an alert comes before what is learned every month.
+        newer = [
+            name for name in ("recent", "challenger") if aliases.get(name, 0) > aliases["champion"]
+        ]
+        return (f"flights@{newer[0]}",) if newer else ()
 
     def release_next(self, *reference: str) -> None:
         """Say what is released in the next month."""

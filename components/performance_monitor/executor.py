@@ -15,7 +15,7 @@ from penstock.components.performance_monitor.reference import Reference, referen
 from penstock.data.ingestion import fetched
 from penstock.monitoring import performing
 from penstock.monitoring.estimating import estimates
-from penstock.monitoring.fairness import fairness_of
+from penstock.monitoring.fairness import fairness_of, unlabeled
 from penstock.monitoring.labels import Labeled, find_labels, join, read_labels
 from penstock.monitoring.measures import (
     ESTIMATE,
@@ -118,6 +118,8 @@ class _Judged:
             found += fairness_of(labeled.table, chosen, self._fairness)
             if outcomes is not None:
                 found += fairness_of(table, outcomes.chosen, self._fairness, outcomes.label)
+            elif self._labels is not None:
+                found += unlabeled(self._fairness)
         return found
 
     def _positive(self, table: pa.Table, texts: Any) -> tuple[str, ...]:

@@ -42,6 +42,13 @@ def fairness_of(
                 yield _compared(column, name, groups[wanted], chosen[wanted], tests)
 
 
+def unlabeled(tests: FairnessTests) -> Iterator[Measure]:
+    """Yield what nothing can be said of before labels have come."""
+    for column in tests.groups:
+        for name in (TRUE_POSITIVE, FALSE_POSITIVE):
+            yield Measure(FAIRNESS, column, name, None, UNKNOWN, "no label has come")
+
+
 def _compared(column: str, name: str, groups: Any, chosen: Any, tests: FairnessTests) -> Measure:
     shares: dict[str, Bounds] = {}
     names, counts = np.unique(groups.astype(str), return_counts=True)

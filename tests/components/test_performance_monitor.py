@@ -149,6 +149,14 @@ def test_groups_are_compared_with_labels_and_without(monitor, tmp_path):
 
 
 @pytest.mark.core
+def test_before_labels_have_come_it_is_not_known_how_fair_the_truth_is(monitor, tmp_path):
+    labels = Labels("labels/*.csv", "stays", folder=str(tmp_path))
+    report = monitor(served(tmp_path), labels, fairness=FairnessTests(groups=("city",)))
+    unknown = {one.name for one in report.measures if one.state == UNKNOWN}
+    assert unknown >= {"true_positive_rate_difference", "false_positive_rate_difference"}
+
+
+@pytest.mark.core
 def test_predicted_numbers_are_measured_by_their_errors(monitor, tmp_path):
     random = np.random.default_rng(1)
     truth = random.normal(10, 2, ROWS)

@@ -20,7 +20,9 @@ from penstock.data.splits import InputConfig, InputSplit
 
 
 @pipeline
-def flights(months: int = 12, rounds: int = 60, minimum_auc: float = 0.85) -> list[Any]:
+def flights(
+    months: int = 3, rounds: int = 60, minimum_auc: float = 0.85, alias: str = "challenger"
+) -> list[Any]:
     """Learn from the last months, and register a model that is good enough."""
     examples = ParquetExampleGen(
         input_base="data",
@@ -84,7 +86,7 @@ def flights(months: int = 12, rounds: int = 60, minimum_auc: float = 0.85) -> li
             model_blessing=evaluator.outputs["blessing"],
             evaluation=evaluator.outputs["evaluation"],
             name="flights",
-            alias="challenger",
+            alias=alias,
         ),
         validator,
     ]
