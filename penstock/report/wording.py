@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from datetime import datetime
+from datetime import UTC, datetime
 
 
 def number(value: float) -> str:
@@ -86,6 +86,11 @@ def counted(number: int, noun: str) -> str:
 def when(moment: datetime) -> str:
     """Return a time as people read it."""
     return moment.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def utc_minute(moment: datetime) -> str:
+    """Return a time with a zone as people read it, to the minute and in UTC."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def plain(value: object) -> str:

@@ -179,6 +179,7 @@ class _Judging:
             "why": one.why,
             "fingerprint": one.logged.fingerprint,
             "labels": self.labels,
+            "model": self.monitor.model,
             "tries": 1 + (last.tries if last is not None else 0),
         }
         try:

@@ -8,6 +8,7 @@ how that changed. That there is a window is an entry of `monitor_windows/{monito
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -63,7 +64,7 @@ class Summary:
 class Judgement:
     """A window of a monitor, and what came of judging it.
 
-    `alerts` are the names of the alerts that changed by it.
+    `alerts` are the names of the alerts that changed by it, `model` is what was watched.
     """
 
     monitor: str
@@ -78,7 +79,19 @@ class Judgement:
     error: str = ""
     summary: Summary = Summary()
     alerts: tuple[str, ...] = ()
+    model: str = ""
     entry: Entry | None = None
+
+    @property
+    def verdict(self) -> str:
+        """What was found in a word: alarms, fine, unknown, failed, or that it is being judged."""
+        if self.error:
+            return "failed"
+        if self.state == INTENDED:
+            return "being judged"
+        if self.summary.alarms:
+            return "alarms"
+        return "fine" if any(counts[0] for counts in self.summary.counts.values()) else "unknown"
 
     @property
     def is_done(self) -> bool:
@@ -92,10 +105,17 @@ class Judgement:
         return Past(self.fingerprint, self.labels, waiting, self.is_done, self.tries)
 
 
-def last_judgements(store: Store, monitor: str) -> list[Judgement]:
-    """Return the last judgement of each window, in the order of event time."""
+def window_counts(store: Store) -> dict[str, int]:
+    """Return the monitors of which windows were judged, or begun to be, and of each how many."""
+    noted = journal.entries_below(store, WINDOWS)
+    return dict(sorted(Counter(entry.journal.partition("/")[2] for entry in noted).items()))
+
+
+def last_judgements(store: Store, monitor: str, most: int | None = None) -> list[Judgement]:
+    """Return the last judgement of each window, or of the `most` newest, by event time."""
     found = []
-    for noted in journal.entries(store, f"{WINDOWS}/{monitor}"):
+    windows = sorted(journal.entries(store, f"{WINDOWS}/{monitor}"), key=lambda noted: noted.key)
+    for noted in windows if most is None else windows[len(windows) - min(most, len(windows)) :]:
         last = journal.last(store, _journal(monitor, noted.key))
         if last is not None:
             found.append(_judgement(monitor, last))
@@ -171,6 +191,7 @@ def _judgement(monitor: str, entry: Entry) -> Judgement:
         str(outcome.get("error", "")),
         Summary(**{**summary, "artifacts": tuple(summary.get("artifacts", ()))}),
         tuple(outcome.get("alerts", ())),
+        str(said.get("model", "")),
         entry,
     )
 

@@ -28,7 +28,13 @@ if TYPE_CHECKING:
 ALARMS = 3
 
 _NAMES = click.argument("names", metavar="[NAME]...", nargs=-1, type=MONITOR)
-_COLORS = {"fine": "green", "alarms": "red", "failed": "red", "unknown": "yellow"}
+_COLORS = {
+    "fine": "green",
+    "alarms": "red",
+    "failed": "red",
+    "unknown": "yellow",
+    "being judged": "blue",
+}
 
 
 @click.group()
@@ -192,15 +198,6 @@ def _monitored(context: click.Context, names: tuple[str, ...], *, quiet: bool) -
     ]
 
 
-def _state(judged: Judgement) -> str:
-    if judged.error:
-        return "failed"
-    counts = judged.summary.counts.values()
-    if judged.summary.alarms:
-        return "alarms"
-    return "fine" if any(fine for fine, _, _ in counts) else "unknown"
-
-
 def _print_judgement(judged: Judgement) -> None:
     click.echo(f"{judged.monitor}  {judged.window.key}  {_colored(judged)}  {_in_words(judged)}")
     for name in judged.alerts:
@@ -208,7 +205,7 @@ def _print_judgement(judged: Judgement) -> None:
 
 
 def _colored(judged: Judgement) -> str:
-    state = _state(judged)
+    state = judged.verdict
     return click.style(state.ljust(7), fg=_COLORS[state])
 
 
@@ -260,7 +257,7 @@ def _as_json(judged: Judgement) -> dict[str, Any]:
     summary = judged.summary
     return {
         "window": judged.window.to_json(),
-        "state": _state(judged),
+        "state": judged.verdict,
         "why": judged.why,
         "run": judged.run_id,
         "error": judged.error,

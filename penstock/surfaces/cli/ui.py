@@ -36,7 +36,8 @@ def ui(context: click.Context, port: int, opens: bool, profile_name: str | None)
     from penstock.metadata.store import connect, without_password
     from penstock.surfaces.ui.app import Server, application
 
-    address = project_config(context).profile(profile_name).metadata_address()
+    config = project_config(context)
+    address = config.profile(profile_name).metadata_address()
 
     def announce(page: str) -> None:
         click.echo(page)
@@ -44,5 +45,8 @@ def ui(context: click.Context, port: int, opens: bool, profile_name: str | None)
             click.launch(page)
 
     with connect(store_config(context, profile_name), create=False) as metadata:
-        access = application(metadata.store, secrets.token_urlsafe(24), without_password(address))
+        token = secrets.token_urlsafe(24)
+        access = application(
+            metadata.store, token, without_password(address), tuple(config.monitors)
+        )
         Server(access, port, announce).run()

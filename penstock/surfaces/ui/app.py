@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import uvicorn
@@ -16,18 +16,23 @@ from penstock.metadata.protocol import Store
 from penstock.surfaces.ui.access import Access
 from penstock.surfaces.ui.alerted import AlertPages
 from penstock.surfaces.ui.delivered import DeliveredPages
+from penstock.surfaces.ui.monitored import MonitorPages
 from penstock.surfaces.ui.pages import Limit, Pages
 from penstock.surfaces.ui.released import ReleasedPages
 
 ADDRESS = "127.0.0.1"
 
 
-def application(store: Store, token: str, where: str = "") -> Access:
-    """Return the pages over a store as an ASGI application; `where` says which store it is."""
+def application(store: Store, token: str, where: str = "", monitors: Sequence[str] = ()) -> Access:
+    """Return the pages over a store as an ASGI application; `where` says which store it is.
+
+    `monitors` are those of penstock.toml, which the store may not know yet.
+    """
     pages = Pages(store, where)
     delivered = DeliveredPages(pages.store, pages.rendered)
     released = ReleasedPages(pages.store, pages.rendered)
     alerted = AlertPages(pages.store, pages.rendered)
+    monitored = MonitorPages(pages.store, pages.rendered, monitors)
     # What a page asks for again and again waits for nothing that may take long, and the pages that
     # are read from the store alone do not wait for reports, whose files may come from far away.
     states, lists, reports = Limit(4), Limit(16), Limit(4)
@@ -49,6 +54,8 @@ def application(store: Store, token: str, where: str = "") -> Access:
         "/deployments/{environment}/{pipeline}/{number:int}": (delivered.deployment, lists),
         "/releases": (released.releases, lists),
         "/releases/{deployment}/{number:int}": (released.release, lists),
+        "/monitors": (monitored.monitors, lists),
+        "/monitors/{monitor}": (monitored.monitor, reports),
         "/alerts": (alerted.alerts, lists),
         "/alerts/{place:path}": (alerted.alert, lists),
     }
