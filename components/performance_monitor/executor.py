@@ -135,6 +135,8 @@ class _Judged:
     def _performance(
         self, table: pa.Table, outcomes: Outcomes | None, evaluation: str, folder: str
     ) -> list[Measure]:
+        if outcomes is not None:
+            table, outcomes = outcomes.finite(table)
         count = table.num_rows
         if outcomes is None or count < self._tests.rows:
             why = f"{count} rows have a label, {self._tests.rows} are needed"

@@ -34,6 +34,14 @@ class Outcomes:
     score: Any
     chosen: Any
 
+    def finite(self, table: pa.Table) -> tuple[pa.Table, Outcomes]:
+        """Return the rows whose label and score are numbers, and their outcomes."""
+        is_known = np.isfinite(self.label) & np.isfinite(self.score)
+        if is_known.all():
+            return table, self
+        parts = (each[is_known] for each in (self.label, self.score, self.chosen))
+        return table.filter(pa.array(is_known)), Outcomes(self.task, *parts)
+
 
 def task_of(table: pa.Table) -> str | None:
     """Return the task by what a model has predicted; None where it has predicted nothing."""

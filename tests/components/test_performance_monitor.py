@@ -167,6 +167,14 @@ def test_predicted_numbers_are_measured_by_their_errors(monitor, tmp_path):
 
 
 @pytest.mark.core
+def test_rows_whose_score_is_no_number_are_not_measured(monitor, tmp_path):
+    score = outcomes()[1]
+    score[:300] = np.nan
+    report = monitor(served(tmp_path, score=score), tell(tmp_path, outcomes()[2]))
+    assert by_name(report)["AUC"].rows == ROWS - 300
+
+
+@pytest.mark.core
 def test_of_several_classes_the_share_that_is_right_is_measured(monitor, tmp_path):
     classes = np.array(["a", "b", "c"] * 700)[:ROWS]
     table = logged({"age": np.zeros(ROWS)}, score=[0.6] * ROWS, **{"class": classes})
