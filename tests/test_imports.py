@@ -36,6 +36,18 @@ def test_defining_and_compiling_a_pipeline_loads_no_data_library(name):
     assert not loaded & {"numpy", "pyarrow"}
 
 
+def test_compiling_the_pipeline_of_a_monitor_loads_no_data_library():
+    loaded = modules_after(
+        "import penstock\n"
+        "from penstock.pipelines.monitor.pipeline import pipeline_of\n"
+        "from penstock.project.monitors import Labels, Monitor\n"
+        "labels = Labels('labels/*.csv', 'late')\n"
+        "monitor = Monitor(log='log/a', log_span='day', model='a', name='a', labels=labels)\n"
+        "penstock.compile_pipeline(pipeline_of(monitor), pipeline_root='/tmp/nowhere')"
+    )
+    assert not loaded & {"tensorflow", "pandas", "numpy", "pyarrow"}
+
+
 @pytest.mark.needs("tensorflow")
 def test_tensorflow_can_be_imported_after_tfx_was_loaded_without_it():
     code = "import penstock._tfx, importlib.util, sys\n"

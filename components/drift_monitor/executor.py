@@ -17,8 +17,9 @@ from penstock.monitoring.measures import (
     WindowReport,
     write_report,
 )
-from penstock.monitoring.served import Rows, parts_of, read_rows, versions_in, window_of
+from penstock.monitoring.served import Rows, parts_of, read_rows, versions_in
 from penstock.monitoring.telling import told
+from penstock.monitoring.windows import window_of
 from penstock.project.monitors import DriftTests
 from penstock.serving.log.columns import CLASS, OWN_TYPES, SCORE
 from penstock.serving.worker.counting import summary_of

@@ -34,8 +34,9 @@ from penstock.monitoring.outcomes import (
     positive_outcomes,
     task_of,
 )
-from penstock.monitoring.served import read_rows, versions_in, window_of
+from penstock.monitoring.served import read_rows, versions_in
 from penstock.monitoring.telling import told
+from penstock.monitoring.windows import window_of
 from penstock.project.monitors import FairnessTests, Labels, PerformanceTests
 from penstock.serving.log.columns import CLASS, SCORE
 

@@ -15,8 +15,9 @@ from penstock.monitoring.quality import (
     expected_by_rows,
     expected_by_schema,
 )
-from penstock.monitoring.served import read_rows, versions_in, window_of
+from penstock.monitoring.served import read_rows, versions_in
 from penstock.monitoring.telling import told
+from penstock.monitoring.windows import window_of
 from penstock.project.monitors import QualityTests
 
 

@@ -12,7 +12,7 @@ from penstock.execution.contents import found_damage
 from penstock.metadata.graph import read_ancestors
 from penstock.metadata.store import artifacts_by_id
 from penstock.monitoring.measures import Window
-from penstock.monitoring.served import ANSWERED_BY, LOG, window_of
+from penstock.monitoring.windows import ANSWERED_BY, LOG, window_of
 
 _PUSHED_VERSION = "pushed_version"
 _DESTINATION = "pushed_destination"

@@ -12,9 +12,8 @@ from penstock.data.payload import PayloadFormat
 from penstock.data.spans import RangeConfig, RollingRange
 from penstock.data.splits import InputConfig, InputSplit, OutputConfig, SplitBuckets, SplitConfig
 from penstock.errors import ParameterError, suggestion
-from penstock.monitoring.served import ANSWERED_BY, LOG, WINDOW, window_of_spans
-from penstock.serving.log.columns import GIVEN
-from penstock.serving.log.policy import SPANS
+from penstock.monitoring.windows import ANSWERED_BY, LOG, WINDOW, window_of_spans
+from penstock.serving.log.policy import GIVEN, SPANS
 from penstock.serving.routes import SHADOW
 
 SPLIT = "served"

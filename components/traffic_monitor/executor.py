@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from penstock.artifacts import MonitorReport
 from penstock.monitoring.measures import Measure, WindowReport, write_report
-from penstock.monitoring.served import window_of_spans
 from penstock.monitoring.telling import told
 from penstock.monitoring.traffic import series_of, traffic_of
+from penstock.monitoring.windows import window_of_spans
 from penstock.project.monitors import TrafficLimits
 from penstock.serving.log.reading import LoggedSpan, list_spans, read_measures
 

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
 
 from penstock.data.records import read_record_batches
 from penstock.data.splits import split_files, split_names
-from penstock.errors import DataError
 from penstock.models.training_data import as_rows
 from penstock.monitoring.measures import Window
 from penstock.monitoring.sampling import sampled
 from penstock.serving.log.columns import OWN_TYPES, TIME, VERSION
-from penstock.serving.log.policy import SPANS
 
-# Custom properties of Examples of a log: its folder; and as JSON the window, and rows by version.
-LOG = "log"
-WINDOW = "window"
-ANSWERED_BY = "versions"
 # Rows of a window that hang together are told apart by this many parts of it.
 _PARTS = 24
 _TIMES = OWN_TYPES[TIME]
@@ -61,22 +53,6 @@ def read_rows(
     return Rows(*sampled(batches, most_rows))
 
 
-def window_of(examples: Any) -> Window:
-    """Return the window that examples of a log are of.
-
-    Raises:
-      DataError: they are not of a log.
-    """
-    text = examples.get_string_custom_property(WINDOW)
-    if not text:
-        raise DataError(
-            "the examples do not say which window of time they are of",
-            path=examples.uri,
-            hint="Monitors take the examples of a ServingLogGen.",
-        )
-    return Window.from_json(json.loads(text))
-
-
 def versions_in(table: pa.Table) -> dict[str, int]:
     """Return how many rows each version of the model answered."""
     if VERSION not in table.column_names:
@@ -98,10 +74,3 @@ def seconds_of(column: Any) -> Any:
     """Return the times of a log's rows, which examples have as text, as seconds since 1970."""
     times = column.cast(_TIMES) if not pa.types.is_integer(column.type) else column
     return times.cast(pa.int64()).to_numpy() / 1e6
-
-
-def window_of_spans(first: int, last: int, span: str) -> Window:
-    """Return the window from the first to the last span of a log, both included."""
-    length = SPANS[span]
-    begin, end = (datetime.fromtimestamp(n * length, UTC) for n in (first, last + 1))
-    return Window(begin, end, first, last)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from penstock.monitoring.measures import Window
-from penstock.monitoring.served import window_of_spans
+from penstock.monitoring.windows import window_of_spans
 from penstock.project.intervals import parse_interval
 from penstock.project.monitors import Monitor
 

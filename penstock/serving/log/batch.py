@@ -16,7 +16,6 @@ from penstock.data import unifying
 from penstock.errors import StorageError
 from penstock.models.signature import Signature
 from penstock.serving.log.columns import (
-    BATCH,
     CLASS,
     REQUEST,
     ROLE,
@@ -26,7 +25,7 @@ from penstock.serving.log.columns import (
     TIME,
     VERSION,
 )
-from penstock.serving.log.policy import LogPolicy, span_at, span_folder
+from penstock.serving.log.policy import BATCH, LogPolicy, span_at, span_folder
 from penstock.serving.log.rows import logged
 from penstock.serving.log.writing import COMPRESSION, appearing, key_of, make_room, reason_of
 from penstock.serving.worker.counting import summary_of

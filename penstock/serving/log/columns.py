@@ -6,8 +6,6 @@ import re
 
 import pyarrow as pa
 
-from penstock.serving.routes import CANARY, PRODUCTION
-
 REQUEST, ROW, TIME = "log/request_id", "log/row", "log/time"
 VERSION, ROLE, SECONDS = "log/version", "log/role", "log/seconds"
 CLASS, SCORE = "log/class", "log/score"
@@ -21,11 +19,6 @@ OWN_TYPES = {
     CLASS: pa.string(),
     SCORE: pa.float64(),
 }
-
-# What `penstock predict` answered, and a server where a version was asked for by its number.
-BATCH, BY_NUMBER = "batch", ""
-# Whose answers somebody got: a shadow's are nobody's.
-GIVEN = (PRODUCTION, CANARY, BATCH, BY_NUMBER)
 
 _TAKEN = re.compile(r"(feature/)*log/")
 

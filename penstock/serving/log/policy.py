@@ -11,12 +11,16 @@ from typing import Any
 from penstock.errors import ConfigError
 from penstock.project.intervals import parse_interval
 from penstock.project.prediction_log import LogOptions
-from penstock.serving.routes import is_chosen
+from penstock.serving.routes import CANARY, PRODUCTION, is_chosen
 
 # The seconds of a span of time; a span's number counts them from 1970 on, in UTC.
 SPANS = {"hour": 3600, "day": 86400}
 # The folder of a model's measures, beside those of its rows.
 MEASURES = "measures"
+# What `penstock predict` answered, and a server where a version was asked for by its number.
+BATCH, BY_NUMBER = "batch", ""
+# Whose answers somebody got: a shadow's are nobody's.
+GIVEN = (PRODUCTION, CANARY, BATCH, BY_NUMBER)
 # Of the year 9999.
 _END = 253_402_300_800
 

@@ -16,7 +16,7 @@ from penstock import Output, component, pipeline
 from penstock.artifacts import MonitorReport
 from penstock.metadata.store import connect
 from penstock.monitoring.measures import ALARM, DRIFT, FINE, Measure, WindowReport, write_report
-from penstock.monitoring.served import window_of_spans
+from penstock.monitoring.windows import window_of_spans
 from penstock.operations.alarm import Alarm
 from penstock.operations.monitors.judging import Monitored, Round
 from penstock.operations.monitors.records import Judgement, last_judgements

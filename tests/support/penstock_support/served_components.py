@@ -9,7 +9,7 @@ from typing import Any
 from penstock import Input, Output, component, pipeline
 from penstock.artifacts import Examples, Model, Schema
 from penstock.components import ModelRegistrar, PreviousWindow, ServedModel
-from penstock.monitoring.served import ANSWERED_BY, LOG, WINDOW, window_of_spans
+from penstock.monitoring.windows import ANSWERED_BY, LOG, WINDOW, window_of_spans
 
 
 @component

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from penstock.authoring import artifacts
 from penstock.monitoring.measures import Window
-from penstock.monitoring.served import WINDOW
+from penstock.monitoring.windows import WINDOW
 from penstock.serving.log.columns import OWN_TYPES, REQUEST, ROW, TIME, VERSION
 
 DAY = Window(datetime(2026, 5, 4, tzinfo=UTC), datetime(2026, 5, 5, tzinfo=UTC), 20577, 20577)
