@@ -210,7 +210,7 @@ def legend(tracks: Sequence[Track]) -> Markup:
 def parts_legend(names: Sequence[str]) -> Markup:
     """Draw the colors of a stacked chart beside the names of its parts."""
     return _legend(
-        (name, Markup('<rect class="fill-{}" width="14" height="10"/>').format(number % _COLORS))
+        (name, Markup('<rect class="fill-{}" width="28" height="10"/>').format(number % _COLORS))
         for number, name in enumerate(names)
     )
 
@@ -219,7 +219,7 @@ def beside_legend(now: str, before: str) -> Markup:
     """Draw what the bars and the line of `beside` are."""
     return _legend(
         (
-            (now, Markup('<rect class="fill-0" width="14" height="10"/>')),
+            (now, Markup('<rect class="bars" width="28" height="10"/>')),
             (before, Markup('<path class="baseline" d="M0 5H28"/>')),
         )
     )
@@ -240,7 +240,7 @@ def _axes(values: Sequence[float], period: Period, *, is_share: bool = False) ->
     if high <= low:
         high = low + (abs(low) * 0.1 or 1.0)
     steps = ticks(low, high, 3)
-    texts = [share(step, 1.0) if is_share else quantity(step) for step in steps]
+    texts = [f"{100 * step:g} %" if is_share else quantity(step) for step in steps]
     left = max(30.0, 10 + _LETTER * max(map(len, texts), default=0))
     bottom, right = HEIGHT - _BOTTOM, WIDTH - _RIGHT
     bounds = min([low, *steps]), max([high, *steps])
@@ -287,9 +287,10 @@ def _marks(marks: Sequence[Mark], period: Period, axes: Axes) -> Markup:
             continue
         at = axes.x(mark.at.timestamp())
         drawn.append(
-            Markup('<path class="mark" d="M{:.1f} {}V{}"><title>{}</title></path>').format(
-                at, _TOP - 4, HEIGHT - _BOTTOM, mark.told or mark.text
-            )
+            Markup(
+                '<path class="halo" d="{way}"/><path class="mark" d="{way}"><title>{told}</title>'
+                "</path>"
+            ).format(way=f"M{at:.1f} {_TOP - 4}V{HEIGHT - _BOTTOM}", told=mark.told or mark.text)
         )
         wide = len(mark.text) * _LETTER
         left = min(max(at - wide / 2, 0.0), WIDTH - wide)

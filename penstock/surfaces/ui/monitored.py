@@ -14,7 +14,7 @@ from penstock.errors import RunError
 from penstock.metadata.protocol import Store
 from penstock.operations.monitors import records
 from penstock.operations.monitors.seen import look
-from penstock.report.monitored import MOST_CHARTS, MOST_CHARTS_OF_ALL, sections
+from penstock.report.monitor_sections import MOST_CHARTS, MOST_CHARTS_OF_ALL, sections
 from penstock.report.wording import utc_minute
 
 _FEW_WINDOWS = 30

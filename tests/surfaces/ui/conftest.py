@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from penstock.metadata.store import connect, connection_config
 from penstock_support import browsing
 from penstock_support.reported_components import ReportedRuns
-
-TOKEN = "the-right-token"
+from penstock_support.store_pages import served
 
 
 @pytest.fixture(scope="session")
@@ -34,29 +30,6 @@ def site(project, results) -> Iterator[str]:
     """The address of the pages, with the token."""
     with served(project.address) as address:
         yield address
-
-
-@contextmanager
-def served(address: str) -> Iterator[str]:
-    from penstock.surfaces.ui.app import Server, application
-
-    announced: list[str] = []
-    known = threading.Event()
-
-    def announce(page: str) -> None:
-        announced.append(page)
-        known.set()
-
-    with connect(connection_config(address), create=False) as metadata:
-        server = Server(application(metadata.store, TOKEN, address), 0, announce)
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        try:
-            assert known.wait(30)
-            yield announced[0]
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 @pytest.fixture(scope="module")
