@@ -1,6 +1,6 @@
 """Where a run keeps its files, below the root of its pipeline.
 
-    .runs/{run}/                                            logs of nodes, and the report
+    .runs/{run}/                                            what nodes printed and took; the report
     {node}/{key}/{execution}/                               an output
     {node}/.system/executor_execution/{execution}/          while the node works; `staging` below it
     {node}/.system/stateful_working_dir/{execution}/        what its tries have in common
@@ -41,3 +41,8 @@ def staging_folder(node_folder: str, execution_id: int) -> str:
 def log_path(run_folder: str, node_id: str) -> str:
     """Return the file of what a node printed, in the folder of its run."""
     return os.path.join(run_folder, f"{node_id}.log")
+
+
+def resources_path(run_folder: str, node_id: str) -> str:
+    """Return the file of what a node took of its machine, in the folder of its run."""
+    return os.path.join(run_folder, f"{node_id}.resources.jsonl")

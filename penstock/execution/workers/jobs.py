@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,13 +10,15 @@ from penstock import _tfx, ir
 from penstock.execution import work as nodes_work
 from penstock.execution.stages import Work
 from penstock.execution.steps import OnStep, ignore
+from penstock.metadata.layout import working_folders
 
 
 @dataclass(frozen=True)
 class Job:
     """A piece of work: a driver's or an executor's.
 
-    It starts when the nursery has imported all modules that it `needs`.
+    It starts when the nursery has imported all modules that it `needs`. What it takes of the
+    machine is written to `resources_path`, if one is given; it writes below `folders`.
     """
 
     kind: Literal["driver", "executor"]
@@ -27,6 +30,8 @@ class Job:
     node_id: str = ""
     on_step: OnStep = ignore
     pipeline_root: str = ""
+    resources_path: str = ""
+    folders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,8 +75,12 @@ def job_of(
     connection: _tfx.Connection,
     pipeline: ir.Pipeline | None = None,
     on_step: OnStep = ignore,
+    resources_path: str = "",
 ) -> Job:
-    """Return the job of a node's work; only what asks the store is told where it is."""
+    """Return the job of a node's work; only what asks the store is told where it is.
+
+    Of what a node takes, only its executor's part is written to `resources_path`.
+    """
     prepared = work.prepared
     if work.kind == "executor":
         needs = nodes_work.preloads(prepared.node, pipeline)
@@ -89,4 +98,6 @@ def job_of(
         prepared.node_id,
         on_step,
         prepared.node.root,
+        resources_path if work.kind == "executor" else "",
+        working_folders(os.path.join(prepared.node.root, prepared.node_id), prepared.execution_id),
     )

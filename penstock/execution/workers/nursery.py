@@ -27,7 +27,7 @@ from penstock import _tfx
 from penstock._tfx import gfile
 from penstock.data.parallel.processes import die_with, flush, how_it_ended
 from penstock.execution.steps import Step
-from penstock.execution.workers import failures, relay
+from penstock.execution.workers import failures, relay, sampling
 from penstock.execution.workers.jobs import Advanced, Failed, Job, Report, Started, Succeeded
 from penstock.safety import unpickling
 from penstock.safety.secrets import Redaction, redaction_for
@@ -168,6 +168,7 @@ def _nursery_main(
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     # Its workers die with it, and it with the run: also when that is killed.
     die_with(parent)
+    sampler = sampling.Sampler(connection) if sampling.is_possible() else None
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     _redirect_output(log_path)
     unpickling.guard()
@@ -194,10 +195,10 @@ def _nursery_main(
                 for worker in workers.values():
                     if worker.token == token:
                         _kill(worker.process_id, content)
-        _start(queue, to_import, workers, connection)
+        _start(queue, to_import, workers, connection, sampler)
         if to_import:
             _import(to_import.pop(0))
-            _start(queue, to_import, workers, connection)
+            _start(queue, to_import, workers, connection, sampler)
 
 
 def _start(
@@ -205,13 +206,19 @@ def _start(
     to_import: Sequence[str],
     workers: dict[Connection, _Worker],
     connection: Connection,
+    sampler: sampling.Sampler | None,
 ) -> None:
     """Fork a worker for every job in the queue that lacks none of its modules."""
     for token, job in list(queue):
         if set(job.needs) & set(to_import):
             continue
         queue.remove((token, job))
-        reports, worker = _fork(token, job, [connection, *workers])
+        inherited = [connection, *workers, *([sampler.connection] if sampler else [])]
+        measured = sampler is not None and sampling.begin(job.resources_path)
+        began = time.monotonic()
+        reports, worker = _fork(token, job, inherited, began if measured else None)
+        if sampler is not None and measured:
+            sampler.look_at(_subject(job, worker.process_id, began))
         workers[reports] = worker
         connection.send((token, Started()))
 
@@ -245,7 +252,13 @@ def _settle_keras() -> None:
     _ = importlib.import_module("tensorflow").keras.__name__
 
 
-def _fork(token: str, job: Job, inherited: Sequence[Connection]) -> tuple[Connection, _Worker]:
+def _subject(job: Job, process_id: int, began: float) -> sampling.Subject:
+    return sampling.Subject(process_id, job.resources_path, began, job.folders)
+
+
+def _fork(
+    token: str, job: Job, inherited: Sequence[Connection], measured_since: float | None
+) -> tuple[Connection, _Worker]:
     redaction = _redaction(job)
     relayed = relay.start(job.log_path, redaction) if redaction else None
     nursery = os.getpid()
@@ -273,7 +286,9 @@ def _fork(token: str, job: Job, inherited: Sequence[Connection]) -> tuple[Connec
             _write_to(relayed.input)
         else:
             _redirect_output(job.log_path)
-        report = _without_secrets(_work(job, far_end.send, redaction), redaction)
+        subject = None if measured_since is None else _subject(job, os.getpid(), measured_since)
+        with sampling.both_ends(subject):
+            report = _without_secrets(_work(job, far_end.send, redaction), redaction)
         flush()
         if relayed:
             _write_to(os.open(os.devnull, os.O_WRONLY))  # the relay sees the end

@@ -23,7 +23,7 @@ from penstock.execution.workers.jobs import Advanced, Failed, Job, Report, Start
 from penstock.execution.workers.nursery import Nurseries, main_is_importable
 from penstock.execution.workers.pool import Pool
 from penstock.metadata import attempts, turns
-from penstock.metadata.layout import log_path, run_folder
+from penstock.metadata.layout import log_path, resources_path, run_folder
 from penstock.metadata.protocol import Metadata
 from penstock.openlineage import RunEvents
 from penstock.runners.local.display import Display, NodeView
@@ -329,7 +329,14 @@ class Run:
 
     def _submit(self, pool: Pool, life: Life, work: Work) -> None:
         node_id, setup = life.node.id, self.setup
-        job = job_of(work, setup.log_path(node_id), setup.connection, self.pipeline, setup.on_step)
+        job = job_of(
+            work,
+            setup.log_path(node_id),
+            setup.connection,
+            self.pipeline,
+            setup.on_step,
+            resources_path(setup.log_folder, node_id),
+        )
         if work.kind == "executor":
             # Something has changed, so nodes behind it will run too: let them find their modules.
             pool.warm_up()
