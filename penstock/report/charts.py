@@ -30,7 +30,7 @@ _LONGEST, _LETTER = 24, 8.4
 # How wide a letter of an axis is at most.
 _SMALL_LETTER = 6.8
 # Line styles, so that curves are told apart without color.
-_DASHES = ("", "6 3", "2 3", "8 3 2 3")
+DASHES = ("", "6 3", "2 3", "8 3 2 3")
 
 
 @dataclass(frozen=True)
@@ -288,7 +288,7 @@ def lines(series: Sequence[Series], label: str, x_title: str) -> Markup:
     for number, line in enumerate(series):
         drawn = [(x_at(x), y_at(y)) for x, y in line.points if math.isfinite(y)]
         way = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in drawn) if drawn else ""
-        style = f'class="line line-{number % 6}" stroke-dasharray="{_DASHES[number % 4]}"'
+        style = f'class="line line-{number % 6}" stroke-dasharray="{DASHES[number % 4]}"'
         if len(drawn) == 1:
             parts.append(f'<circle {style} cx="{drawn[0][0]:.1f}" cy="{drawn[0][1]:.1f}" r="3"/>')
         else:
@@ -305,7 +305,7 @@ def legend(names: Sequence[str]) -> Markup:
         Markup(
             '<li><svg width="28" height="8" aria-hidden="true"><path class="line line-{color}" '
             'stroke-dasharray="{dash}" d="M0 4H28"/></svg> {name}</li>'
-        ).format(color=number % 6, dash=_DASHES[number % 4], name=name)
+        ).format(color=number % 6, dash=DASHES[number % 4], name=name)
         for number, name in enumerate(names)
     ]
     return Markup('<ul class="legend">{}</ul>').format(Markup("").join(items))

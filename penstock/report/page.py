@@ -29,12 +29,13 @@ from penstock.report.contents import Output, RunContents, read_run
 from penstock.report.evaluations import Evaluation, read_evaluation
 from penstock.report.features import Findings, find
 from penstock.report.origins import Origin, origins
+from penstock.report.resources import NodeResources, resources_of_run
 from penstock.report.verdict import Verdict, judge
 
 FILE_NAME = "report.html"
 
 # More than these stand in a fold; of very many features only what was counted is told.
-LIMITS = {"shown_features": 24, "shown_slices": 20, "detailed_features": 500}
+LIMITS = {"shown_features": 24, "shown_slices": 20, "detailed_features": 500, "shown_resources": 12}
 
 
 Content = TypeVar("Content")
@@ -72,6 +73,7 @@ class Report:
     missing: tuple[Output, ...]
     unreachable: tuple[ArtifactRecord, ...] = ()
     registered: tuple[Registration, ...] = ()
+    resources: tuple[NodeResources, ...] = ()
 
     @property
     def anomaly_count(self) -> int:
@@ -133,6 +135,7 @@ def build(
             tuple(_missing(contents)),
             tuple(files.unreachable),
             registered_of(store, contents),
+            resources_of_run(contents),
         )
 
 

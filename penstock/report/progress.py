@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from penstock import _tfx
 from penstock.errors import RunError
-from penstock.metadata.layout import log_path, run_folder
+from penstock.metadata.layout import log_path, resources_path, run_folder
 from penstock.metadata.protocol import Store
 from penstock.metadata.reading import (
     RUN_CONTEXT,
@@ -46,9 +46,14 @@ class Progress:
         """Return where the log of a node stands, "" if the store does not say."""
         return log_path(self.log_folder, node_id) if self.log_folder else ""
 
+    def resources_path(self, node_id: str) -> str:
+        """Return where stands what a node takes, "" if the store does not say."""
+        return resources_path(self.log_folder, node_id) if self.log_folder else ""
+
     def node_version(self, node_id: str) -> str:
-        """Return what changes with the run or with the log of one of its nodes."""
-        return _version((self.version, _file_version(self.log_path(node_id))))
+        """Return what changes with the run, or with what one of its nodes prints or takes."""
+        taken = _file_version(self.resources_path(node_id))
+        return _version((self.version, _file_version(self.log_path(node_id)), taken))
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,8 @@ def read_progress(store: Store, run_id: str, places: Places) -> Progress:
     state = state_of_run(context, states)
     planned = {plan.node_id: state_without_record(plan, state) for plan in run_graph(context)}
     root = run_root(context)
+    folder = run_folder(root, run_id) if root else ""
+    working = [node_id for node_id, of in states.items() if of == "running" and folder]
     return Progress(
         run_id,
         state,
@@ -90,11 +97,21 @@ def read_progress(store: Store, run_id: str, places: Places) -> Progress:
                 context.id,
                 context.last_update_time_since_epoch,
                 *((e.id, e.last_known_state, e.last_update_time_since_epoch) for e in executions),
+                *(_looked_at(resources_path(folder, node_id)) for node_id in working),
             )
         ),
         tuple(execution.id for execution in executions),
-        run_folder(root, run_id) if root else "",
+        folder,
     )
+
+
+# What nodes take is measured all the time; a page that shows a run shows it anew that often.
+_RENEWAL_SECONDS = 5
+
+
+def _looked_at(path: str) -> int:
+    """Return what changes now and then while a node is looked at."""
+    return _file_version(path)[0] // (_RENEWAL_SECONDS * 1_000_000_000)
 
 
 def report_version(store: Store, progress: Progress) -> str:

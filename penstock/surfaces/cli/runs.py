@@ -54,6 +54,9 @@ def show(context: click.Context, run_id: str, profile_name: str | None, as_json:
       penstock show latest
     """
     from penstock.metadata.graph import read_makers
+    from penstock.metadata.layout import run_folder
+    from penstock.metadata.reading import run_context
+    from penstock.metadata.run_requests import run_root
     from penstock.metadata.runs import find_run, node_artifacts
     from penstock.surfaces.cli.summary import print_run
 
@@ -64,6 +67,8 @@ def show(context: click.Context, run_id: str, profile_name: str | None, as_json:
             a.id for _, outputs in artifacts.values() for f in outputs.values() for a in f
         }
         makers = read_makers(metadata.store, artifact_ids)
+        root = run_root(run_context(metadata.store, record.run_id))
+    folder = run_folder(root, record.run_id) if root else ""
     if as_json:
         content = run_as_json(record)
         for node in content["nodes"]:
@@ -74,12 +79,22 @@ def show(context: click.Context, run_id: str, profile_name: str | None, as_json:
             node["outputs"] = {
                 key: [a.uri for a in artifacts_of_key] for key, artifacts_of_key in outputs.items()
             }
+            node["resources"] = _resources(folder, node["node_id"])
             node["made_by"] = sorted(
                 {makers[a.id].run_id for f in outputs.values() for a in f if a.id in makers}
             )
         click.echo(json.dumps(content, indent=2))
     else:
         print_run(record, {key: outputs for key, (_, outputs) in artifacts.items()}, makers)
+
+
+def _resources(folder: str, node_id: str) -> dict[str, float | None] | None:
+    """Return what a node has taken while it worked; None where nothing was measured."""
+    from penstock.execution.resources import read_resources
+    from penstock.metadata.layout import resources_path
+
+    taken = read_resources(resources_path(folder, node_id)) if folder else None
+    return taken.totals() if taken else None
 
 
 def run_as_json(record: Any) -> dict[str, Any]:

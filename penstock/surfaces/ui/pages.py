@@ -40,6 +40,7 @@ from penstock.report.contents import RunContents, RunNode, read_run
 from penstock.report.evaluations import COUNT
 from penstock.report.origins import tree_of
 from penstock.report.progress import Places, Progress, read_progress, store_version
+from penstock.report.resources import resources_of_node
 from penstock.report.wording import plain
 from penstock.surfaces.notebook.blocks import Block
 from penstock.surfaces.ui.reports import Reports
@@ -298,6 +299,7 @@ class Pages:
             "node.html",
             contents=contents,
             node=node,
+            resources=resources_of_node(contents, node),
             log=log_tail(_log_path(contents, node), _LOG_LINES),
             log_path=_log_path(contents, node),
             lines=_LOG_LINES,
