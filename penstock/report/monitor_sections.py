@@ -190,7 +190,7 @@ def _figure(group: Sequence[_Followed], seen: Seen, histograms: Mapping[str, His
         references=sorted(references) if kind in (PERFORMANCE, ESTIMATE) else (),
         marks=seen.releases,
         period=timelines.spanning([window.period for window in seen.windows]),
-        far_limits=kind in _COMPARED,
+        far_limits=kind in (*_COMPARED, FAIRNESS),
     )
     histogram = histograms.get(subject) if kind in _COMPARED else None
     beside = distribution(histogram) if histogram is not None else Markup()
@@ -262,6 +262,7 @@ def _told(one: _Followed, seen: Seen) -> str:
 
 def _row(measure: Measure) -> Row:
     return Row(
+        measure.kind,
         measure.subject,
         measure.name,
         _value(measure, measure.value),

@@ -88,8 +88,9 @@ class Figure:
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured last of something that has no chart."""
+    """What was measured of something, in words."""
 
+    kind: str
     subject: str
     name: str
     value: str

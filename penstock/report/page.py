@@ -28,6 +28,7 @@ from penstock.report import charts, drawing, wording
 from penstock.report.contents import Output, RunContents, read_run
 from penstock.report.evaluations import Evaluation, read_evaluation
 from penstock.report.features import Findings, find
+from penstock.report.measured import Measured, read_measured
 from penstock.report.origins import Origin, origins
 from penstock.report.resources import NodeResources, resources_of_run
 from penstock.report.verdict import Verdict, judge
@@ -35,7 +36,13 @@ from penstock.report.verdict import Verdict, judge
 FILE_NAME = "report.html"
 
 # More than these stand in a fold; of very many features only what was counted is told.
-LIMITS = {"shown_features": 24, "shown_slices": 20, "detailed_features": 500, "shown_resources": 12}
+LIMITS = {
+    "shown_features": 24,
+    "shown_slices": 20,
+    "detailed_features": 500,
+    "shown_resources": 12,
+    "shown_measures": 20,
+}
 
 
 Content = TypeVar("Content")
@@ -74,6 +81,7 @@ class Report:
     unreachable: tuple[ArtifactRecord, ...] = ()
     registered: tuple[Registration, ...] = ()
     resources: tuple[NodeResources, ...] = ()
+    measured: tuple[Measured, ...] = ()
 
     @property
     def anomaly_count(self) -> int:
@@ -136,6 +144,10 @@ def build(
             tuple(files.unreachable),
             registered_of(store, contents),
             resources_of_run(contents),
+            tuple(
+                files.read(read_measured, output.node_id, output.artifact)
+                for output in contents.outputs("MonitorReport")
+            ),
         )
 
 
