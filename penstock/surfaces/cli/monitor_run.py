@@ -1,4 +1,4 @@
-"""What is watched of models that serve: judging windows of their logs, and what came of that."""
+"""Judging windows of the logs of models that serve, and what came of that."""
 
 from __future__ import annotations
 
@@ -37,20 +37,7 @@ _COLORS = {
 }
 
 
-@click.group()
-def monitor() -> None:
-    """Watch models that serve: data quality, drift, performance, latency, errors.
-
-    NAME is a table [monitors.NAME] of penstock.toml.
-
-    \b
-    Examples:
-      penstock monitor run
-      penstock monitor status flights
-    """
-
-
-@monitor.command()
+@click.command()
 @_NAMES
 @click.option("--now", metavar="TIME", help="Decide as if it were then, as 2026-05-01T06:00Z.")
 @click.option(
@@ -89,12 +76,12 @@ def run(
     from penstock.surfaces.cli.schedule import parse_time
 
     moment = parse_time(now) or datetime.now(UTC)
-    keys = [_key(text) for text in again]
+    keys = [window_key(text) for text in again]
     alarm = Alarm()
     rounds: list[Round] = []
     with ExitStack() as stack:
         stack.enter_context(ended_by_signals(alarm))
-        for one in _monitored(context, names, quiet=as_json):
+        for one in monitored(context, names, quiet=as_json):
             _check_keys(one, keys)
             rounds.append(one.run(moment, alarm, again=keys, most=last))
     if as_json:
@@ -108,7 +95,7 @@ def run(
         context.exit(ALARMS)
 
 
-@monitor.command()
+@click.command()
 @_NAMES
 @click.option("--last", type=click.IntRange(1), default=10, show_default=True, metavar="N")
 @json_option
@@ -127,7 +114,7 @@ def status(context: click.Context, names: tuple[str, ...], last: int, as_json: b
     from penstock.operations.monitors.records import last_judgements
 
     content, ringing = [], False
-    for one in _monitored(context, names, quiet=True):
+    for one in monitored(context, names, quiet=True):
         name = one.monitor.name
         with connect(one.connection) as metadata:
             judged = last_judgements(metadata.store, name)[-last:]
@@ -156,7 +143,8 @@ def status(context: click.Context, names: tuple[str, ...], last: int, as_json: b
         context.exit(ALARMS)
 
 
-def _key(text: str) -> str:
+def window_key(text: str) -> str:
+    """Return what a window is known by, of a time as somebody has written it."""
     from datetime import UTC
 
     from penstock.surfaces.cli.schedule import parse_time
@@ -176,7 +164,12 @@ def _check_keys(one: Monitored, keys: list[str]) -> None:
             )
 
 
-def _monitored(context: click.Context, names: tuple[str, ...], *, quiet: bool) -> list[Monitored]:
+def monitored(context: click.Context, names: tuple[str, ...], *, quiet: bool) -> list[Monitored]:
+    """Return the monitors of the project, or those that are named.
+
+    Raises:
+      ConfigError: there is none, or none of a name.
+    """
     from penstock.operations.monitors.judging import Monitored
     from penstock.operations.starting import starter_of
 
