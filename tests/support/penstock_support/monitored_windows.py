@@ -64,7 +64,7 @@ def report(number: int, features: int = 3, **options: Any) -> WindowReport:
         Histogram(
             name,
             tuple(f"bin {n}" for n in range(10)),
-            tuple((1 + abs(n - 5) * drift * 20) / 20 for n in range(10)),
+            _shares(drift),
             (0.1,) * 10,
             tuple(float(n) for n in range(11)),
         )
@@ -89,6 +89,12 @@ def report(number: int, features: int = 3, **options: Any) -> WindowReport:
         tuple(histograms),
         {"traffic": parts, "labeled": 700, "waiting": 300 if number > 9 else 0},
     )
+
+
+def _shares(drift: float) -> tuple[float, ...]:
+    """Return shares that are the farther from even ones the larger the drift is."""
+    weights = [1 + (n - 4.5) * 4 * drift for n in range(10)]
+    return tuple(weight / sum(weights) for weight in weights)
 
 
 def _performance(number: int, wave: float) -> list[Measure]:
