@@ -111,6 +111,46 @@ def test_the_configuration_page_s_file_is_read(tmp_path):
     assert set(read_config(path).profiles) == {"default", "laptop", "team"}
 
 
+SERVED = """
+[profiles.team]
+[deployments.flights]
+model = "flights"
+[deployments.flights.local]
+state = "state"
+[deployments.flights.log]
+folder = "log"
+"""
+
+
+@pytest.mark.parametrize("text", blocks(ROOT / "docs" / "monitoring.md", "toml"))
+def test_the_monitoring_page_s_tables_are_read(tmp_path, text):
+    path = tmp_path / "penstock.toml"
+    path.write_text(SERVED + text)
+    read = read_config(path)
+    assert (read.monitors or read.deployments["flights"].gates.alerts) != ()
+
+
+def test_the_monitoring_page_names_every_option():
+    from dataclasses import fields
+
+    from penstock.project import monitors
+
+    page = (ROOT / "docs" / "monitoring.md").read_text()
+    tables = (
+        monitors.Monitor,
+        monitors.QualityTests,
+        monitors.DriftTests,
+        monitors.FeatureTest,
+        monitors.Labels,
+        monitors.PerformanceTests,
+        monitors.Limits,
+        monitors.FairnessTests,
+        monitors.TrafficLimits,
+    )
+    options = {option.name for table in tables for option in fields(table)} - {"name"}
+    assert {option for option in options if option not in page} == set()
+
+
 def test_the_kubeflow_page_s_profile_is_read_and_compiles(tmp_path):
     from penstock.runners.kubeflow.compile.compiling import compile_for_kubeflow
 
