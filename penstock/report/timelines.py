@@ -18,6 +18,8 @@ _RIGHT, _TOP, _BOTTOM = 12, 20, 24
 _LETTER = 6.8
 _DASHES = ("", "6 3", "2 3", "8 3 2 3")
 _COLORS = 6
+# Of more points the line alone is drawn, and what is an alarm.
+_MOST_DOTS = 100
 # A limit that is farther away would press all values into a line.
 _FARTHEST_LIMIT = 4.0
 
@@ -326,8 +328,10 @@ def _track(track: Track, number: int, axes: Axes) -> Markup:
                     _class(number, track), _dashes(number, track), way
                 )
             )
+        has_dots = len(track.points) <= _MOST_DOTS or len(drawn) == 1
         for x, y, point in drawn:
-            parts.append(_dot(x, y, point, track, color))
+            if has_dots or point.is_alarm:
+                parts.append(_dot(x, y, point, track, color))
     return Markup("").join(parts)
 
 

@@ -36,6 +36,12 @@ def test_alarms_have_a_shape_of_their_own():
     assert (drawn.count('class="alarm"'), drawn.count("<circle")) == (1, 2)
 
 
+def test_of_very_many_points_the_line_and_the_alarms_are_drawn():
+    drawn = over_time([track(*[1.0] * 200, alarms=(7, 9))], "a chart")
+    assert (drawn.count("<circle"), drawn.count('class="alarm"')) == (0, 2)
+    assert drawn.count('class="line') == 1
+
+
 def test_what_is_estimated_has_rings_and_fine_dots():
     drawn = over_time([track(1.0, 2.0, is_estimated=True)], "a chart")
     assert drawn.count(" ring") == 2
