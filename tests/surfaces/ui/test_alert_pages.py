@@ -41,6 +41,7 @@ def test_an_alert_has_what_was_measured_and_who_was_told(pages):
     page = text(pages, "/alerts/flights.drift/2026-05-04T02:00Z")
     assert "<strong>Warning:</strong> drift of x: js is 0.21" in page
     assert '<th scope="row">Measured</th><td>x js: 0.21, limit 0.1</td>' in page
+    assert '<td><a href="/monitors/flights">flights</a></td>' in page
     assert '<th scope="row">team</th><td>raised</td>' in page
     assert "by ada: a strike." in page
 
