@@ -28,6 +28,7 @@ FLOORS = (
     "metadata",
     "models",
     "openlineage",
+    "opentelemetry",
     "execution",
     "registry",
     "serving",

@@ -100,6 +100,7 @@ class Profile:
     openlineage: str = ""
     openlineage_token: str = ""
     openlineage_namespace: str = "penstock"
+    otel: str = ""
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     kubeflow: KubeflowOptions | None = None
 
@@ -127,6 +128,10 @@ class Profile:
         """Return where OpenLineage events go, or nothing, and the token, secrets included."""
         address = _resolved(self.openlineage, secrets.resolve_address)
         return address, _resolved(self.openlineage_token)
+
+    def collector_address(self) -> str:
+        """Return where traces and metrics go, or nothing, secrets included."""
+        return _resolved(self.otel, secrets.resolve_address)
 
 
 @dataclass(frozen=True)
@@ -328,6 +333,7 @@ def _profile(path: Path, name: str, table: dict[str, Any]) -> Profile:
         "openlineage": str,
         "openlineage_token": str,
         "openlineage_namespace": str,
+        "otel": str,
     }
     for option, kind in expected.items():
         value = table.get(option)
@@ -347,6 +353,7 @@ def _profile(path: Path, name: str, table: dict[str, Any]) -> Profile:
     refuse_password(
         path, f"{key}.openlineage", table.get("openlineage", ""), "the address for events"
     )
+    refuse_password(path, f"{key}.otel", table.get("otel", ""), "the address of the collector")
     _refuse_token(path, f"{key}.openlineage_token", table.get("openlineage_token", ""))
     parameters = _table(path, f"{key}.parameters", table.get("parameters", {}))
     for pipeline, values in parameters.items():
@@ -366,6 +373,7 @@ def _profile(path: Path, name: str, table: dict[str, Any]) -> Profile:
         openlineage=table.get("openlineage", ""),
         openlineage_token=table.get("openlineage_token", ""),
         openlineage_namespace=table.get("openlineage_namespace", Profile.openlineage_namespace),
+        otel=table.get("otel", ""),
         parameters=parameters,
         kubeflow=kubeflow,
     )

@@ -34,6 +34,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "torch": ("torch", "safetensors"),
     "onnx": ("onnxruntime",),
     "openlineage": ("openlineage",),
+    "otel": ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http"),
     "s3": ("s3fs",),
     "gcs": ("gcsfs",),
     "ui": ("starlette", "uvicorn"),

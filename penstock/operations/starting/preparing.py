@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from penstock import ir
 from penstock.errors import ParameterError, suggestion
 from penstock.openlineage import parse_destination
+from penstock.opentelemetry import collector_of
 from penstock.project.config import Profile
 from penstock.project.scalars import scalar_of
 from penstock.runners.local import LocalRunner
@@ -58,6 +60,7 @@ def prepare(
         display=display,
         openlineage=address
         and parse_destination(address, token=token, namespace=profile.openlineage_namespace),
+        opentelemetry=collector_of(profile.collector_address(), os.environ) if events else None,
     )
     values = {**given, **parameter_values(name, parameters, ir.run_parameters(compiled))}
     if without_deployment:

@@ -36,6 +36,7 @@ from penstock.metadata.run_requests import (
 from penstock.metadata.runs import EventDelivery, find_run, record_events
 from penstock.metadata.store import connect, connection_config
 from penstock.openlineage import Destination, RunEvents, parse_destination
+from penstock.opentelemetry import Collector, RunTelemetry, collector_of
 from penstock.runners.local.display import Display, default_display
 from penstock.runners.local.result import RunFailed, RunResult
 from penstock.runners.local.running import Run, RunSetup
@@ -54,6 +55,7 @@ class LocalRunner:
     `beam_args` are for nodes that can use Beam. `display` shows the run as it goes. `on_step` is
     called at every step of a node's life (see `penstock.execution.steps`), also in workers.
     `openlineage` is where OpenLineage events go: "file:PATH", an http(s) URL, or a `Destination`.
+    `opentelemetry` is the collector of traces and metrics: its http(s) address, or a `Collector`.
     `nurseries` are processes that have imported heavy modules already; without them a run makes its
     own.
     """
@@ -65,6 +67,7 @@ class LocalRunner:
     display: Display | None = None
     on_step: OnStep = ignore
     openlineage: Destination | str | None = None
+    opentelemetry: Collector | str | None = None
     nurseries: Nurseries | None = None
 
     def run(
@@ -202,7 +205,14 @@ class LocalRunner:
             self.on_step,
             events,
             self.nurseries or Nurseries(),
+            self._telemetry(),
         )
+
+    def _telemetry(self) -> RunTelemetry | None:
+        collector = self.opentelemetry
+        if isinstance(collector, str):
+            collector = collector_of(collector, os.environ) if collector else None
+        return RunTelemetry(collector, os.environ) if collector else None
 
     def _events(self) -> RunEvents | None:
         if not self.openlineage:
@@ -320,6 +330,8 @@ def _record_end(
             end_executions(store, run_id, error)
         record_state(store, run_id, state.value)
         turns.end(store, running.attempt, state.value)
+    if running.setup.telemetry is not None:
+        running.setup.telemetry.run_ended(state.value, error)
     if events is None:
         return None
     delivery = events.run_ended(state.value, error)

@@ -26,6 +26,7 @@ from penstock.metadata import attempts, turns
 from penstock.metadata.layout import log_path, resources_path, run_folder
 from penstock.metadata.protocol import Metadata
 from penstock.openlineage import RunEvents
+from penstock.opentelemetry import RunTelemetry
 from penstock.runners.local.display import Display, NodeView
 from penstock.runners.local.result import NodeResult, RunResult
 
@@ -37,8 +38,8 @@ _CANCELED = "the run was canceled"
 class RunSetup:
     """What a run is made of; `pipeline` is bound, and `graph` is its graph.
 
-    `on_step` and `events` are told what happens to its nodes; `nurseries` may be those of a
-    session.
+    `on_step`, `events` and `telemetry` are told what happens to its nodes; `nurseries` may be those
+    of a session.
     """
 
     pipeline: ir.Pipeline
@@ -51,6 +52,7 @@ class RunSetup:
     on_step: OnStep = ignore
     events: RunEvents | None = None
     nurseries: Nurseries = field(default_factory=Nurseries)
+    telemetry: RunTelemetry | None = None
 
     @property
     def log_folder(self) -> str:
@@ -147,6 +149,10 @@ class Run:
                 number = self.attempt.number
                 setup.events.run_started(
                     pipeline.run_id, pipeline.name, setup.parameters, attempt=number
+                )
+            if setup.telemetry is not None:
+                setup.telemetry.run_started(
+                    pipeline.run_id, pipeline.name, attempt=self.attempt.number
                 )
             self._settle_left_out()
             self._loop(self._open_pool())
@@ -298,6 +304,8 @@ class Run:
         view = self._views[node_id]
         view.state, view.began = State.RUNNING, time.monotonic()
         begin_try(self.setup.log_path(node_id))
+        if self.setup.telemetry is not None:
+            self.setup.telemetry.node_started(node_id)
         life = Life(
             self.metadata,
             self.pipeline.nodes[node_id],
@@ -343,6 +351,8 @@ class Run:
         held = self._held[node_id] = _Held(life, work, job)
         self._views[node_id].note = "loading libraries" if job.needs else ""
         pool.start(held.token, job)
+        if setup.telemetry is not None:
+            setup.telemetry.work_started(node_id, work.kind)
 
     def _receive(self, pool: Pool) -> None:
         for token, report in pool.reports(timeout=0.2):
@@ -368,6 +378,8 @@ class Run:
         elif isinstance(report, Failed):
             self._follow(pool, life, life.failed(_reason(held, report)))
         else:
+            if self.setup.telemetry is not None:
+                self.setup.telemetry.work_ended(life.node.id, report.measured)
             self._renew(pool)
             self._follow(pool, life, life.succeeded(report.result, report.measured))
 
@@ -416,6 +428,10 @@ class Run:
             node.works_in_store and not node.is_importer,
         )
         self.setup.display.changed(view)
+        if self.setup.telemetry is not None:
+            self.setup.telemetry.node_ended(
+                node_id, state.value, seconds=view.seconds, execution_id=execution_id, error=error
+            )
         if self.setup.events is not None:
             self.setup.events.node_ended(
                 node_id,
