@@ -117,7 +117,8 @@ async def answer(asked: Asking, scope: Scope, receive: Receive, send: Send) -> N
     version, role = headers.pop("version", 0), headers.pop("role", "")
     work, request_id = headers.pop("work", 0.0), headers.pop("request_id", "")
     rows = headers.pop("rows", 0)
-    model.answered(version, role, status, time.monotonic() - started, work, rows)
+    taken = time.monotonic() - started
+    model.answered(version, role, status, taken, work, rows, headers=scope["headers"])
     head = headers.pop("head", 0)
     lines = [
         (b"content-type", _BINARY if head else _JSON),

@@ -89,9 +89,8 @@ class InferenceService(service.GRPCInferenceServiceServicer):
                 body, head = body_of(request)
                 with BodyShare(model) as share:
                     share.add(len(body))
-                    metadata = context.invocation_metadata()
-                    headers = [(key.encode(), _bytes(value)) for key, value in metadata]
                     asked = Asking(model, INFER, number)
+                    headers = _headers(context)
                     answer, seen = await asked_of_model(asked, body, head, headers, started)
             except DataError as error:
                 status, said = 400, str(error)
@@ -112,6 +111,8 @@ class InferenceService(service.GRPCInferenceServiceServicer):
             taken,
             seen.get("work", 0.0),
             seen.get("rows", 0),
+            headers=_headers(context),
+            protocol="grpc",
         )
         if status != 200:
             await context.abort(_CODES.get(status, grpc.StatusCode.INTERNAL), said)
@@ -144,6 +145,10 @@ class InferenceService(service.GRPCInferenceServiceServicer):
                 return model, None
             return model, model.versions[version]
         return model, model.versions.get(model.routes.production) if model.routes else None
+
+
+def _headers(context: Any) -> list[tuple[bytes, bytes]]:
+    return [(key.encode(), _bytes(value)) for key, value in context.invocation_metadata()]
 
 
 def _bytes(value: str | bytes) -> bytes:

@@ -7,11 +7,12 @@ import itertools
 import logging
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from penstock.opentelemetry.predictions import CARRIED, AnswerTelemetry
 from penstock.serving.evidence import Evidence
 from penstock.serving.frames import Answer, Question
 from penstock.serving.routes import CANARY, PRODUCTION, ROLES, SHADOW, Routes, Servable, is_chosen
@@ -58,6 +59,7 @@ class ServedModel:
     refusals: int = 0
     # Of the bodies of all requests that are read, or wait for their answers.
     body_bytes: int = 0
+    telemetry: AnswerTelemetry | None = None
     # Since the server started, as a sketch of seconds.
     latency: dict[int, int] = field(default_factory=dict)
     # By version and role, since it was last told to the log.
@@ -178,9 +180,34 @@ class ServedModel:
         return asked, chosen, role
 
     def answered(
-        self, version: int, role: str, status: int, seconds: float, work: float = 0.0, rows: int = 0
+        self,
+        version: int,
+        role: str,
+        status: int,
+        seconds: float,
+        work: float = 0.0,
+        rows: int = 0,
+        *,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+        protocol: str = "http",
     ) -> None:
-        """Count an answer that was given, and the seconds that a worker took for it."""
+        """Count an answer that was given, and the seconds that a worker took for it.
+
+        The request's `headers` may say in which trace it is.
+        """
+        if self.telemetry is not None:
+            carried = dict.fromkeys(CARRIED, "")
+            carried.update(
+                (name, value.decode("latin-1"))
+                for key, value in headers
+                if (name := key.decode("latin-1")) in carried
+            )
+            self.telemetry.answered(
+                *(self.name, version, role, status, seconds),
+                rows=rows,
+                protocol=protocol,
+                parent=(carried["traceparent"], carried["tracestate"]),
+            )
         self.measured_of(version, role).add(status, seconds, rows)
         key = (version, role, status)
         self.totals[key] = self.totals.get(key, 0) + 1

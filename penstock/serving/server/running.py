@@ -21,6 +21,7 @@ from typing import Any
 import uvicorn
 
 from penstock.errors import ConfigError
+from penstock.opentelemetry.predictions import AnswerTelemetry
 from penstock.safety.locks import lock
 from penstock.serving.log.policy import LogPolicy
 from penstock.serving.server.application import Application
@@ -71,7 +72,7 @@ class Server(uvicorn.Server):
 
     `announce` is told the address once the server listens. `folder` keeps what has to outlive it;
     there, in a file for its owner alone, is how a release reaches it. `logs` are those of models
-    by name; the others' predictions are not kept.
+    by name; the others' predictions are not kept. `telemetry` is told of all answers.
     """
 
     def __init__(
@@ -82,14 +83,17 @@ class Server(uvicorn.Server):
         folder: Path,
         *,
         logs: Mapping[str, LogPolicy] | None = None,
+        telemetry: AnswerTelemetry | None = None,
         measure_seconds: float = 60.0,
         look_seconds: float,
         announce: Callable[[str], None],
     ) -> None:
         recorders = recorders_of(logs or {})
         self._models = {
-            name: ServedModel(name, limits, folder, recorders.get(name)) for name in sources
+            name: ServedModel(name, limits, folder, recorders.get(name), telemetry=telemetry)
+            for name in sources
         }
+        self._telemetry = telemetry
         self._measurers = measurers_of(self._models, measure_seconds)
         self._followers = [
             Follower(self._models[name], source, look_seconds) for name, source in sources.items()
@@ -184,6 +188,8 @@ class Server(uvicorn.Server):
             measurer.measure()
         await asyncio.gather(*(model.stop() for model in self._models.values()))
         await asyncio.gather(*(measurer.recorder.stop() for measurer in self._measurers))
+        if self._telemetry is not None:
+            await asyncio.to_thread(self._telemetry.close)
         with suppress(FileNotFoundError):
             os.unlink(self._folder / SERVER_FILE)
 

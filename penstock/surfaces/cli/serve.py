@@ -132,6 +132,12 @@ _FILE = click.Path(dir_okay=False)
     help="The folder for what has to outlive the server; by default .penstock/serving of the "
     "project.",
 )
+@click.option(
+    "--otel",
+    metavar="URL",
+    help="The OpenTelemetry collector that gets traces and metrics, as http://localhost:4318; by "
+    "default the one that OTEL_EXPORTER_OTLP_ENDPOINT names, if it is set.",
+)
 @profile_option
 @click.pass_context
 def serve(
@@ -155,6 +161,7 @@ def serve(
     look_every: float,
     drain: float,
     state: Path | None,
+    otel: str | None,
     profile_name: str | None,
     given_log: GivenLog,
 ) -> None:
@@ -174,6 +181,8 @@ def serve(
     missing = extras.needed_by("penstock serve", (*extras.EXTRAS["ui"], *extras.EXTRAS["serve"]))
     if missing is not None:
         raise missing
+    from penstock.opentelemetry import collector_of
+    from penstock.opentelemetry.predictions import AnswerTelemetry
     from penstock.safety import secrets
     from penstock.serving.log.policy import LogPolicy
     from penstock.serving.server.limits import Limits
@@ -198,6 +207,8 @@ def serve(
         )
     folder = state or Path(config.path.parent if config.path else ".") / ".penstock" / "serving"
     logging.basicConfig(format="%(message)s", level=logging.INFO)
+    collector_address = secrets.resolve_address(otel) if otel else ""
+    collector = collector_of(collector_address, os.environ)
 
     logs = {name: log_of_served(given_log, config, name, folder) for name in sources}
     policies = {name: LogPolicy.of(log) for name, log in logs.items() if log is not None}
@@ -225,6 +236,7 @@ def serve(
         limits,
         folder.absolute(),
         logs=policies,
+        telemetry=AnswerTelemetry(collector) if collector else None,
         look_seconds=look_every,
         announce=announce,
     ).run()
