@@ -351,8 +351,6 @@ class Run:
         held = self._held[node_id] = _Held(life, work, job)
         self._views[node_id].note = "loading libraries" if job.needs else ""
         pool.start(held.token, job)
-        if setup.telemetry is not None:
-            setup.telemetry.work_started(node_id, work.kind)
 
     def _receive(self, pool: Pool) -> None:
         for token, report in pool.reports(timeout=0.2):
@@ -365,6 +363,8 @@ class Run:
         life, view = held.life, self._views[held.life.node.id]
         if isinstance(report, Started):
             held.started = True
+            if self.setup.telemetry is not None:
+                self.setup.telemetry.work_started(life.node.id, held.job.kind)
             view.began, view.note = time.monotonic(), ""
             timeout = life.node.timeout
             held.deadline = view.began + timeout if timeout else None
