@@ -5,18 +5,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
-
-from starlette.testclient import TestClient
+from typing import TYPE_CHECKING, Any
 
 from penstock.metadata.store import connect, connection_config
-from penstock.surfaces.ui.app import Server, application
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
 
 TOKEN = "the-right-token"
 
 
 def pages_of(store: Any, address: str = "", monitors: Sequence[str] = ()) -> TestClient:
     """Return a client that is let in."""
+    from starlette.testclient import TestClient
+
+    from penstock.surfaces.ui.app import application
+
     pages = application(store, TOKEN, address, monitors)
     client = TestClient(pages, base_url="http://127.0.0.1:8123")
     client.cookies.set("penstock-8123", TOKEN)
@@ -33,6 +37,8 @@ def text(pages: TestClient, path: str) -> str:
 @contextmanager
 def served(address: str) -> Iterator[str]:
     """Serve the pages over a store, and give their address with the token."""
+    from penstock.surfaces.ui.app import Server, application
+
     announced: list[str] = []
     known = threading.Event()
 
