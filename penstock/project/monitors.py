@@ -3,14 +3,14 @@
 [monitors.flights]
 log = "deployments.flights"     # whose prediction log; or the folder of a model in one
 window = "1d"
-baseline = "training"           # or "previous", "flights@3", files as "reference/*.parquet"
+baseline = "training"           # or "previous", "flights@3", or a pattern of Parquet files
 
 [monitors.flights.drift]
 test = "js"
 threshold = 0.05
 
 [monitors.flights.labels]
-source = "labels/month-{SPAN}/*.csv"
+source = "labels/month-{SPAN}"
 key = { id = "log/request_id" }
 label = "late"
 """
@@ -70,7 +70,7 @@ class DriftTests:
     `test` is `js`, the Jensen-Shannon divergence in bits, `psi`, the population stability index,
     `linf`, the largest difference of shares, or `ks`, the largest distance of the distribution
     functions of numbers; what is no number is then tested by `linf`. Without `threshold` it is
-    0.02, 0.2, 0.1 and 0.1. `features` are exceptions, by name or by a pattern with *, `without`
+    0.02, 0.2, 0.1 and 0.1. `features` are exceptions, by name or pattern, `without`
     such patterns of what is not compared. An alarm has a chance of `chance` at most, `correction`
     being `holm` or `none`. With fewer rows than `rows` nothing is said.
     """

@@ -7,36 +7,13 @@ import time
 
 import pytest
 
-from penstock import component, pipeline
 from penstock.opentelemetry import Collector
 from penstock.runners.local import LocalRunner
 from penstock_support.otlp_collectors import collecting
+from penstock_support.traced_components import counting, failing
 
 pytestmark = pytest.mark.needs("opentelemetry.exporter.otlp.proto.http")
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
-
-
-@component
-def Count(upto: int = 3) -> int:
-    """Count."""
-    return upto
-
-
-@component
-def Fail(count: int) -> int:
-    """Fail."""
-    raise ValueError(f"no such luck with {count}")
-
-
-@pipeline
-def counting():
-    return [Count()]
-
-
-@pipeline
-def failing():
-    count = Count()
-    return [count, Fail(count=count.outputs["output"])]
 
 
 @pytest.fixture

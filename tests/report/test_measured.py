@@ -6,25 +6,12 @@ import shutil
 
 import pytest
 
-from penstock import Output, component, pipeline
-from penstock.artifacts import MonitorReport
 from penstock.metadata.store import connect, connection_config
-from penstock.monitoring.measures import write_report
 from penstock.report import write_report as write_page
 from penstock.runners.local import LocalRunner
 from penstock.testing import Silent
 from penstock_support import monitored_windows as monitored
-
-
-@component
-def Watched(report: Output[MonitorReport], features: int) -> None:
-    """Write what was measured in a window that has drifted."""
-    write_report(report.uri, monitored.report(13, features=features))
-
-
-@pipeline(name="watching")
-def watching(features: int):
-    return [Watched(features=features)]
+from penstock_support.watched_components import watching
 
 
 @pytest.fixture
