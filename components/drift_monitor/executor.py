@@ -17,11 +17,11 @@ from penstock.monitoring.measures import (
     WindowReport,
     write_report,
 )
-from penstock.monitoring.served import Rows, parts_of, read_rows, versions_in
+from penstock.monitoring.served import Rows, parts_of, predictions_of, read_rows, versions_in
 from penstock.monitoring.telling import told
 from penstock.monitoring.windows import window_of
 from penstock.project.monitors import DriftTests
-from penstock.serving.log.columns import CLASS, OWN_TYPES, SCORE
+from penstock.serving.log.columns import CLASS, SCORE
 from penstock.serving.worker.counting import summary_of
 
 _CALLED = {CLASS: "predicted class", SCORE: "score"}
@@ -95,12 +95,4 @@ def _own_predictions(table: pa.Table) -> pa.Table | None:
 
 def _predicted(model: Model, rows: pa.Table) -> pa.Table:
     """Return what a model says of rows, as a log has it."""
-    summary = summary_of(load_model(model).predict(rows))
-    columns = {CLASS: summary.classes, SCORE: summary.scores}
-    return pa.table(
-        {
-            name: pa.array(list(values), OWN_TYPES[name])
-            for name, values in columns.items()
-            if values is not None
-        }
-    )
+    return predictions_of(summary_of(load_model(model).predict(rows)))

@@ -7,7 +7,6 @@ from typing import Any
 from penstock import Input, NodeContext, Output, Resolved, component
 from penstock.artifacts import Examples, Model, ModelEvaluation, MonitorReport
 from penstock.authoring.component import NodeOutline
-from penstock.data.files import fingerprint
 from penstock.project.monitors import FairnessTests, Labels, PerformanceTests
 
 
@@ -18,12 +17,9 @@ def _preload(node: NodeOutline) -> tuple[str, ...]:
 
 def resolve(parameters: dict[str, Any]) -> dict[str, Any]:
     """Return the fingerprint of the labels that have come, which changes with them."""
-    from penstock.monitoring.labels import find_labels
+    from penstock.monitoring.labels import labels_fingerprint
 
-    labels = parameters["labels"]
-    found = find_labels(labels) if labels is not None else None
-    known = fingerprint.fingerprint_files(labels.folder or ".", found.files) if found else ""
-    return {"labels_fingerprint": known}
+    return {"labels_fingerprint": labels_fingerprint(parameters["labels"])}
 
 
 @component(resolve=resolve, preload=_preload)

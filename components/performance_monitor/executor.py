@@ -147,17 +147,16 @@ class _Judged:
             ]
         slices = self._tests.slices
         found = evaluated(table, outcomes, list(self._limits), slices, evaluation, folder)
+        reference = self._known.metrics(list(self._limits)) if self._known is not None else {}
         measures = [
-            replace(measure, reference=self._reference(measure))
+            replace(
+                measure,
+                reference=reference.get(measure.name) if measure.subject == ALL_ROWS else None,
+            )
             for measure in found
             if measure.rows >= self._tests.rows
         ]
         return performing.judged(measures, self._limits, self._tests.confidence)
-
-    def _reference(self, measure: Measure) -> float | None:
-        if self._known is None or measure.subject != ALL_ROWS:
-            return None
-        return self._known.metrics(list(self._limits)).get(measure.name)
 
     def _estimates(self, table: pa.Table, chosen: Any, known: Reference) -> list[Measure]:
         if self._task == NUMBERS or table.num_rows < self._tests.rows:

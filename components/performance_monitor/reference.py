@@ -15,9 +15,8 @@ from penstock.data.splits import split_names
 from penstock.models.loading import load_model
 from penstock.monitoring.labels import as_text
 from penstock.monitoring.outcomes import BINARY, Outcomes, outcomes_of, positive_outcomes
-from penstock.monitoring.served import read_rows
+from penstock.monitoring.served import predictions_of, read_rows
 from penstock.project.monitors import Labels
-from penstock.serving.log.columns import CLASS, OWN_TYPES, SCORE
 from penstock.serving.worker.counting import summary_of
 
 _EVAL = "eval"
@@ -58,14 +57,7 @@ def reference_of(
         return None
     loaded = load_model(model)
     summary = summary_of(loaded.predict(table))
-    said = {CLASS: summary.classes, SCORE: summary.scores}
-    predictions = pa.table(
-        {
-            name: pa.array(list(values), OWN_TYPES[name])
-            for name, values in said.items()
-            if values is not None
-        }
-    )
+    predictions = predictions_of(summary)
     texts = as_text(table.column(labels.label))
     positive: tuple[str, ...] = ()
     if task == BINARY:

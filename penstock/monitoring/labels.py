@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from penstock.data import csv, parquet, unifying
 from penstock.data.data_files import is_parquet
+from penstock.data.files import fingerprint
 from penstock.data.spans import (
     RangeConfig,
     ResolvedInput,
@@ -62,6 +63,14 @@ def find_labels(labels: Labels) -> ResolvedInput | None:
         if kind is not None:
             raise
         return None
+
+
+def labels_fingerprint(labels: Labels | None) -> str:
+    """Return what changes when more labels have come; nothing where there are none."""
+    found = find_labels(labels) if labels is not None else None
+    if labels is None or found is None:
+        return ""
+    return fingerprint.fingerprint_files(labels.folder or ".", found.files)
 
 
 def read_labels(files: Sequence[str], labels: Labels) -> pa.Table:

@@ -14,7 +14,8 @@ from penstock.data.splits import split_files, split_names
 from penstock.models.training_data import as_rows
 from penstock.monitoring.measures import Window
 from penstock.monitoring.sampling import sampled
-from penstock.serving.log.columns import OWN_TYPES, TIME, VERSION
+from penstock.serving.log.columns import CLASS, OWN_TYPES, SCORE, TIME, VERSION
+from penstock.serving.worker.counting import Summary
 
 # Rows of a window that hang together are told apart by this many parts of it.
 _PARTS = 24
@@ -51,6 +52,18 @@ def read_rows(
         for batch in read_record_batches(split_files(artifact, split), absent=False)
     )
     return Rows(*sampled(batches, most_rows))
+
+
+def predictions_of(summary: Summary) -> pa.Table:
+    """Return what a model has said, in short, in the columns of a log."""
+    said = {CLASS: summary.classes, SCORE: summary.scores}
+    return pa.table(
+        {
+            name: pa.array(list(values), OWN_TYPES[name])
+            for name, values in said.items()
+            if values is not None
+        }
+    )
 
 
 def versions_in(table: pa.Table) -> dict[str, int]:

@@ -29,7 +29,7 @@ from penstock.errors import ConfigError, ParameterError, suggestion
 from penstock.project.alerting import AlertRule, complete_rules
 from penstock.project.deployments import Deployment
 from penstock.project.intervals import parse_interval
-from penstock.project.prediction_log import LOG_SPANS
+from penstock.project.prediction_log import LOG_SPANS, SPAN_SECONDS
 from penstock.project.tables import read_named_tables
 
 TRAINING = "training"
@@ -38,7 +38,6 @@ MONTH = "month"
 _VERSION = re.compile(r"[^@/*]+@[^@/*]+")
 _DEPLOYMENT = "deployments."
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SPAN_SECONDS = {"hour": 3600, "day": 86400}
 
 JS = "js"
 PSI = "psi"
@@ -286,7 +285,7 @@ class Monitor:
 
     def window_with(self, span: int) -> tuple[int, int]:
         """Return the first and the last span of the window that a span is in."""
-        length = _SPAN_SECONDS[self.log_span or "day"]
+        length = SPAN_SECONDS[self.log_span or "day"]
         if self.window == MONTH:
             day = _EPOCH + timedelta(seconds=span * length)
             begin = day.replace(day=1, hour=0)
@@ -350,7 +349,7 @@ def _completed(
             log_span=monitor.log_span or "day",
         )
     is_whole = monitor.window == MONTH or not (
-        parse_interval(monitor.window) % _SPAN_SECONDS[monitor.log_span]
+        parse_interval(monitor.window) % SPAN_SECONDS[monitor.log_span]
     )
     if not is_whole:
         raise ConfigError(

@@ -20,7 +20,9 @@ from dataclasses import dataclass, field
 from penstock.errors import ParameterError, suggestion
 from penstock.project.intervals import parse_interval
 
-LOG_SPANS = ("hour", "day")
+# The seconds of a span of a log.
+SPAN_SECONDS = {"hour": 3600, "day": 86400}
+LOG_SPANS = tuple(SPAN_SECONDS)
 _HEADER = re.compile(r"[A-Za-z0-9-]*")
 
 

@@ -26,7 +26,7 @@ def note_window(
 
     What somebody has found later stays.
     """
-    name, key = _journal(monitor, kind), _key(judged.window.begin)
+    name, key = _journal(monitor, kind), time_key(judged.window.begin)
     told = _as_json(judged)
     content = {**told, "judged": now.astimezone(UTC).isoformat()}
     try:
@@ -45,7 +45,7 @@ def judged_windows(
 
     With no time, all of them.
     """
-    first_key = None if since is None else _key(since)
+    first_key = None if since is None else time_key(since)
     entries = journal.entries(store, _journal(monitor, kind), first_key=first_key)
     return sorted((_judged(_content(e)) for e in entries), key=lambda judged: judged.place)
 
@@ -64,7 +64,8 @@ def _journal(monitor: str, kind: str) -> str:
     return f"{WINDOWS}/{monitor}/{kind}"
 
 
-def _key(at: datetime) -> str:
+def time_key(at: datetime) -> str:
+    """Return a time as a key of a journal, in which times are in their order."""
     return at.astimezone(UTC).strftime("%Y%m%dt%H%M%Sz")
 
 

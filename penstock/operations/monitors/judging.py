@@ -15,7 +15,6 @@ from datetime import datetime
 from typing import Any
 
 from penstock import _tfx
-from penstock.data.files import fingerprint
 from penstock.errors import (
     DataError,
     PenstockError,
@@ -29,7 +28,7 @@ from penstock.metadata.leases import Lease, held
 from penstock.metadata.protocol import Store
 from penstock.metadata.store import connect
 from penstock.metadata.turns import Held
-from penstock.monitoring.labels import find_labels
+from penstock.monitoring.labels import labels_fingerprint
 from penstock.operations.alarm import Alarm
 from penstock.operations.alerts.judging import judge
 from penstock.operations.monitors import records
@@ -94,11 +93,12 @@ class Monitored:
         Raises:
           PenstockError: the log, the labels or the store cannot be looked at.
         """
-        logged, labels = self.logged(), labels_fingerprint(self.monitor)
+        logged, labels = self.logged(), labels_fingerprint(self.monitor.labels)
         with connect(self.connection) as metadata:
             store = metadata.store
-            if not self._plan(store, logged, labels, now, again, most) and not records.unfinished(
-                store, self.monitor.name
+            judged = records.last_judgements(store, self.monitor.name)
+            if not records.unfinished(judged) and not self._plan(
+                judged, logged, labels, now, again, most
             ):
                 return Round(self.monitor.name)
             try:
@@ -106,7 +106,8 @@ class Monitored:
                     self._step(MonitorStep.HELD)
                     judging = _Judging(self, store, lease, alarm, now, labels)
                     judging.take_up()
-                    for one in self._plan(store, logged, labels, now, again, most):
+                    judged = records.last_judgements(store, self.monitor.name)
+                    for one in self._plan(judged, logged, labels, now, again, most):
                         if lease.lost.is_set() or alarm.ending:
                             break
                         judging.judge(one)
@@ -116,17 +117,14 @@ class Monitored:
 
     def _plan(
         self,
-        store: Store,
+        judged: Sequence[Judgement],
         logged: list[Logged],
         labels: str,
         now: datetime,
         again: Sequence[str],
         most: int | None,
     ) -> list[Due]:
-        past = {
-            judged.window.key: judged.past
-            for judged in records.last_judgements(store, self.monitor.name)
-        }
+        past = {one.window.key: one.past for one in judged}
         found = due(self.monitor, logged, past, labels, now)
         if most is not None:
             found = found[-most:] if most else []
@@ -161,7 +159,7 @@ class _Judging:
 
     def take_up(self) -> None:
         """End what somebody has begun."""
-        for one in records.unfinished(self.store, self.monitor.name):
+        for one in records.unfinished(records.last_judgements(self.store, self.monitor.name)):
             self._carry_out(one)
 
     def judge(self, one: Due) -> None:
@@ -286,14 +284,6 @@ class _Judging:
 
     def _step(self, step: MonitorStep) -> None:
         self.monitored.on_step(step, self.monitor.name)
-
-
-def labels_fingerprint(monitor: Monitor) -> str:
-    """Return what changes when more labels have come; nothing where there are none yet."""
-    found = find_labels(monitor.labels) if monitor.labels is not None else None
-    if monitor.labels is None or found is None:
-        return ""
-    return fingerprint.fingerprint_files(monitor.labels.folder or ".", found.files)
 
 
 def _fingerprints(monitor: Monitor) -> dict[int, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +18,7 @@ from penstock.metadata import journal
 from penstock.metadata.journal import DONE, FAILED, INTENDED, Entry
 from penstock.metadata.protocol import Store
 from penstock.monitoring.measures import ALARM, FINE, UNKNOWN, Window, WindowReport
+from penstock.operations.alerts.windows import time_key
 from penstock.operations.monitors.deciding import Past
 
 WINDOWS = "monitor_windows"
@@ -124,13 +125,13 @@ def last_judgements(store: Store, monitor: str, most: int | None = None) -> list
 
 def history(store: Store, monitor: str, window: Window) -> list[Judgement]:
     """Return all judgements of a window, in their order."""
-    listed = journal.entries(store, _journal(monitor, _key(window)))
+    listed = journal.entries(store, _journal(monitor, time_key(window.begin)))
     return [_judgement(monitor, entry) for entry in listed]
 
 
-def unfinished(store: Store, monitor: str) -> list[Judgement]:
+def unfinished(judgements: Iterable[Judgement]) -> list[Judgement]:
     """Return what somebody began to judge, and has not ended."""
-    return [judged for judged in last_judgements(store, monitor) if judged.state == INTENDED]
+    return [judged for judged in judgements if judged.state == INTENDED]
 
 
 def intend(
@@ -146,7 +147,7 @@ def intend(
     Raises:
       TakenError: somebody else has written so.
     """
-    key = _key(window)
+    key = time_key(window.begin)
     with contextlib.suppress(journal.TakenError):  # it was judged before
         journal.intend(store, f"{WINDOWS}/{monitor}", key, window.to_json(), who=who, state=DONE)
     name = _journal(monitor, key)
@@ -198,7 +199,3 @@ def _judgement(monitor: str, entry: Entry) -> Judgement:
 
 def _journal(monitor: str, key: str) -> str:
     return f"{JUDGEMENTS}/{monitor}/{key}"
-
-
-def _key(window: Window) -> str:
-    return window.begin.astimezone(UTC).strftime("%Y%m%dt%H%M%Sz")

@@ -10,11 +10,11 @@ from typing import Any
 
 from penstock.errors import ConfigError
 from penstock.project.intervals import parse_interval
-from penstock.project.prediction_log import LogOptions
+from penstock.project.prediction_log import SPAN_SECONDS, LogOptions
 from penstock.serving.routes import CANARY, PRODUCTION, is_chosen
 
 # The seconds of a span of time; a span's number counts them from 1970 on, in UTC.
-SPANS = {"hour": 3600, "day": 86400}
+SPANS = SPAN_SECONDS
 # The folder of a model's measures, beside those of its rows.
 MEASURES = "measures"
 # What `penstock predict` answered, and a server where a version was asked for by its number.

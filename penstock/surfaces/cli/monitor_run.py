@@ -117,7 +117,7 @@ def status(context: click.Context, names: tuple[str, ...], last: int, as_json: b
     for one in monitored(context, names, quiet=True):
         name = one.monitor.name
         with connect(one.connection) as metadata:
-            judged = last_judgements(metadata.store, name)[-last:]
+            judged = last_judgements(metadata.store, name, last)
             alerts = [
                 raised.alert
                 for raised in open_alerts(metadata.store)
