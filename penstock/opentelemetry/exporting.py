@@ -22,17 +22,20 @@ _LONG_BOUNDS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 8
 
 @dataclass(frozen=True)
 class Telemetry:
-    """A tracer and a meter of OpenTelemetry's; `end` sends what waits."""
+    """A tracer and a meter of OpenTelemetry's; `end` sends what waits; `lost` tells of losses."""
 
     tracer: Any
     meter: Any
     end: Callable[[], None]
+    lost: Callable[[str, str], None]
 
     def close(self, seconds: float = FLUSH_SECONDS) -> None:
         """Send what waits, and wait for that no longer than so many seconds."""
         ending = threading.Thread(target=self.end, name="opentelemetry-end", daemon=True)
         ending.start()
         ending.join(seconds)
+        if ending.is_alive():
+            self.lost("the last traces and metrics", f"nothing was taken within {seconds:g} s")
 
 
 class _Telling:
@@ -122,7 +125,7 @@ def open_telemetry(collector: Collector) -> Telemetry:
             except Exception:
                 _LOG.debug("OpenTelemetry did not end well", exc_info=True)
 
-    return Telemetry(traces.get_tracer(_SCOPE), meters.get_meter(_SCOPE), end)
+    return Telemetry(traces.get_tracer(_SCOPE), meters.get_meter(_SCOPE), end, told.lost)
 
 
 def _quiet() -> None:

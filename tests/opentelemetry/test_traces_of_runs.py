@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 
 import pytest
@@ -32,7 +33,12 @@ def run(tmp_path, collector):
         )
         return runner.run(made, raise_on_failure=False, **options)
 
-    return run
+    yield run
+    # What still waits for this test's collector would tell of its loss within the next test.
+    collector.answers = 200
+    for thread in threading.enumerate():
+        if thread.name == "opentelemetry-end":
+            thread.join()
 
 
 def test_a_run_is_a_trace_of_its_nodes_and_their_work(run, collector):
@@ -128,6 +134,7 @@ def test_a_collector_that_takes_nothing_costs_a_run_no_more_than_the_wait(
     with caplog.at_level(logging.WARNING):
         assert run(counting).succeeded
     assert time.monotonic() - began < 30
+    assert [record.getMessage() for record in caplog.records if "are lost" in record.getMessage()]
 
 
 def test_a_collector_that_is_away_is_told_once(run, caplog):
