@@ -32,9 +32,9 @@ from penstock.execution.contents import first_damage
 from penstock.execution.differences import differences
 from penstock.execution.schedule import Graph, State, read_graph, settle
 from penstock.execution.stages import Resolution, Skipped
+from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata.executions import node_executions
 from penstock.metadata.protocol import Metadata, Store
-from penstock.metadata.reading import RUN_CONTEXT
 from penstock.metadata.store import execution_inputs, execution_outputs
 from penstock.project import user_code
 from penstock.safety.secrets import redaction_for

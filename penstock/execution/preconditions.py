@@ -19,13 +19,14 @@ def check(pipeline: ir.Pipeline, node_ids: Iterable[str] | None = None) -> None:
     With `node_ids` only the secrets of these nodes must be there.
 
     Raises:
-      PipelineError: a name would lead out of the pipeline's root.
+      PipelineError: a name would lead out of the pipeline's root, or a node has no work to do.
       DataError: a symbolic link below the root does.
       ParameterError: a secret is not there, or an artifact would choose the code that runs.
     """
     _check_names(pipeline)
     _check_folders(pipeline)
     for node in pipeline:
+        _check_work(node)
         for key, value in node.proto.parameters.parameters.items():
             if key in CODE_PARAMETERS and value.WhichOneof("value") == "placeholder":
                 raise ParameterError(
@@ -47,6 +48,15 @@ def _check_names(pipeline: ir.Pipeline) -> None:
                 f"{what} becomes a folder, so it cannot be {text!r}",
                 hint="Use letters, digits, dashes and underscores, and dots but at the beginning.",
             )
+
+
+def _check_work(node: ir.Node) -> None:
+    if node.executor is None and not (node.works_in_store or node.is_left_out):
+        raise PipelineError(
+            f"node {node.id} has no executor: a {node.kind.rpartition('.')[2]} is work for a "
+            "person, or for another orchestrator",
+            hint="Leave the node out, or run the parts before and after it with --to and --from.",
+        )
 
 
 def _check_folders(pipeline: ir.Pipeline) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from penstock import _tfx
 from penstock.execution import staging
 from penstock.execution.publication import FAILED
+from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata import attempts, turns
 from penstock.metadata.protocol import Metadata, Store
-from penstock.metadata.reading import RUN_CONTEXT, Place, places_of, run_context
+from penstock.metadata.reading import Place, places_of, run_context
 from penstock.metadata.run_requests import record_state, run_root, run_state
 
 

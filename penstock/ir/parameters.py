@@ -13,7 +13,7 @@ from typing import Any
 
 from penstock import _tfx
 from penstock.errors import ParameterError, suggestion
-from penstock.ir.reading import runtime_parameters
+from penstock.ir.reading import RUN_CONTEXT, runtime_parameters
 
 PIPELINE_ROOT = "pipeline-root"
 RUN_ID = "pipeline-run-id"
@@ -54,6 +54,8 @@ def bind(
 ) -> _tfx.PipelineProto:
     """Return a copy of the IR in which every runtime parameter has its value.
 
+    An asynchronous pipeline has no runs of its own; it gets one.
+
     Raises:
       ParameterError: a parameter is unknown, missing or of the wrong type.
     """
@@ -64,6 +66,8 @@ def bind(
         bindings[f"{name}@{declared[name].type.__name__}"] = json.dumps(value)
     bound = _tfx.pipeline_pb2.Pipeline()
     bound.CopyFrom(ir)
+    if not bound.runtime_spec.HasField("pipeline_run_id"):
+        _make_runs(bound, run_id)
     for parameter in runtime_parameters(bound):
         name, _, kind = parameter.name.partition("@")
         if (
@@ -74,6 +78,18 @@ def bind(
             bindings[name] = float(bindings[name])
     _tfx.runtime_parameter_utils.substitute_runtime_parameter(bound, bindings)
     return bound
+
+
+def _make_runs(bound: _tfx.PipelineProto, run_id: str) -> None:
+    """Let the nodes of an asynchronous pipeline be nodes of a run.
+
+    What they take stays as it is: whatever any run has made.
+    """
+    bound.runtime_spec.pipeline_run_id.field_value.string_value = run_id
+    for entry in bound.nodes:
+        context = entry.pipeline_node.contexts.contexts.add()
+        context.type.name = RUN_CONTEXT
+        context.name.field_value.string_value = run_id
 
 
 def effective_parameters(ir: _tfx.PipelineProto, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,9 @@ from typing import Any
 from penstock import _tfx
 from penstock.errors import PipelineError
 
+# The type of the context that all executions of a run are in.
+RUN_CONTEXT = "pipeline_run"
+
 
 def node_protos(ir: _tfx.PipelineProto) -> list[_tfx.NodeProto]:
     """Return the nodes in topological order.

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from penstock import _tfx
+from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata.protocol import Store
-from penstock.metadata.reading import NODE_CONTEXT, RUN_CONTEXT
+from penstock.metadata.reading import NODE_CONTEXT
 
 _FIRST_PORTION, _LARGEST_PORTION = 4, 1000
 

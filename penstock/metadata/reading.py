@@ -17,9 +17,9 @@ from typing import Any
 
 from penstock import _tfx
 from penstock.errors import RunError
+from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata.protocol import Store
 
-RUN_CONTEXT = "pipeline_run"
 NODE_CONTEXT = "node"
 PIPELINE_CONTEXT = "pipeline"
 

@@ -19,9 +19,10 @@ from markupsafe import Markup
 from penstock.data.files.remote import local_copy
 from penstock.data.results.training_curves import Curve, read_curves
 from penstock.errors import PenstockError
+from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata.layout import run_folder
 from penstock.metadata.protocol import Store
-from penstock.metadata.reading import RUN_CONTEXT, ArtifactRecord
+from penstock.metadata.reading import ArtifactRecord
 from penstock.metadata.registered import Registration, registrations_of
 from penstock.metadata.run_requests import run_root
 from penstock.report import charts, drawing, wording

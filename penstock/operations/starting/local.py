@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from penstock.errors import ParameterError, RunError
+from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata import turns
 from penstock.metadata.attempts import Attempt
 from penstock.metadata.layout import run_folder
 from penstock.metadata.protocol import Store
-from penstock.metadata.reading import RUN_CONTEXT
 from penstock.metadata.run_requests import read_request, run_root, run_state
 from penstock.metadata.runs import find_run
 from penstock.operations.starting.protocol import Request, RunState, Started

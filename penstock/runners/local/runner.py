@@ -21,9 +21,9 @@ from penstock.execution.steps import OnStep, ignore
 from penstock.execution.workers.failures import describe
 from penstock.execution.workers.interrupts import counted_interrupts
 from penstock.execution.workers.nursery import Nurseries
+from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata import attempts, turns
 from penstock.metadata.protocol import Store
-from penstock.metadata.reading import RUN_CONTEXT
 from penstock.metadata.run_requests import (
     RunOptions,
     RunRequest,

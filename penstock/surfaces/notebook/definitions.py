@@ -15,8 +15,9 @@ from typing import Any
 
 from penstock import _tfx, ir
 from penstock.errors import PipelineError
+from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata.protocol import Store
-from penstock.metadata.reading import RUN_CONTEXT, run_context
+from penstock.metadata.reading import run_context
 from penstock.metadata.run_requests import read_parameters
 from penstock.metadata.store import execution_outputs
 

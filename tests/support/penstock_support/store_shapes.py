@@ -7,7 +7,8 @@ from typing import Any
 
 from penstock import _tfx
 from penstock.execution.contents import SIGNATURE_PROPERTY
-from penstock.metadata.reading import RUN_CONTEXT, places_of
+from penstock.ir.reading import RUN_CONTEXT
+from penstock.metadata.reading import places_of
 from penstock.metadata.store import execution_inputs, execution_outputs
 
 _proto = _tfx.metadata_store_pb2

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from penstock import ir
 from penstock.errors import PipelineError
 from penstock.execution.schedule import Graph, Trigger, read_graph
-from penstock.metadata.reading import RUN_CONTEXT
+from penstock.ir.reading import RUN_CONTEXT
 
 
 @dataclass(frozen=True)
