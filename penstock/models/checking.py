@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from penstock.errors import DataError
 from penstock.models.loading import load_model
+from penstock.project import keras
 
 _ROWS = "rows.arrow"
 _PREDICTIONS = "predictions.arrow"
@@ -87,7 +88,7 @@ def fresh_process(modules: Sequence[str] = ()) -> Iterator[FreshProcess]:
     with tempfile.TemporaryDirectory() as folder:
         environment = {
             name: value
-            for name, value in os.environ.items()
+            for name, value in keras.child_environment().items()
             if name not in ("PYTHONPATH", "PYTHONSTARTUP")
         }
         environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

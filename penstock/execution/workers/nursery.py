@@ -29,6 +29,7 @@ from penstock.data.parallel.processes import die_with, flush, how_it_ended
 from penstock.execution.steps import Step
 from penstock.execution.workers import failures, relay, sampling
 from penstock.execution.workers.jobs import Advanced, Failed, Job, Report, Started, Succeeded
+from penstock.project import keras
 from penstock.safety import unpickling
 from penstock.safety.secrets import Redaction, redaction_for
 
@@ -64,7 +65,7 @@ class Nursery:
             args=(far_end, tuple(preload), log_path, os.getpid()),
             daemon=False,
         )
-        with _interrupts_held():
+        with _interrupts_held(), keras.as_for_children():
             self._process.start()
         far_end.close()
 
@@ -172,6 +173,7 @@ def _nursery_main(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     _redirect_output(log_path)
     unpickling.guard()
+    keras.settle_before_transform()
     to_import, imported = list(preload), set(preload)
     queue: list[tuple[str, Job]] = []
     workers: dict[Connection, _Worker] = {}
@@ -226,7 +228,7 @@ def _start(
 def _import(module: str) -> None:
     try:
         if module.startswith("tensorflow"):
-            _settle_keras()
+            keras.settle()
         if module.startswith("tfx.components."):
             _tfx.import_library_module(module)
         else:
@@ -241,15 +243,6 @@ def _import(module: str) -> None:
 def _redirect_output(log_path: str) -> None:
     os.makedirs(os.path.dirname(log_path), exist_ok=True)
     _write_to(os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666))
-
-
-def _settle_keras() -> None:
-    """Have `tf.keras` be the Keras that it is in every process of TFX.
-
-    It is decided when first asked for, and tensorflow_transform, where it comes first, decides on
-    Keras 2. TFX always has TFMA ask before.
-    """
-    _ = importlib.import_module("tensorflow").keras.__name__
 
 
 def _subject(job: Job, process_id: int, began: float) -> sampling.Subject:

@@ -28,6 +28,7 @@ from penstock.operations.delivery.comparing import Kind
 from penstock.operations.delivery.planning import describe_pipelines, plan_change
 from penstock.operations.delivery.repository import find_repository
 from penstock.operations.delivery.requests import Request
+from penstock.project import keras
 from penstock.project.config import FILE_NAME, Config
 from penstock.safety import locks
 
@@ -177,7 +178,7 @@ def _tested(config: Config, wishes: Wishes, tell: Tell) -> Check:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
         cwd=folder,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**keras.child_environment(), "PYTHONDONTWRITEBYTECODE": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

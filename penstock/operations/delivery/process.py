@@ -21,6 +21,7 @@ from typing import Any
 from penstock.errors import PenstockError
 from penstock.operations.delivery.descriptions import ProjectDescription
 from penstock.operations.delivery.requests import Request
+from penstock.project import keras
 from penstock.project.tables import read_table
 
 # Code at the top of modules has no business to take longer.
@@ -112,7 +113,8 @@ def described(running: Running) -> ProjectDescription:
 
 
 def _environment(request: Request) -> Mapping[str, str]:
-    variables = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    variables = keras.child_environment()
+    variables.update(PYTHONDONTWRITEBYTECODE="1", TF_CPP_MIN_LOG_LEVEL="3")
     if path := variables.get("PYTHONPATH"):
         places = (_moved(str(Path(entry).absolute()), request) for entry in path.split(os.pathsep))
         variables["PYTHONPATH"] = os.pathsep.join(places)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -16,6 +15,7 @@ from penstock.metadata.protocol import Store
 from penstock.operations.releases.gates import Business, Measure
 from penstock.operations.releases.records import Release
 from penstock.operations.releases.targets.requests import Service, said
+from penstock.project import keras
 from penstock.project.deployments import Deployment, EvidenceSource
 from penstock.serving.evidence import Evidence
 
@@ -104,7 +104,7 @@ def _output(command: tuple[str, ...], release: Release, folder: Path) -> bytes:
         done = subprocess.run(
             command,
             cwd=folder,
-            env={**os.environ, **told},
+            env={**keras.child_environment(), **told},
             capture_output=True,
             timeout=_SECONDS,
             check=False,

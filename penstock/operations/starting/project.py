@@ -21,6 +21,7 @@ from penstock.metadata.protocol import Store
 from penstock.metadata.store import connect
 from penstock.operations.starting import kubeflow, local
 from penstock.operations.starting.protocol import Request, RunState, Started, Starter, check_token
+from penstock.project import keras
 from penstock.project.config import Config, Profile
 
 _CHILD = "penstock.operations.starting.child"
@@ -92,6 +93,7 @@ class _ProjectStarter:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
+                env=keras.child_environment(),
                 # Ctrl-C in a terminal is for the one that watches.
                 start_new_session=True,
             )

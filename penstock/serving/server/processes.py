@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
+
+from penstock.project import keras
 
 
 def spawn(module: str, channel: socket.socket) -> subprocess.Popen[bytes]:
     """Start a module as a process that knows neither this one's folder nor its PYTHONPATH."""
     environment = {
         name: value
-        for name, value in os.environ.items()
+        for name, value in keras.child_environment().items()
         if name not in ("PYTHONPATH", "PYTHONSTARTUP")
     }
     # What a framework says of the machine, and of its own future, is not the operator's business.

@@ -1,0 +1,74 @@
+"""Which Keras the user's code has: in each process of ours the one that it would have under TFX.
+
+`tf.keras` is decided when it is first asked for. tensorflow_transform asks as it is imported, after
+it has set TF_USE_LEGACY_KERAS where nobody had: Keras 2. TFX's processes import TFMA before, which
+asks too: Keras 3, unless the user has set the variable. There tensorflow_transform's setting comes
+too late to count, but a new process would inherit it and begin with it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_VARIABLE = "TF_USE_LEGACY_KERAS"
+_KERAS_2 = ("true", "True", "1")  # the values that TensorFlow takes for it
+_SETS_IT = "tensorflow_transform"
+
+
+class _SettlesBeforeTransform:
+    """A finder that finds nothing, and settles Keras before tensorflow_transform is imported."""
+
+    @staticmethod
+    def find_spec(name: str, *_place: object) -> None:
+        """Settle Keras where the one module is asked for."""
+        if name == _SETS_IT:
+            settle()
+
+
+def settle() -> None:
+    """Have `tf.keras` be decided now, by what the user has set, as it is in TFX's processes."""
+    _ = importlib.import_module("tensorflow").keras.__name__
+
+
+def settle_before_transform() -> None:
+    """Have Keras be settled in this process and its forks whenever tensorflow_transform comes."""
+    if _SettlesBeforeTransform not in sys.meta_path:
+        sys.meta_path.insert(0, _SettlesBeforeTransform)
+
+
+def child_environment() -> dict[str, str]:
+    """Return the environment for a new process: in it `tf.keras` is what it is in this one.
+
+    Where nothing here has set the variable but the user, it is as they did.
+    """
+    environment = dict(os.environ)
+    # Only then may the variable say something else than what was decided, and asking for Keras
+    # decides nothing any more.
+    if f"{_SETS_IT}.keras_lib" in sys.modules:
+        if not hasattr(sys.modules["tensorflow"].keras, "version"):  # Keras 2 has none
+            environment[_VARIABLE] = "1"
+        elif environment.get(_VARIABLE) in _KERAS_2:
+            del environment[_VARIABLE]
+    return environment
+
+
+@contextmanager
+def as_for_children() -> Iterator[None]:
+    """Have the process's own environment be the one for new ones, for those that inherit it."""
+    before, meanwhile = os.environ.get(_VARIABLE), child_environment().get(_VARIABLE)
+    _set(meanwhile)
+    try:
+        yield
+    finally:
+        _set(before)
+
+
+def _set(value: str | None) -> None:
+    if value is None:
+        os.environ.pop(_VARIABLE, None)
+    else:
+        os.environ[_VARIABLE] = value
