@@ -21,20 +21,24 @@ def generate_examples(
     options: CsvOptions,
     progress: Callable[..., None],
     beam: Any = None,  # noqa: ARG001  # the engine on Beam needs it
+    *,
+    aligned: bool = True,
 ) -> dict[str, str]:
     """Read the files of every input split, and write their rows to the splits they belong to.
 
+    A column has the same type in all input splits if they are `aligned`, else in each its own.
     Return the first cell that made text of each column of numbers, and where it stands.
     """
     check_payload("CsvExampleGen", to)
     shards = shard_count(resolved.files, csv.block_count(resolved.files, options))
-    columns, texts = _columns(resolved, options, min(shards, available_processes()))
+    processes = min(shards, available_processes())
+    columns, texts = _columns(resolved, options, processes, aligned=aligned)
     write_blocks(to, partial(_blocks, resolved, columns, options), shards, progress)
     return texts
 
 
 def _columns(
-    resolved: ResolvedInput, options: CsvOptions, processes: int
+    resolved: ResolvedInput, options: CsvOptions, processes: int, *, aligned: bool
 ) -> tuple[dict[str, CsvColumns], dict[str, str]]:
     """Infer the columns of every input split; each process looks at some of them."""
     texts: dict[str, str] = {}
@@ -49,9 +53,8 @@ def _columns(
         for notice in notices:
             print(notice)
             texts.setdefault(notice.column, f"{notice.cell} in {notice.where}")
-    return csv.align_types(
-        {split: csv.join_types(parts) for split, parts in columns_of_splits.items()}
-    ), texts
+    joined = {split: csv.join_types(parts) for split, parts in columns_of_splits.items()}
+    return csv.align_types(joined) if aligned else joined, texts
 
 
 def _infer(

@@ -16,6 +16,7 @@ TRIGGERS = {
 }
 _CACHE = "penstock_cache"
 _POD = "penstock_pod"
+_ACCELERATE = "penstock_accelerate"
 
 
 def with_options(
@@ -27,6 +28,7 @@ def with_options(
     optional: bool = False,
     start: str = "succeeded",
     pod: PodOptions | None = None,
+    accelerate: bool = True,
 ) -> Any:
     """Set how a node is executed, and return it; for any node, ours or TFX's.
 
@@ -35,7 +37,8 @@ def with_options(
     fails neither the run nor the nodes after it. `start` says what must have become of the nodes
     before it: "succeeded", or "completed" in whatever way; with "lazily_succeeded" and
     "lazily_completed" it also waits until a node after it waits for nothing else. `pod` is what the
-    node asks of Kubernetes, where it runs there.
+    node asks of Kubernetes, where it runs there. With `accelerate=False` TFX's own executor does
+    the work of a node of TFX's, also where Penstock has an engine for it.
 
     Raises:
       ParameterError: a value is not possible.
@@ -59,6 +62,7 @@ def with_options(
         execution_timeout_sec=timeout_seconds,
     )
     setattr(node, _CACHE, cache)
+    setattr(node, _ACCELERATE, accelerate)
     if pod is not None:
         setattr(node, _POD, pod)
     return node
@@ -67,6 +71,11 @@ def with_options(
 def uses_cache(node: Any) -> bool:
     """Whether a node, as far as it has a say, may take what earlier runs have made."""
     return bool(getattr(node, _CACHE, True))
+
+
+def may_accelerate(node: Any) -> bool:
+    """Whether a node, as far as it has a say, may be worked by an engine of ours."""
+    return bool(getattr(node, _ACCELERATE, True))
 
 
 def pod_options(node: Any) -> PodOptions | None:

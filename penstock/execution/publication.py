@@ -9,6 +9,7 @@ from dataclasses import replace
 from penstock import _tfx
 from penstock.errors import PenstockError, RunError
 from penstock.execution import contents, staging
+from penstock.execution.acceleration import DONE_BY_PROPERTY
 from penstock.execution.cache import cached_outputs, code_digests
 from penstock.execution.recording import recordable
 from penstock.execution.stages import Finished, Prepared
@@ -119,6 +120,8 @@ def publish(
     for artifacts in outputs.values():
         for artifact in artifacts:
             artifact.uri = _final_uri(prepared, artifact.uri)
+    if prepared.node.done_by and DONE_BY_PROPERTY not in output.execution_properties:
+        output.execution_properties[DONE_BY_PROPERTY].string_value = prepared.node.done_by
     for key, value in measured.items():
         output.execution_properties[f"__{key}__"].double_value = value
     contexts = prepared.contexts
@@ -144,7 +147,8 @@ def publish(
         ]
         for key, artifacts in (published or {}).items()
     }
-    return Finished(prepared.execution_id, typed)
+    done_by = output.execution_properties.get(DONE_BY_PROPERTY)
+    return Finished(prepared.execution_id, typed, note=done_by.string_value if done_by else "")
 
 
 def code_is_the_same(prepared: Prepared) -> bool:

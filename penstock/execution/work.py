@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import shutil
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,9 +14,11 @@ from penstock import _tfx, ir
 from penstock._tfx import gfile
 from penstock.authoring.component import NodeOutline
 from penstock.authoring.node_context import NodeContext
+from penstock.authoring.standing_in import NotAccelerated
 from penstock.data.files import remote, tfx_files
-from penstock.errors import PipelineError
-from penstock.execution import contents, references
+from penstock.errors import PenstockError, PipelineError, UserCodeError
+from penstock.execution import acceleration, contents, references
+from penstock.execution.acceleration import OF_TFX
 from penstock.execution.cache import CODE_PARAMETERS
 from penstock.execution.recording import check_properties, make_recordable
 from penstock.execution.steps import OnStep, Step, ignore
@@ -23,8 +27,6 @@ from penstock.safety import secrets
 from penstock.safety.secrets import Redaction, redaction_for
 
 Progress = Callable[..., None]
-
-_OF_TFX = ("tfx.components.", "tfx.extensions.")
 
 
 def run_driver(
@@ -69,7 +71,7 @@ def run_executor(
     info.exec_properties = _with_local_code(references.resolve_parameters(info), info.tmp_dir)
     resolved = dict(info.exec_properties)
     node_id = info.pipeline_node.node_info.id
-    output = _run_executor(info, spec, progress, metadata_connection)
+    output = _output_of(info, spec, progress, metadata_connection)
     on_step(Step.WORKED, node_id)
     references.take_back(output.execution_properties, properties, resolved)
     redaction = redaction or redaction_for(invocation)
@@ -82,6 +84,54 @@ def run_executor(
             contents.record(artifact)
     on_step(Step.MEASURED, node_id)
     return output.SerializeToString()
+
+
+def _output_of(
+    info: _tfx.ExecutionInfo,
+    spec: Any,
+    progress: Progress | None,
+    connection: _tfx.Connection | None,
+) -> Any:
+    """Return what an executor puts out, or TFX's own where one of ours cannot take its place.
+
+    Raises:
+      PenstockError: ours refused the data, and TFX's own could not work on them either.
+    """
+    if not acceleration.is_stand_in(ir.class_path(spec)):
+        return _run_executor(info, spec, progress, connection)
+    given = dict(info.exec_properties)
+    refusal: PenstockError | None = None
+    try:
+        return _run_executor(info, spec, progress, connection)
+    except NotAccelerated as reason:
+        done_by = acceleration.own_executor(reason.message)
+    except UserCodeError:
+        raise
+    except PenstockError as error:
+        refusal = error
+        done_by = acceleration.own_executor(f"the engine refuses the data: {error}")
+    sys.stdout.write(f"{done_by}\n")
+    info.exec_properties = given
+    for artifacts in info.output_dict.values():
+        for artifact in artifacts:
+            _empty(artifact.uri)
+    try:
+        output = _run_executor(info, acceleration.own_spec(spec), progress, connection)
+    except Exception as error:
+        if refusal is None:
+            raise
+        # It names the place, which TFX's does not.
+        raise refusal from error
+    output.execution_properties[acceleration.DONE_BY_PROPERTY].string_value = done_by
+    return output
+
+
+def _empty(folder: str) -> None:
+    for entry in os.scandir(folder) if os.path.isdir(folder) else ():
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.unlink(entry.path)
 
 
 def _run_executor(
@@ -120,7 +170,7 @@ def _with_local_code(parameters: Mapping[str, Any], folder: str) -> dict[str, An
 
 def _prepare_for(class_path: str) -> None:
     """Give TFX's own code what it needs beyond ours: TensorFlow's files, and object stores."""
-    if class_path.startswith(_OF_TFX):
+    if class_path.startswith(OF_TFX):
         importlib.import_module("tensorflow")
     gfile.complete()
     if class_path.startswith("tfx."):
@@ -134,7 +184,7 @@ def preloads(node: ir.Node, pipeline: ir.Pipeline | None = None) -> tuple[str, .
     what its inputs are made with. TFX's own need their library, and TensorFlow before it.
     """
     path = node.executor_path
-    if path is None or path.startswith(_OF_TFX):
+    if path is None or path.startswith(OF_TFX):
         return preloads_of_driver(path)
     modules = getattr(_tfx.import_class_by_path(path), "preload", ())
     if callable(modules):
@@ -145,7 +195,7 @@ def preloads(node: ir.Node, pipeline: ir.Pipeline | None = None) -> tuple[str, .
 def preloads_follow_inputs(node: ir.Node) -> bool:
     """Whether what a node's executor imports depends on what its inputs are made with."""
     path = node.executor_path
-    if path is None or path.startswith(_OF_TFX):
+    if path is None or path.startswith(OF_TFX):
         return False
     return callable(getattr(_tfx.import_class_by_path(path), "preload", ()))
 
@@ -153,14 +203,14 @@ def preloads_follow_inputs(node: ir.Node) -> bool:
 def uses_store(node: ir.Node) -> bool:
     """Whether a node's executor talks to the metadata store, which is declared with a component."""
     path = node.executor_path
-    if path is None or path.startswith(_OF_TFX):
+    if path is None or path.startswith(OF_TFX):
         return False
     return bool(getattr(_tfx.import_class_by_path(path), "uses_store", False))
 
 
 def preloads_of_driver(class_path: str | None) -> tuple[str, ...]:
     """Return the heavy modules that a driver will import: TFX's own need their library."""
-    of_library = class_path is not None and class_path.startswith(_OF_TFX)
+    of_library = class_path is not None and class_path.startswith(OF_TFX)
     return ("tensorflow", "tfx.components") if of_library else ()
 
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from penstock import _tfx
-from penstock.authoring.options import pod_options, uses_cache
+from penstock.authoring.options import may_accelerate, pod_options, uses_cache
 from penstock.authoring.pipeline import PipelineDefinition
 from penstock.authoring.values import PARAMETER_KEY
 from penstock.errors import PipelineError
 from penstock.ir.reading import deployment, runtime_parameters, values
-from penstock.ir.view import POD_KEY
+from penstock.ir.view import ACCELERATE_KEY, POD_KEY
 from penstock.project.tables import as_table
 from penstock.project.user_code import place_of
 
@@ -55,7 +55,7 @@ def compile_pipeline(
     for entry in ir.nodes:
         if entry.pipeline_node.node_info.id in uncached:
             entry.pipeline_node.execution_options.caching_options.enable_cache = False
-    _add_pod_options(ir, pipeline.components)
+    _add_own_options(ir, pipeline.components)
     for value in values(ir):
         _expand_references(value)
     if defined is not None:
@@ -80,30 +80,35 @@ def _check_importable(components: Iterable[_tfx.BaseNode]) -> None:
             )
 
 
-def _add_pod_options(ir: _tfx.PipelineProto, components: Iterable[_tfx.BaseNode]) -> None:
-    """Write the nodes' options for pods into the IR; TFX's own runners refuse a config like this.
+def _add_own_options(ir: _tfx.PipelineProto, components: Iterable[_tfx.BaseNode]) -> None:
+    """Write what TFX's IR has no words for into it; TFX's own runners refuse a config like this.
 
     Raises:
       PipelineError: a node has a platform config beside them.
     """
     from google.protobuf import struct_pb2
 
-    options_of_nodes = {
-        node.id: pod_options(node) for node in components if pod_options(node) is not None
-    }
+    options_of_nodes = {node.id: options for node in components if (options := _own_options(node))}
     if not options_of_nodes:
         return
     config = deployment(ir)
     for node_id, options in sorted(options_of_nodes.items()):
         if node_id in config.node_level_platform_configs:
             raise PipelineError(
-                f"node {node_id} has options for its pod and a platform config of TFX's",
-                hint="Say it all in with_options(node, pod=PodOptions(...)).",
+                f"node {node_id} has the options {' and '.join(options)} of Penstock's, and a "
+                "platform config of TFX's",
+                hint="Say it all in with_options(node, ...), as with pod=PodOptions(...).",
             )
         table = struct_pb2.Struct()
-        table.update({POD_KEY: as_table(options)})
+        table.update(options)
         config.node_level_platform_configs[node_id].Pack(table)
     ir.deployment_config.Pack(config)
+
+
+def _own_options(node: _tfx.BaseNode) -> dict[str, Any]:
+    pod = pod_options(node)
+    options: dict[str, Any] = {} if pod is None else {POD_KEY: as_table(pod)}
+    return options if may_accelerate(node) else {**options, ACCELERATE_KEY: False}
 
 
 def _expand_references(value: _tfx.ValueProto) -> None:

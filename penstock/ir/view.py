@@ -18,8 +18,10 @@ from penstock.ir.reading import class_path, deployment, node_protos, placeholder
 from penstock.project.pods import PodOptions
 from penstock.project.tables import read_table
 
-# Under which a node's platform config holds its options for pods.
+# Under which a node's platform config holds its options for pods, and whether an engine of ours
+# may do the work of TFX's.
 POD_KEY = "pod"
+ACCELERATE_KEY = "accelerate"
 
 IMPORTER = "tfx.dsl.components.common.importer.Importer"
 RESOLVER = "tfx.dsl.components.common.resolver.Resolver"
@@ -31,6 +33,7 @@ class Node:
 
     `executor` is None for importers and resolvers, `driver` for nodes without a driver of their
     own. `platform` is what the pipeline says of the platform that the node runs on, packed.
+    `done_by` says of a node of TFX's, once that is decided, who does its work, and why.
     """
 
     proto: _tfx.NodeProto
@@ -39,6 +42,7 @@ class Node:
     executor: _tfx.ExecutableSpec | None = None
     driver: _tfx.ExecutableSpec | None = None
     platform: Any = None  # a google.protobuf.Any, whatever is in it
+    done_by: str = ""
 
     @cached_property
     def id(self) -> str:
@@ -181,12 +185,23 @@ class Node:
     @property
     def pod_options(self) -> PodOptions:
         """What the pipeline itself asks of Kubernetes for it."""
+        return read_table(PodOptions, self._own_options.get(POD_KEY, {}), key=self.id)
+
+    @property
+    def accelerate(self) -> bool:
+        """Whether an engine of ours may do the work of an executor of TFX's."""
+        return bool(self._own_options.get(ACCELERATE_KEY, True))
+
+    @property
+    def _own_options(self) -> Mapping[str, Any]:
+        """What `with_options` wrote into its platform config, as JSON."""
         from google.protobuf import json_format, struct_pb2
 
         table = struct_pb2.Struct()
         if self.platform is None or not self.platform.Unpack(table):
-            return PodOptions()
-        return read_table(PodOptions, json_format.MessageToDict(table)[POD_KEY], key=self.id)
+            return {}
+        options: Mapping[str, Any] = json_format.MessageToDict(table)
+        return options
 
     def written(self, name: str) -> str:
         """Return a parameter's text as it stands in the pipeline, "" where it has none."""

@@ -28,7 +28,8 @@ class RunOptions:
     """What changes which nodes of a pipeline run, and whether they do their work.
 
     Without `cache` every node does it. `from_nodes`, `to_nodes` and `only` choose a part of the
-    pipeline; what its nodes need of others is what those made last, or in `base_run`.
+    pipeline; what its nodes need of others is what those made last, or in `base_run`. With
+    `accelerate` engines of ours do the work of TFX's own executors, where they can.
     """
 
     cache: bool = True
@@ -36,6 +37,7 @@ class RunOptions:
     to_nodes: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     base_run: str | None = None
+    accelerate: bool = True
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,7 @@ def _read_options(recorded: Mapping[str, Any]) -> RunOptions:
         tuple(recorded.get("to_nodes", ())),
         tuple(recorded.get("only", ())),
         recorded.get("base_run"),
+        recorded.get("accelerate", True),
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from penstock import _tfx, ir
 from penstock.errors import RunError
 from penstock.execution import needs, preconditions, reuse
+from penstock.execution.acceleration import accelerated
 from penstock.execution.plan import NodePlan, plan
 from penstock.execution.recovery import end_executions, mark_abandoned
 from penstock.execution.schedule import State, read_graph
@@ -57,7 +58,8 @@ class LocalRunner:
     `openlineage` is where OpenLineage events go: "file:PATH", an http(s) URL, or a `Destination`.
     `opentelemetry` is the collector of traces and metrics: its http(s) address, or a `Collector`.
     `nurseries` are processes that have imported heavy modules already; without them a run makes its
-    own.
+    own. With `accelerate=False` TFX's own executors do the work of the nodes of a TFX pipeline,
+    also where Penstock has an engine with the same results.
     """
 
     pipeline_root: str | None = None
@@ -69,6 +71,7 @@ class LocalRunner:
     openlineage: Destination | str | None = None
     opentelemetry: Collector | str | None = None
     nurseries: Nurseries | None = None
+    accelerate: bool = True
 
     def run(
         self,
@@ -100,7 +103,7 @@ class LocalRunner:
         compiled, connection = self._compile(pipeline)
         ir.check_used(pipeline, compiled, parameters or {})
         values = ir.effective_parameters(compiled, parameters or {})
-        options = RunOptions(cache, tuple(from_nodes), tuple(to_nodes), tuple(only), base_run)
+        options = self._options(cache, from_nodes, to_nodes, only, base_run)
         bound = _bind(compiled, run_id or new_run_id(), values, options)
         setup = self._setup(bound, values, connection, events)
         needs.check(bound, bound.chosen)
@@ -172,7 +175,7 @@ class LocalRunner:
         """
         compiled, connection = self._compile(pipeline)
         values = ir.effective_parameters(compiled, parameters or {})
-        options = RunOptions(cache, tuple(from_nodes), tuple(to_nodes), tuple(only))
+        options = self._options(cache, from_nodes, to_nodes, only)
         bound = _bind(compiled, "planned", values, options)
         needs.check(bound, bound.chosen)
         with connect(_if_it_exists(connection)) as metadata:
@@ -207,6 +210,17 @@ class LocalRunner:
             self.nurseries or Nurseries(),
             self._telemetry(),
         )
+
+    def _options(
+        self,
+        cache: bool,
+        from_nodes: Collection[str],
+        to_nodes: Collection[str],
+        only: Collection[str],
+        base_run: str | None = None,
+    ) -> RunOptions:
+        chosen = tuple(from_nodes), tuple(to_nodes), tuple(only)
+        return RunOptions(cache, *chosen, base_run, self.accelerate)
 
     def _telemetry(self) -> RunTelemetry | None:
         collector = self.opentelemetry
@@ -247,7 +261,7 @@ def _bind(
     if not options.cache:
         for entry in bound.nodes:
             entry.pipeline_node.execution_options.caching_options.enable_cache = False
-    return ir.view(bound)
+    return accelerated(ir.view(bound), enabled=options.accelerate)
 
 
 def _is_done(store: Store, node: ir.Node) -> bool:

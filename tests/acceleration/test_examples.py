@@ -1,0 +1,74 @@
+"""CsvExampleGen of TFX by our engine: the same records in the same splits, and the same metadata.
+
+TFX shuffles the records of a split, so they are equal as multisets: TFX has no order of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from penstock.data.coding.example_proto import example_class
+from penstock.data.data_files import record_files
+from penstock.data.records import read_serialized
+
+ACCELERATED = (
+    "ByKey",
+    "Dates",
+    "InputSplits",
+    "MultiLine",
+    "NoSplits",
+    "Spans",
+    "StaticRange",
+    "Taxi",
+)
+pytestmark = pytest.mark.needs("tensorflow")
+
+
+@pytest.fixture(scope="module")
+def csv(run_both):
+    return run_both("csv")
+
+
+def records_by_split(node) -> dict[str, list[bytes]]:
+    """Return the records of each split, sorted, with their features in one order."""
+    [uri] = node.uris["examples"]
+
+    def canonical(record: bytes) -> bytes:
+        return example_class().FromString(record).SerializeToString(deterministic=True)
+
+    return {
+        folder.name: sorted(map(canonical, read_serialized(record_files(str(folder)))))
+        for folder in Path(uri).iterdir()
+    }
+
+
+@pytest.mark.parametrize("node", ACCELERATED)
+def test_an_accelerated_gen_writes_the_records_of_tfx_s_into_the_same_splits(csv, node):
+    ours = records_by_split(csv.ours[node])
+    assert sum(map(len, ours.values())) > 0
+    assert ours == records_by_split(csv.tfx[node])
+
+
+@pytest.mark.parametrize("node", ACCELERATED)
+def test_an_accelerated_gen_leaves_the_metadata_of_tfx_s(csv, node):
+    ours, theirs = csv.ours[node], csv.tfx[node]
+    assert ours.execution == theirs.execution
+    assert ours.artifacts == theirs.artifacts
+    assert ours.events == theirs.events
+
+
+@pytest.mark.parametrize("node", ACCELERATED)
+def test_who_did_the_work_is_recorded(csv, node):
+    assert csv.ours[node].done_by == "accelerated"
+    assert csv.tfx[node].done_by == "TFX's executor: acceleration is off"
+
+
+def test_a_hidden_file_that_tfx_reads_is_left_to_tfx(csv):
+    assert csv.ours["HiddenFile"].done_by == ("TFX's executor: the pattern '*' matches .b.csv")
+    assert records_by_split(csv.ours["HiddenFile"]) == records_by_split(csv.tfx["HiddenFile"])
+
+
+def test_a_node_may_turn_acceleration_off(csv):
+    assert csv.ours["TurnedOff"].done_by == "TFX's executor: acceleration is off for this node"
