@@ -8,7 +8,14 @@ from __future__ import annotations
 STAND_INS = {
     f"tfx.components.{theirs}.executor.Executor": f"penstock.components.{ours}.for_tfx.Executor"
     for theirs, ours in {
+        "bulk_inferrer": "bulk_inferrer",
+        "evaluator": "evaluator",
         "example_gen.csv_example_gen": "csv_example_gen",
+        "example_gen.import_example_gen": "import_example_gen",
+        "example_validator": "example_validator",
+        "pusher": "pusher",
+        "schema_gen": "schema_gen",
         "statistics_gen": "statistics_gen",
+        "transform": "transform",
     }.items()
 }

@@ -68,7 +68,49 @@ def evaluate(
     progress: Callable[..., None] | None = None,
     beam: BeamOptions | None = None,
 ) -> None:
-    """Evaluate, and if the config has thresholds record in the blessing whether they hold.
+    """Evaluate, and if the config has thresholds record in the blessing whether they hold."""
+    config = evaluate_files(
+        examples=examples,
+        evaluation_uri=evaluation.uri,
+        eval_config=eval_config,
+        model=model,
+        baseline_model=baseline_model,
+        schema_uri=schema_uri,
+        example_splits=example_splits,
+        fairness_indicator_thresholds=fairness_indicator_thresholds,
+        module_file=module_file,
+        module_path=module_path,
+        progress=progress,
+        beam=beam,
+    )
+    record_metrics(evaluation)
+    for slices in results.empty_slices(evaluation.uri, config.slicing_specs):
+        print(f"No row is in the slice {slices}, which a slicing_spec names.")
+    if not has_thresholds(config):
+        if not has_thresholds(parse(eval_config)):
+            print("The eval_config has no thresholds: the model is neither blessed nor not.")
+            return
+        results.accept_without_baseline(evaluation.uri)
+        print("All thresholds are of changes, and there is no baseline yet: it is the first model.")
+    bless(blessing, evaluation.uri, model, baseline_model, component_id)
+
+
+def evaluate_files(
+    *,
+    examples: Sequence[Examples],
+    evaluation_uri: str,
+    eval_config: Mapping[str, Any],
+    model: Model | None = None,
+    baseline_model: Model | None = None,
+    schema_uri: str | None = None,
+    example_splits: Sequence[str] | None = None,
+    fairness_indicator_thresholds: Sequence[float] | None = None,
+    module_file: str | None = None,
+    module_path: str | None = None,
+    progress: Callable[..., None] | None = None,
+    beam: BeamOptions | None = None,
+) -> Any:
+    """Write the evaluation below `evaluation_uri`, and return the completed config.
 
     SavedModels are TFMA's where it is installed. Models of other frameworks are asked by Penstock,
     and their predictions evaluated without TFMA as far as its metrics are known.
@@ -97,7 +139,7 @@ def evaluate(
             files=files,
             eval_config=tfmas,
             models=shared_models(tfmas, model, baseline_model, custom_model),
-            output_directory=evaluation.uri,
+            output_directory=evaluation_uri,
             schema=schema,
             extractors_fn=custom_extractors,
             **report,
@@ -114,17 +156,8 @@ def evaluate(
     else:
         check_named_features(files, config, schema)
         models = evaluated_models(config, model, baseline_model)
-        evaluate_tables(files, config, models, evaluation.uri, schema, beam, **report)
-    record_metrics(evaluation)
-    for slices in results.empty_slices(evaluation.uri, config.slicing_specs):
-        print(f"No row is in the slice {slices}, which a slicing_spec names.")
-    if not has_thresholds(config):
-        if not has_thresholds(parse(eval_config)):
-            print("The eval_config has no thresholds: the model is neither blessed nor not.")
-            return
-        results.accept_without_baseline(evaluation.uri)
-        print("All thresholds are of changes, and there is no baseline yet: it is the first model.")
-    bless(blessing, evaluation.uri, model, baseline_model, component_id)
+        evaluate_tables(files, config, models, evaluation_uri, schema, beam, **report)
+    return config
 
 
 def is_tfmas(model: Model | None, baseline_model: Model | None, *, is_custom: bool) -> bool:

@@ -26,6 +26,15 @@ from penstock.data.splits import (
 from penstock.errors import DataError, ParameterError
 from penstock.project import user_code
 
+Describe = Callable[[Examples, Sequence[Examples], Sequence[str]], None]
+
+
+def describe(transformed: Examples, examples: Sequence[Examples], splits: Sequence[str]) -> None:
+    """Set what our Transform says of transformed examples."""
+    transformed.split_names = encode_split_names(list(splits))
+    transformed.span = max(artifact.span for artifact in examples)
+    transformed.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")
+
 
 def transform(
     *,
@@ -46,8 +55,9 @@ def transform(
     custom_config: Mapping[str, Any] | None = None,
     progress: Callable[..., None] | None = None,
     beam: BeamOptions | None = None,
+    describe: Describe = describe,
 ) -> None:
-    """Analyze and transform the examples; set the properties of the transformed ones.
+    """Analyze and transform the examples; `describe` sets the properties of the transformed ones.
 
     `statistics_artifacts` are the five in the order of StatisticsDirectories, or None each.
     """
@@ -86,7 +96,7 @@ def transform(
     finally:
         shutil.rmtree(job.temporary_directory, ignore_errors=True)
     if transformed_examples is not None:
-        _describe(transformed_examples, examples, to_transform)
+        describe(transformed_examples, examples, to_transform)
 
 
 def _functions(
@@ -167,9 +177,3 @@ def _statistics_directories(
     for directory in directories:
         os.makedirs(directory, exist_ok=True)
     return StatisticsDirectories(*directories)
-
-
-def _describe(transformed: Examples, examples: Sequence[Examples], splits: Sequence[str]) -> None:
-    transformed.split_names = encode_split_names(list(splits))
-    transformed.span = max(artifact.span for artifact in examples)
-    transformed.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")

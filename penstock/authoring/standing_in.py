@@ -146,7 +146,8 @@ def read_parameters(recorded: Mapping[str, Any], kind: type[P]) -> P:
     read = {name: read_parameter(name, value, kind) for name, value in recorded.items()}
     present = {name: value for name, value in read.items() if value is not None}
     for declared in dataclasses.fields(kind):  # type: ignore[arg-type]  # it is a dataclass
-        if declared.name not in present and declared.default is dataclasses.MISSING:
+        has_default = (declared.default, declared.default_factory) != (dataclasses.MISSING,) * 2
+        if declared.name not in present and not has_default:
             raise NotAccelerated(f"{declared.name} is not set")
     return kind(**present)
 

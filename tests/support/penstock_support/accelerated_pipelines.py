@@ -102,6 +102,199 @@ def statistics(folder: Path) -> Iterator[Any]:
     yield gen(examples=data, stats_options=sampled).with_id("Sampled")
 
 
+def validation(folder: Path) -> Iterator[Any]:
+    """Yield SchemaGens and ExampleValidators, with and without anomalies."""
+    # A column that is empty in one split, one of several values, and one with fewer in the other.
+    files = {
+        "train/a.csv": "a,b,c\n"
+        + "".join(f"{n},{n % 3},{'x' if n % 2 else ''}\n" for n in range(50)),
+        "eval/a.csv": "a,b,c\n" + "".join(f"{n},,{'xyz'[n % 3]}\n" for n in range(20)),
+    }
+    named = _splits(("train", "train/*"), ("eval", "eval/*"))
+    odd = _csv_folder(folder, "odd", files)
+    gens = {
+        "Taxi": tfx.components.CsvExampleGen(input_base=TAXI_CSV),
+        "Odd": tfx.components.CsvExampleGen(input_base=odd, input_config=named),
+    }
+    for name, gen in gens.items():
+        gen.with_id(f"{name}Examples")
+        stats = tfx.components.StatisticsGen(examples=gen.outputs["examples"])
+        stats.with_id(f"{name}Statistics")
+        data = stats.outputs["statistics"]
+        schemas = {
+            "Schema": tfx.components.SchemaGen(statistics=data),
+            "SchemaWithoutShape": tfx.components.SchemaGen(
+                statistics=data, infer_feature_shape=False
+            ),
+            "SchemaOfTrain": tfx.components.SchemaGen(statistics=data, exclude_splits=["eval"]),
+        }
+        yield from (gen, stats)
+        for kind, schema in schemas.items():
+            yield schema.with_id(f"{name}{kind}")
+        for kind, exclude in (("Schema", None), ("SchemaOfTrain", ["train"])):
+            yield tfx.components.ExampleValidator(
+                statistics=data, schema=schemas[kind].outputs["schema"], exclude_splits=exclude
+            ).with_id(f"{name}Validator{len(exclude or ())}")
+    wrong = folder / "data" / "wrong.pbtxt"
+    wrong.write_text('feature { name: "a" type: BYTES } feature { name: "gone" type: INT }')
+    imported = tfx.components.ImportSchemaGen(schema_file=str(wrong))
+    yield imported
+    yield tfx.components.ExampleValidator(
+        statistics=data, schema=imported.outputs["schema"]
+    ).with_id("Anomalies")
+
+
+def transformed(folder: Path) -> Iterator[Any]:
+    """Yield Transforms with TFX's own taxi code."""
+    examples = tfx.components.CsvExampleGen(input_base=TAXI_CSV)
+    statistics = tfx.components.StatisticsGen(examples=examples.outputs["examples"])
+    schema = tfx.components.SchemaGen(statistics=statistics.outputs["statistics"])
+    yield from (examples, statistics, schema)
+    of_template = "tfx.experimental.templates.taxi.models.preprocessing.preprocessing_fn"
+    taken = {"examples": examples.outputs["examples"], "schema": schema.outputs["schema"]}
+    first = tfx.components.Transform(**taken, preprocessing_fn=of_template).with_id("Whole")
+    yield first
+    yield tfx.components.Transform(
+        **taken,
+        preprocessing_fn=of_template,
+        analyzer_cache=first.outputs["updated_analyzer_cache"],
+    ).with_id("FromCache")
+    both = proto.SplitsConfig(analyze=["train", "eval"], transform=["eval"])
+    yield tfx.components.Transform(
+        **taken,
+        module_file=str(TESTDATA / "module_file" / "transform_module.py"),
+        splits_config=both,
+        disable_statistics=True,
+        disable_analyzer_cache=True,
+        custom_config={"VOCAB_SIZE": 10, "OOV_SIZE": 3},
+    ).with_id("Bare")
+    yield tfx.components.Transform(
+        **taken, preprocessing_fn=of_template, materialize=False
+    ).with_id("GraphOnly")
+
+
+def _model(folder: Path, name: str, weight: float) -> str:
+    """Write a SavedModel that asks of serialized examples how likely it is that x is great."""
+    import tensorflow as tf
+
+    class Model(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+        def serve(self, examples: Any) -> Any:
+            parsed = tf.io.parse_example(examples, {"x": tf.io.FixedLenFeature([1], tf.float32)})
+            return {"probability": tf.sigmoid(weight * (parsed["x"] - 5.0))}
+
+    uri = folder / "models" / name
+    model = Model()
+    tf.saved_model.save(
+        model, str(uri / "Format-Serving"), signatures={"serving_default": model.serve}
+    )
+    return str(uri)
+
+
+def _evaluation(*thresholds: dict[str, Any]) -> Any:
+    import tensorflow_model_analysis as tfma
+    from google.protobuf import json_format
+
+    metrics = [
+        {"class_name": "ExampleCount"},
+        {"class_name": "AUC"},
+        {"class_name": "BinaryAccuracy", **({"threshold": thresholds[0]} if thresholds else {})},
+    ]
+    config = {
+        "model_specs": [{"signature_name": "serving_default", "label_key": "label"}],
+        "slicing_specs": [{}, {"feature_keys": ["kind"]}],
+        "metrics_specs": [{"metrics": metrics}],
+    }
+    return json_format.ParseDict(config, tfma.EvalConfig())
+
+
+def models(folder: Path) -> Iterator[Any]:
+    """Yield Evaluators, Pushers and BulkInferrers of two models that are there already."""
+    rows = "".join(f"{n % 10}.5,{int(n % 10 + n % 3 > 5)},{'abc'[n % 3]}\n" for n in range(400))
+    base = _csv_folder(folder, "labeled", {"a.csv": f"x,label,kind\n{rows}"})
+    gen = tfx.components.CsvExampleGen(input_base=base)
+    examples = gen.outputs["examples"]
+    yield gen
+    importers = {
+        name: tfx.dsl.Importer(
+            source_uri=_model(folder, name, weight),
+            artifact_type=tfx.types.standard_artifacts.Model,
+        ).with_id(f"{name}_model")
+        for name, weight in (("good", 1.0), ("bad", -1.0))
+    }
+    yield from importers.values()
+    good, bad = (importer.outputs["result"] for importer in importers.values())
+    above = {"value_threshold": {"lower_bound": {"value": 0.6}}}
+    change = {"change_threshold": {"direction": "HIGHER_IS_BETTER", "absolute": {"value": 0.0}}}
+    evaluator = tfx.components.Evaluator
+    evaluators = {
+        "Blessed": evaluator(examples=examples, model=good, eval_config=_evaluation(above)),
+        "NotBlessed": evaluator(examples=examples, model=bad, eval_config=_evaluation(above)),
+        "NoThreshold": evaluator(
+            examples=examples,
+            model=good,
+            eval_config=_evaluation(),
+            example_splits=["train", "eval"],
+        ),
+        "ChangeWithoutBaseline": evaluator(
+            examples=examples, model=good, eval_config=_evaluation(change)
+        ),
+        "Fairness": evaluator(
+            examples=examples,
+            model=good,
+            eval_config=_evaluation(above),
+            fairness_indicator_thresholds=[0.5],
+        ),
+    }
+    for name, node in evaluators.items():
+        yield node.with_id(name)
+    for name in ("Blessed", "NotBlessed"):
+        destination = proto.PushDestination(
+            filesystem=proto.PushDestination.Filesystem(base_directory=str(folder / f"push{name}"))
+        )
+        yield tfx.components.Pusher(
+            model=good,
+            model_blessing=evaluators[name].outputs["blessing"],
+            push_destination=destination,
+        ).with_id(f"Push{name}")
+    inferrer = tfx.components.BulkInferrer
+    yield inferrer(examples=examples, model=good).with_id("Logs")
+    yield inferrer(
+        examples=examples,
+        model=good,
+        model_blessing=evaluators["NotBlessed"].outputs["blessing"],
+    ).with_id("LogsOfNone")
+    column = proto.PredictOutputCol(output_key="probability", output_column="said")
+    columns = proto.OutputColumnsSpec(predict_output=proto.PredictOutput(output_columns=[column]))
+    yield inferrer(
+        examples=examples,
+        model=good,
+        data_spec=proto.DataSpec(example_splits=["eval"]),
+        output_example_spec=proto.OutputExampleSpec(output_columns_spec=[columns]),
+    ).with_id("Columns")
+
+
+def imported(folder: Path) -> Iterator[Any]:
+    """Yield ImportExampleGens of TFX's own TFRecords."""
+    gen = tfx.components.ImportExampleGen
+    records = str(TESTDATA / "csv_example_gen")
+    named = _splits(("train", "Split-train/*"), ("eval", "Split-eval/*"))
+    yield gen(input_base=records, input_config=named).with_id("InputSplits")
+    single = _splits(("all", "Split-train/*"))
+    yield gen(input_base=records, input_config=single).with_id("Parted")
+    yield gen(input_base=records, input_config=single, payload_format=11).with_id("Bytes")
+    buckets = proto.SplitConfig.Split
+    by_company = proto.SplitConfig(
+        splits=[buckets(name="a", hash_buckets=1), buckets(name="b", hash_buckets=1)],
+        partition_feature_name="trip_start_timestamp",
+    )
+    yield gen(
+        input_base=records,
+        input_config=single,
+        output_config=proto.Output(split_config=by_company),
+    ).with_id("ByKey")
+
+
 def main(name: str, folder: str) -> None:
     from penstock import LocalRunner, with_options
 
