@@ -116,6 +116,8 @@ class Driver(_tfx.AuthoringDriver, _tfx.BaseDriver):
     What it refuses TFX's own driver is asked.
     """
 
+    only_resolves = True
+
     def __init__(self, metadata_handle: Any) -> None:
         self._metadata = metadata_handle
 

@@ -590,6 +590,8 @@ class ResolveDriver(_tfx.AuthoringDriver, _tfx.BaseDriver):
 
     resolve: ResolveFunction
     interface: Interface
+    # Who plans may ask it at any time.
+    only_resolves = True
 
     def __init__(self, mlmd_connection: Any) -> None:
         self._mlmd_connection = mlmd_connection

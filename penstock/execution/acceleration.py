@@ -20,8 +20,6 @@ from penstock.authoring.beam import BeamOptions
 from penstock.authoring.standing_in import NotAccelerated, StandIn, read_parameter
 
 ACCELERATED = "accelerated"
-# Of an execution of a node of TFX's: who did its work, and why.
-DONE_BY_PROPERTY = "__done_by__"
 # By this name the components say which of their classes stands in for which of TFX's.
 _TABLE = "penstock.components.standing_in"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from datetime import datetime
 
@@ -19,6 +20,12 @@ def begin_try(path: str) -> None:
                 log.write(f"\n{NEXT_TRY}{datetime.now():%Y-%m-%d %H:%M:%S}\n")
     except OSError:  # there is none yet, or it cannot be written, which its worker will tell
         return
+
+
+def add_line(path: str, text: str) -> None:
+    """Write a line into a node's log, before its work begins."""
+    with contextlib.suppress(OSError), open(path, "a", encoding="utf-8") as log:
+        log.write(f"{text}\n")
 
 
 def log_tail(path: str, lines: int = 20) -> str:

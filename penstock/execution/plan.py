@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from penstock import _tfx, ir
-from penstock.authoring.component import ResolveDriver
 from penstock.errors import PenstockError
 from penstock.execution import resolution, reuse, work
 from penstock.execution.cache import (
@@ -72,7 +71,8 @@ class NodePlan:
     made last time, or it is skipped if its condition does not hold. LOOKS_UP is for importers and
     resolvers, which always run and take no time. `execution_id` is the earlier execution whose
     outputs would be used, or with which this one was compared. `unseen` is code that may have
-    changed without anybody noticing, of a node that may be cached.
+    changed without anybody noticing, of a node that may be cached. `done_by` says of a node of
+    TFX's who would do its work, and why.
     """
 
     node_id: str
@@ -80,6 +80,7 @@ class NodePlan:
     reasons: tuple[str, ...] = ()
     execution_id: int | None = None
     unseen: tuple[str, ...] = ()
+    done_by: str = ""
 
 
 @dataclass
@@ -136,7 +137,12 @@ def plan(metadata: Metadata, pipeline: ir.Pipeline, base_run: str | None = None)
         for name, reason in settle(planner.graph, planner.states()).items():
             planner.plans[name] = NodePlan(name, Verdict.SKIPPED, (reason,))
             planner.outputs[name] = {}
-    return [planner.plans[node_id] for node_id in pipeline.nodes]
+    return [_with_worker(planner.plans[node.id], node) for node in pipeline]
+
+
+def _with_worker(planned: NodePlan, node: ir.Node) -> NodePlan:
+    works = planned.verdict in (Verdict.RUNS, Verdict.DEPENDS)
+    return replace(planned, done_by=node.done_by) if works else planned
 
 
 def _with_unseen(planned: NodePlan, node: ir.Node) -> NodePlan:
@@ -331,9 +337,9 @@ def _known_artifacts(planner: _Planner, channel: _tfx.Channel) -> list[_tfx.Arti
 def _only_resolves(node: ir.Node) -> bool:
     """Whether a node's driver only computes parameters, so that it can be asked at any time."""
     path = node.driver_path or ""
-    return not path.startswith("tfx.") and issubclass(
-        _tfx.import_class_by_path(path), ResolveDriver
-    )
+    if path.startswith("tfx."):
+        return False
+    return bool(getattr(_tfx.import_class_by_path(path), "only_resolves", False))
 
 
 def _ask_driver(resolved: Resolution) -> dict[str, Any]:

@@ -9,12 +9,12 @@ from dataclasses import replace
 from penstock import _tfx
 from penstock.errors import PenstockError, RunError
 from penstock.execution import contents, staging
-from penstock.execution.acceleration import DONE_BY_PROPERTY
 from penstock.execution.cache import cached_outputs, code_digests
 from penstock.execution.recording import recordable
 from penstock.execution.stages import Finished, Prepared
 from penstock.execution.steps import Step
 from penstock.metadata.protocol import Metadata
+from penstock.metadata.runs import DONE_BY_PROPERTY
 
 _STATES = _tfx.metadata_store_pb2.Execution
 FAILED, CANCELED, CACHED = _STATES.FAILED, _STATES.CANCELED, _STATES.CACHED

@@ -23,6 +23,7 @@ from penstock.execution.cache import CODE_PARAMETERS
 from penstock.execution.recording import check_properties, make_recordable
 from penstock.execution.steps import OnStep, Step, ignore
 from penstock.metadata.databases.client import Handle
+from penstock.metadata.runs import DONE_BY_PROPERTY
 from penstock.safety import secrets
 from penstock.safety.secrets import Redaction, redaction_for
 
@@ -122,7 +123,7 @@ def _output_of(
             raise
         # It names the place, which TFX's does not.
         raise refusal from error
-    output.execution_properties[acceleration.DONE_BY_PROPERTY].string_value = done_by
+    output.execution_properties[DONE_BY_PROPERTY].string_value = done_by
     return output
 
 

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 ALL_CODE = "all code"
 CODE_PROPERTY = "__code_fingerprint__"
 IMAGE_PROPERTY = "__image__"
+# Of a node of TFX's: who did its work, and why.
+DONE_BY_PROPERTY = "__done_by__"
 _FINGERPRINT = "input_fingerprint"
 _EVENTS, _EVENTS_LOST = "openlineage_events", "openlineage_events_lost"
 _EVENTS_REASON = "openlineage_events_lost_because"
@@ -64,7 +66,7 @@ class NodeRecord:
     `measured` has seconds and bytes, as far as they were measured. `bytes_in` and `bytes_out` are
     the contents of its inputs, or the files that an ExampleGen read, and of its outputs; None
     where the store does not say. `code` has a digest for each file and library component that it
-    ran, `image` the image of its pod.
+    ran, `image` the image of its pod. `done_by` says of a node of TFX's who did its work, and why.
     """
 
     node_id: str
@@ -79,6 +81,7 @@ class NodeRecord:
     bytes_out: int | None = None
     code: Mapping[str, str] = field(default_factory=dict)
     image: str = ""
+    done_by: str = ""
 
     @property
     def seconds(self) -> float:
@@ -340,12 +343,10 @@ def read_node(
     artifacts: Mapping[int, ArtifactRecord] | None = None,
 ) -> NodeRecord:
     """Return an execution of ML Metadata as the record of a node."""
-    parameters, measured, code, image = {}, {}, "", ""
+    parameters, measured, texts = {}, {}, {}
     for name, value in (*execution.properties.items(), *execution.custom_properties.items()):
-        if name == CODE_PROPERTY:
-            code = value.string_value
-        elif name == IMAGE_PROPERTY:
-            image = value.string_value
+        if name in (CODE_PROPERTY, IMAGE_PROPERTY, DONE_BY_PROPERTY):
+            texts[name] = value.string_value
         elif not name.startswith("__"):
             parameters[name] = plain_value(value)
             if _is_boolean(execution, name):
@@ -370,8 +371,9 @@ def read_node(
         error,
         bytes_in,
         _content_bytes(links, artifacts or {}, outputs=True),
-        _read_code(code),
-        image,
+        _read_code(texts.get(CODE_PROPERTY, "")),
+        texts.get(IMAGE_PROPERTY, ""),
+        texts.get(DONE_BY_PROPERTY, ""),
     )
 
 

@@ -89,7 +89,8 @@ class Profile:
     """Where and how pipelines run.
 
     `parameters` has for every pipeline the parameters that differ from its own defaults. Values
-    may refer to environment variables, which are read where the values are used.
+    may refer to environment variables, which are read where the values are used. With `accelerate`
+    engines of Penstock's do the work of TFX's own executors, where they can.
     """
 
     name: str = DEFAULT_PROFILE
@@ -101,6 +102,7 @@ class Profile:
     openlineage_token: str = ""
     openlineage_namespace: str = "penstock"
     otel: str = ""
+    accelerate: bool = True
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     kubeflow: KubeflowOptions | None = None
 
@@ -334,10 +336,13 @@ def _profile(path: Path, name: str, table: dict[str, Any]) -> Profile:
         "openlineage_token": str,
         "openlineage_namespace": str,
         "otel": str,
+        "accelerate": bool,
     }
     for option, kind in expected.items():
         value = table.get(option)
-        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+        if value is not None and (
+            not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
+        ):
             raise ConfigError(
                 f"expected {kind.__name__}, got {value!r}", path=str(path), key=f"{key}.{option}"
             )
@@ -374,6 +379,7 @@ def _profile(path: Path, name: str, table: dict[str, Any]) -> Profile:
         openlineage_token=table.get("openlineage_token", ""),
         openlineage_namespace=table.get("openlineage_namespace", Profile.openlineage_namespace),
         otel=table.get("otel", ""),
+        accelerate=table.get("accelerate", True),
         parameters=parameters,
         kubeflow=kubeflow,
     )

@@ -363,7 +363,12 @@ def _foresee(definition: Any, own_name: str, profile: Profile) -> tuple[dict[str
         path = connection.sqlite.filename_uri if hasattr(connection, "sqlite") else ""
         if path and not os.path.exists(path):
             return {}, "there is no store yet"
-        runner = LocalRunner(pipeline_root=root, metadata=address, beam_args=profile.beam_args)
+        runner = LocalRunner(
+            pipeline_root=root,
+            metadata=address,
+            beam_args=profile.beam_args,
+            accelerate=profile.accelerate,
+        )
         parameters = profile.parameters.get(own_name, {})
         planned = runner.plan(compiled, parameters=parameters)
         with connect(connection, create=False) as metadata:

@@ -36,11 +36,13 @@ def prepare(
     events: bool = True,
     display: Display | None = None,
     without_deployment: bool = False,
+    accelerate: bool = True,
 ) -> Prepared:
     """Compile a pipeline for a profile; `pipeline` is what it is called where it has no name.
 
     `parameters` come before the profile's. A text among them is turned into the type that the
-    pipeline declares. `without_deployment` leaves out the nodes that deploy.
+    pipeline declares. `without_deployment` leaves out the nodes that deploy. Without
+    `accelerate`, as with a profile that says so, TFX's own executors do the work of TFX's nodes.
 
     Raises:
       ParameterError: one is unknown, of another type, or not used by any node.
@@ -61,6 +63,7 @@ def prepare(
         openlineage=address
         and parse_destination(address, token=token, namespace=profile.openlineage_namespace),
         opentelemetry=collector_of(profile.collector_address(), os.environ) if events else None,
+        accelerate=accelerate and profile.accelerate,
     )
     values = {**given, **parameter_values(name, parameters, ir.run_parameters(compiled))}
     if without_deployment:

@@ -13,7 +13,7 @@ from penstock import _tfx, ir
 from penstock.errors import RunError, StoreError
 from penstock.execution import reuse, work
 from penstock.execution.lifecycle import Life, Unobserved
-from penstock.execution.logs import begin_try
+from penstock.execution.logs import add_line, begin_try
 from penstock.execution.schedule import Graph, State, ready, settle
 from penstock.execution.stages import Finished, Outcome, Prepared, Skipped, Work
 from penstock.execution.steps import OnStep, ignore
@@ -348,6 +348,8 @@ class Run:
         if work.kind == "executor":
             # Something has changed, so nodes behind it will run too: let them find their modules.
             pool.warm_up()
+            if life.node.done_by:
+                add_line(job.log_path, life.node.done_by)
         held = self._held[node_id] = _Held(life, work, job)
         self._views[node_id].note = "loading libraries" if job.needs else ""
         pool.start(held.token, job)

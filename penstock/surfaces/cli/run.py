@@ -24,8 +24,13 @@ from penstock.surfaces.cli.options import (
 
 
 def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that choose which nodes run, and whether the cache counts."""
+    """Give a command the options that choose which nodes run, and how they get their results."""
     for option in (
+        click.option(
+            "--no-accelerate",
+            is_flag=True,
+            help="Let TFX's own executors do the work of the nodes of a TFX pipeline.",
+        ),
         click.option(
             "--base",
             metavar="RUN",
@@ -59,6 +64,7 @@ def _prepare(
     arguments: tuple[str, ...] = (),
     parallelism: int | None = None,
     events: bool = True,
+    accelerate: bool = True,
 ) -> Any:
     from penstock.operations.starting.preparing import prepare, split_arguments
 
@@ -70,6 +76,7 @@ def _prepare(
         split_arguments(arguments),
         parallelism=parallelism,
         events=events,
+        accelerate=accelerate,
     )
 
 
@@ -129,6 +136,7 @@ def run(
     to: tuple[str, ...],
     only: tuple[str, ...],
     no_cache: bool,
+    no_accelerate: bool,
     base: str | None,
     as_json: bool,
 ) -> None:
@@ -140,7 +148,9 @@ def run(
       penstock run flights -p train_steps=500 --profile nightly
       penstock run flights --from Trainer
     """
-    request = _prepare(context, pipeline, profile_name, arguments, parallelism)
+    request = _prepare(
+        context, pipeline, profile_name, arguments, parallelism, accelerate=not no_accelerate
+    )
     result = request.runner.run(
         request.compiled,
         parameters=request.parameters,
@@ -224,6 +234,7 @@ def plan(
     to: tuple[str, ...],
     only: tuple[str, ...],
     no_cache: bool,
+    no_accelerate: bool,
     base: str | None,
     as_json: bool,
 ) -> None:
@@ -239,7 +250,9 @@ def plan(
     from penstock.execution.plan import Verdict
     from penstock.surfaces.cli.summary import print_plan
 
-    request = _prepare(context, pipeline, profile_name, arguments, events=False)
+    request = _prepare(
+        context, pipeline, profile_name, arguments, events=False, accelerate=not no_accelerate
+    )
     planned = request.runner.plan(
         request.compiled,
         parameters=request.parameters,

@@ -86,6 +86,8 @@ def print_plan(planned: Iterable[NodePlan]) -> None:
         click.echo(f"  {first}".rstrip())
         for reason in more:
             click.echo(f"{'':<{len(head)}}  {reason}")
+        if node.done_by:
+            click.echo(f"{'':<{len(head)}}  {node.done_by}")
         for code in node.unseen:
             click.echo(f"{'':<{len(head)}}  changes are not noticed: {code}")
     counts = Counter(node.verdict for node in planned)
@@ -191,6 +193,8 @@ def print_run(
         cells = "".join(f"{cell:>10}" for cell in _resources(node))
         outputs_of_node = outputs.get(node.execution_id, {})
         click.echo(f"  {name}{cells}".rstrip() + _origin(run, outputs_of_node, makers))
+        if node.done_by:
+            click.echo(f"      {node.done_by}")
         if node.error:
             click.echo(f"      {node.error}")
         for key, artifacts in outputs_of_node.items():

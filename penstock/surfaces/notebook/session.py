@@ -299,6 +299,7 @@ class Session:
             display=self._display or progress(),
             openlineage=None,
             nurseries=self._nurseries,
+            accelerate=self._profile.accelerate,
         )
         pipeline = definitions.with_inputs(definition, artifacts)
         declared = ir.run_parameters(pipeline)

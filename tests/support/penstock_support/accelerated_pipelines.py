@@ -224,8 +224,8 @@ def models(folder: Path) -> Iterator[Any]:
     }
     yield from importers.values()
     good, bad = (importer.outputs["result"] for importer in importers.values())
-    above = {"value_threshold": {"lower_bound": {"value": 0.6}}}
-    change = {"change_threshold": {"direction": "HIGHER_IS_BETTER", "absolute": {"value": 0.0}}}
+    above = {"value_threshold": {"lower_bound": 0.6}}
+    change = {"change_threshold": {"direction": "HIGHER_IS_BETTER", "absolute": 0.0}}
     evaluator = tfx.components.Evaluator
     evaluators = {
         "Blessed": evaluator(examples=examples, model=good, eval_config=_evaluation(above)),
