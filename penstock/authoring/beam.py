@@ -6,6 +6,8 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
+_LOCAL_RUNNERS = frozenset({"directrunner", "switchingdirectrunner", "bundlebaseddirectrunner"})
+
 
 @dataclass(frozen=True)
 class BeamOptions:
@@ -17,16 +19,26 @@ class BeamOptions:
 
     args: tuple[str, ...] = ()
 
-    @property
-    def runner(self) -> str | None:
-        """The Beam runner that is asked for, if any."""
+    def option(self, name: str) -> str | None:
+        """Return the value of an option, the last one if it is given more than once."""
+        flag = f"--{name}"
         named = [
             value
             for arg, value in zip(self.args, (*self.args[1:], ""), strict=False)
-            if arg == "--runner"
+            if arg == flag
         ]
-        named += [arg.partition("=")[2] for arg in self.args if arg.startswith("--runner=")]
+        named += [arg.partition("=")[2] for arg in self.args if arg.startswith(f"{flag}=")]
         return named[-1] if named else None
+
+    @property
+    def runner(self) -> str | None:
+        """The Beam runner that is asked for, if any."""
+        return self.option("runner")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether Beam works on this machine, in this process or beside it, if it does at all."""
+        return self.runner is None or self.runner.rpartition(".")[2].lower() in _LOCAL_RUNNERS
 
     @property
     def in_process(self) -> bool:

@@ -25,8 +25,6 @@ _TABLE = "penstock.components.standing_in"
 
 # How the import paths of TFX's own components and executors begin.
 OF_TFX = ("tfx.components.", "tfx.extensions.")
-# Beam's runners that work on this machine, in this process or beside it.
-_LOCAL_RUNNERS = frozenset({"directrunner", "switchingdirectrunner", "bundlebaseddirectrunner"})
 
 
 @dataclass(frozen=True)
@@ -138,6 +136,6 @@ def _check_beam(executor: Any) -> None:
     placeholders = getattr(executor, "beam_pipeline_args_placeholders", None) or ()
     if not all(placeholder.HasField("value") for placeholder in placeholders):
         raise NotAccelerated("its Beam arguments are not known before it runs")
-    runner = BeamOptions(tuple(arg.value.string_value for arg in placeholders)).runner
-    if runner is not None and runner.rpartition(".")[2].lower() not in _LOCAL_RUNNERS:
-        raise NotAccelerated(f"its Beam runner is {runner}")
+    options = BeamOptions(tuple(arg.value.string_value for arg in placeholders))
+    if not options.is_local:
+        raise NotAccelerated(f"its Beam runner is {options.runner}")

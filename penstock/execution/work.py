@@ -17,7 +17,7 @@ from penstock.authoring.node_context import NodeContext
 from penstock.authoring.standing_in import NotAccelerated
 from penstock.data.files import remote, tfx_files
 from penstock.errors import PenstockError, PipelineError, UserCodeError
-from penstock.execution import acceleration, contents, references
+from penstock.execution import acceleration, contents, references, user_modules
 from penstock.execution.acceleration import OF_TFX
 from penstock.execution.cache import CODE_PARAMETERS
 from penstock.execution.recording import check_properties, make_recordable
@@ -149,6 +149,13 @@ def _run_executor(
     elif kind == "BeamExecutableSpec":
         executor_class = _tfx.import_class_by_path(spec.python_executor_spec.class_path)
         context = _beam_context(info, spec, executor_class, progress)
+        if spec.python_executor_spec.class_path.startswith(OF_TFX):
+            info.exec_properties = user_modules.reach_workers(
+                info.exec_properties,
+                context.beam_pipeline_args,
+                info.pipeline_node.node_info.id,
+                info.tmp_dir,
+            )
     elif kind == "ContainerExecutableSpec":
         return _run_container(info, spec)
     else:

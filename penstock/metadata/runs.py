@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from penstock import _tfx
 from penstock.errors import RunError, suggestion
+from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata.protocol import Store
 from penstock.metadata.reading import (
     PIPELINE_CONTEXT,
-    RUN_CONTEXT,
     ArtifactRecord,
     Link,
     Place,

@@ -10,11 +10,11 @@ from typing import Any
 
 from penstock.errors import DataError, MissingExtra, RegistryError
 from penstock.execution import contents
+from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata.evaluations import metrics_of
 from penstock.metadata.graph import Graph, read_ancestors, read_descendants
 from penstock.metadata.protocol import Store
 from penstock.metadata.reading import (
-    RUN_CONTEXT,
     ArtifactRecord,
     read_artifacts,
 )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata.graph import ExecutionRecord, read_makers
 from penstock.metadata.layout import run_folder
 from penstock.metadata.protocol import Store
 from penstock.metadata.reading import (
-    RUN_CONTEXT,
     ArtifactRecord,
     Link,
     links_of_executions,

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from penstock import _tfx
 from penstock.errors import RunError
+from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata.layout import log_path, resources_path, run_folder
 from penstock.metadata.protocol import Store
 from penstock.metadata.reading import (
-    RUN_CONTEXT,
     Place,
     links_of_executions,
     places_of,

@@ -162,6 +162,12 @@ def test_tfx_s_taxi_template_leaves_what_it_leaves_under_tfx_s_runner(template):
     assert files(template.folder) >= {path for path in LAYOUT if "CsvExampleGen" in path}
 
 
+def test_the_module_file_of_a_tfx_component_is_found_by_the_processes_of_beam_s_workers(tmp_path):
+    made = run("ours", "other_processes", tmp_path)
+    states = json.loads(made.output.splitlines()[-1])
+    assert set(states.values()) == {"done"}
+
+
 def test_a_file_with_a_pipeline_of_tfx_is_run_by_its_name_alone(tmp_path):
     """By `penstock run`, whose own imports come before those of TFX."""
     (tmp_path / "data").mkdir()

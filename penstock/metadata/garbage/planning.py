@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from penstock import _tfx
+from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata import attempts, layout
 from penstock.metadata.graph import claiming
 from penstock.metadata.protocol import Store
 from penstock.metadata.reading import (
     NODE_CONTEXT,
     PIPELINE_CONTEXT,
-    RUN_CONTEXT,
     ArtifactRecord,
     Link,
     Place,

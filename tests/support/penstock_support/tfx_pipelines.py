@@ -14,10 +14,12 @@ from typing import Any
 
 from tfx import v1 as tfx
 
+from penstock import with_options
 from penstock.components import CsvExampleGen, ExampleValidator, StatisticsGen
 
 TFX_FOLDER = os.path.dirname(os.path.dirname(tfx.__file__))
 TAXI_CSV = os.path.join(TFX_FOLDER, "components", "testdata", "external", "csv")
+TAXI_EXAMPLE = os.path.join(TFX_FOLDER, "examples", "chicago_taxi_pipeline")
 TAXI = "tfx.experimental.templates.taxi.models"
 
 
@@ -74,6 +76,23 @@ def taxi_template(folder: str) -> Any:
         serving_model_dir=os.path.join(folder, "serving"),
         metadata_connection_config=_store(folder),
     )
+
+
+def other_processes(folder: str) -> Any:
+    """A Transform of TFX's executor with a module file, for which Beam starts processes."""
+    examples = tfx.components.CsvExampleGen(input_base=TAXI_CSV)
+    statistics = tfx.components.StatisticsGen(examples=examples.outputs["examples"])
+    schema = tfx.components.SchemaGen(
+        statistics=statistics.outputs["statistics"], infer_feature_shape=True
+    )
+    transform = tfx.components.Transform(
+        examples=examples.outputs["examples"],
+        schema=schema.outputs["schema"],
+        module_file=os.path.join(TAXI_EXAMPLE, "taxi_utils_native_keras.py"),
+        disable_statistics=True,
+    ).with_beam_pipeline_args(["--direct_running_mode=multi_processing", "--direct_num_workers=2"])
+    own = with_options(transform, accelerate=False)
+    return _pipeline("other-processes", folder, [examples, statistics, schema, own])
 
 
 def _ir_text(pipeline: Any, folder: str) -> str:
