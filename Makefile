@@ -96,6 +96,7 @@ docs: $(SETUP)  ## build the documentation into docs/_build; warnings are errors
 
 bench: $(SETUP)  ## measure beside TFX, for an hour or so; writes docs/benchmarks.md
 	.venv/bin/python -W ignore build/benchmarks/bench.py $(BENCH)
+	.venv/bin/python -W ignore build/benchmarks/taxi_template.py
 
 bench-kernels: $(SETUP)  ## measure single kernels on 20,000 rows, in rows a second, for a minute or so
 	.venv/bin/python -m pytest build/benchmarks/kernels -p benchmark --benchmark-only \

@@ -55,6 +55,7 @@ def transform(
     custom_config: Mapping[str, Any] | None = None,
     progress: Callable[..., None] | None = None,
     beam: BeamOptions | None = None,
+    traced_schema: bool = False,
     describe: Describe = describe,
 ) -> None:
     """Analyze and transform the examples; `describe` sets the properties of the transformed ones.
@@ -87,6 +88,7 @@ def transform(
         statistics=_statistics_directories(statistics_artifacts),
         payload_format=_payload_format(examples),
         force_tf_compat_v1=force_tf_compat_v1,
+        traced_schema=traced_schema,
         **({"progress": progress} if progress else {}),
     )
     engine = beam.engine("penstock.components.transform")

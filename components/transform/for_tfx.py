@@ -84,5 +84,6 @@ def Executor(node: TfxNode, parameters: Parameters) -> None:
         force_tf_compat_v1=parameters.force_tf_compat_v1,
         custom_config=parameters.custom_config,
         progress=node.context.progress,
+        traced_schema=True,
         describe=_describe,
     )

@@ -42,7 +42,9 @@ class Job:
 
     `analyze_files` are the files of each data set by the key of its analyzer cache;
     `transform_files` and `pre_statistics_files` are files by split. `examples_directory` and the
-    two of the analyzer cache are None where they are not asked for.
+    two of the analyzer cache are None where they are not asked for. With `traced_schema` the
+    statistics after the transformation know no more of the features than what the code says of
+    them before data are analyzed, as in TFX's own Transform.
     """
 
     preprocessing_fn: Callable[..., Any]
@@ -58,6 +60,7 @@ class Job:
     stats_options_updater_fn: Callable[..., Any] | None = None
     payload_format: str = "FORMAT_TF_EXAMPLE"
     force_tf_compat_v1: bool = False
+    traced_schema: bool = False
     progress: Callable[..., None] = NodeContext().progress
 
     @property

@@ -39,11 +39,21 @@ def options_after(job: Job) -> StatsOptions:
     import tensorflow_data_validation as tfdv
     import tensorflow_transform as tft
 
-    output = tft.TFTransformOutput(job.graph_directory)
-    options = tfdv.StatsOptions(
-        schema=_copy(output.transformed_metadata.schema), vocab_paths=_vocabularies(job)
-    )
+    schema = _copy(tft.TFTransformOutput(job.graph_directory).transformed_metadata.schema)
+    if job.traced_schema:
+        _forget_what_was_analyzed(schema)
+    options = tfdv.StatsOptions(schema=schema, vocab_paths=_vocabularies(job))
     return _updated(job, POST_TRANSFORM, options)
+
+
+def _forget_what_was_analyzed(schema: schema_pb2.Schema) -> None:
+    """Take out what tf.Transform adds once data are analyzed: ranges, and notes of analyzers."""
+    schema.ClearField("annotation")
+    for feature in schema.feature:
+        feature.ClearField("annotation")
+        if feature.HasField("int_domain"):
+            feature.int_domain.ClearField("min")
+            feature.int_domain.ClearField("max")
 
 
 def _vocabularies(job: Job) -> dict[str, str]:

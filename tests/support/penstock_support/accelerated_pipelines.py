@@ -162,7 +162,7 @@ def transformed(folder: Path) -> Iterator[Any]:
     both = proto.SplitsConfig(analyze=["train", "eval"], transform=["eval"])
     yield tfx.components.Transform(
         **taken,
-        module_file=str(TESTDATA / "module_file" / "transform_module.py"),
+        module_file=str(TESTDATA / "module_file" / "trainer_module.py"),
         splits_config=both,
         disable_statistics=True,
         disable_analyzer_cache=True,
