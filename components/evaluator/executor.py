@@ -109,11 +109,13 @@ def evaluate_files(
     module_path: str | None = None,
     progress: Callable[..., None] | None = None,
     beam: BeamOptions | None = None,
+    tells_undefined: bool = True,
 ) -> Any:
     """Write the evaluation below `evaluation_uri`, and return the completed config.
 
     SavedModels are TFMA's where it is installed. Models of other frameworks are asked by Penstock,
-    and their predictions evaluated without TFMA as far as its metrics are known.
+    and their predictions evaluated without TFMA as far as its metrics are known. For
+    `tells_undefined` see `Job`.
     """
     beam = beam or BeamOptions()
     config = completed_config(
@@ -142,6 +144,7 @@ def evaluate_files(
             output_directory=evaluation_uri,
             schema=schema,
             extractors_fn=custom_extractors,
+            tells_undefined=tells_undefined,
             **report,
         )
         if custom_extractors is None:

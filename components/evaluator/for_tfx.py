@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.authoring.standing_in import TfxNode, stands_in_for
+from penstock.components.evaluator.evaluated_models import is_saved_model
 
 # Of Estimators, whose graphs TFMA asks on Beam alone.
 _LEGACY_TYPES = ("tfma_eval", "tf_estimator")
@@ -29,6 +30,10 @@ def _obstacle(node: TfxNode, parameters: Parameters) -> str:
     for spec in parameters.eval_config.get("model_specs", ()):
         if spec.get("signature_name") == "eval" or spec.get("model_type") in _LEGACY_TYPES:
             return "a model spec is of an Estimator's graph"
+    for key in ("model", "baseline_model"):
+        artifact = node.optional_input(key)
+        if artifact is not None and not is_saved_model(artifact):
+            return f"the {key} is no SavedModel"
     for artifact in node.inputs["examples"]:
         if artifact.has_custom_property("data_view_uri"):
             return "the examples have a data view"
@@ -63,6 +68,7 @@ def Executor(node: TfxNode, parameters: Parameters) -> None:
         example_splits=parameters.example_splits,
         module_file=parameters.module_file,
         progress=node.context.progress,
+        tells_undefined=False,
     )
     if not has_thresholds(config):
         return

@@ -25,7 +25,8 @@ BATCH_ROWS = 2_000
 class Job:
     """One evaluation of a model, or of a candidate and a baseline, on the rows of some files.
 
-    `extractors_fn` is the user's `custom_extractors`.
+    `extractors_fn` is the user's `custom_extractors`. `tells_undefined` gives NaN where there is no
+    curve for an area to be under; without it that is 0, as TFMA has it.
     """
 
     files: Sequence[str]
@@ -34,6 +35,7 @@ class Job:
     output_directory: str
     schema: schema_pb2.Schema | None = None
     extractors_fn: Callable[..., Any] | None = None
+    tells_undefined: bool = True
     progress: Callable[..., None] = NodeContext().progress
 
     @property

@@ -28,6 +28,7 @@ class Plan:
     without_intervals: Any
     baseline: str | None
     rubber_stamp: bool
+    tells_undefined: bool
 
     @property
     def model_names(self) -> list[str]:
@@ -85,6 +86,7 @@ def _plan(job: Job) -> Plan:
         without_intervals=intervals.skip_ci_metric_keys,
         baseline=baseline.name if baseline else None,
         rubber_stamp=model_util.has_rubber_stamp(shared),
+        tells_undefined=job.tells_undefined,
     )
 
 

@@ -29,7 +29,8 @@ def metrics_of(plan: Plan, tables: Sequence[np.ndarray], counts: np.ndarray) -> 
         metrics = _with_intervals(plan, metrics, tables, counts)
     for computation in plan.derived_of_intervals:
         metrics.update(computation.result(metrics))
-    return _public({**metrics, **_undefined(plan, metrics, totals)})
+    undefined = _undefined(plan, metrics, totals) if plan.tells_undefined else {}
+    return _public({**metrics, **undefined})
 
 
 def _undefined(plan: Plan, metrics: dict[Any, Any], tables: Sequence[np.ndarray]) -> dict[Any, Any]:

@@ -90,6 +90,9 @@ def read_nodes(folder: Path, who: str) -> dict[str, Node]:
                 content = getattr(value, kind) if kind else None
                 if name.endswith("_id"):
                     content = "ID"  # of another artifact
+                elif name == "split_names":
+                    # That of TFX's Transform is in the order of a set.
+                    content = sorted(json.loads(content))
                 elif isinstance(content, str):
                     content = re.sub(r"/\d+(/|$)", r"/ID\1", neutral(content, execution))
                 elif kind not in ("int_value", "double_value", "bool_value", None):

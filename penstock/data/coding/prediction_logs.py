@@ -94,7 +94,12 @@ def fill_tensor(tensor: Any, values: Any) -> None:
         tensor.string_val.extend(v.encode() if isinstance(v, str) else v or b"" for v in flat)
         return
     tensor.dtype = _NUMBERS[array.dtype]
-    tensor.tensor_content = np.ascontiguousarray(array).tobytes()
+    if array.size != 1:
+        tensor.tensor_content = np.ascontiguousarray(array).tobytes()
+        return
+    # A number alone stands in the field of its type, where TensorFlow writes it.
+    bits = array.view(np.uint16) if array.dtype == np.float16 else array
+    getattr(tensor, _TYPES[tensor.dtype][1]).append(bits.item())
 
 
 def tensor_values(tensor: Any) -> Any:
