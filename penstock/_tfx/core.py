@@ -10,6 +10,7 @@ installed, hiding them changes nothing.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import sys
 import warnings
@@ -45,15 +46,23 @@ def import_library_module(name: str) -> ModuleType:
     """
     if name in sys.modules or "tfx.components" in sys.modules:
         return importlib.import_module(name)
-    import tfx
-
-    bare = ModuleType("tfx.components")
-    bare.__path__ = [os.path.join(path, "components") for path in tfx.__path__]
-    sys.modules[bare.__name__] = bare
-    try:
+    with bare_package("tfx.components"):
         return importlib.import_module(name)
+
+
+@contextmanager
+def bare_package(name: str) -> Iterator[None]:
+    """Have modules below a package be imported without it; it is not imported afterwards either."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.submodule_search_locations is None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    bare = ModuleType(name)
+    bare.__path__ = list(spec.submodule_search_locations)
+    sys.modules[name] = bare
+    try:
+        yield
     finally:
-        del sys.modules[bare.__name__]
+        del sys.modules[name]
 
 
 # The part of ML Metadata that is not Python writes into the standard error output what it then

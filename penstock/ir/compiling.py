@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -71,7 +72,8 @@ def _check_importable(components: Iterable[_tfx.BaseNode]) -> None:
     """
     for node in components:
         executor = getattr(getattr(node, "executor_spec", None), "executor_class", None)
-        reason = getattr(executor, "obstacle", None)
+        # Asked so that a class of TFX's that is not loaded yet need not be.
+        reason = inspect.getattr_static(executor, "obstacle", None)
         if executor is not None and reason:
             raise PipelineError(
                 f"node {node.id}: the process that runs it imports {executor.__module__} and would "

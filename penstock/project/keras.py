@@ -13,19 +13,22 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 _VARIABLE = "TF_USE_LEGACY_KERAS"
 _KERAS_2 = ("true", "True", "1")  # the values that TensorFlow takes for it
 _SETS_IT = "tensorflow_transform"
 
 
+@dataclass(frozen=True)
 class _SettlesBeforeTransform:
     """A finder that finds nothing, and settles Keras before tensorflow_transform is imported."""
 
-    @staticmethod
-    def find_spec(name: str, *_place: object) -> None:
+    after: tuple[str, ...]
+
+    def find_spec(self, name: str, *_place: object) -> None:
         """Settle Keras where the one module is asked for."""
-        if name == _SETS_IT:
+        if name == _SETS_IT and any(module.startswith(self.after) for module in list(sys.modules)):
             settle()
 
 
@@ -34,10 +37,14 @@ def settle() -> None:
     _ = importlib.import_module("tensorflow").keras.__name__
 
 
-def settle_before_transform() -> None:
-    """Have Keras be settled in this process and its forks whenever tensorflow_transform comes."""
-    if _SettlesBeforeTransform not in sys.meta_path:
-        sys.meta_path.insert(0, _SettlesBeforeTransform)
+def settle_before_transform(*, after: tuple[str, ...] = ("",)) -> None:
+    """Have Keras be settled in this process and its forks whenever tensorflow_transform comes.
+
+    It is where modules were imported whose names begin with one of `after`.
+    """
+    finder = _SettlesBeforeTransform(after)
+    if finder not in sys.meta_path:
+        sys.meta_path.insert(0, finder)
 
 
 def child_environment() -> dict[str, str]:

@@ -6,13 +6,14 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
 from penstock.errors import ConfigError, PenstockError, suggestion
-from penstock.project import user_code
+from penstock.project import keras, user_code
 
 
 def load(name: str, registered: Mapping[str, str], folder: Path, config_path: Path | None) -> Any:
@@ -34,9 +35,26 @@ def load(name: str, registered: Mapping[str, str], folder: Path, config_path: Pa
             hint=suggestion(name, registered, noun="pipeline"),
         )
     location, _, attribute = place.rpartition(":") if ":" in place else (place, "", "")
-    module = _import(location, name, folder)
-    found = _member(module, location, attribute, name) if attribute else _only(module, name)
-    return _called(found, name) if isinstance(found, FunctionType) else found
+    with _without_tensorflow():
+        module = _import(location, name, folder)
+        found = _member(module, location, attribute, name) if attribute else _only(module, name)
+        return _called(found, name) if isinstance(found, FunctionType) else found
+
+
+@contextmanager
+def _without_tensorflow() -> Iterator[None]:
+    """Have what is defined need no TensorFlow, and what does need it be as under TFX.
+
+    What has not been executed yet stays so until it is used.
+    """
+    from penstock._tfx import gfile, lazy
+
+    lazy.open_door()
+    keras.settle_before_transform(after=("tfx.v1", "tfx.components."))
+    try:
+        yield
+    finally:
+        gfile.complete()
 
 
 def is_place(text: str, folder: Path) -> bool:
