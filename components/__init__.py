@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from penstock.components.traffic_monitor.component import TrafficMonitor
     from penstock.components.trainer.component import Trainer
     from penstock.components.transform.component import Transform
+    from penstock.components.tuner.component import Tuner
 
 _HOMES = {
     "BulkInferrer": "bulk_inferrer",
@@ -60,6 +61,7 @@ _HOMES = {
     "TrafficMonitor": "traffic_monitor",
     "Trainer": "trainer",
     "Transform": "transform",
+    "Tuner": "tuner",
 }
 
 __all__ = [
@@ -88,6 +90,7 @@ __all__ = [
     "TrafficMonitor",
     "Trainer",
     "Transform",
+    "Tuner",
 ]
 
 

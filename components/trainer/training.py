@@ -58,14 +58,14 @@ def train(
     schema = read_schema(schema_uri) if schema_uri else None
     hyperparameters = read_hyperparameters(hyperparameters_uri) if hyperparameters_uri else {}
     training = Training(
-        train=_data(examples, train_splits or ["train"], schema),
-        eval=_data(examples, eval_splits or ["eval"], schema),
+        train=data_of(examples, train_splits or ["train"], schema),
+        eval=data_of(examples, eval_splits or ["eval"], schema),
         parameters={**(parameters or {}), **hyperparameters},
         schema=schema,
         seed=seed,
         log_directory=model_run_uri,
     )
-    _seed(seed)
+    seed_all(seed)
     name = getattr(function, "__name__", train_fn)
     directory = serving_model_directory(model.uri)
     # It imports the framework while this process trains.
@@ -164,7 +164,12 @@ def _alike(ours: Any, theirs: Any) -> bool:
     return bool(ours == theirs)
 
 
-def _data(examples: Sequence[Examples], splits: Sequence[str], schema: Any) -> TrainingData:
+def data_of(examples: Sequence[Examples], splits: Sequence[str], schema: Any) -> TrainingData:
+    """Return the rows of some splits of all artifacts.
+
+    Raises:
+      DataError: an artifact lacks one of the splits or its files.
+    """
     files = [
         file for split in splits for artifact in examples for file in split_files(artifact, split)
     ]
@@ -185,7 +190,8 @@ def _loaded_frameworks() -> list[str]:
     return [m for flavor in flavors if flavor.MODULES[0] in sys.modules for m in flavor.MODULES]
 
 
-def _seed(seed: int) -> None:
+def seed_all(seed: int) -> None:
+    """Seed all sources of randomness that there are, but those of frameworks still to come."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch = sys.modules.get("torch")

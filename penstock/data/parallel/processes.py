@@ -62,19 +62,24 @@ class _Child:
 
 
 def available_processes() -> int:
-    """Return how many processes can work at once; 1 where this one should do all itself.
+    """Return how many processes can work at once; 1 where this one should do all itself."""
+    if not may_fork():
+        return 1
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Linux
+        return 1
+
+
+def may_fork() -> bool:
+    """Whether a fork of this process can work.
 
     A fork has only the thread that forked. Locks that another one held stay locked in it, and
     TensorFlow, once it has started, waits for threads that are not there. So none is forked where
     Python has other threads, as in a notebook, or TensorFlow runs. The pools of Arrow and OpenBLAS
     begin anew in a fork.
     """
-    if threading.active_count() > 1 or _tensorflow_runs():
-        return 1
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on Linux
-        return 1
+    return threading.active_count() == 1 and not _tensorflow_runs()
 
 
 def _tensorflow_runs() -> bool:
@@ -89,19 +94,25 @@ def in_processes(
     *,
     named: Callable[[Part], str] = str,
     advance: Advance = lambda _: None,
+    together: bool = False,
+    at_most: int | None = None,
 ) -> Iterator[Result]:
     """Yield what `work` returns for each part, in the order of the parts.
 
-    The parts are begun in their order, one in each of `available_processes()`; if that is one,
-    in this process. All processes are forked before the first result, so what is done with
-    results may start threads. `work` gets a function to say by how much it has advanced, which
-    calls `advance` in this process. `named` says of a part what a process did that died at it.
+    The parts are begun in their order, one in each of `available_processes()`, `at_most` so many;
+    if that is one, in this process. All processes are forked before the first result, so what is
+    done with results may start threads. `together`, for parts that need each other, begins all at
+    once, each in a process of its own; whichever fails first ends all. `work` gets a function to
+    say by how much it has advanced, which calls `advance` in this process. `named` says of a part
+    what a process did that died at it.
 
     Raises:
       PenstockError: a process died.
       Exception: what `work` raised; that of the first part that failed.
     """
-    count = min(len(parts), available_processes())
+    count = (
+        len(parts) if together else min(len(parts), at_most or sys.maxsize, available_processes())
+    )
     if count < 2:
         for part in parts:
             yield work(part, advance)
@@ -128,6 +139,8 @@ def in_processes(
                         advance(outcome)
                         continue
                     failed = failed or isinstance(outcome, BaseException)
+                    if failed and together:
+                        raise outcome
                     outcomes[child.part] = outcome  # type: ignore[index]  # it is at work
                     child.part = None
             outcome = outcomes.pop(index)
