@@ -39,12 +39,7 @@ class Both:
 
     tfx: Mapping[str, Node]
     ours: Mapping[str, Node]
-    states: Mapping[str, Mapping[str, list[str]]]
-
-    def split_files(self, who: str, node: str, key: str, split: str) -> list[str]:
-        """Return the data files of a split."""
-        [uri] = getattr(self, who)[node].uris[key]
-        return sorted(str(path) for path in Path(uri, f"Split-{split}").iterdir())
+    told: Mapping[str, Any]
 
 
 @pytest.fixture(scope="session")
@@ -62,8 +57,8 @@ def run_both(tmp_path_factory) -> Callable[[str], Both]:
             timeout=1200,
         )
         assert done.returncode == 0, done.stderr[-4000:]
-        states = json.loads(done.stdout.splitlines()[-1])
-        return Both(read_nodes(folder, "tfx"), read_nodes(folder, "ours"), states)
+        told = json.loads(done.stdout.splitlines()[-1])
+        return Both(read_nodes(folder, "tfx"), read_nodes(folder, "ours"), told)
 
     return run
 

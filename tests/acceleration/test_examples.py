@@ -65,9 +65,29 @@ def test_who_did_the_work_is_recorded(csv, node):
     assert csv.tfx[node].done_by == "TFX's executor: acceleration is off"
 
 
+def test_plans_logs_and_reports_say_who_does_the_work(csv):
+    ours = csv.told["ours"]
+    assert ours["Taxi"]["planned"] == "accelerated"
+    assert ours["Taxi"]["log"].startswith("accelerated\n")
+    turned_off = "TFX's executor: acceleration is off for this node"
+    assert ours["TurnedOff"]["planned"] == turned_off
+    assert ours["TurnedOff"]["log"].startswith(f"{turned_off}\n")
+    assert csv.told["report"].count("<small>accelerated</small>") == len(ACCELERATED)
+
+
+def test_what_only_the_files_tell_stands_in_the_log_of_the_node(csv):
+    assert csv.ours["HiddenFile"].done_by in csv.told["ours"]["HiddenFile"]["log"].splitlines()
+
+
 def test_a_hidden_file_that_tfx_reads_is_left_to_tfx(csv):
     assert csv.ours["HiddenFile"].done_by == ("TFX's executor: the pattern '*' matches .b.csv")
     assert records_by_split(csv.ours["HiddenFile"]) == records_by_split(csv.tfx["HiddenFile"])
+
+
+def test_what_neither_can_read_is_told_by_ours_which_names_the_place(csv):
+    ours, theirs = csv.told["ours"]["Ragged"], csv.told["tfx"]["Ragged"]
+    assert ours["state"] == theirs["state"] == "failed"
+    assert "a.csv, line 3" in ours["error"]
 
 
 def test_a_node_may_turn_acceleration_off(csv):

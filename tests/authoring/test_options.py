@@ -90,5 +90,17 @@ def test_options_for_a_pod_beside_a_platform_config_are_refused():
         config = platform_config_pb2.DockerPlatformConfig()
         return examples.Fails().with_platform_config(config).with_options(pod=PodOptions(cpu="1"))
 
-    with pytest.raises(PipelineError, match="Fails has options for its pod and a platform config"):
+    with pytest.raises(PipelineError, match="Fails has the options pod of .* and a platform config"):
         compile_pipeline(single, pipeline_root="/root")
+
+
+@pytest.mark.parametrize("accelerate", [True, False])
+def test_a_node_says_in_its_ir_whether_it_may_be_accelerated(accelerate):
+    @pipeline
+    def one():
+        """A node."""
+        return examples.Fails().with_options(accelerate=accelerate)
+
+    [node] = ir.view(compile_pipeline(one))
+    assert node.accelerate is accelerate
+    assert node.pod_options == PodOptions()

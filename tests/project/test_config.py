@@ -46,6 +46,12 @@ def test_a_profile_has_what_the_file_says(write, tmp_path):
     )
 
 
+@pytest.mark.parametrize(("line", "accelerate"), [("", True), ("accelerate = false", False)])
+def test_a_profile_can_leave_tfx_s_nodes_to_tfx(write, line, accelerate):
+    profile = read_config(write(f"[profiles.plain]\n{line}\n")).profile("plain")
+    assert profile.accelerate is accelerate
+
+
 def test_a_secret_is_read_from_the_environment_when_it_is_used(write, monkeypatch):
     profile = read_config(write(FULL)).profile()
     monkeypatch.setenv("STORE_PASSWORD", "s3cret")
@@ -79,6 +85,8 @@ def test_a_password_in_the_file_is_refused_and_not_repeated(write):
         ("[profiles.a]\npipeline_rot = 'x'", "profiles.a.*Did you mean 'pipeline_root'"),
         ("[profiles.a]\nparallelism = 'two'", "expected int, got 'two' .*profiles.a.parallelism"),
         ("[profiles.a]\nparallelism = 0", "expected 1 or more, got 0"),
+        ("[profiles.a]\nparallelism = true", "expected int, got True"),
+        ("[profiles.a]\naccelerate = 'no'", "expected bool, got 'no' .*profiles.a.accelerate"),
         ("[profiles.a]\nbeam_args = '--x'", "expected list, got '--x'"),
         ("[pipelines]\na = 'taxi'", "module:function or file.py, got 'taxi'"),
         ("default_profile = 'b'", "there is no profile 'b'"),

@@ -1,7 +1,8 @@
 """Pipelines of TFX's components, run by TFX's executors and by ours: PIPELINE FOLDER.
 
 Both runs are of one process, since TFX takes long to import; each has a root and a store of its
-own, `tfx` and `ours` below the folder. What is printed last is how each node ended.
+own, `tfx` and `ours` below the folder. What is printed last is how each node was planned and how it
+ended, and the report of ours.
 """
 
 from __future__ import annotations
@@ -81,6 +82,8 @@ def csv(folder: Path) -> Iterator[Any]:
     yield gen(input_base=dates, input_config=dated).with_id("Dates")
     hidden = _csv_folder(folder, "hidden", {"a.csv": _rows(9), ".b.csv": _rows(9, 9)})
     yield gen(input_base=hidden).with_id("HiddenFile")
+    ragged = _csv_folder(folder, "ragged", {"a.csv": "x,y\n1,2\n3\n"})
+    yield gen(input_base=ragged).with_id("Ragged")
     yield gen(input_base=TAXI_CSV).with_id("TurnedOff")
 
 
@@ -311,8 +314,19 @@ def main(name: str, folder: str) -> None:
             metadata_connection_config=_store(os.path.join(folder, f"{who}.sqlite")),
             components=components,
         )
-        result = LocalRunner(accelerate=accelerate).run(pipeline, raise_on_failure=False)
-        told[who] = {name: [node.state.value, node.error] for name, node in result.nodes.items()}
+        runner = LocalRunner(accelerate=accelerate)
+        planned = {node.node_id: node.done_by for node in runner.plan(pipeline)}
+        result = runner.run(pipeline, raise_on_failure=False)
+        told[who] = {
+            name: {
+                "state": node.state.value,
+                "error": node.error,
+                "planned": planned[name],
+                "log": Path(node.log_path).read_text() if node.log_path else "",
+            }
+            for name, node in result.nodes.items()
+        }
+        told["report"] = Path(result.report).read_text()
     print(json.dumps(told))
 
 

@@ -11,3 +11,10 @@ def test_code_whose_changes_are_not_noticed_stands_below_its_node(capsys):
     assert first.rstrip() == "✔ Trainer  cached"
     assert second.strip() == f"changes are not noticed: {unseen[0]}"
     assert counts == "1 cached"
+
+
+def test_who_does_the_work_of_a_node_of_tfx_s_stands_below_its_node(capsys):
+    print_plan([NodePlan("Gen", Verdict.RUNS, ("it has not run yet",), done_by="accelerated")])
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first.split() == ["▶", "Gen", "runs", "it", "has", "not", "run", "yet"]
+    assert second.strip() == "accelerated"
