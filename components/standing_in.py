@@ -15,6 +15,7 @@ STAND_INS = {
         "example_validator": "example_validator",
         "pusher": "pusher",
         "schema_gen": "schema_gen",
+        "schema_gen.import_schema_gen": "import_schema_gen",
         "statistics_gen": "statistics_gen",
         "transform": "transform",
     }.items()
