@@ -31,7 +31,7 @@ def anomalies_by_split(node):
     }
 
 
-@pytest.mark.parametrize("node", (*SCHEMAS, "ImportSchemaGen"))
+@pytest.mark.parametrize("node", [*SCHEMAS, "ImportSchemaGen"])
 def test_an_accelerated_schema_is_tfx_s(validation, node):
     [ours], [theirs] = validation.ours[node].uris["schema"], validation.tfx[node].uris["schema"]
     assert read_schema(ours) == read_schema(theirs)
@@ -49,7 +49,7 @@ def test_there_are_anomalies_to_be_found(validation):
     assert all(anomalies.anomaly_info for anomalies in found.values())
 
 
-@pytest.mark.parametrize("node", (*SCHEMAS, *VALIDATORS, "ImportSchemaGen"))
+@pytest.mark.parametrize("node", [*SCHEMAS, *VALIDATORS, "ImportSchemaGen"])
 def test_they_leave_the_metadata_of_tfx_s(validation, node):
     ours, theirs = validation.ours[node], validation.tfx[node]
     assert ours.done_by == "accelerated"
