@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from penstock.authoring.standing_in import TfxNode, stands_in_for
 from penstock.components.bulk_inferrer.specs import DataSpec, ModelSpec, OutputExampleSpec
+from penstock.components.standing_in import unusual_examples
 from penstock.models import layout
 from penstock.models.loading import facts_of
 
@@ -24,16 +25,13 @@ class Parameters:
 def _obstacle(node: TfxNode, parameters: Parameters) -> str:
     if len(node.inputs["examples"]) > 1:
         return "there are several examples"
-    payload = node.input("examples").get_string_custom_property("payload_format")
-    if payload not in ("", "FORMAT_TF_EXAMPLE"):
-        return f"the examples are {payload}"
     if parameters.model_spec.tag:
         return "the tag of model_spec is set"
     if len(parameters.model_spec.model_signature_name) > 1:
         return "model_spec has several signatures"
     if facts_of(layout.serving_model(node.input("model").uri)).flavor != _TENSORFLOW:
         return "the model is no SavedModel"
-    return ""
+    return unusual_examples(node.inputs["examples"])
 
 
 @stands_in_for(

@@ -8,6 +8,7 @@ from typing import Any
 
 from penstock.authoring.standing_in import TfxNode, stands_in_for
 from penstock.components.evaluator.evaluated_models import is_saved_model
+from penstock.components.standing_in import unusual_examples
 
 # Of Estimators, whose graphs TFMA asks on Beam alone.
 _LEGACY_TYPES = ("tfma_eval", "tf_estimator")
@@ -34,10 +35,7 @@ def _obstacle(node: TfxNode, parameters: Parameters) -> str:
         artifact = node.optional_input(key)
         if artifact is not None and not is_saved_model(artifact):
             return f"the {key} is no SavedModel"
-    for artifact in node.inputs["examples"]:
-        if artifact.has_custom_property("data_view_uri"):
-            return "the examples have a data view"
-    return ""
+    return unusual_examples(node.inputs["examples"])
 
 
 @stands_in_for(

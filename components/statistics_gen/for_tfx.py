@@ -8,7 +8,7 @@ from typing import Any
 
 from penstock.authoring.standing_in import TfxNode, stands_in_for
 from penstock.components.schema_gen.schema_file import read_schema
-from penstock.components.statistics_gen.rows import PAYLOAD_FORMATS
+from penstock.components.standing_in import unusual_examples
 from penstock.data.splits import encode_split_names, split_files, split_names
 from penstock.errors import DataError
 
@@ -37,13 +37,7 @@ def _obstacle(node: TfxNode, parameters: Parameters) -> str:
     for name in (*_BY_CHANCE, *_OF_THE_READER):
         if options.get(name):
             return f"the {name.lstrip('_')} of stats_options is set"
-    examples = node.input("examples")
-    payload = examples.get_string_custom_property("payload_format")
-    if payload and payload not in PAYLOAD_FORMATS:
-        return f"the examples are {payload}"
-    if examples.has_custom_property("data_view_uri"):
-        return "the examples have a data view"
-    return ""
+    return unusual_examples(node.inputs["examples"])
 
 
 @stands_in_for(
@@ -63,7 +57,6 @@ def Executor(node: TfxNode, parameters: Parameters) -> None:
     in_process.generate_statistics(
         {split: split_files(examples, split) for split in splits},
         statistics.uri,
-        payload_format=examples.get_string_custom_property("payload_format") or "FORMAT_TF_EXAMPLE",
         schema=read_schema(schema.uri) if schema is not None else None,
         stats_options_json=parameters.stats_options_json,
         progress=node.context.progress,

@@ -9,10 +9,10 @@ from typing import Any
 
 from penstock.artifacts import Examples
 from penstock.authoring.standing_in import TfxNode, stands_in_for
+from penstock.components.standing_in import unusual_examples
 from penstock.components.transform.component import SplitsConfig
 from penstock.data.splits import encode_split_names
 
-_READ = ("", "FORMAT_TF_EXAMPLE", "FORMAT_TF_SEQUENCE_EXAMPLE")
 _STATISTICS = (
     "pre_transform_schema",
     "pre_transform_stats",
@@ -39,16 +39,10 @@ class Parameters:
 def _obstacle(node: TfxNode, parameters: Parameters) -> str:
     if len(node.inputs["examples"]) > 1:
         return "there are several examples"
-    examples = node.input("examples")
-    payload = examples.get_string_custom_property("payload_format")
-    if payload not in _READ:
-        return f"the examples are {payload}"
-    if examples.has_custom_property("data_view_uri"):
-        return "the examples have a data view"
     # TFX writes objects of its own so.
     if '"__' in json.dumps(parameters.custom_config):
         return "custom_config has an object"
-    return ""
+    return unusual_examples(node.inputs["examples"])
 
 
 def _describe(transformed: Examples, _: Sequence[Examples], splits: Sequence[str]) -> None:

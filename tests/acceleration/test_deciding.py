@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from penstock import _tfx, ir
+from penstock.artifacts import Examples
 from penstock.authoring.standing_in import NotAccelerated, TfxNode, read_parameters
-from penstock.components.standing_in import STAND_INS
+from penstock.components.standing_in import STAND_INS, unusual_examples
 from penstock.data.payload import PayloadFormat
 from penstock.data.splits import InputConfig, InputSplit
 from penstock.execution import acceleration
@@ -184,3 +185,77 @@ def test_a_stand_in_refuses_what_its_inputs_rule_out():
     parameters = read_parameters({**GIVEN, "input_base": "s3://rows"}, executor.parameters)
     reason = executor.obstacle_of(TfxNode({}, {}), parameters)
     assert reason == "input_base is in an object store"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("payload_format", "FORMAT_PROTO", "the examples are FORMAT_PROTO"),
+        ("custom_split_pattern", "{}", "the examples have a custom_split_pattern"),
+        ("data_view_uri", "/view", "the examples have a data view"),
+        ("payload_format", "FORMAT_TF_EXAMPLE", ""),
+    ],
+)
+def test_unusual_examples_are_read_by_tfx(name, value, reason):
+    examples = Examples()
+    examples.set_string_custom_property(name, value)
+    assert unusual_examples([Examples(), examples]) == reason
+
+
+@pytest.mark.parametrize(
+    ("component", "parameters", "reason"),
+    [
+        ("statistics_gen", {"sharded_stats_output": 1}, "sharded_stats_output is set"),
+        ("statistics_gen", {"sample_rate_by_split": '{"a": 0.1}'}, "sample_rate_by_split is set"),
+        ("bulk_inferrer", {"model_spec": '{"tag": ["x"]}'}, "the tag of model_spec is set"),
+        ("transform", {"custom_config": '{"a": {"__type__": 1}}'}, "custom_config has an object"),
+        (
+            "evaluator",
+            {"eval_config": '{"model_specs": [{"signature_name": "eval"}]}'},
+            "a model spec is of an Estimator's graph",
+        ),
+        (
+            "pusher",
+            {"push_destination": '{"filesystem": {"base_directory": "gs://a"}}'},
+            "push_destination is in an object store",
+        ),
+    ],
+)
+def test_options_without_an_engine_are_left_to_tfx(component, parameters, reason):
+    executor = acceleration.stand_in_for(f"tfx.components.{component}.executor.Executor")
+    assert executor is not None
+    node = TfxNode({"examples": [Examples()]}, {})
+    assert executor.obstacle_of(node, read_parameters(parameters, executor.parameters)) == reason
+
+
+@pytest.mark.parametrize(
+    ("component", "parameters", "reason"),
+    [
+        (
+            "example_validator",
+            {"custom_validation_config": "{}"},
+            "custom_validation_config is set",
+        ),
+        ("transform", {"module_path": "a@b"}, "module_path is set"),
+        ("evaluator", {"eval_config": "{}", "module_path": "a@b"}, "module_path is set"),
+        ("evaluator", {"eval_config": "{}", "add_split_name": 1}, "add_split_name is set"),
+        ("evaluator", {"feature_slicing_spec": "{}"}, "feature_slicing_spec is set"),
+        ("pusher", {"push_destination": '{"other": 1}'}, "push_destination: PushDestination has"),
+    ],
+)
+def test_options_that_no_engine_has_are_named(component, parameters, reason):
+    executor = acceleration.stand_in_for(f"tfx.components.{component}.executor.Executor")
+    assert executor is not None
+    with pytest.raises(NotAccelerated, match=reason):
+        read_parameters(parameters, executor.parameters)
+
+
+def test_what_tfx_s_pusher_does_not_look_at_does_not_matter():
+    executor = acceleration.stand_in_for("tfx.components.pusher.executor.Executor")
+    assert executor is not None
+    recorded = {
+        "push_destination": '{"filesystem": {"base_directory": "served"}}',
+        "custom_config": '{"ai_platform": {}}',
+    }
+    parameters = read_parameters(recorded, executor.parameters)
+    assert parameters.push_destination.filesystem.base_directory == "served"
