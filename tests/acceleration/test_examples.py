@@ -87,7 +87,7 @@ def test_a_hidden_file_that_tfx_reads_is_left_to_tfx(csv):
 def test_what_neither_can_read_is_told_by_ours_which_names_the_place(csv):
     ours, theirs = csv.told["ours"]["Ragged"], csv.told["tfx"]["Ragged"]
     assert ours["state"] == theirs["state"] == "failed"
-    assert "a.csv, line 3" in ours["error"]
+    assert "a.csv:3" in ours["error"]
 
 
 def test_a_node_may_turn_acceleration_off(csv):
