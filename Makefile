@@ -26,12 +26,12 @@ setup: $(SETUP)
 	python3 -m venv .uv && .uv/bin/pip install --quiet uv
 
 $(SETUP): pyproject.toml setup.py setup.cfg uv.lock | $(filter .uv/bin/uv,$(UV))
-	$(UV) sync --frozen --all-extras --no-extra torch --all-groups --no-group image
+	$(UV) sync --frozen --all-extras --no-extra torch --all-groups --no-group image --compile-bytecode
 	touch $@
 
 # Where all is installed already nothing is taken away; else only what the demo needs is installed.
 demo: | $(filter .uv/bin/uv,$(UV))  ## run the flights pipeline end to end, and ask its model about a flight
-	test -e $(SETUP) || $(UV) sync --frozen --no-default-groups --extra tfx --extra examples --extra serve
+	test -e $(SETUP) || $(UV) sync --frozen --no-default-groups --extra tfx --extra examples --extra serve --compile-bytecode
 	$(PENSTOCK) run flights
 	.venv/bin/python -m penstock.pipelines.flights.ask
 
