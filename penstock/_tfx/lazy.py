@@ -100,6 +100,11 @@ def is_open() -> bool:
     return _Finder in sys.meta_path
 
 
+def has_unexecuted() -> bool:
+    """Whether this process has modules that would be executed at their first use."""
+    return any(isinstance(module, _LazyModule) for module in list(sys.modules.values()))
+
+
 class _Finder:
     """Finds modules as Python does, and puts off their execution."""
 

@@ -67,6 +67,18 @@ def template(tmp_path_factory):
     return run("ours", "taxi_template", tmp_path_factory.mktemp("template"))
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return run("ours", "whole_taxi", tmp_path_factory.mktemp("whole"))
+
+
+def test_tfx_trains_and_evaluates_in_copies_of_the_script_s_process(whole):
+    states = json.loads(whole.output.splitlines()[-1])
+    assert set(states.values()) == {"done"}, states
+    [log] = whole.folder.rglob(".workers.log")
+    assert "copies of the process that runs the pipeline" in log.read_text()
+
+
 def test_tfx_components_run_under_our_runner(tfx_under_ours):
     assert set(json.loads(tfx_under_ours.output.splitlines()[-1]).values()) == {"done"}
 

@@ -79,10 +79,11 @@ def may_fork() -> bool:
     Python has other threads, as in a notebook, or TensorFlow runs. The pools of Arrow and OpenBLAS
     begin anew in a fork.
     """
-    return threading.active_count() == 1 and not _tensorflow_runs()
+    return threading.active_count() == 1 and not tensorflow_runs()
 
 
-def _tensorflow_runs() -> bool:
+def tensorflow_runs() -> bool:
+    """Whether TensorFlow has started in this process: its threads are not there in a fork."""
     module = sys.modules.get("tensorflow.python.eager.context")
     context = module.context_safe() if module is not None else None
     return context is not None and bool(context._initialized)

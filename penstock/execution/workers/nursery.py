@@ -165,8 +165,7 @@ def _interrupts_held() -> Iterator[None]:
 def _nursery_main(
     connection: Connection, preload: Sequence[str], log_path: str, parent: int
 ) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    _take_signals()
     # Its workers die with it, and it with the run: also when that is killed.
     die_with(parent)
     sampler = sampling.Sampler(connection) if sampling.is_possible() else None
@@ -201,6 +200,16 @@ def _nursery_main(
         if to_import:
             _import(to_import.pop(0))
             _start(queue, to_import, workers, connection, sampler)
+
+
+def _take_signals() -> None:
+    """Ignore Ctrl-C, and end at all else as a new process does, also as a copy of another one."""
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.set_wakeup_fd(-1)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _start(

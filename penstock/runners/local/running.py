@@ -21,6 +21,7 @@ from penstock.execution.workers import failures
 from penstock.execution.workers.interrupts import Interrupts
 from penstock.execution.workers.jobs import Advanced, Failed, Job, Report, Started, job_of
 from penstock.execution.workers.nursery import Nurseries, main_is_importable
+from penstock.execution.workers.origin import reason_for_new_process
 from penstock.execution.workers.pool import Pool
 from penstock.metadata import attempts, turns
 from penstock.metadata.layout import log_path, resources_path, run_folder
@@ -32,6 +33,7 @@ from penstock.runners.local.result import NodeResult, RunResult
 
 _GRACE_SECONDS = 10.0
 _CANCELED = "the run was canceled"
+_ORIGIN_COPY, _ORIGIN_NEW = "copies of the process that runs the pipeline", "a new process: "
 
 
 @dataclass(frozen=True)
@@ -211,12 +213,13 @@ class Run:
         return self._results.get(node_id) or NodeResult(node_id, view.state, error=view.note)
 
     def _open_pool(self) -> Pool:
-        self._pool = Pool(
-            self.setup.nurseries,
-            self._preload(),
-            os.path.join(self.setup.log_folder, ".workers.log"),
-            fork=self._forks(),
-        )
+        reason = "" if self._must_fork() else reason_for_new_process()
+        if self.setup.nurseries.lasting and not self._must_fork():
+            reason = "they serve a session"
+        log = os.path.join(self.setup.log_folder, ".workers.log")
+        with open(log, "a", encoding="utf-8") as file:
+            file.write(f"workers come of {_ORIGIN_NEW + reason if reason else _ORIGIN_COPY}\n")
+        self._pool = Pool(self.setup.nurseries, self._preload(), log, fork=not reason)
         return self._pool
 
     def _preload(self) -> tuple[str, ...]:
@@ -228,7 +231,7 @@ class Run:
                 modules += [module for module in needed if module not in modules]
         return tuple(sorted(modules, key=lambda module: module != "tensorflow"))
 
-    def _forks(self) -> bool:
+    def _must_fork(self) -> bool:
         """Whether workers must be copies of this process, the only one that has what they run."""
         if main_is_importable():
             return False
