@@ -23,7 +23,7 @@ import re
 import sys
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
@@ -41,6 +41,7 @@ _EXECUTED_WHEN_USED = re.compile(
     r"|tfx\.components\.example_gen\.utils"
     r"|tfx\.components\.trainer\.fn_args_utils"
 )
+# Nor do modules that these import need TensorFlow.
 _NEED_MESSAGES_ALONE = ("tfx.components.example_gen.utils",)
 _STATE, _MADE = "_penstock_lazily", "_penstock_stands_in"
 _ASKED_OF_MODULES = ("__all__", "__version__")  # and nothing else of such a name that can be absent
@@ -81,6 +82,7 @@ class _Lazily:
     all_of: str = ""
     public: tuple[str, ...] = ()
     is_package: bool = False
+    needs_messages_alone: bool = False
     made: dict[str, type] = field(default_factory=dict)
 
 
@@ -148,7 +150,20 @@ def _lazily(name: str, spec: ModuleSpec, loader: SourceFileLoader) -> _Lazily | 
     return _Lazily(
         loader,
         classes={s.name: _is_executor(s) for s in statements if isinstance(s, ast.ClassDef)},
+        needs_messages_alone=name in _NEED_MESSAGES_ALONE and _takes_messages_alone(statements),
     )
+
+
+def _takes_messages_alone(statements: Iterable[ast.stmt]) -> bool:
+    """Whether all that a module imports of TensorFlow by itself are messages."""
+    named: list[str] = []
+    for node in ast.walk(ast.Module(list(statements), [])):
+        if isinstance(node, ast.Import):
+            named += (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            named.append(node.module or "")
+    of_tensorflow = [name for name in named if name.partition(".")[0] == "tensorflow"]
+    return all(name.startswith("tensorflow.core.") for name in of_tensorflow)
 
 
 def _of_names_alone(loader: SourceFileLoader, statements: Iterable[ast.stmt]) -> _Lazily | None:
@@ -249,7 +264,7 @@ def _execute(module: ModuleType) -> None:
     module.__class__ = ModuleType
     spec.loader = module.__loader__ = lazily.loader
     try:
-        with _without_tensorflow(module.__name__):
+        with _without_tensorflow() if lazily.needs_messages_alone else nullcontext():
             lazily.loader.exec_module(module)
     except BaseException:
         module.__class__ = _LazyModule
@@ -260,9 +275,9 @@ def _execute(module: ModuleType) -> None:
 
 
 @contextmanager
-def _without_tensorflow(name: str) -> Iterator[None]:
+def _without_tensorflow() -> Iterator[None]:
     """Keep TensorFlow from being executed for a module that needs nothing of it but messages."""
-    if not is_open() or name not in _NEED_MESSAGES_ALONE:
+    if not is_open():
         yield
         return
     sys.meta_path.remove(_Finder)  # it would take TensorFlow for imported

@@ -65,7 +65,9 @@ class Nursery:
             args=(far_end, tuple(preload), log_path, os.getpid()),
             daemon=False,
         )
-        with _interrupts_held(), keras.as_for_children():
+        # A copy has decided on Keras already.
+        inherited = contextlib.nullcontext() if fork else keras.as_for_children()
+        with _interrupts_held(), inherited:
             self._process.start()
         far_end.close()
 
