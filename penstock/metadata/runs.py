@@ -42,6 +42,7 @@ DONE_BY_PROPERTY = "__done_by__"
 _FINGERPRINT = "input_fingerprint"
 _EVENTS, _EVENTS_LOST = "openlineage_events", "openlineage_events_lost"
 _EVENTS_REASON = "openlineage_events_lost_because"
+_ELAPSED = "seconds_beside_nodes"
 _RUNS_AT_A_TIME = 25
 # Of names with other characters a query could not be sure, since databases escape them differently.
 _PLAIN = re.compile(r"[\w.:-]+", re.ASCII)
@@ -112,7 +113,8 @@ class EventDelivery:
 class RunRecord:
     """A run: its nodes in the order in which they began.
 
-    `events` says what became of its OpenLineage events, if it had any.
+    `events` says what became of its OpenLineage events, if it had any; `elapsed` has the seconds
+    that were no node's, by what they went to, where the run's process has recorded them.
     """
 
     run_id: str
@@ -123,6 +125,7 @@ class RunRecord:
     parameters: Mapping[str, Any]
     nodes: tuple[NodeRecord, ...]
     events: EventDelivery | None = None
+    elapsed: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -146,6 +149,22 @@ def _read_events(context: _tfx.ContextProto) -> EventDelivery | None:
         return None
     reason = properties[_EVENTS_REASON].string_value if _EVENTS_REASON in properties else ""
     return EventDelivery(properties[_EVENTS].int_value, properties[_EVENTS_LOST].int_value, reason)
+
+
+def record_elapsed(store: Store, run_id: str, seconds: Mapping[str, float]) -> None:
+    """Add to a run's context the seconds that were no node's, by what they went to."""
+    context = run_context(store, run_id)
+    before = _read_elapsed(context)
+    total = {kind: round(before.get(kind, 0.0) + passed, 3) for kind, passed in seconds.items()}
+    context.custom_properties[_ELAPSED].string_value = json.dumps({**before, **total})
+    store.put_contexts([context])
+
+
+def _read_elapsed(context: _tfx.ContextProto) -> dict[str, float]:
+    properties = context.custom_properties
+    if _ELAPSED not in properties:
+        return {}
+    return {kind: float(s) for kind, s in json.loads(properties[_ELAPSED].string_value).items()}
 
 
 def list_runs(
@@ -317,6 +336,7 @@ def _read_run(
         read_parameters(context),
         nodes,
         _read_events(context),
+        _read_elapsed(context),
     )
 
 

@@ -12,11 +12,11 @@ import os
 import sys
 import sysconfig
 import threading
-import time
 from collections.abc import Iterator
 
 from penstock._tfx import lazy
 from penstock.data.parallel.processes import tensorflow_runs
+from penstock.execution.elapsed import process_began
 
 _TASKS = "/proc/self/task"
 _MAPS = "/proc/self/maps"
@@ -66,7 +66,7 @@ def _changed_code() -> Iterator[str]:
 
     What is installed stays as it is: only other modules are looked at.
     """
-    began = _began()
+    began = process_began()
     installed = tuple({os.path.realpath(path) for path in sysconfig.get_paths().values()})
     for module in list(sys.modules.values()):
         path = getattr(module, "__file__", None)
@@ -77,11 +77,3 @@ def _changed_code() -> Iterator[str]:
                 yield path
         except OSError:
             yield path
-
-
-def _began() -> float:
-    """Return the time of day at which this process began."""
-    with open("/proc/self/stat", encoding="utf-8", errors="replace") as file:
-        ticks = int(file.read().rpartition(")")[2].split()[19])
-    age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
-    return time.time() - age

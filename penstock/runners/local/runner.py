@@ -12,9 +12,10 @@ from functools import partial
 from typing import Any
 
 from penstock import _tfx, ir
-from penstock.errors import RunError
+from penstock.errors import RunError, StoreError
 from penstock.execution import needs, preconditions, reuse
 from penstock.execution.acceleration import accelerated
+from penstock.execution.elapsed import BOOKKEEPING, DEFINITION, REPORT
 from penstock.execution.plan import NodePlan, plan
 from penstock.execution.recovery import end_executions, mark_abandoned
 from penstock.execution.schedule import State, read_graph
@@ -34,7 +35,7 @@ from penstock.metadata.run_requests import (
     reopen,
     run_state,
 )
-from penstock.metadata.runs import EventDelivery, find_run, record_events
+from penstock.metadata.runs import EventDelivery, find_run, record_elapsed, record_events
 from penstock.metadata.store import connect, connection_config
 from penstock.openlineage import Destination, RunEvents, parse_destination
 from penstock.opentelemetry import Collector, RunTelemetry, collector_of
@@ -59,7 +60,8 @@ class LocalRunner:
     `opentelemetry` is the collector of traces and metrics: its http(s) address, or a `Collector`.
     `nurseries` are processes that have imported heavy modules already; without them a run makes its
     own. With `accelerate=False` TFX's own executors do the work of the nodes of a TFX pipeline,
-    also where Penstock has an engine with the same results.
+    also where Penstock has an engine with the same results. `definition_seconds` is how long it
+    took to come to a run, where that is known; it is recorded with the run.
     """
 
     pipeline_root: str | None = None
@@ -72,6 +74,7 @@ class LocalRunner:
     opentelemetry: Collector | str | None = None
     nurseries: Nurseries | None = None
     accelerate: bool = True
+    definition_seconds: float = 0.0
 
     def run(
         self,
@@ -209,6 +212,7 @@ class LocalRunner:
             events,
             self.nurseries or Nurseries(),
             self._telemetry(),
+            self.definition_seconds,
         )
 
     def _options(
@@ -311,7 +315,12 @@ def _conclude(running: Run, raise_on_failure: bool, *, resumed: bool = False) ->
         raise
     error = "" if result.succeeded else RunFailed(result).message
     events = _record_end(running, result.state, error)
+    running.elapsed.passed(BOOKKEEPING)
     path, problem = _write_report(running)
+    running.elapsed.passed(REPORT)
+    running.elapsed.add(DEFINITION, running.setup.definition_seconds)
+    with contextlib.suppress(StoreError):  # the run stands without it
+        record_elapsed(running.metadata.store, running.pipeline.run_id, running.elapsed.seconds)
     result = replace(result, events=events, report=path, report_error=problem)
     if raise_on_failure and not result.succeeded:
         raise RunFailed(result)

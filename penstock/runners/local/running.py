@@ -7,11 +7,13 @@ import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from penstock import _tfx, ir
 from penstock.errors import RunError, StoreError
 from penstock.execution import reuse, work
+from penstock.execution.elapsed import BOOKKEEPING, LIBRARIES, Elapsed
 from penstock.execution.lifecycle import Life, Unobserved
 from penstock.execution.logs import add_line, begin_try
 from penstock.execution.schedule import Graph, State, ready, settle
@@ -26,6 +28,7 @@ from penstock.execution.workers.pool import Pool
 from penstock.metadata import attempts, turns
 from penstock.metadata.layout import log_path, resources_path, run_folder
 from penstock.metadata.protocol import Metadata
+from penstock.metadata.reading import RUN_CONTEXT, newest_contexts
 from penstock.openlineage import RunEvents
 from penstock.opentelemetry import RunTelemetry
 from penstock.runners.local.display import Display, NodeView
@@ -55,6 +58,7 @@ class RunSetup:
     events: RunEvents | None = None
     nurseries: Nurseries = field(default_factory=Nurseries)
     telemetry: RunTelemetry | None = None
+    definition_seconds: float = 0.0
 
     @property
     def log_folder(self) -> str:
@@ -133,6 +137,7 @@ class Run:
         self._retries: dict[str, int] = {}
         self._renewed, self._leased_until = time.time(), attempt.until
         self._canceling = False
+        self.elapsed = Elapsed()
 
     def run(self, *, resumed: bool = False) -> RunResult:
         """Run to the end; `resumed` takes over what the run has done already."""
@@ -170,6 +175,7 @@ class Run:
                     error="the run ended in an error",
                 )
             setup.display.stop()
+            self._count(BOOKKEEPING)
         return RunResult(
             pipeline.run_id,
             pipeline.name,
@@ -220,7 +226,15 @@ class Run:
         with open(log, "a", encoding="utf-8") as file:
             file.write(f"workers come of {_ORIGIN_NEW + reason if reason else _ORIGIN_COPY}\n")
         self._pool = Pool(self.setup.nurseries, self._preload(), log, fork=not reason)
+        if self._surely_works():
+            self._pool.warm_up()
         return self._pool
+
+    def _surely_works(self) -> bool:
+        """Whether every node will do its work, since nothing can come from the cache."""
+        if not any(node.is_cached for node in self.pipeline):
+            return True
+        return len(list(islice(newest_contexts(self.metadata.store, RUN_CONTEXT), 2))) < 2
 
     def _preload(self) -> tuple[str, ...]:
         """Return the heavy modules that the pipeline's nodes will import, TensorFlow first."""
@@ -358,11 +372,19 @@ class Run:
         pool.start(held.token, job)
 
     def _receive(self, pool: Pool) -> None:
-        for token, report in pool.reports(timeout=0.2):
+        self._count(BOOKKEEPING)
+        reports = pool.reports(timeout=0.2)
+        self._count(LIBRARIES)
+        for token, report in reports:
             # Handling one report may end a node that another is about.
             for held in [held for held in self._held.values() if held.token == token]:
                 self._handle(pool, held, report)
         self.setup.display.refresh()
+
+    def _count(self, kind: str) -> None:
+        """Count what has passed, unless a node works and it is that one's."""
+        working = any(held.started for held in self._held.values())
+        self.elapsed.passed(kind, counts=not working)
 
     def _handle(self, pool: Pool, held: _Held, report: Report) -> None:
         life, view = held.life, self._views[held.life.node.id]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -66,10 +67,11 @@ def _prepare(
     events: bool = True,
     accelerate: bool = True,
 ) -> Any:
+    from penstock.execution.elapsed import seconds_of_process
     from penstock.operations.starting.preparing import prepare, split_arguments
 
     config = project_config(context)
-    return prepare(
+    prepared = prepare(
         load_pipeline(config, pipeline),
         pipeline,
         config.profile(profile_name),
@@ -78,6 +80,8 @@ def _prepare(
         events=events,
         accelerate=accelerate,
     )
+    runner = replace(prepared.runner, definition_seconds=seconds_of_process())
+    return replace(prepared, runner=runner)
 
 
 def _finish(context: click.Context, result: Any, definition: str, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from penstock.execution.elapsed import KINDS
 from penstock.execution.logs import log_tail
 from penstock.execution.plan import NodePlan, Verdict
 from penstock.metadata.graph import ExecutionRecord
@@ -205,6 +206,9 @@ def print_run(
     ]
     for line in describe_outcome(run_artifacts):
         click.echo(f"  {line}")
+    beside = [f"{kind} {run.elapsed[kind]:.1f} s" for kind in KINDS if kind in run.elapsed]
+    if beside:
+        click.echo(f"  beside its nodes: {', '.join(beside)}")
     _print_lost_events(run.events)
 
 

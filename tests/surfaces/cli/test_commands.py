@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -225,3 +226,11 @@ def test_a_reader_who_has_seen_enough_is_no_failure(project):
         check=False,
     )
     assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+def test_show_says_what_time_was_no_node_s(penstock):
+    penstock("run", "training", "--no-cache")
+    shown = penstock("show", "latest").stdout
+    assert re.search(
+        r"beside its nodes: definition \d+\.\d s, libraries .*, bookkeeping .*, report", shown
+    )
