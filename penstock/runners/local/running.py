@@ -25,10 +25,11 @@ from penstock.execution.workers.jobs import Advanced, Failed, Job, Report, Start
 from penstock.execution.workers.nursery import Nurseries, main_is_importable
 from penstock.execution.workers.origin import reason_for_new_process
 from penstock.execution.workers.pool import Pool
+from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata import attempts, turns
 from penstock.metadata.layout import log_path, resources_path, run_folder
 from penstock.metadata.protocol import Metadata
-from penstock.metadata.reading import RUN_CONTEXT, newest_contexts
+from penstock.metadata.reading import newest_contexts
 from penstock.openlineage import RunEvents
 from penstock.opentelemetry import RunTelemetry
 from penstock.runners.local.display import Display, NodeView
