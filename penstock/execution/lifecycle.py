@@ -9,9 +9,10 @@ what came of it, until the life has an outcome. What happens on the way is told 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Literal, Protocol
 
-from penstock import ir
+from penstock import _tfx, ir
 from penstock.errors import PenstockError, RunError, StoreError
 from penstock.execution import publication
 from penstock.execution.publication import look_up, publish
@@ -28,8 +29,16 @@ from penstock.execution.stages import (
 )
 from penstock.execution.steps import OnStep, Step, ignore
 from penstock.execution.workers import failures
+from penstock.metadata.databases.client import RefusedError
 from penstock.metadata.protocol import Metadata
 from penstock.safety.secrets import Redaction, redaction_for
+
+# The store works, and does not take what it was given.
+_REFUSED = (
+    RefusedError,
+    _tfx.ml_metadata.errors.InvalidArgumentError,
+    _tfx.ml_metadata.errors.AlreadyExistsError,
+)
 
 
 class Observer(Protocol):
@@ -79,6 +88,7 @@ class Life:
         self._redaction = redaction
         self._work: Work | None = None
         self._prepared: Prepared | None = None
+        self._changes: list[str] = []
 
     def begin(self) -> Work | Outcome:
         """Register the node and ask the cache; an importer or a resolver does its work at once."""
@@ -133,7 +143,10 @@ class Life:
 
     def _publish(self, prepared: Prepared, result: bytes, measured: Mapping[str, float]) -> Outcome:
         try:
-            return publish(self._metadata, prepared, result, measured)
+            finished = publish(self._metadata, prepared, result, measured)
+            return self._with_changes(finished)
+        except _REFUSED as error:
+            return self.broken(self._refused(error))
         except StoreError:
             raise
         except RunError as error:
@@ -152,9 +165,25 @@ class Life:
     def _guarded(self, stage: Callable[[], Work | Outcome]) -> Work | Outcome:
         """Take a step; an error in this process ends the node's life, as far as it has begun."""
         try:
-            return stage()
+            following = stage()
+            self._changes += self._metadata.store.take_changed()
+            return self._with_changes(following) if isinstance(following, Finished) else following
+        except _REFUSED as error:
+            return self.broken(self._refused(error))
         except (PenstockError, OSError) as error:
             return self._broken_by(error)
+
+    def _with_changes(self, finished: Finished) -> Finished:
+        """Return it with what the store has of the node otherwise than it was."""
+        changes = [*self._changes, *self._metadata.store.take_changed()]
+        if not changes:
+            return finished
+        note = "; ".join([*([finished.note] if finished.note else []), *changes])
+        return replace(finished, note=note)
+
+    def _refused(self, error: Exception) -> str:
+        said = str(error) if isinstance(error, PenstockError) else str(error).partition("\n")[0]
+        return f"node {self.node.id}: the store refuses what it has made: {said}"
 
     def _broken_by(self, error: Exception) -> Broken:
         return self.broken(failures.describe(error, self.node.root))

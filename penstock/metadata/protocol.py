@@ -1,6 +1,6 @@
 """What Penstock asks of an ML Metadata store; `penstock.metadata.store.connect` gives one.
 
-ML Metadata's own client has all of it but `answer`.
+ML Metadata's own client has all of it but `answer` and `take_changed`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ class Store(Protocol):
 
     def answer(self, method_name: str, request: Any, response: Any) -> None:
         """Call a method of ML Metadata's service by its name, and fill in the response."""
+
+    def take_changed(self) -> list[str]:
+        """Return, once, what was written otherwise than asked for, as the database refused it."""
 
     def get_artifacts(
         self, list_options: _tfx.ListOptions | None = None

@@ -25,6 +25,15 @@ _QUOTED = {
 
 def describe(error: BaseException, folder: str) -> str:
     """Return what went wrong, in a paragraph; `folder` is the one that is written to."""
+    return encodable(_described(error, folder))
+
+
+def encodable(text: str) -> str:
+    """Return a text that every file, terminal and store takes: lone surrogates are escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _described(error: BaseException, folder: str) -> str:
     if isinstance(error, PenstockError) and not isinstance(error, UserCodeError):
         return str(error)
     storage = storage_error(error, folder)
@@ -47,7 +56,7 @@ def tell(error: BaseException, folder: str) -> str:
     lines = [f"error: {message}"]
     # Of other errors of ours, what is expected is said: where we noticed is beside the point.
     if isinstance(error, UserCodeError) or not isinstance(error, PenstockError):
-        lines += [WHOLE_TRACEBACK, "".join(traceback.format_exception(error))]
+        lines += [WHOLE_TRACEBACK, encodable("".join(traceback.format_exception(error)))]
     with contextlib.suppress(OSError):  # the log may be on the disk that is full
         print("\n".join(lines), file=sys.stderr, flush=True)
     return message

@@ -354,7 +354,7 @@ def _work(job: Job, send: Callable[[Report], None], redaction: Redaction) -> Rep
             )
     except BaseException as error:
         message = failures.tell(error, job.pipeline_root)
-        return Failed(message, traceback.format_exc())
+        return Failed(message, failures.encodable(traceback.format_exc()))
     cpu_before, _ = before
     cpu_after, memory = _resources()
     measured = {

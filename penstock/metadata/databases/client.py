@@ -18,6 +18,7 @@ from penstock import _tfx
 from penstock.errors import StoreError
 from penstock.metadata.databases import filtering
 from penstock.metadata.databases.database import Database, InMemory, no_store_yet
+from penstock.metadata.databases.limits import declared_by, is_refusal, make_fit
 from penstock.metadata.databases.locking import WAIT_SECONDS, locked_for_long
 from penstock.metadata.databases.mysql import MySql
 from penstock.metadata.databases.postgresql import PostgreSql
@@ -73,6 +74,7 @@ class Store(_tfx.ml_metadata.MetadataStore):
         self._settings = settings or database.settings()
         self._used = time.monotonic()
         self._has_queries = True
+        self._changed: list[str] = []
         super().__init__(self._settings, enable_upgrade_migration=upgrade)
 
     def answer(self, method_name: str, request: Any, response: Any) -> None:
@@ -84,11 +86,16 @@ class Store(_tfx.ml_metadata.MetadataStore):
         """
         self._call(method_name, request, response)
 
+    def take_changed(self) -> list[str]:
+        """Return, once, what was written otherwise than asked for, as the database refused it."""
+        changed, self._changed = self._changed, []
+        return changed
+
     def _call(
         self, method_name: str, request: Any, response: Any, extra_options: Any = None
     ) -> None:
         deadline = time.monotonic() + self._database.wait_seconds
-        tries = 0
+        tries, fitted = 0, False
         self._database.encode(request)
         self._wake_up(deadline)
         while True:
@@ -107,6 +114,12 @@ class Store(_tfx.ml_metadata.MetadataStore):
                         raise locked_for_long(
                             self._database.where, self._database.wait_seconds
                         ) from error
+                elif not fitted and self._is_refused(method_name, error):
+                    fitted = True
+                    changed = make_fit(request, self._database.limits, declared_by(self))
+                    if not changed:
+                        self._raise(error, method_name)
+                    self._changed += changed
                 elif tries > _SECOND_TRIES or not _may_be_a_race(method_name, error):
                     self._raise(error, method_name)
             time.sleep(random.uniform(0, min(0.5, 0.002 * 2**tries)))
@@ -150,6 +163,14 @@ class Store(_tfx.ml_metadata.MetadataStore):
     def _is_cut(self, error: Any) -> bool:
         return bool(_CUT.search(str(error)))
 
+    def _is_refused(self, method_name: str, error: Any) -> bool:
+        """Whether the store works, and refuses what was to be written of an execution."""
+        if not method_name.startswith(("PutExecution", "PutArtifacts", "PutLineage")):
+            return False
+        if isinstance(error, _errors.InternalError):
+            return is_refusal(plain_message(str(error)))
+        return isinstance(error, _errors.InvalidArgumentError | _errors.AlreadyExistsError)
+
     def _connect_again(self, deadline: float, cut: Exception) -> None:
         while True:
             try:
@@ -188,6 +209,12 @@ class Store(_tfx.ml_metadata.MetadataStore):
         if isinstance(error, _errors.InternalError | _errors.UnavailableError):
             message = plain_message(str(error))
             hint = self._database.explain(message)
+            if is_refusal(message):
+                raise RefusedError(
+                    f"the metadata store {self._database.where} refuses what was to be written: "
+                    f"{message}",
+                    hint=hint,
+                ) from error
             if _CUT.search(message):
                 hint = "When its server runs again, go on with the run: penstock resume RUN."
             raise StoreError(
@@ -227,6 +254,10 @@ class RemoteStore(Store):
         if failure is None:
             raise error
         raise failure from error
+
+
+class RefusedError(StoreError):
+    """The store works, and cannot hold what was to be written."""
 
 
 class OlderStore(StoreError):

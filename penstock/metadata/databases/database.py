@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from penstock.errors import StoreError
+from penstock.metadata.databases.limits import SQLITE, Limits
 
 TEXT_TOO_LONG = (
     "A store on a server keeps names (of a pipeline, `pipeline.node`, an artifact, a type or a "
@@ -38,6 +39,10 @@ class Database(Protocol):
     @property
     def locks_each_call(self) -> bool:
         """Whether one process at a time may use it; else the database sees to that itself."""
+
+    @property
+    def limits(self) -> Limits:
+        """What it can hold."""
 
     def settings(self) -> Any:
         """Return what ML Metadata connects with."""
@@ -77,6 +82,8 @@ class Database(Protocol):
 
 class Kept:
     """What a store asks for that others keep, or nobody but this process uses: nothing."""
+
+    limits = SQLITE  # what others keep, they make fit
 
     def exclusively(self) -> AbstractContextManager[None]:
         """Do nothing: nobody disturbs it, or who keeps it sees to that."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from penstock.errors import StoreError
 from penstock.metadata.databases.database import NUMBER_TOO_LARGE, TEXT_TOO_LONG
+from penstock.metadata.databases.limits import MYSQL
 from penstock.metadata.databases.locking import WAIT_SECONDS, locked_for_long
 
 _CONNECT_SECONDS = 10
@@ -22,6 +23,7 @@ class MySql:
     connection: Any
     wait_seconds: float = WAIT_SECONDS
     locks_each_call = False
+    limits = MYSQL
 
     @property
     def where(self) -> str:

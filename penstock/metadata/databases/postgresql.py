@@ -15,6 +15,7 @@ from typing import Any
 from penstock.errors import StoreError
 from penstock.metadata.databases import backslashes
 from penstock.metadata.databases.database import NUMBER_TOO_LARGE, TEXT_TOO_LONG, no_store_yet
+from penstock.metadata.databases.limits import POSTGRESQL
 from penstock.metadata.databases.locking import WAIT_SECONDS, locked_for_long
 
 _CONNECT_SECONDS = 10
@@ -27,6 +28,7 @@ class PostgreSql:
     connection: Any
     wait_seconds: float = WAIT_SECONDS
     locks_each_call = False
+    limits = POSTGRESQL
 
     @property
     def where(self) -> str:
@@ -115,6 +117,11 @@ class PostgreSql:
             return TEXT_TOO_LONG
         if "integer out of range" in message or "out of range for type integer" in message:
             return NUMBER_TOO_LARGE
+        if "maximum size is" in message or "exceeds btree" in message:
+            return (
+                "PostgreSQL keeps values and addresses in an index, of about 2,700 bytes after "
+                "compression: put a long parameter into a file, and give its path."
+            )
         if "permission denied" in message:
             user = self.connection.postgresql.user
             return f"Let the user make and write tables: GRANT ALL ON SCHEMA public TO {user};"

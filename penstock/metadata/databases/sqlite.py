@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from penstock.errors import StoreError
+from penstock.metadata.databases.limits import SQLITE
 from penstock.metadata.databases.locking import WAIT_SECONDS, file_lock, locked_for_long
 
 # ML Metadata 0.13.2 had no version in its stores, and these tables.
@@ -24,6 +25,7 @@ class SqliteFile:
     connection: Any
     wait_seconds: float = WAIT_SECONDS
     locks_each_call = True
+    limits = SQLITE
 
     @property
     def path(self) -> str:
