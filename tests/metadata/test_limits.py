@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock import _tfx
@@ -53,6 +53,7 @@ def test_a_name_that_is_too_long_is_left_out():
     assert changed.endswith("is left out: its name has 300 characters, 255 are possible")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=5_000), st.integers(-(2**63), 2**63 - 1))
 def test_what_fits_is_left_as_it_is(text, number):
     text = text.replace("\0", "")
@@ -62,6 +63,7 @@ def test_what_fits_is_left_as_it_is(text, number):
     assert changed == []
 
 
+@settings(deadline=None)
 @given(st.text(max_size=5_000), st.integers(-(2**63), 2**63 - 1))
 def test_what_was_made_fit_fits(text, number):
     for limits in (MYSQL, POSTGRESQL):
