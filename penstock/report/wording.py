@@ -106,14 +106,3 @@ def recorded(value: object) -> str:
         return "nothing"
     text = f"{value:.6g}" if isinstance(value, float) else plain(value)
     return text[:12] if len(text) == 64 and text.isalnum() else text
-
-
-def line(text: str) -> str:
-    """Return a text that somebody else wrote as a line for a terminal, which obeys none of it."""
-    return "".join(map(_shown, text.strip()))
-
-
-def _shown(character: str) -> str:
-    if character.isprintable():
-        return character
-    return " " if character.isspace() else character.encode("unicode_escape").decode()

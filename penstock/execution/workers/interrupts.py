@@ -18,7 +18,10 @@ class Interrupts:
 
 @contextmanager
 def counted_interrupts() -> Iterator[Interrupts]:
-    """Count interrupts in place of raising them: bookkeeping must not be cut in two."""
+    """Count interrupts in place of raising them: bookkeeping must not be cut in two.
+
+    A terminal that is closed asks for nothing, here and in the processes that are started.
+    """
     interrupts = Interrupts()
     if threading.current_thread() is not threading.main_thread():
         yield interrupts
@@ -27,7 +30,8 @@ def counted_interrupts() -> Iterator[Interrupts]:
     def count(*_: object) -> None:
         interrupts.count += 1
 
-    previous = {number: signal.signal(number, count) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {signal.SIGINT: count, signal.SIGTERM: count, signal.SIGHUP: signal.SIG_IGN}
+    previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield interrupts
     finally:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TextIO
 
 from penstock.execution.schedule import State
+from penstock.safety.printable import line
 
 
 @dataclass
@@ -37,7 +39,7 @@ class NodeView:
         parts += [f"{value:,} {name}" for name, value in self.counts.items()]
         if self.note:
             parts.append(self.note)
-        return "  ".join(parts)
+        return line("  ".join(parts))
 
 
 class Display(Protocol):
@@ -87,8 +89,8 @@ class PlainLines:
     def changed(self, node: NodeView) -> None:
         """Write the node's line."""
         details = "" if node.state is State.RUNNING else node.details()
-        line = f"{node.name:<{self._width}}  {node.state.value:<8}  {details}"
-        self._write(line.rstrip())
+        text = f"{node.name:<{self._width}}  {node.state.value:<8}  {details}"
+        self._write(text.rstrip())
 
     def refresh(self) -> None:
         """Write nothing: only changes are worth a line."""
@@ -96,8 +98,39 @@ class PlainLines:
     def stop(self) -> None:
         """Write nothing."""
 
-    def _write(self, line: str) -> None:
-        print(line, file=self.stream, flush=True)
+    def _write(self, text: str) -> None:
+        print(line(text), file=self.stream, flush=True)
+
+
+class Forgiving:
+    """Shows a run by another display, and nothing more once that cannot write: the run goes on."""
+
+    def __init__(self, display: Display) -> None:
+        self._display = display
+
+    def start(self, title: str, nodes: Mapping[str, NodeView]) -> None:
+        """Let it begin."""
+        self._try(lambda: self._display.start(title, nodes))
+
+    def changed(self, node: NodeView) -> None:
+        """Let it show the change."""
+        self._try(lambda: self._display.changed(node))
+
+    def refresh(self) -> None:
+        """Let it show that time has passed."""
+        self._try(self._display.refresh)
+
+    def stop(self) -> None:
+        """Let it stop."""
+        self._try(self._display.stop)
+
+    def _try(self, show: Callable[[], None]) -> None:
+        try:
+            show()
+        except OSError:
+            failed, self._display = self._display, Silent()
+            with contextlib.suppress(OSError):
+                failed.stop()
 
 
 _STYLES = {
@@ -126,7 +159,7 @@ class LiveLines:
         from rich.live import Live
 
         self._nodes = nodes
-        self.console.print(title, highlight=False)
+        self.console.print(line(title), highlight=False, markup=False)
         self._live = Live(
             get_renderable=self._table,
             console=self.console,
@@ -146,10 +179,12 @@ class LiveLines:
 
     def stop(self) -> None:
         """Draw the last picture and leave it standing."""
-        if self._live is not None:
-            self._live.refresh()
-            self._live.stop()
-            self._live = None
+        live, self._live = self._live, None
+        if live is not None:
+            try:
+                live.refresh()
+            finally:
+                live.stop()
 
     def _table(self) -> Any:
         from rich.table import Table
@@ -160,7 +195,7 @@ class LiveLines:
             mark, style = _STYLES[node.state]
             table.add_row(
                 Text(mark, style=style),
-                Text(node.name),
+                Text(line(node.name)),
                 Text(node.state.value, style=style),
                 Text(node.details(), style="dim"),
             )
@@ -168,5 +203,7 @@ class LiveLines:
 
 
 def default_display() -> Display:
-    """Return live lines on a terminal, plain lines elsewhere."""
+    """Return live lines on a terminal, plain lines elsewhere, nothing without standard error."""
+    if sys.stderr is None:
+        return Silent()
     return LiveLines() if sys.stderr.isatty() else PlainLines()

@@ -39,7 +39,7 @@ from penstock.metadata.runs import EventDelivery, find_run, record_elapsed, reco
 from penstock.metadata.store import connect, connection_config
 from penstock.openlineage import Destination, RunEvents, parse_destination
 from penstock.opentelemetry import Collector, RunTelemetry, collector_of
-from penstock.runners.local.display import Display, default_display
+from penstock.runners.local.display import Display, Forgiving, default_display
 from penstock.runners.local.result import RunFailed, RunResult
 from penstock.runners.local.running import Run, RunSetup
 from penstock.safety.secrets import resolve_address
@@ -207,7 +207,7 @@ class LocalRunner:
             connection,
             base_run,
             self.parallelism or len(os.sched_getaffinity(0)),
-            self.display or default_display(),
+            Forgiving(self.display or default_display()),
             self.on_step,
             events,
             self.nurseries or Nurseries(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -20,8 +19,8 @@ from penstock.surfaces.cli.options import (
     profile_option,
     project_config,
     store_config,
-    unread_output,
 )
+from penstock.surfaces.cli.printing import echo, echo_json, secho, unread_output
 
 if TYPE_CHECKING:
     from penstock.operations.alerts.delivering import Delivery
@@ -54,12 +53,12 @@ def deliver(
     deliveries = deliver_once(store_config(context, profile_name), sinks, who=this_user())
     with unread_output():
         if as_json:
-            click.echo(json.dumps([_as_json(each) for each in deliveries], indent=2))
+            echo_json([_as_json(each) for each in deliveries])
         else:
             for each in deliveries:
                 _print(each)
             if not any(each.taken or each.problem or each.waiting for each in deliveries):
-                click.echo("nothing to tell")
+                echo("nothing to tell")
     if any(each.problem for each in deliveries):
         context.exit(RUN_FAILED)
 
@@ -96,9 +95,9 @@ def watch(
     connection = store_config(context, profile_name)
     alarm = Alarm()
     with ended_by_signals(alarm):
-        click.echo(f"telling {', '.join(sink.name for sink in sinks)}")
+        echo(f"telling {', '.join(sink.name for sink in sinks)}")
         watching.watch(connection, sinks, alarm, seconds, _teller(), who=this_user())
-    click.echo("the watch has ended", err=True)
+    echo("the watch has ended", err=True)
 
 
 @click.command()
@@ -130,9 +129,9 @@ def test(context: click.Context, name: str) -> None:
     try:
         send(sink, message)
     except Undelivered as error:
-        click.secho(f"{name}: {error.reason}", fg="red", err=True)
+        secho(f"{name}: {error.reason}", fg="red", err=True)
         context.exit(RUN_FAILED)
-    click.echo(f"{name} has taken it")
+    echo(f"{name} has taken it")
 
 
 def _sinks(context: click.Context, names: Sequence[str]) -> list[Sink]:
@@ -169,7 +168,7 @@ def _teller() -> Callable[[Sequence[Delivery], str], None]:
                 _print(each)
             said[each.sink] = each.problem
         if problem and said.get("") != problem:
-            click.secho(problem, fg="red", err=True)
+            secho(problem, fg="red", err=True)
         said[""] = problem
 
     return tell
@@ -179,14 +178,14 @@ def _print(delivery: Delivery) -> None:
     from penstock.operations.alerts.messages import title
 
     for message in delivery.taken:
-        click.echo(f"{delivery.sink}  {title(message)}")
+        echo(f"{delivery.sink}  {title(message)}")
     if delivery.busy:
-        click.echo(f"{delivery.sink}  another process sends to it", err=True)
+        echo(f"{delivery.sink}  another process sends to it", err=True)
     again = f", again at {local_time(delivery.again)}" if delivery.again else ""
     if delivery.problem:
-        click.secho(f"{delivery.sink}  {delivery.problem}{again}", fg="red", err=True)
+        secho(f"{delivery.sink}  {delivery.problem}{again}", fg="red", err=True)
     if delivery.waiting:
-        click.echo(f"{delivery.sink}  {delivery.waiting} to be told later", err=True)
+        echo(f"{delivery.sink}  {delivery.waiting} to be told later", err=True)
 
 
 def _as_json(delivery: Delivery) -> dict[str, Any]:

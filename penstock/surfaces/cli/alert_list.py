@@ -17,8 +17,8 @@ from penstock.surfaces.cli.options import (
     local_time,
     open_store,
     profile_option,
-    unread_output,
 )
+from penstock.surfaces.cli.printing import echo, echo_json, secho, unread_output
 
 if TYPE_CHECKING:
     from penstock.metadata.alerts import Raised
@@ -67,13 +67,13 @@ def list_alerts(
         if as_json:
             pairs = zip(shown, holding, strict=True)
             content = [alert_as_json(raised, silence) for raised, silence in pairs]
-            click.echo(json.dumps(content, indent=2))
+            echo_json(content)
             return
         if not shown:
-            click.echo("no alerts" if kind == "all" else "no open alerts")
+            echo("no alerts" if kind == "all" else "no open alerts")
         _print(shown, holding)
         if len(found) > most:
-            click.echo(f"and {len(found) - most} more; see them with --most", err=True)
+            echo(f"and {len(found) - most} more; see them with --most", err=True)
 
 
 @click.command()
@@ -108,15 +108,15 @@ def show(
     with unread_output():
         if as_json:
             content = {**alert_as_json(raised, silence), "told": told}
-            click.echo(json.dumps(content, indent=2))
+            echo_json(content)
             return
         for line in _lines(raised, silence):
-            click.echo(line)
+            echo(line)
         for each in told:
             at = datetime.fromisoformat(each["at"])
             problem = f"  {each['problem']}" if each["problem"] else ""
-            click.echo(f"{'told':<12}{each['sink']}: {each['change']}  {local_time(at)}", nl=False)
-            click.echo(f"  {each['state']}{problem}")
+            echo(f"{'told':<12}{each['sink']}: {each['change']}  {local_time(at)}", nl=False)
+            echo(f"  {each['state']}{problem}")
 
 
 def one_alert(store: Any, name: str, key: str | None) -> Raised:
@@ -179,10 +179,10 @@ def _print(shown: Sequence[Raised], holding: Sequence[Silence | None]) -> None:
     for raised, silence, name in zip(shown, holding, names, strict=True):
         alert = raised.alert
         state = "open" if raised.is_open else "over"
-        click.echo(f"{local_time(alert.at)}  ", nl=False)
-        click.secho(f"{alert.severity:<8}", fg=COLORS.get(alert.severity), nl=False)
-        click.echo(f"  {state}  {name}  {one_line(alert.summary)}", nl=False)
-        click.echo("" if silence is None else f"  (silence {silence.number})")
+        echo(f"{local_time(alert.at)}  ", nl=False)
+        secho(f"{alert.severity:<8}", fg=COLORS.get(alert.severity), nl=False)
+        echo(f"  {state}  {name}  {one_line(alert.summary)}", nl=False)
+        echo("" if silence is None else f"  (silence {silence.number})")
 
 
 def _lines(raised: Raised, silence: Silence | None) -> Iterator[str]:

@@ -13,6 +13,7 @@ from penstock.errors import ParameterError, StoreError
 from penstock.project.alerting import SEVERITIES
 from penstock.surfaces.cli.author import decision_options, who_option
 from penstock.surfaces.cli.options import open_store, profile_option, store_config
+from penstock.surfaces.cli.printing import echo
 
 
 @click.command("raise")
@@ -70,7 +71,7 @@ def raise_by_hand(
         is_new = raise_alert(
             metadata.store, Alert(name, key, summary, now, severity, data), who=who
         )
-    click.echo(f"raised {name} {key}" if is_new else f"there is an alert {name} {key} already")
+    echo(f"raised {name} {key}" if is_new else f"there is an alert {name} {key} already")
 
 
 @click.command()
@@ -105,7 +106,7 @@ def resolve(
             raise StoreError(f"there is no open alert {name!r}", hint="See: penstock alert list")
         for key in found:
             is_new = resolve_alert(metadata.store, name, key, end)
-            click.echo(f"resolved {name} {key}" if is_new else f"{name} {key} was over already")
+            echo(f"resolved {name} {key}" if is_new else f"{name} {key} was over already")
 
 
 def _data(given: Iterable[str]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +14,8 @@ from penstock.surfaces.cli.options import (
     open_store,
     profile_option,
     store_config,
-    unread_output,
 )
+from penstock.surfaces.cli.printing import echo, echo_json, unread_output
 
 if TYPE_CHECKING:
     from penstock.operations.alerts.silences import Silence
@@ -65,12 +64,12 @@ def silence(
             metadata.store, alerts, now, until, who=who, why=why, subject=subject
         )
         matching = [r for r in raised_alerts(metadata.store) if made.matches(r)]
-    click.echo(f"silence {made.number} holds until {local_time(made.until)}")
+    echo(f"silence {made.number} holds until {local_time(made.until)}")
     still_open = sum(raised.is_open for raised in matching)
     if not matching:
-        click.echo(f"no alert has matched {alerts!r} so far", err=True)
+        echo(f"no alert has matched {alerts!r} so far", err=True)
     elif still_open:
-        click.echo(f"{still_open} open alert{'s' if still_open > 1 else ''} of it")
+        echo(f"{still_open} open alert{'s' if still_open > 1 else ''} of it")
 
 
 @click.command()
@@ -89,7 +88,7 @@ def unsilence(context: click.Context, number: int, who: str, profile_name: str |
 
     with open_store(context, profile_name) as metadata:
         ended = end_silence(metadata.store, number, datetime.now(UTC), who=who)
-    click.echo(f"silence {number} of {ended.alerts} holds no more")
+    echo(f"silence {number} of {ended.alerts} holds no more")
 
 
 @click.command("silences")
@@ -113,12 +112,12 @@ def list_silences(
         found = [each for each in silences(metadata.store) if show_all or each.holds(now)]
     with unread_output():
         if as_json:
-            click.echo(json.dumps([_as_json(each, now) for each in found], indent=2))
+            echo_json([_as_json(each, now) for each in found])
             return
         if not found:
-            click.echo("no silences")
+            echo("no silences")
         for each in found:
-            click.echo(_line(each, now))
+            echo(_line(each, now))
 
 
 def _line(silence: Silence, now: datetime) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from penstock.surfaces.cli.options import json_option, profile_option, project_config
+from penstock.surfaces.cli.printing import echo, echo_json
 
 
 @click.command()
@@ -75,7 +74,7 @@ def build(
     )
 
     def tell(text: str) -> None:
-        click.echo(text, err=True)
+        echo(text, err=True)
 
     built = images.build_image(find_engine(engine_name), request, tell=tell, push=push)
     reference = built.digest_reference or built.reference
@@ -86,13 +85,13 @@ def build(
             "bytes": built.size,
             "new": built.is_new,
         }
-        click.echo(json.dumps(content, indent=2))
+        echo_json(content)
         return
     state = "built" if built.is_new else "there already"
-    click.echo(f"{built.reference}  {state}, {built.size / 1e6:,.0f} MB", err=True)
-    click.echo(reference)
+    echo(f"{built.reference}  {state}, {built.size / 1e6:,.0f} MB", err=True)
+    echo(reference)
     if in_use != reference:
         table = f"profiles.{profile.name}.kubeflow"
-        click.echo(f'in penstock.toml, [{table}]: {key} = "{reference}"', err=True)
+        echo(f'in penstock.toml, [{table}]: {key} = "{reference}"', err=True)
     if built.digest_reference is None:
-        click.echo("it is on this machine alone; --push takes it to its registry", err=True)
+        echo("it is on this machine alone; --push takes it to its registry", err=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from penstock.operations.delivery.checking import (
@@ -20,8 +18,8 @@ from penstock.surfaces.cli.options import (
     json_option,
     profile_option,
     project_config,
-    unread_output,
 )
+from penstock.surfaces.cli.printing import echo, echo_json, secho, unread_output
 
 _MARKS = {
     State.PASSED: ("✔", "green"),
@@ -74,12 +72,12 @@ def check(
     wishes = Wishes(pipelines, base, profile_name or "", rows, resample, not no_tests, not no_run)
 
     def tell(text: str) -> None:
-        click.echo(text, err=True)
+        echo(text, err=True)
 
     checked = check_project(project_config(context), wishes, tell)
     with unread_output():
         if as_json:
-            click.echo(json.dumps(_as_json(checked), indent=2, ensure_ascii=False))
+            echo_json(_as_json(checked))
         else:
             _print(checked)
     if not checked.passed:
@@ -92,26 +90,26 @@ _as_json = as_json
 def _print(checked: Checked) -> None:
     for one in checked.checks:
         _print_check(one)
-    click.echo()
+    echo()
     for record in checked.records:
-        click.secho(record.pipeline, bold=True, nl=False)
-        click.echo(f"  {record.fingerprint}  ", nl=False)
+        secho(record.pipeline, bold=True, nl=False)
+        echo(f"  {record.fingerprint}  ", nl=False)
         obstacles = len(record.obstacles())
         told = f"not to be deployed: {obstacles} checks failed or are missing"
-        click.echo(told if obstacles else "checked, and recorded")
+        echo(told if obstacles else "checked, and recorded")
     if checked.unrecorded:
-        click.secho(f"nothing was recorded: {checked.unrecorded}", fg="yellow")
+        secho(f"nothing was recorded: {checked.unrecorded}", fg="yellow")
 
 
 def _print_check(one: Check) -> None:
     mark, color = _MARKS[one.state]
     subject = ", ".join(filter(None, (one.pipeline, one.profile)))
-    click.secho(f"{mark} {one.name:<20}", fg=color, nl=False)
+    secho(f"{mark} {one.name:<20}", fg=color, nl=False)
     took = f"  {one.seconds:.1f} s" if one.seconds >= 0.05 else ""
     first, *more = (one.message or one.state.value).splitlines()
-    click.echo(f"  {subject or 'project'}  {first}{took}")
+    echo(f"  {subject or 'project'}  {first}{took}")
     for line in more:
-        click.echo(f"    {line}")
+        echo(f"    {line}")
     if one.state in (State.FAILED, State.WARNED):
         for line in filter(None, (one.where, one.hint)):
-            click.echo(f"    {line}")
+            echo(f"    {line}")

@@ -15,6 +15,7 @@ from penstock.project.config import Config
 from penstock.surfaces.cli.author import decision_options, who_option
 from penstock.surfaces.cli.completion import PIPELINE
 from penstock.surfaces.cli.options import RUN_FAILED, column, json_option, project_config
+from penstock.surfaces.cli.printing import echo, echo_indented, echo_json, secho
 
 if TYPE_CHECKING:
     from penstock.operations.delivery.deployment import Deploying
@@ -91,10 +92,10 @@ def deploy(
                 _print_deployment(came[-1])
     finally:
         if as_json:
-            click.echo(json.dumps([_deployment_as_json(one) for one in came], indent=2))
+            echo_json([_deployment_as_json(one) for one in came])
     for refusal in refusals:
-        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-        click.echo(str(refusal), err=True)
+        secho("error: ", fg="red", bold=True, nl=False, err=True)
+        echo_indented(str(refusal), err=True)
     if refusals:
         context.exit(RUN_FAILED)
 
@@ -150,7 +151,7 @@ def approve(
                 who=who,
                 why=why,
             )
-            click.echo(
+            echo(
                 f"{pipeline} {approved.fingerprint[:_SHORT]} is approved for {name} by "
                 f"{approved.who}"
             )
@@ -187,7 +188,7 @@ def rollback(
         raise ParameterError(f"expected one pipeline to roll back, got {', '.join(chosen)}")
     done = roll_back(deploying, chosen[0], who=who, why=why, to=to)
     if as_json:
-        click.echo(json.dumps(_deployment_as_json(done), indent=2))
+        echo_json(_deployment_as_json(done))
     else:
         _print_deployment(done)
 
@@ -230,9 +231,9 @@ def history(
             else _approval_as_json(record)
             for record in shown
         ]
-        click.echo(json.dumps(content, indent=2))
+        echo_json(content)
     elif not shown:
-        click.echo("nothing was deployed yet. Begin: penstock ci deploy --env ENV.")
+        echo("nothing was deployed yet. Begin: penstock ci deploy --env ENV.")
     else:
         _print_history(shown)
 
@@ -242,7 +243,6 @@ def _deploying(config: Config, name: str) -> Deploying:
     from penstock.operations.delivery.deployment import Deploying
     from penstock.operations.delivery.planning import fingerprint_of
     from penstock.operations.starting import starter_of
-    from penstock.report.wording import line
 
     environment = environment_of(config, name)
     return Deploying(
@@ -250,7 +250,7 @@ def _deploying(config: Config, name: str) -> Deploying:
         environment,
         starter_of(config),
         fingerprint_now=lambda pipeline: fingerprint_of(config, pipeline),
-        tell=lambda text: click.echo(line(text), err=True),
+        tell=lambda text: echo(text, err=True),
     )
 
 
@@ -342,8 +342,8 @@ def _when(record: Deployment | Approval) -> Any:
 
 
 def _print_deployment(one: Deployment) -> None:
-    click.secho(one.state, fg=_COLORS.get(one.state), bold=True, nl=False)
-    click.echo(f"  {one.kind} {one.number} of {one.pipeline} to {one.environment}")
+    secho(one.state, fg=_COLORS.get(one.state), bold=True, nl=False)
+    echo(f"  {one.kind} {one.number} of {one.pipeline} to {one.environment}")
     lines = {
         "fingerprint": one.fingerprint[:_SHORT]
         + (f" ({one.commit[:_SHORT]})" if one.commit else ""),
@@ -354,25 +354,25 @@ def _print_deployment(one: Deployment) -> None:
     }
     for title, text in lines.items():
         if text:
-            click.echo(f"  {title:<12}{text}")
+            echo(f"  {title:<12}{text}")
 
 
 def _print_history(shown: list[Deployment | Approval]) -> None:
     from penstock.operations.delivery.records import Deployment
-    from penstock.report.wording import line, when
+    from penstock.report.wording import when
 
     states = column(r.state if isinstance(r, Deployment) else "approved" for r in shown)
     kinds = column(f"{r.kind} {r.number}" if isinstance(r, Deployment) else "" for r in shown)
     places = column(f"{r.environment} {r.pipeline}" for r in shown)
     for record, state, kind, place in zip(shown, states, kinds, places, strict=True):
-        click.echo(f"{when(_when(record))}  ", nl=False)
-        click.secho(state, fg=_COLORS.get(state.strip()), nl=False)
+        echo(f"{when(_when(record))}  ", nl=False)
+        secho(state, fg=_COLORS.get(state.strip()), nl=False)
         version = getattr(record, "model_version", None)
         model = f"  {record.model}@{version}" if version is not None else ""  # type: ignore[union-attr]  # only deployments have one
         why = record.why or getattr(record, "reason", "")
-        click.echo(
-            f"  {kind}  {place}  {record.fingerprint[:_SHORT]}{model}  by {line(record.who)}"
-            + (f": {line(why)}" if why else "")
+        echo(
+            f"  {kind}  {place}  {record.fingerprint[:_SHORT]}{model}  by {record.who}"
+            + (f": {why}" if why else "")
         )
 
 

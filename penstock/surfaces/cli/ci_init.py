@@ -15,6 +15,7 @@ from penstock.project.config import Config, Profile
 from penstock.safety import secrets
 from penstock.surfaces.cli.ci_comment import marker
 from penstock.surfaces.cli.options import project_config
+from penstock.surfaces.cli.printing import echo, echo_text
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def init(context: click.Context, service: str, force: bool, to_stdout: bool) -> 
     top = top_of(config.folder.resolve()).resolve()
     text = workflow(service, config, top)
     if to_stdout:
-        click.echo(text, nl=False)
+        echo_text(text)
         return
     path = top / SERVICES[service].place
     if path.exists() and not force:
@@ -84,9 +85,9 @@ def init(context: click.Context, service: str, force: bool, to_stdout: bool) -> 
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
-    click.echo(f"wrote {path}")
+    echo(f"wrote {path}")
     if not config.environments:
-        click.echo(
+        echo(
             "There is no environment to deploy to yet: write [environments.NAME] into "
             "penstock.toml, and give the same command again with --force."
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 
 import click
@@ -24,8 +23,8 @@ from penstock.surfaces.cli.options import (
     json_option,
     profile_option,
     project_config,
-    unread_output,
 )
+from penstock.surfaces.cli.printing import echo, echo_json, echo_text, secho, unread_output
 
 _MARKS = {
     Kind.ADDED: ("+", "green"),
@@ -75,9 +74,9 @@ def plan(
     change = plan_change(project_config(context), base, profile_name)
     with unread_output():
         if as_json:
-            click.echo(json.dumps(_as_json(change), indent=2, ensure_ascii=False))
+            echo_json(_as_json(change))
         elif markdown:
-            click.echo(comment_on(change), nl=False)
+            echo_text(comment_on(change))
         else:
             _print(change)
     if change.is_broken or (exit_code and change.changes):
@@ -90,52 +89,53 @@ _as_json = as_json
 def _print(change: ProjectChange) -> None:
     side = change.commit[:10] or "no commit"
     side = f"{side} and what is not committed" if change.is_dirty else side
-    click.echo(f"{change.base_name} ({change.base[:10]}) → {side}")
+    echo(f"{change.base_name} ({change.base[:10]}) → {side}")
     for note in change.notes:
-        click.secho(f"note: {note}", fg="yellow")
+        secho(f"note: {note}", fg="yellow")
     if change.error_before:
-        click.secho(f"the base cannot be read: {change.error_before}", fg="yellow")
+        secho(f"the base cannot be read: {change.error_before}", fg="yellow")
     for pipeline in change.pipelines:
-        click.echo()
+        echo()
         _print_pipeline(pipeline)
     if change.elsewhere:
         more = len(change.elsewhere) - _FILES_TOLD
         told = ", ".join(change.elsewhere[:_FILES_TOLD]) + (f" and {more} more" if more > 0 else "")
-        click.echo(f"\nchanged, and looked at by no pipeline: {told}")
+        echo()
+        echo(f"changed, and looked at by no pipeline: {told}")
 
 
 def _print_pipeline(pipeline: PipelineChange) -> None:
     mark, color = _MARKS[pipeline.kind]
-    click.secho(f"{mark} {pipeline.name}", fg=color, bold=True, nl=False)
-    click.echo(f"  {summary(pipeline)}")
+    secho(f"{mark} {pipeline.name}", fg=color, bold=True, nl=False)
+    echo(f"  {summary(pipeline)}")
     for reason in pipeline.reasons:
-        click.echo(f"    {reason}")
+        echo(f"    {reason}")
     if pipeline.error:
-        click.secho(f"    it does not compile: {pipeline.error}", fg="red")
+        secho(f"    it does not compile: {pipeline.error}", fg="red")
     elif pipeline.error_before and pipeline.kind is Kind.UNKNOWN:
-        click.secho(f"    in the base: {pipeline.error_before}", fg="yellow")
+        secho(f"    in the base: {pipeline.error_before}", fg="yellow")
     if pipeline.kind in (Kind.SAME, Kind.REMOVED):
         return
     names = column(node.node_id for node in pipeline.nodes)
     for node, name in zip(pipeline.nodes, names, strict=True):
         _print_node(node, name)
     if pipeline.unforeseen and pipeline.nodes:
-        click.echo(f"    what is cached is unknown: {pipeline.unforeseen}")
+        echo(f"    what is cached is unknown: {pipeline.unforeseen}")
 
 
 def _print_node(node: NodeChange, name: str) -> None:
     mark, color = _MARKS[node.kind]
     first, *more = [*map(str, node.reasons), *_following(node)] or [""]
     head = f"  {mark} {name}  {outlook(node):<16}"
-    click.secho(head if first else head.rstrip(), fg=color, nl=False)
-    click.echo(f"  {first}".rstrip())
+    secho(head if first else head.rstrip(), fg=color, nl=False)
+    echo(f"  {first}".rstrip())
     for reason in more:
-        click.echo(f"{'':<{len(head)}}  {reason}")
+        echo(f"{'':<{len(head)}}  {reason}")
     if node.kind is Kind.SAME and node.verdict in ("runs", "fails"):
         for reason in node.plan:
-            click.echo(f"{'':<{len(head)}}  {reason}")
+            echo(f"{'':<{len(head)}}  {reason}")
     for code in node.unseen if node.kind is not Kind.REMOVED else ():
-        click.echo(f"{'':<{len(head)}}  changes are not noticed: {code}")
+        echo(f"{'':<{len(head)}}  changes are not noticed: {code}")
 
 
 def _following(node: NodeChange) -> list[str]:

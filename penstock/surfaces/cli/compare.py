@@ -10,6 +10,7 @@ import click
 
 from penstock.surfaces.cli.completion import RUN
 from penstock.surfaces.cli.options import column, json_option, open_store, profile_option
+from penstock.surfaces.cli.printing import echo, echo_json, secho
 
 if TYPE_CHECKING:
     from penstock.metadata.comparison import Difference, NodeComparison, RunComparison
@@ -45,7 +46,7 @@ def compare(
     with open_store(context, profile_name) as metadata:
         compared = compare_runs(metadata.store, first, second)
     if as_json:
-        click.echo(json.dumps(_as_json(compared), indent=2))
+        echo_json(_as_json(compared))
     else:
         _print(compared, show_all)
 
@@ -89,11 +90,11 @@ def _print(compared: RunComparison, show_all: bool) -> None:
     lines = iter(zip(*columns, strict=True))
     for title, rows in sections:
         if title:
-            click.secho(title, bold=True, nl=False)
+            secho(title, bold=True, nl=False)
             nothing = "" if getattr(compared, title.replace(" ", "_")) else "  none"
-            click.secho(f"{nothing or '  the same'}" if not rows else "", dim=True)
+            secho(f"{nothing or '  the same'}" if not rows else "", dim=True)
         for row in rows:
-            click.echo("  ".join(["", *next(lines), *row[3:]]).rstrip())
+            echo("  ".join(["", *next(lines), *row[3:]]).rstrip())
 
 
 def _chosen(items: Iterable[Any], show_all: bool) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,6 +14,7 @@ from penstock.surfaces.cli.options import (
     profile_option,
     project_config,
 )
+from penstock.surfaces.cli.printing import echo, echo_json, secho
 
 _MARKS = {
     "fine": ("✔", "green"),
@@ -47,7 +47,7 @@ def doctor(context: click.Context, profile_name: str | None, as_json: bool) -> N
         waiting = [pool.submit(check) for check in examination.checks(config, profile)]
         findings = [future.result() for future in waiting]
     if as_json:
-        click.echo(json.dumps([vars(finding) for finding in findings], indent=2))
+        echo_json([vars(finding) for finding in findings])
     else:
         _print(findings)
     if any(finding.state == "wrong" for finding in findings):
@@ -59,7 +59,7 @@ def _print(findings: list[Any]) -> None:
     for finding, name in zip(findings, names, strict=True):
         mark, color = _MARKS[finding.state]
         head = f"{mark} {name}  "
-        click.secho(head, fg=color, nl=False)
-        click.echo(finding.found)
+        secho(head, fg=color, nl=False)
+        echo(finding.found)
         if finding.advice:
-            click.echo(f"{'':<{len(head)}}{finding.advice}")
+            echo(f"{'':<{len(head)}}{finding.advice}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from datetime import timedelta
@@ -17,6 +16,7 @@ from penstock.surfaces.cli.options import (
     profile_option,
     project_config,
 )
+from penstock.surfaces.cli.printing import echo, echo_json, secho
 
 if TYPE_CHECKING:
     from penstock.metadata.garbage.planning import Collection, Policy, Removal
@@ -97,12 +97,12 @@ def gc(
             planned = plan_collection(metadata.store, profile.root_of, policy)
     if not delete:
         if as_json:
-            click.echo(json.dumps(_plan_as_json(planned, policy), indent=2))
+            echo_json(_plan_as_json(planned, policy))
         else:
             _print_plan(planned, policy, verbose)
         return
     if as_json:
-        click.echo(json.dumps(_collected_as_json(done, policy), indent=2))
+        echo_json(_collected_as_json(done, policy))
     else:
         _print_collected(done, verbose)
     if done.failed:
@@ -115,16 +115,16 @@ def _print_plan(planned: Collection, policy: Policy, verbose: bool) -> None:
 
     for reason, kept in sorted(planned.kept.items(), key=lambda item: -len(item[1])):
         held = sum(disk_size(a.uri) for a in kept if "://" not in a.uri)
-        click.secho("  keep    ", fg="green", nl=False)
-        click.echo(f"{len(kept):>6}  {size(held):>8}  {_explained(reason, policy)}")
+        secho("  keep    ", fg="green", nl=False)
+        echo(f"{len(kept):>6}  {size(held):>8}  {_explained(reason, policy)}")
     _print_removals(planned.removals, "  remove  ", verbose)
     for run_id in planned.runs_in_progress:
-        click.secho(f"run {run_id} is in progress, or it ended less than an hour ago", fg="yellow")
+        secho(f"run {run_id} is in progress, or it ended less than an hour ago", fg="yellow")
     if not planned.removals:
-        click.echo("there is nothing to remove")
+        echo("there is nothing to remove")
         return
-    click.secho(f"{size(planned.size)} would be freed", bold=True, nl=False)
-    click.echo("; nothing has been removed. Remove it: the same command with --delete.")
+    secho(f"{size(planned.size)} would be freed", bold=True, nl=False)
+    echo("; nothing has been removed. Remove it: the same command with --delete.")
 
 
 def _explained(reason: str, policy: Policy) -> str:
@@ -150,13 +150,13 @@ def _print_removals(removals: Iterable[Removal], title: str, verbose: bool) -> N
     for removal in removals:
         groups.setdefault(removal.reason, []).append(removal)
     for reason, group in groups.items():
-        click.secho(title, fg="red", nl=False)
-        click.echo(f"{len(group):>6}  {size(sum(r.size for r in group)):>8}  {reason}")
+        secho(title, fg="red", nl=False)
+        echo(f"{len(group):>6}  {size(sum(r.size for r in group)):>8}  {reason}")
         largest = sorted(group, key=lambda r: -r.size)
         for removal in largest if verbose else largest[:_MOST_PATHS]:
-            click.secho(f"{'':>18}{size(removal.size):>8}  {short(removal.path)}", dim=True)
+            secho(f"{'':>18}{size(removal.size):>8}  {short(removal.path)}", dim=True)
         if not verbose and len(group) > _MOST_PATHS:
-            click.secho(f"{'':>28}and {len(group) - _MOST_PATHS} more; -v shows all", dim=True)
+            secho(f"{'':>28}and {len(group) - _MOST_PATHS} more; -v shows all", dim=True)
 
 
 def _print_collected(done: Collected, verbose: bool) -> None:
@@ -164,16 +164,16 @@ def _print_collected(done: Collected, verbose: bool) -> None:
 
     _print_removals(done.removed, "  removed ", verbose)
     for removal, error in done.failed:
-        click.secho("  failed  ", fg="red", bold=True, nl=False, err=True)
-        click.echo(f"{removal.path}: {error}", err=True)
+        secho("  failed  ", fg="red", bold=True, nl=False, err=True)
+        echo(f"{removal.path}: {error}", err=True)
     for run_id in done.plan.runs_in_progress:
-        click.secho(f"run {run_id} is in progress, or it ended less than an hour ago", fg="yellow")
+        secho(f"run {run_id} is in progress, or it ended less than an hour ago", fg="yellow")
     if done.removed:
-        click.secho(f"{size(done.size)} freed", bold=True)
+        secho(f"{size(done.size)} freed", bold=True)
     elif not done.failed:
-        click.echo("there was nothing to remove")
+        echo("there was nothing to remove")
     if done.failed:
-        click.echo(
+        echo(
             f"{len(done.failed)} could not be removed; the next penstock gc --delete tries again.",
             err=True,
         )

@@ -11,6 +11,7 @@ import click
 
 from penstock.errors import ParameterError
 from penstock.surfaces.cli.frameworks import FRAMEWORKS, lightest_installed
+from penstock.surfaces.cli.printing import echo, secho
 
 TEMPLATES = {
     "tabular": "a model of a CSV file's column: validated, trained, evaluated, pushed",
@@ -142,12 +143,12 @@ def _report(first: str, folder: Path, written: list[Path], remarks: list[str]) -
     here = Path.cwd()
     for path in written:
         relative = path.relative_to(here) if path.is_relative_to(here) else path
-        click.secho("  wrote  ", fg="green", nl=False)
-        click.echo(str(relative))
+        secho("  wrote  ", fg="green", nl=False)
+        echo(str(relative))
     for remark in remarks:
-        click.echo(remark)
+        echo(remark)
     enter = "" if folder == here else f"cd {_quoted(folder, here)} && "
-    click.echo(f"next: {enter}{first}")
+    echo(f"next: {enter}{first}")
 
 
 def _quoted(folder: Path, here: Path) -> str:

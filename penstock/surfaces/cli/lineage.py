@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +9,7 @@ import click
 from penstock.project.config import Config
 from penstock.project.user_code import package_root
 from penstock.surfaces.cli.options import json_option, open_store, profile_option, project_config
+from penstock.surfaces.cli.printing import echo, echo_json, secho
 
 if TYPE_CHECKING:
     from penstock.metadata.graph import ExecutionRecord
@@ -64,7 +64,7 @@ def lineage(
         trace = descendants if down else ancestors
         result = trace(metadata.store, record.artifact_id)
     if as_json:
-        click.echo(json.dumps(lineage_as_json(result), indent=2))
+        echo_json(lineage_as_json(result))
     else:
         _print_tree(result)
 
@@ -74,7 +74,7 @@ def _print_tree(result: Lineage) -> None:
     for row in result.rows():
         del lasts[row.depth :]
         lasts.append(row.is_last)
-        click.secho(_guides(lasts[1:]), dim=True, nl=False)
+        secho(_guides(lasts[1:]), dim=True, nl=False)
         _print_row(row)
 
 
@@ -92,23 +92,23 @@ def _print_row(row: Row) -> None:
 
     artifact = row.artifact
     if row.key:
-        click.echo(f"{row.key}: ", nl=False)
-    click.secho(f"{artifact.type_name} {artifact.artifact_id}", bold=True, nl=False)
+        echo(f"{row.key}: ", nl=False)
+    secho(f"{artifact.type_name} {artifact.artifact_id}", bold=True, nl=False)
     if row.repeated:
         more = f" and {row.others} more" if row.others else ""
-        click.secho(f"{more}  as above", dim=True)
+        secho(f"{more}  as above", dim=True)
         return
     if row.depth == 0:
-        click.echo(f"  {short(artifact.uri)}", nl=False)
-    click.echo(f"  {describe_maker(row.maker)}", nl=False)
+        echo(f"  {short(artifact.uri)}", nl=False)
+    echo(f"  {describe_maker(row.maker)}", nl=False)
     if artifact.digest:
-        click.secho(f"  {artifact.digest[:8]}", dim=True, nl=False)
+        secho(f"  {artifact.digest[:8]}", dim=True, nl=False)
     if artifact.state != "live":
-        click.secho(f"  {artifact.state}", fg="yellow", nl=False)
+        secho(f"  {artifact.state}", fg="yellow", nl=False)
     if row.along_with is not None:
         first = row.along_with
-        click.secho(f"  along with {first.type_name} {first.artifact_id}", dim=True, nl=False)
-    click.echo()
+        secho(f"  along with {first.type_name} {first.artifact_id}", dim=True, nl=False)
+    echo()
 
 
 def describe_maker(maker: ExecutionRecord | None) -> str:
@@ -128,7 +128,7 @@ def _explain_served(
         explained = explain_served(metadata.store, folder)
     folders = _code_folders(project_config(context))
     if as_json:
-        click.echo(json.dumps(served_as_json(explained, folders), indent=2))
+        echo_json(served_as_json(explained, folders))
     else:
         _print_served(explained, folders)
 
@@ -149,28 +149,26 @@ def _print_served(served: Served, folders: list[str]) -> None:
     from penstock.surfaces.cli.summary import short
 
     push = served.pushed.maker
-    click.secho(short(served.folder), bold=True, nl=False)
+    secho(short(served.folder), bold=True, nl=False)
     if push:
-        click.echo(f"  pushed {when(push.node.ended)} by {push.node.node_id}", nl=False)
-        click.echo(f" in run {push.run_id} of {push.pipeline_name}", nl=False)
-    click.echo()
+        echo(f"  pushed {when(push.node.ended)} by {push.node.node_id}", nl=False)
+        echo(f" in run {push.run_id} of {push.pipeline_name}", nl=False)
+    echo()
     if served.is_elsewhere:
         destination = served.pushed.artifact.properties.get("pushed_destination")
-        click.secho(f"  it was pushed to {destination}, and found by its contents", fg="yellow")
+        secho(f"  it was pushed to {destination}, and found by its contents", fg="yellow")
     _print_contents(served.contents)
     if is_intact(served.pushed.artifact) is False:
-        click.secho(
-            "  THE COPY THAT THE PUSH KEPT WAS CHANGED SINCE", fg="red", bold=True, nl=False
-        )
-        click.secho(f": {served.pushed.artifact.uri}", fg="red")
+        secho("  THE COPY THAT THE PUSH KEPT WAS CHANGED SINCE", fg="red", bold=True, nl=False)
+        secho(f": {served.pushed.artifact.uri}", fg="red")
     _print_artifact("model", served.model)
     training = served.model.maker
     if training:
         node = training.node
-        click.echo(f"  trained by   {node.node_id}, {when(node.ended)}", nl=False)
-        click.echo(f", run {training.run_id}", nl=False)
+        echo(f"  trained by   {node.node_id}, {when(node.ended)}", nl=False)
+        echo(f", run {training.run_id}", nl=False)
         is_earlier = push is not None and push.run_id != training.run_id
-        click.secho("  (an earlier run; its model was used again)" if is_earlier else "", fg="cyan")
+        secho("  (an earlier run; its model was used again)" if is_earlier else "", fg="cyan")
         _print_how(training, folders)
     for data in served.data:
         _print_artifact("data", data)
@@ -196,50 +194,48 @@ def _print_served(served: Served, folders: list[str]) -> None:
         )
     for run in served.runs.values():
         if run.parameters:
-            click.secho("parameters  ", bold=True, nl=False)
-            click.echo(f" of run {run.run_id}, which {_part_of(run, served)}")
+            secho("parameters  ", bold=True, nl=False)
+            echo(f" of run {run.run_id}, which {_part_of(run, served)}")
             for name, value in run.parameters.items():
-                click.echo(f"    -p {name}={value}")
+                echo(f"    -p {name}={value}")
 
 
 def _print_contents(contents: FolderComparison) -> None:
     if contents.is_same is None:
-        click.secho("  no copy of what was pushed is left to compare the folder with", fg="yellow")
+        secho("  no copy of what was pushed is left to compare the folder with", fg="yellow")
         return
     if contents.is_same:
         files = f"{contents.files} file" + ("" if contents.files == 1 else "s")
-        click.secho(f"  as it was pushed, {files} compared", fg="green")
+        secho(f"  as it was pushed, {files} compared", fg="green")
         return
-    click.secho("  NOT WHAT WAS PUSHED", fg="red", bold=True, nl=False)
-    click.secho(f"; compared with {contents.reference}:", fg="red")
+    secho("  NOT WHAT WAS PUSHED", fg="red", bold=True, nl=False)
+    secho(f"; compared with {contents.reference}:", fg="red")
     for what in ("changed", "missing", "added"):
         for name in getattr(contents, what):
-            click.secho(f"    {what:<8} {name}", fg="red")
+            secho(f"    {what:<8} {name}", fg="red")
 
 
 def _print_artifact(title: str, provenance: Provenance, note: str = "") -> None:
     from penstock.surfaces.cli.summary import short
 
     artifact = provenance.artifact
-    click.secho(f"{title:<12}", bold=True, nl=False)
-    click.echo(
-        f" {note + ', ' if note else ''}{artifact.type_name} {artifact.artifact_id}", nl=False
-    )
+    secho(f"{title:<12}", bold=True, nl=False)
+    echo(f" {note + ', ' if note else ''}{artifact.type_name} {artifact.artifact_id}", nl=False)
     if title != "model":
-        click.echo(f" {describe_maker(provenance.maker)}", nl=False)
-    click.secho(f"  {short(artifact.uri)}", dim=True, nl=False)
+        echo(f" {describe_maker(provenance.maker)}", nl=False)
+    secho(f"  {short(artifact.uri)}", dim=True, nl=False)
     if artifact.digest:
-        click.secho(f"  {artifact.digest[:8]}", dim=True, nl=False)
-    click.secho("" if artifact.state == "live" else f"  {artifact.state}", fg="yellow")
+        secho(f"  {artifact.digest[:8]}", dim=True, nl=False)
+    secho("" if artifact.state == "live" else f"  {artifact.state}", fg="yellow")
 
 
 def _print_data(data: Provenance) -> None:
     properties = data.artifact.properties
     if data.maker and "input_base" in data.maker.node.parameters:
-        click.echo(f"    read from {data.maker.node.parameters['input_base']}")
+        echo(f"    read from {data.maker.node.parameters['input_base']}")
     for name in ("span", "version", "input_fingerprint"):
         if name in properties:
-            click.echo(f"    {name} {properties[name]}")
+            echo(f"    {name} {properties[name]}")
 
 
 def _part_of(run: RunRecord, served: Served) -> str:
@@ -254,19 +250,19 @@ def _part_of(run: RunRecord, served: Served) -> str:
 def _print_how(execution: ExecutionRecord, folders: list[str]) -> None:
     """Print the parameters and the code of an execution, and whether that is still on the disk."""
     for name, value in sorted(execution.node.parameters.items()):
-        click.echo(f"    {name} = {value}")
+        echo(f"    {name} = {value}")
     _print_code(execution, folders)
 
 
 def _print_code(execution: ExecutionRecord, folders: list[str]) -> None:
     states = _code_states(execution, folders)
     for name, digest in execution.node.code.items():
-        click.echo(f"    code {name}  {digest[:12]}  ", nl=False)
+        echo(f"    code {name}  {digest[:12]}  ", nl=False)
         text, color = {
             "same": ("the same on disk", "green"),
             "changed": ("CHANGED on disk since", "red"),
         }.get(states[name], ("not known whether it is the same on disk", None))
-        click.secho(text, fg=color)
+        secho(text, fg=color)
 
 
 def _code_states(execution: ExecutionRecord, folders: list[str]) -> dict[str, str]:
@@ -281,9 +277,9 @@ def _print_evaluation(evaluation: Provenance) -> None:
     from penstock.report.wording import metric as shown
 
     for metric in metrics_of(evaluation.artifact):
-        click.echo(f"    {metric.name} {shown(metric.name, metric.value)}")
+        echo(f"    {metric.name} {shown(metric.name, metric.value)}")
     for threshold in thresholds_of(evaluation.maker):
-        click.echo(f"    threshold on {threshold}")
+        echo(f"    threshold on {threshold}")
 
 
 def yes_or_no(blessed: object) -> str:

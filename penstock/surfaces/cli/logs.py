@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +18,7 @@ from penstock.surfaces.cli.options import (
     profile_option,
     project_config,
 )
+from penstock.surfaces.cli.printing import echo, echo_json, echo_log
 
 _BLOCK = 1 << 16
 _LOOK = 0.5
@@ -64,14 +63,14 @@ def logs(
             return
         path = _log_file(profile.root_of(record.pipeline_name), record, node)
         if not follow:
-            _write(_blocks(path))
+            echo_log(_blocks(path))
             return
 
         def is_over() -> bool:
             now = find_run(metadata.store, record.run_id)
             return all(n.state != "running" for n in now.nodes if n.node_id == node)
 
-        _write(_growing(path, is_over))
+        echo_log(_growing(path, is_over))
 
 
 def _show_from_server(
@@ -91,15 +90,14 @@ def _show_from_server(
     if node is None:
         status = operations.read_status(service, run_id)
         if as_json:
-            click.echo(json.dumps(server.as_json(status), indent=2))
+            echo_json(server.as_json(status))
         else:
             server.print_nodes(status)
     elif follow:
-        for text in of_server.follow(service, run_id, node):
-            click.echo(text, nl=False)
+        echo_log(text.encode() for text in of_server.follow(service, run_id, node))
     else:
         run = operations.find_run(service, run_id)
-        click.echo(of_server.read_log(service, run, node), nl=False)
+        echo_log([of_server.read_log(service, run, node).encode()])
 
 
 def _folder(root: str, record: Any) -> Path:
@@ -120,12 +118,12 @@ def _list(root: str, record: Any, as_json: bool) -> None:
             }
             for node, file in files
         ]
-        click.echo(json.dumps(listed, indent=2))
+        echo_json(listed)
         return
     names = column(node.node_id for node, _ in files)
     for (node, file), name in zip(files, names, strict=True):
         size = f"{file.stat().st_size:>12,} bytes" if file.exists() else f"{'no log':>18}"
-        click.echo(f"{name}  {node.state:<9}  {size}")
+        echo(f"{name}  {node.state:<9}  {size}")
 
 
 def _log_file(root: str, record: Any, node: str) -> Path:
@@ -161,9 +159,3 @@ def _growing(path: Path, is_over: Callable[[], bool]) -> Iterator[bytes]:
             if over:
                 return
             time.sleep(_LOOK)
-
-
-def _write(blocks: Iterator[bytes]) -> None:
-    for block in blocks:
-        sys.stdout.buffer.write(block)
-        sys.stdout.buffer.flush()

@@ -18,7 +18,8 @@ from penstock.errors import PenstockError
 from penstock.project import extras
 from penstock.project.config import find_config, read_config
 from penstock.surfaces.cli.groups import LazyGroup
-from penstock.surfaces.cli.options import INTERRUPTED, WRONG_REQUEST, discard_output
+from penstock.surfaces.cli.options import INTERRUPTED, WRONG_REQUEST
+from penstock.surfaces.cli.printing import OutputError, discard, echo_indented, secho, unread_output
 
 # In the order in which help shows them.
 COMMANDS: Mapping[str, str] = {
@@ -63,14 +64,10 @@ class _Commands(LazyGroup):
     places = COMMANDS
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
-            returned = super().invoke(ctx)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            # Click would exit with 1 here.
-            discard_output()
-            return 0
-        return returned
+        # Click would exit with 1 where nobody reads on.
+        with unread_output():
+            return super().invoke(ctx)
+        return 0
 
 
 def main() -> NoReturn:
@@ -102,6 +99,9 @@ def main() -> NoReturn:
         if missing is None:
             raise
         _fail(str(missing), color)
+    except OutputError as error:
+        discard(sys.stdout)
+        _fail(f"{error}. Give it room, or send it elsewhere.", color)
     except OSError as error:
         if error.filename is None:
             raise
@@ -111,10 +111,10 @@ def main() -> NoReturn:
 
 def _fail(message: str, color: bool | None) -> NoReturn:
     if color is False:
-        click.echo(f"error: {message}", err=True)
+        echo_indented(f"error: {message}", err=True)
     else:
-        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-        click.echo(message, err=True)
+        secho("error: ", fg="red", bold=True, nl=False, err=True)
+        echo_indented(message, err=True)
     sys.exit(WRONG_REQUEST)
 
 

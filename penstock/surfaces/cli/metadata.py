@@ -12,6 +12,7 @@ import click
 from penstock.errors import ConfigError
 from penstock.project.config import Profile
 from penstock.surfaces.cli.options import profile_option, project_config
+from penstock.surfaces.cli.printing import echo
 from penstock.surfaces.cli.protection import LOCAL, PEM, check_tls, token_of
 
 
@@ -88,9 +89,9 @@ def serve(
     serving = server.start(connection, host, port, protection)
     url_host = f"[{host}]" if ":" in host else host
     scheme = "grpcs" if protection.certificate else "grpc"
-    click.echo(f"serving {serving.where} at {scheme}://{url_host}:{serving.port}")
+    echo(f"serving {serving.where} at {scheme}://{url_host}:{serving.port}")
     stopped.wait()
-    click.echo("stopping: calls under way come to their end", err=True)
+    echo("stopping: calls under way come to their end", err=True)
     serving.stop(grace)
 
 
@@ -122,7 +123,7 @@ def _check(protection: Any, host: str, without_tls: bool) -> None:
     if protection.client_roots and not has_certificate:
         raise ConfigError("--client-ca needs TLS", hint="Give --tls-certificate and --tls-key too.")
     if host not in LOCAL and not protection.token and not protection.client_roots:
-        click.echo(
+        echo(
             "warning: without --token or --client-ca whoever reaches it reads and writes the store",
             err=True,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from penstock.errors import ParameterError
 from penstock.surfaces.cli.author import decision_options
 from penstock.surfaces.cli.completion import RUN
 from penstock.surfaces.cli.options import column, json_option, open_store, profile_option
+from penstock.surfaces.cli.printing import echo, echo_json, secho
 
 if TYPE_CHECKING:
     from penstock.metadata.registered import AliasMove, RegisteredModel, Version
@@ -51,14 +51,14 @@ def list_models(context: click.Context, profile_name: str | None, as_json: bool)
     from penstock.report.wording import counted
 
     if as_json:
-        click.echo(json.dumps([_model_as_json(found) for found in models], indent=2))
+        echo_json([_model_as_json(found) for found in models])
     elif not models:
-        click.echo("no model is registered yet. Register one: penstock model register RUN NAME.")
+        echo("no model is registered yet. Register one: penstock model register RUN NAME.")
     else:
         names = column(found.name for found in models)
         counts = column(counted(len(found.versions), "version") for found in models)
         for name, count, found in zip(names, counts, models, strict=True):
-            click.echo(f"{name}  {count}  {_aliases(found.aliases)}")
+            echo(f"{name}  {count}  {_aliases(found.aliases)}")
 
 
 @model.command()
@@ -87,7 +87,7 @@ def show(context: click.Context, reference: str, profile_name: str | None, as_js
         version = found.version(version_name)
         if as_json:
             aliases = found.aliases_of(version.number)
-            click.echo(json.dumps(_version_as_json(version, aliases), indent=2))
+            echo_json(_version_as_json(version, aliases))
         else:
             _print_version(version, found.aliases_of(version.number))
         registry.check(metadata.store, version)
@@ -121,17 +121,17 @@ def diff(
     if as_json:
         content = [asdict(d) for d in found]
         versions = {"before": one.name, "after": other.name}
-        click.echo(json.dumps({**versions, "differences": content}, indent=2))
+        echo_json({**versions, "differences": content})
         return
-    from penstock.report.wording import line, recorded
+    from penstock.report.wording import recorded
 
-    click.secho(f"{one.name} and {other.name}", bold=True)
+    secho(f"{one.name} and {other.name}", bold=True)
     for kind, name, d in zip(
         column(d.kind for d in found), column(d.name for d in found), found, strict=True
     ):
-        click.echo(f"  {kind}  {name}  {line(recorded(d.before))} -> {line(recorded(d.after))}")
+        echo(f"  {kind}  {name}  {recorded(d.before)} -> {recorded(d.after)}")
     if not found:
-        click.echo("  nothing that is recorded of them differs")
+        echo("  nothing that is recorded of them differs")
 
 
 @model.command()
@@ -173,9 +173,9 @@ def register(
             registry.move_alias(store, name, alias, version.number, who=who, why=why)
         aliases = registry.read_model(store, name).aliases_of(version.number)
     if as_json:
-        click.echo(json.dumps(_version_as_json(version, aliases), indent=2))
+        echo_json(_version_as_json(version, aliases))
     else:
-        click.echo(f"{version.name} is registered{_known_as(aliases)}")
+        echo(f"{version.name} is registered{_known_as(aliases)}")
 
 
 @model.command()
@@ -354,9 +354,9 @@ def restore(
 
 def _tell_version(version: Version, what: str, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(_version_as_json(version, []), indent=2))
+        echo_json(_version_as_json(version, []))
     else:
-        click.echo(f"{version.name} {what}")
+        echo(f"{version.name} {what}")
 
 
 def _version_reference(text: str) -> tuple[str, str]:
@@ -383,20 +383,20 @@ def _seen(text: str | None) -> Any:
 
 def _tell_move(name: str, move: AliasMove, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"model": name, **_move_as_json(move)}, indent=2))
+        echo_json({"model": name, **_move_as_json(move)})
         return
     before = f"; it was {name}@{move.before}" if move.before is not None else ""
     now = f"{name}@{move.to}" if move.to is not None else "nothing"
-    click.echo(f"{move.alias} of {name} is {now}{before}")
+    echo(f"{move.alias} of {name} is {now}{before}")
 
 
 def _show_model(found: RegisteredModel, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(_model_as_json(found), indent=2))
+        echo_json(_model_as_json(found))
         return
-    from penstock.report.wording import line, when
+    from penstock.report.wording import when
 
-    click.secho(found.name, bold=True)
+    secho(found.name, bold=True)
     versions = found.versions[::-1]
     for number, aliases, metrics, version in zip(
         column(str(version.number) for version in versions),
@@ -406,23 +406,23 @@ def _show_model(found: RegisteredModel, as_json: bool) -> None:
         strict=True,
     ):
         state = _state(version)
-        click.echo(f"  {number}  ", nl=False)
-        click.secho(aliases, fg="green", nl=False)
-        click.echo(f"  {metrics}  {state}  {when(version.registered)} by {line(version.who)}")
+        echo(f"  {number}  ", nl=False)
+        secho(aliases, fg="green", nl=False)
+        echo(f"  {metrics}  {state}  {when(version.registered)} by {version.who}")
     if found.moves:
-        click.secho("moves", bold=True)
+        secho("moves", bold=True)
     for move in found.moves[::-1]:
         to = str(move.to) if move.to is not None else "none"
         before = str(move.before) if move.before is not None else "none"
-        who = line(move.who) + (f": {line(move.why)}" if move.why else "")
-        click.echo(f"  {when(move.moved)}  {move.alias}  {before} -> {to}  {move.kind} by {who}")
+        who = move.who + (f": {move.why}" if move.why else "")
+        echo(f"  {when(move.moved)}  {move.alias}  {before} -> {to}  {move.kind} by {who}")
 
 
 def _print_version(version: Version, aliases: list[str]) -> None:
-    from penstock.report.wording import line, when
+    from penstock.report.wording import when
 
     facts = version.facts
-    click.secho(f"{version.name}{_known_as(aliases)}", bold=True)
+    secho(f"{version.name}{_known_as(aliases)}", bold=True)
     data = ", ".join(
         f"{d['node_id']} span {d['span']}" if "span" in d else d["node_id"]
         for d in facts.get("data", ())
@@ -447,7 +447,7 @@ def _print_version(version: Version, aliases: list[str]) -> None:
     }
     for title, text in lines.items():
         if text:
-            click.echo(f"  {title:<12}{line(text)}")
+            echo(f"  {title:<12}{text}")
 
 
 def _columns(columns: Any) -> str:

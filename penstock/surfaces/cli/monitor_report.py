@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +10,8 @@ import click
 from penstock.errors import ParameterError, StorageError, suggestion
 from penstock.surfaces.cli.completion import MONITOR
 from penstock.surfaces.cli.monitor_run import monitored, window_key
-from penstock.surfaces.cli.options import json_option, unread_output
+from penstock.surfaces.cli.options import json_option
+from penstock.surfaces.cli.printing import echo, echo_json, unread_output
 
 
 @click.command()
@@ -83,9 +83,9 @@ def report(
         keys = [each.window.key for each in seen.windows]
         content = {"monitor": name, "path": str(path.absolute()), "windows": keys}
         with unread_output():
-            click.echo(json.dumps(content, indent=2))
+            echo_json(content)
     else:
-        click.echo(short(str(path)))
+        echo(short(str(path)))
     if opens:
         click.launch(path.absolute().as_uri())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +15,8 @@ from penstock.surfaces.cli.options import (
     column,
     json_option,
     project_config,
-    unread_output,
 )
+from penstock.surfaces.cli.printing import echo, echo_json, secho, unread_output
 
 if TYPE_CHECKING:
     from penstock.operations.monitors.judging import Monitored, Round
@@ -86,7 +85,7 @@ def run(
             rounds.append(one.run(moment, alarm, again=keys, most=last))
     if as_json:
         with unread_output():
-            click.echo(json.dumps([_round_as_json(looked) for looked in rounds], indent=2))
+            echo_json([_round_as_json(looked) for looked in rounds])
     else:
         _say_what_is_left(rounds)
     if any(looked.problems for looked in rounds):
@@ -138,7 +137,7 @@ def status(context: click.Context, names: tuple[str, ...], last: int, as_json: b
             _print_status(name, judged, [(a.severity, a.summary) for a in alerts])
     if as_json:
         with unread_output():
-            click.echo(json.dumps(content, indent=2))
+            echo_json(content)
     if ringing:
         context.exit(ALARMS)
 
@@ -192,14 +191,15 @@ def monitored(context: click.Context, names: tuple[str, ...], *, quiet: bool) ->
 
 
 def _print_judgement(judged: Judgement) -> None:
-    click.echo(f"{judged.monitor}  {judged.window.key}  {_colored(judged)}  {_in_words(judged)}")
+    echo(f"{judged.monitor}  {judged.window.key}  ", nl=False)
+    _print_verdict(judged)
     for name in judged.alerts:
-        click.echo(f"  alert {name} has changed: penstock alert show {name}")
+        echo(f"  alert {name} has changed: penstock alert show {name}")
 
 
-def _colored(judged: Judgement) -> str:
-    state = judged.verdict
-    return click.style(state.ljust(7), fg=_COLORS[state])
+def _print_verdict(judged: Judgement) -> None:
+    secho(judged.verdict.ljust(7), fg=_COLORS[judged.verdict], nl=False)
+    echo(f"  {_in_words(judged)}")
 
 
 def _in_words(judged: Judgement) -> str:
@@ -218,23 +218,25 @@ def _in_words(judged: Judgement) -> str:
 
 
 def _print_status(name: str, judged: list[Judgement], alerts: list[tuple[str, str]]) -> None:
-    click.secho(name, bold=True)
+    secho(name, bold=True)
     for key, one in zip(column(j.window.key for j in judged), judged, strict=True):
-        click.echo(f"  {key}  {_colored(one)}  {_in_words(one)}")
+        echo(f"  {key}  ", nl=False)
+        _print_verdict(one)
     if not judged:
-        click.echo(f"  no window was judged yet: penstock monitor run {name}")
+        echo(f"  no window was judged yet: penstock monitor run {name}")
     for severity, summary in alerts:
-        click.echo(f"  {click.style('open alert', fg='red')}  {severity}  {summary}")
+        secho("  open alert", fg="red", nl=False)
+        echo(f"  {severity}  {summary}")
 
 
 def _say_what_is_left(rounds: list[Round]) -> None:
     for looked in rounds:
         if looked.busy:
-            click.echo(f"{looked.monitor}: another process judges its windows", err=True)
+            echo(f"{looked.monitor}: another process judges its windows", err=True)
         for problem in looked.problems:
-            click.echo(f"{looked.monitor}: {problem}", err=True)
+            echo(f"{looked.monitor}: {problem}", err=True)
     if not any(looked.judged or looked.problems or looked.busy for looked in rounds):
-        click.echo("nothing to do")
+        echo("nothing to do")
 
 
 def _round_as_json(looked: Round) -> dict[str, Any]:

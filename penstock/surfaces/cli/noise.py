@@ -15,6 +15,8 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from penstock.surfaces.cli.printing import echo_text
+
 LOG = Path(".penstock", "import.log")
 
 _PACKAGES = "|".join(
@@ -55,9 +57,7 @@ def of_imports_logged(folder: Path) -> Iterator[None]:
             said.seek(0)
             lines = said.read().decode("utf-8", "replace").splitlines(keepends=True)
             noise, rest = parted(lines)
-            if rest:
-                sys.stderr.write("".join(rest))
-                sys.stderr.flush()
+            echo_text("".join(rest), err=True)
             if noise and (folder / LOG.parent).is_dir():
                 with contextlib.suppress(OSError):
                     (folder / LOG).write_text("".join(noise), encoding="utf-8")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -14,6 +12,7 @@ import click
 from penstock.project.config import Config
 from penstock.surfaces.cli import noise
 from penstock.surfaces.cli.completion import PROFILE
+from penstock.surfaces.cli.printing import echo
 
 RUN_FAILED = 1
 WRONG_REQUEST = 2
@@ -71,21 +70,6 @@ def local_time(at: datetime) -> str:
 
 
 @contextmanager
-def unread_output() -> Iterator[None]:
-    """Go on, and to the exit code that is due, where nobody reads the output any more."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        discard_output()
-
-
-def discard_output() -> None:
-    """Write the rest of the output nowhere; Python would complain once more at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-@contextmanager
 def open_store(context: click.Context, profile_name: str | None) -> Iterator[Any]:
     """Connect to the store of a profile; raise StoreError where there is none yet.
 
@@ -96,9 +80,7 @@ def open_store(context: click.Context, profile_name: str | None) -> Iterator[Any
 
     with connect(store_config(context, profile_name), create=False) as metadata:
         for run_id in mark_abandoned(metadata):
-            click.echo(
-                f"run {run_id} was killed; go on with it: penstock resume {run_id}", err=True
-            )
+            echo(f"run {run_id} was killed; go on with it: penstock resume {run_id}", err=True)
         yield metadata
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from penstock.surfaces.cli.options import (
     profile_option,
     project_config,
 )
+from penstock.surfaces.cli.printing import echo, echo_json, echo_text, secho
 
 
 @click.command("list")
@@ -48,16 +48,16 @@ def list_pipelines(context: click.Context, as_json: bool) -> None:
                 }
         listed.append(entry)
     if as_json:
-        click.echo(json.dumps(listed, indent=2))
+        echo_json(listed)
         return
     for entry in listed:
-        click.secho(entry["name"], bold=True, nl=False)
-        click.echo(f"  {entry.get('description') or entry['at']}")
+        secho(entry["name"], bold=True, nl=False)
+        echo(f"  {entry.get('description') or entry['at']}")
         if "error" in entry:
-            click.secho(f"    {entry['error']}", fg="red")
+            secho(f"    {entry['error']}", fg="red")
         for key, default in entry.get("parameters", {}).items():
             value = "must be given" if default is None else f"default {default!r}"
-            click.echo(f"    -p {key}=…  {value}")
+            echo(f"    -p {key}=…  {value}")
 
 
 @click.command("compile")
@@ -85,10 +85,10 @@ def compile_command(
     else:
         text, count = _ir_text(definition, pipeline, profile)
     if output is None:
-        click.echo(text, nl=False)
+        echo_text(text)
     else:
         output.write_text(text, encoding="utf-8")
-        click.echo(f"wrote {output} ({count})", err=True)
+        echo(f"wrote {output} ({count})", err=True)
 
 
 def kubeflow_text(definition: Any, profile: Profile, folder: Path) -> tuple[str, str]:
@@ -97,7 +97,7 @@ def kubeflow_text(definition: Any, profile: Profile, folder: Path) -> tuple[str,
 
     compiled = compile_for_kubeflow(definition, profile, folder)
     for warning in compiled.warnings:
-        click.secho(f"warning: {warning}", fg="yellow", err=True)
+        secho(f"warning: {warning}", fg="yellow", err=True)
     return compiled.to_yaml(), f"{len(compiled.spec.deployment_spec['executors'])} tasks"
 
 

@@ -16,6 +16,7 @@ from penstock.errors import DataError, ParameterError
 from penstock.safety.containment import is_name
 from penstock.surfaces.cli.log_options import GivenLog, log_options
 from penstock.surfaces.cli.options import profile_option, project_config
+from penstock.surfaces.cli.printing import echo
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -180,4 +181,4 @@ def _write(
             writer.write(table)
             count += table.num_rows
     if output is not None:
-        click.echo(f"{count} predictions: {output}", err=True)
+        echo(f"{count} predictions: {output}", err=True)

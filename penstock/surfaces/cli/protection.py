@@ -8,6 +8,7 @@ import click
 
 from penstock.errors import ConfigError, ParameterError
 from penstock.safety import secrets
+from penstock.surfaces.cli.printing import echo
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
 PEM = click.Path(dir_okay=False, path_type=Path)
@@ -53,4 +54,4 @@ def check_tls(host: str, has_certificate: bool, has_key: bool, without_tls: bool
             hint="Give --tls-certificate and --tls-key; or --without-tls, where a service mesh or "
             "a network of your own protects it.",
         )
-    click.echo("warning: without TLS all that is sent, tokens too, can be read", err=True)
+    echo("warning: without TLS all that is sent, tokens too, can be read", err=True)

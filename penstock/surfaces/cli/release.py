@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable
@@ -20,8 +19,8 @@ from penstock.surfaces.cli.options import (
     json_option,
     open_store,
     project_config,
-    unread_output,
 )
+from penstock.surfaces.cli.printing import echo, echo_json, secho, unread_output
 
 if TYPE_CHECKING:
     from penstock.operations.releases.controlling import Controller, Look
@@ -144,9 +143,9 @@ def start(
             why=why,
         )
     stages = ", ".join(stage.name for stage in begun.plan.stages) or "at once"
-    click.echo(f"release {begun.number} of {deployment.name}: {_version(begun)} by {stages}")
+    echo(f"release {begun.number} of {deployment.name}: {_version(begun)} by {stages}")
     if detach:
-        click.echo(f"carry it out: penstock release watch {deployment.name}")
+        echo(f"carry it out: penstock release watch {deployment.name}")
         return
     _carry_out(context, deployment, every, who)
 
@@ -185,7 +184,7 @@ def status(context: click.Context, name: str, environment: str, as_json: bool) -
     deployment = _deployment(context, name, environment)
     found = _last(context, deployment)
     if as_json:
-        click.echo(json.dumps(_as_json(found), indent=2))
+        echo_json(_as_json(found))
         return
     _print_release(found)
     for step in found.steps:
@@ -220,12 +219,12 @@ def history(context: click.Context, name: str, environment: str, as_json: bool) 
     found.sort(key=lambda one: one.began, reverse=True)
     with unread_output():
         if as_json:
-            click.echo(json.dumps([_as_json(one) for one in found], indent=2))
+            echo_json([_as_json(one) for one in found])
             return
         if not found:
-            click.echo("nothing was released yet")
+            echo("nothing was released yet")
         for one, title in zip(found, column(one.deployment for one in found), strict=True):
-            click.echo(f"{title}  ", nl=False)
+            echo(f"{title}  ", nl=False)
             _print_release(one)
 
 
@@ -241,7 +240,7 @@ def _asking(kind: str, text: str, example: str) -> click.Command:
         deployment = _deployment(context, name, environment)
         with _store(context, deployment) as metadata:
             found = beginning.ask(metadata.store, deployment, kind, who=who, why=why)
-        click.echo(
+        echo(
             f"{kind} of release {found.number} of {deployment.name} is recorded; whoever watches "
             "it does so at the next look"
         )
@@ -294,11 +293,11 @@ def rollback(
     with open_store(context, where.profile or None) as metadata:
         begun = beginning.roll_back(metadata.store, deployment, where, who=who, why=why)
     if begun.kind == "rollback":
-        click.echo(f"release {begun.number} of {deployment.name}: back to {_version(begun)}")
+        echo(f"release {begun.number} of {deployment.name}: back to {_version(begun)}")
     else:
-        click.echo(f"release {begun.number} of {deployment.name} is to be ended")
+        echo(f"release {begun.number} of {deployment.name} is to be ended")
     if detach:
-        click.echo(f"carry it out: penstock release watch {deployment.name}")
+        echo(f"carry it out: penstock release watch {deployment.name}")
         return
     _carry_out(context, deployment, "1s", who, wanted=("brought back", "aborted"))
 
@@ -324,10 +323,10 @@ def _carry_out(
         except Held as error:
             if "aborted" not in wanted:
                 raise
-            click.echo(f"{error.message}, and does so", err=True)
+            echo(f"{error.message}, and does so", err=True)
             ended = _until_over(context, deployment, alarm)
     if not ended.is_over:
-        click.echo(f"go on with it: penstock release watch {deployment.name}", err=True)
+        echo(f"go on with it: penstock release watch {deployment.name}", err=True)
         context.exit(RUN_FAILED)
     if ended.state not in wanted:
         context.exit(RUN_FAILED)
@@ -362,7 +361,7 @@ def _teller() -> Callable[[Look], None]:
         # How much longer it waits is no news.
         kind = re.sub(r"[\d.]+ ?(s|min|h|d)?\b", "", text)
         if text and said[-1:] != [kind]:
-            click.echo(text, err=True)
+            echo(text, err=True)
         said[:] = [kind]
         if looked.release.is_over:
             _print_release(looked.release)
@@ -459,22 +458,22 @@ def _version(found: Release) -> str:
 
 def _print_release(found: Release) -> None:
     title = f"{found.began.astimezone():%Y-%m-%d %H:%M:%S}  {found.kind} {found.number}"
-    click.echo(f"{title}  {_version(found)}  ", nl=False)
-    click.secho(found.status, fg=_COLORS.get(found.state, "cyan"), nl=False)
-    click.echo(f"  {found.who}{f': {found.why}' if found.why else ''}")
+    echo(f"{title}  {_version(found)}  ", nl=False)
+    secho(found.status, fg=_COLORS.get(found.state, "cyan"), nl=False)
+    echo(f"  {found.who}{f': {found.why}' if found.why else ''}")
     if found.reason and found.state != "promoted":
-        click.echo(f"    {found.reason}")
+        echo(f"    {found.reason}")
 
 
 def _print_step(step: Step) -> None:
-    click.echo(f"    {step.recorded:%H:%M:%S}  {_told(step)}  {step.who}: {step.why}")
+    echo(f"    {step.recorded:%H:%M:%S}  {_told(step)}  {step.who}: {step.why}")
     for gate in step.intent.get("gates", ()):
         color = {"holds": "green", "alarm": "red"}.get(gate["state"], "yellow")
-        click.echo("              ", nl=False)
-        click.secho(f"{gate['state']:<9}", fg=color, nl=False)
-        click.echo(f"  {gate['gate']}: {gate['reason']}")
+        echo("              ", nl=False)
+        secho(f"{gate['state']:<9}", fg=color, nl=False)
+        echo(f"  {gate['gate']}: {gate['reason']}")
     if reason := step.outcome.get("reason"):
-        click.secho(f"              {reason}", fg="red")
+        secho(f"              {reason}", fg="red")
 
 
 def _told(step: Step) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import click
 from penstock.errors import StorageError
 from penstock.surfaces.cli.completion import RUN
 from penstock.surfaces.cli.options import json_option, open_store, profile_option
+from penstock.surfaces.cli.printing import echo, echo_json
 
 
 @click.command()
@@ -63,8 +63,8 @@ def report(
                 hint="Name another file: penstock report RUN -o FILE.",
             ) from error
     if as_json:
-        click.echo(json.dumps({"run_id": run.run_id, "path": os.path.abspath(path)}, indent=2))
+        echo_json({"run_id": run.run_id, "path": os.path.abspath(path)})
     else:
-        click.echo(short(path))
+        echo(short(path))
     if opens:
         click.launch(Path(path).absolute().as_uri())

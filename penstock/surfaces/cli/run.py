@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -20,8 +19,8 @@ from penstock.surfaces.cli.options import (
     parameter_option,
     profile_option,
     project_config,
-    unread_output,
 )
+from penstock.surfaces.cli.printing import echo_json, unread_output, unwritten_output
 
 
 def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -91,9 +90,9 @@ def _finish(context: click.Context, result: Any, definition: str, as_json: bool)
     # Of a file, the store alone does not say that it may be imported.
     registered = project_config(context).pipelines
     named = f" --pipeline {definition}" if definition not in registered else ""
-    with unread_output():
+    with unwritten_output():
         if as_json:
-            click.echo(json.dumps(_result_as_json(result), indent=2))
+            echo_json(_result_as_json(result))
         else:
             print_result(result, f"penstock resume {result.run_id}{named}")
     if not result.succeeded:
@@ -268,7 +267,7 @@ def plan(
     )
     with unread_output():
         if as_json:
-            click.echo(json.dumps([_node_as_json(node) for node in planned], indent=2))
+            echo_json([_node_as_json(node) for node in planned])
         else:
             print_plan(planned)
     if any(node.verdict is Verdict.FAILS for node in planned):

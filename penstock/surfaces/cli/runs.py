@@ -9,6 +9,7 @@ import click
 
 from penstock.surfaces.cli.completion import PIPELINE, RUN
 from penstock.surfaces.cli.options import json_option, open_store, profile_option
+from penstock.surfaces.cli.printing import echo_json
 
 
 @click.command()
@@ -36,7 +37,7 @@ def runs(
     with open_store(context, profile_name) as metadata:
         records = list_runs(metadata.store, pipeline_name=pipeline_name, most=most)
     if as_json:
-        click.echo(json.dumps([run_as_json(record) for record in records], indent=2))
+        echo_json([run_as_json(record) for record in records])
     else:
         print_runs(records)
 
@@ -83,7 +84,7 @@ def show(context: click.Context, run_id: str, profile_name: str | None, as_json:
             node["made_by"] = sorted(
                 {makers[a.id].run_id for f in outputs.values() for a in f if a.id in makers}
             )
-        click.echo(json.dumps(content, indent=2))
+        echo_json(content)
     else:
         print_run(record, {key: outputs for key, (_, outputs) in artifacts.items()}, makers)
 

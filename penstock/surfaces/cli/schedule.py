@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import click
 from penstock.errors import ParameterError
 from penstock.surfaces.cli.completion import PIPELINE
 from penstock.surfaces.cli.options import column, json_option, parameter_option, profile_option
+from penstock.surfaces.cli.printing import echo, echo_json, secho
 from penstock.surfaces.cli.service import image_option
 
 if TYPE_CHECKING:
@@ -136,9 +136,9 @@ def _manage(
 
 def _print_change(change: str, name: str, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"schedule": name, "change": change}, indent=2))
+        echo_json({"schedule": name, "change": change})
     else:
-        click.echo(f"{change:<10} {name}")
+        echo(f"{change:<10} {name}")
 
 
 def parse_timing(line: str | None, every: str | None, start: str | None, end: str | None) -> Timing:
@@ -184,13 +184,13 @@ def _print_scheduled(service: Service, wanted: Any, done: Scheduled, as_json: bo
     address = service.page_of("recurringrun", done.recurring_run_id)
     if as_json:
         content = {**vars(done), "version": wanted.version.name, "address": address}
-        click.echo(json.dumps(content, indent=2))
+        echo_json(content)
         return
-    click.echo(f"schedule   {wanted.name} ({_CHANGES[done.change]})")
-    click.echo(f"version    {wanted.version.name}")
-    click.echo(f"page       {address}")
+    echo(f"schedule   {wanted.name} ({_CHANGES[done.change]})")
+    echo(f"version    {wanted.version.name}")
+    echo(f"page       {address}")
     for at in _next_times(wanted.timing):
-        click.echo(f"next       {at:%Y-%m-%d %H:%M:%S} UTC")
+        echo(f"next       {at:%Y-%m-%d %H:%M:%S} UTC")
     _print_left(done.left)
 
 
@@ -204,7 +204,7 @@ _CHANGES = {
 
 def _print_left(left: tuple[str, ...]) -> None:
     for recurring_run_id in left:
-        click.echo(
+        echo(
             f"Recurring run {recurring_run_id} has a run in progress: it is disabled, and will be "
             "removed with the next change.",
             err=True,
@@ -228,15 +228,15 @@ def _next_times(timing: Timing) -> list[datetime]:
 
 def _print_list(recurring_runs: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(recurring_runs, indent=2))
+        echo_json(recurring_runs)
         return
     names = column(one["display_name"] for one in recurring_runs)
     for one, name in zip(recurring_runs, names, strict=True):
         state = str(one.get("status", "")).lower()
         version = str(one.get("description", "")).rpartition("version ")[2]
         color = "green" if state == "enabled" else None
-        click.secho(f"{name}  {state:<8}", fg=color, nl=False)
-        click.echo(f"  {_when(one)}  version {version}  {one['recurring_run_id']}")
+        secho(f"{name}  {state:<8}", fg=color, nl=False)
+        echo(f"  {_when(one)}  version {version}  {one['recurring_run_id']}")
 
 
 def _when(recurring_run: dict[str, Any]) -> str:

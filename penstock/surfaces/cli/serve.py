@@ -14,6 +14,7 @@ from penstock.project import extras
 from penstock.safety.containment import is_name
 from penstock.surfaces.cli.log_options import GivenLog, log_of_served, log_options
 from penstock.surfaces.cli.options import profile_option, project_config
+from penstock.surfaces.cli.printing import echo
 
 if TYPE_CHECKING:
     from penstock.project.config import Config
@@ -218,7 +219,7 @@ def serve(
 
     def announce(url: str) -> None:
         for name in sources:
-            click.echo(f"{name}  {url}/predict/{name}")
+            echo(f"{name}  {url}/predict/{name}")
 
     limits = Limits(
         workers=workers,

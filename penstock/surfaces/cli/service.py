@@ -11,6 +11,7 @@ from penstock.errors import ConfigError
 from penstock.project.config import Profile
 from penstock.project.kubeflow import KubeflowOptions
 from penstock.surfaces.cli.options import column, project_config
+from penstock.surfaces.cli.printing import echo, secho
 
 if TYPE_CHECKING:
     from penstock.runners.kubeflow.server.operations import NodeStatus, RunStatus
@@ -92,19 +93,19 @@ def _named(status: RunStatus) -> Iterator[tuple[NodeStatus, str]]:
 
 def _print_node(node: NodeStatus, name: str, *, err: bool = False) -> None:
     mark, color = _MARKS.get(node.state, ("?", None))
-    click.secho(f"{mark} {name}  {node.state.lower():<9}", fg=color, nl=False, err=err)
+    secho(f"{mark} {name}  {node.state.lower():<9}", fg=color, nl=False, err=err)
     took = f"  {node.seconds:.0f} s" if node.seconds is not None else ""
-    click.echo(f"{took}{f'  {node.error}' if node.error else ''}", err=err)
+    echo(f"{took}{f'  {node.error}' if node.error else ''}", err=err)
 
 
 def print_end(status: RunStatus) -> None:
     """Print what state a run is in, and where its page is."""
     _, color = _MARKS.get(status.state, ("?", None))
-    click.secho(status.state.lower(), fg=color, bold=True, nl=False)
-    click.echo(f"  {status.name}  run {status.run_id}")
+    secho(status.state.lower(), fg=color, bold=True, nl=False)
+    echo(f"  {status.name}  run {status.run_id}")
     if status.error:
-        click.echo(f"  error      {status.error}")
-    click.echo(f"  page       {status.address}")
+        echo(f"  error      {status.error}")
+    echo(f"  page       {status.address}")
 
 
 def as_json(status: RunStatus) -> dict[str, Any]:

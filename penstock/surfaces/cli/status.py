@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from penstock.surfaces.cli.completion import RUN_OF_PROFILE
 from penstock.surfaces.cli.options import RUN_FAILED, json_option, profile_option
+from penstock.surfaces.cli.printing import echo, echo_json
 
 
 @click.command()
@@ -38,7 +37,7 @@ def status(
     else:
         run_status = operations.read_status(service, run_id)
     if as_json:
-        click.echo(json.dumps(server.as_json(run_status), indent=2))
+        echo_json(server.as_json(run_status))
     else:
         if not watch:
             server.print_nodes(run_status)
@@ -66,8 +65,8 @@ def cancel(context: click.Context, run_id: str, profile_name: str | None, as_jso
     service = server.connect(options)
     ended, by_this = operations.cancel(service, run_id, server.change_printer())
     if as_json:
-        click.echo(json.dumps({**server.as_json(ended), "canceled": by_this}, indent=2))
+        echo_json({**server.as_json(ended), "canceled": by_this})
         return
     server.print_end(ended)
     if not by_this:
-        click.echo("  It had come to its end before: there was nothing to cancel.")
+        echo("  It had come to its end before: there was nothing to cancel.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from penstock.surfaces.cli.options import profile_option, store_config
+from penstock.surfaces.cli.printing import echo
 
 
 @click.group()
@@ -34,8 +35,8 @@ def upgrade(context: click.Context, profile_name: str | None) -> None:
 
     needed, copy = upgrade_store(store_config(context, profile_name))
     if not needed:
-        click.echo("The store is of the installed version already.")
+        echo("The store is of the installed version already.")
     elif copy:
-        click.echo(f"The store is upgraded. As it was before it is in {copy}.")
+        echo(f"The store is upgraded. As it was before it is in {copy}.")
     else:
-        click.echo("The store is upgraded.")
+        echo("The store is upgraded.")

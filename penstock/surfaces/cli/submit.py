@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from penstock.surfaces.cli.options import (
     profile_option,
     project_config,
 )
+from penstock.surfaces.cli.printing import echo, echo_json, secho
 from penstock.surfaces.cli.service import image_option
 
 if TYPE_CHECKING:
@@ -129,16 +129,16 @@ def submit(
     )
     if not as_json:
         state = "uploaded" if version.created else "was there already"
-        click.echo(f"version    {version.name} of {documents.name} ({state})")
+        echo(f"version    {version.name} of {documents.name} ({state})")
         # Before the run: who interrupts the command can ask for the same submission again.
-        click.echo(f"submission {token}")
+        echo(f"submission {token}")
     done = submitting.submit(service, request, token)
     address = service.page_of("runs", done.run_id)
     if not as_json:
-        click.echo(f"run        {done.run_id}{' (was started before)' if done.found else ''}")
-        click.echo(f"page       {address}")
+        echo(f"run        {done.run_id}{' (was started before)' if done.found else ''}")
+        echo(f"page       {address}")
     for run_id in done.canceled:
-        click.secho(
+        secho(
             f"The request had arrived more than once: run {run_id} was canceled.",
             fg="yellow",
             err=True,
@@ -147,9 +147,9 @@ def submit(
         _wait(context, service, done.run_id, as_json)
     elif as_json:
         content = {**vars(done), "version": version.name, "address": address}
-        click.echo(json.dumps(content, indent=2))
+        echo_json(content)
     else:
-        click.echo(f"next       penstock status {done.run_id} --watch --profile {profile.name}")
+        echo(f"next       penstock status {done.run_id} --watch --profile {profile.name}")
 
 
 def _wait(context: click.Context, service: Service, run_id: str, as_json: bool) -> None:
@@ -158,7 +158,7 @@ def _wait(context: click.Context, service: Service, run_id: str, as_json: bool) 
 
     status = operations.wait(service, run_id, server.change_printer())
     if as_json:
-        click.echo(json.dumps(server.as_json(status), indent=2))
+        echo_json(server.as_json(status))
     else:
         server.print_end(status)
     if not status.succeeded:

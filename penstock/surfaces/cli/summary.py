@@ -8,8 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from penstock.execution.elapsed import KINDS
 from penstock.execution.logs import log_tail
 from penstock.execution.plan import NodePlan, Verdict
@@ -19,6 +17,7 @@ from penstock.report.wording import metric as shown_metric
 from penstock.report.wording import number, size, when
 from penstock.runners.local import NodeResult, RunResult, State
 from penstock.surfaces.cli.options import column
+from penstock.surfaces.cli.printing import echo, echo_indented, secho
 
 if TYPE_CHECKING:
     from penstock import _tfx
@@ -41,28 +40,28 @@ def print_result(result: RunResult, resume: str) -> None:
     for node in result.nodes.values():
         if node.state is State.FAILED:
             _print_failure(node)
-    click.echo()
+    echo()
     _print_state(result.state.value)
-    click.echo(f" {result.pipeline_name}  run {result.run_id}  {result.seconds:.1f} s")
+    echo(f" {result.pipeline_name}  run {result.run_id}  {result.seconds:.1f} s")
     artifacts = [a for n in result.nodes.values() for a in _artifacts_of(n.node_id, n.outputs)]
     for line in describe_outcome(artifacts):
-        click.echo(f"  {line}")
+        echo(f"  {line}")
     _print_lost_events(result.events)
     if result.report:
-        click.echo(f"  report     {short(result.report)}")
+        echo(f"  report     {short(result.report)}")
     elif result.report_error:
-        click.secho(f"  report     none: {result.report_error}", fg="yellow")
+        secho(f"  report     none: {result.report_error}", fg="yellow")
     if result.succeeded:
-        click.echo(f"  next       penstock show {result.run_id}")
+        echo(f"  next       penstock show {result.run_id}")
     elif result.state is State.FAILED:
-        click.echo(f"  next       fix that, and go on: {resume}")
+        echo(f"  next       fix that, and go on: {resume}")
     else:
-        click.echo(f"  next       {resume}")
+        echo(f"  next       {resume}")
 
 
 def _print_lost_events(delivery: EventDelivery | None) -> None:
     if delivery is not None and delivery.lost:
-        click.secho(f"  openlineage: {delivery}", fg="yellow")
+        secho(f"  openlineage: {delivery}", fg="yellow")
 
 
 _VERDICTS = {
@@ -83,17 +82,18 @@ def print_plan(planned: Iterable[NodePlan]) -> None:
         mark, color = _VERDICTS[node.verdict]
         first, *more = node.reasons or ("",)
         head = f"{mark} {name}  {node.verdict.value:<8}"
-        click.secho(head, fg=color, nl=False)
-        click.echo(f"  {first}".rstrip())
+        secho(head, fg=color, nl=False)
+        echo(f"  {first}".rstrip())
         for reason in more:
-            click.echo(f"{'':<{len(head)}}  {reason}")
+            echo(f"{'':<{len(head)}}  {reason}")
         if node.done_by:
-            click.echo(f"{'':<{len(head)}}  {node.done_by}")
+            echo(f"{'':<{len(head)}}  {node.done_by}")
         for code in node.unseen:
-            click.echo(f"{'':<{len(head)}}  changes are not noticed: {code}")
+            echo(f"{'':<{len(head)}}  changes are not noticed: {code}")
     counts = Counter(node.verdict for node in planned)
     parts = [f"{counts[v]} {_PLANNED[v]}" for v in _PLANNED if counts[v]]
-    click.echo(f"\n{', '.join(parts)}")
+    echo()
+    echo(", ".join(parts))
 
 
 _PLANNED = {
@@ -154,11 +154,11 @@ def print_runs(runs: Iterable[RunRecord]) -> None:
     """Print a line a run."""
     rows = list(runs)
     if not rows:
-        click.echo("no runs yet")
+        echo("no runs yet")
         return
     for run, name in zip(rows, column(run.pipeline_name for run in rows), strict=True):
         _print_state(run.state)
-        click.echo(
+        echo(
             f"  {run.run_id}  {name}  {when(run.began)}  {run.seconds:8.1f} s  {_node_counts(run)}"
         )
 
@@ -178,37 +178,37 @@ def print_run(
     `outputs` are by the executions' ids, `makers` by the artifacts'.
     """
     _print_state(run.state)
-    click.echo(
+    echo(
         f" {run.pipeline_name}  run {run.run_id}  {when(run.began)}  {run.seconds:.1f} s  "
         f"{_node_counts(run)}"
     )
     for name, value in run.parameters.items():
-        click.echo(f"  -p {name}={value}")
+        echo(f"  -p {name}={value}")
     if not run.nodes:
         return
     heading, *names = column(["", *(node.node_id for node in run.nodes)])
     heads = ("time", "CPU", "memory", "in", "out")
-    click.secho(f"  {'':<8}  {heading}" + "".join(f"{h:>10}" for h in heads), dim=True)
+    secho(f"  {'':<8}  {heading}" + "".join(f"{h:>10}" for h in heads), dim=True)
     for node, name in zip(run.nodes, names, strict=True):
         _print_state(f"  {node.state}", node.state)
         cells = "".join(f"{cell:>10}" for cell in _resources(node))
         outputs_of_node = outputs.get(node.execution_id, {})
-        click.echo(f"  {name}{cells}".rstrip() + _origin(run, outputs_of_node, makers))
+        echo(f"  {name}{cells}".rstrip() + _origin(run, outputs_of_node, makers))
         if node.done_by:
-            click.echo(f"      {node.done_by}")
+            echo(f"      {node.done_by}")
         if node.error:
-            click.echo(f"      {node.error}")
+            echo_indented(f"      {node.error}", "      ")
         for key, artifacts in outputs_of_node.items():
             for artifact in artifacts:
-                click.echo(f"      {key}: {artifact.id}  {short(artifact.uri)}{_fate(artifact)}")
+                echo(f"      {key}: {artifact.id}  {short(artifact.uri)}{_fate(artifact)}")
     run_artifacts = [
         a for n in run.nodes for a in _artifacts_of(n.node_id, outputs.get(n.execution_id, {}))
     ]
     for line in describe_outcome(run_artifacts):
-        click.echo(f"  {line}")
+        echo(f"  {line}")
     beside = [f"{kind} {run.elapsed[kind]:.1f} s" for kind in KINDS if kind in run.elapsed]
     if beside:
-        click.echo(f"  beside its nodes: {', '.join(beside)}")
+        echo(f"  beside its nodes: {', '.join(beside)}")
     _print_lost_events(run.events)
 
 
@@ -241,23 +241,23 @@ def _origin(run: RunRecord, outputs: _tfx.Artifacts, makers: Mapping[int, Execut
 
 
 def _print_failure(node: NodeResult) -> None:
-    click.echo(err=True)
-    click.secho(f"{node.node_id} failed: ", fg="red", bold=True, nl=False, err=True)
-    click.echo(node.error, err=True)
+    echo(err=True)
+    secho(f"{node.node_id} failed: ", fg="red", bold=True, nl=False, err=True)
+    echo_indented(node.error, err=True)
     if not node.log_path:
         return
     # The log ends with the error, which has been said.
     before = log_tail(node.log_path).rstrip().removesuffix(f"error: {node.error}").rstrip()
     if not before:
-        click.secho(f"its log: {short(node.log_path)}", dim=True, err=True)
+        secho(f"its log: {short(node.log_path)}", dim=True, err=True)
         return
-    click.secho(f"the end of {short(node.log_path)}:", dim=True, err=True)
+    secho(f"the end of {short(node.log_path)}:", dim=True, err=True)
     for line in before.splitlines():
-        click.echo(f"  {line}", err=True)
+        echo(f"  {line}", err=True)
 
 
 def _print_state(text: str, state: str | None = None) -> None:
-    click.secho(f"{text:<8}", fg=_COLORS.get(state or text), bold=True, nl=False)
+    secho(f"{text:<8}", fg=_COLORS.get(state or text), bold=True, nl=False)
 
 
 def short(path: str) -> str:

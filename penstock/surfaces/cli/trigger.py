@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import socket
 from collections.abc import Callable, Iterable, Iterator
@@ -20,8 +19,8 @@ from penstock.surfaces.cli.options import (
     column,
     json_option,
     project_config,
-    unread_output,
 )
+from penstock.surfaces.cli.printing import echo, echo_json, secho, unread_output
 from penstock.surfaces.cli.protection import PEM, check_tls, token_of
 
 if TYPE_CHECKING:
@@ -90,9 +89,9 @@ def check(
     failed = any(looked.problems or _failures(looked, wait) for looked in rounds)
     if as_json:
         with unread_output():
-            click.echo(json.dumps([_round_as_json(looked) for looked in rounds], indent=2))
+            echo_json([_round_as_json(looked) for looked in rounds])
     elif not any(looked.changed or looked.problems for looked in rounds):
-        click.echo("nothing to do")
+        echo("nothing to do")
     if failed:
         context.exit(RUN_FAILED)
 
@@ -157,9 +156,9 @@ def watch(
             given = token_of(token) or _new_token(host)
             tls = (tls_certificate, tls_key)
             stack.enter_context(_receiving(config, watched, alarm, host, port, given, tls))
-        click.echo(f"watching {', '.join(one.name for one in watched)}")
+        echo(f"watching {', '.join(one.name for one in watched)}")
         watching.watch(watched, alarm, seconds, _teller())
-    click.echo("the watch has ended; runs that were started go on", err=True)
+    echo("the watch has ended; runs that were started go on", err=True)
 
 
 @trigger.command("list")
@@ -187,13 +186,13 @@ def list_triggers(context: click.Context, as_json: bool) -> None:
             }
             for name, one in config.triggers.items()
         ]
-        click.echo(json.dumps(content, indent=2))
+        echo_json(content)
         return
     if not config.triggers:
-        click.echo("no triggers; a table [triggers.NAME] of penstock.toml makes one")
+        echo("no triggers; a table [triggers.NAME] of penstock.toml makes one")
     for name, one in config.triggers.items():
-        click.secho(name, bold=True, nl=False)
-        click.echo(f"  {one.when.what}  runs {one.run} ({config.profile(one.profile).name})")
+        secho(name, bold=True, nl=False)
+        echo(f"  {one.when.what}  runs {one.run} ({config.profile(one.profile).name})")
         for record in last[name]:
             _print_record(record, indent="    ")
 
@@ -219,10 +218,10 @@ def history(context: click.Context, names: tuple[str, ...], most: int, as_json: 
     with unread_output():
         if as_json:
             content = [{"trigger": name, **_record_as_json(record)} for name, record in found]
-            click.echo(json.dumps(content, indent=2))
+            echo_json(content)
             return
         if not found:
-            click.echo("nothing has been decided yet")
+            echo("nothing has been decided yet")
         titles = column(name for name, _ in found)
         for (_, record), title in zip(found, titles, strict=True):
             _print_record(record, indent=f"{title}  ")
@@ -322,7 +321,7 @@ def _receiving(
     with receiving.serving(application, host, port, *tls) as listening:
         url_host = f"[{host}]" if ":" in host else host
         scheme = "https" if tls[0] else "http"
-        click.echo(f"receiving CloudEvents at {scheme}://{url_host}:{listening}/")
+        echo(f"receiving CloudEvents at {scheme}://{url_host}:{listening}/")
         yield
 
 
@@ -336,7 +335,7 @@ def _new_token(host: str) -> str:
             hint="Put one into an environment variable, and give --token '${env:NAME}'.",
         )
     token = secrets.token_urlsafe(24)
-    click.echo(f"send the header  Authorization: Bearer {token}")
+    echo(f"send the header  Authorization: Bearer {token}")
     return token
 
 
@@ -357,22 +356,22 @@ def _print_round(looked: Round) -> None:
     for record in _latest(looked.changed):
         _print_record(record, indent=f"{looked.trigger}  ")
     if looked.busy:
-        click.echo(f"{looked.trigger}  another process has it in hand", err=True)
+        echo(f"{looked.trigger}  another process has it in hand", err=True)
     for problem in looked.problems:
-        click.secho(f"{looked.trigger}  {problem}", fg="red", err=True)
+        secho(f"{looked.trigger}  {problem}", fg="red", err=True)
 
 
 def _print_record(record: Record, indent: str) -> None:
-    click.echo(f"{indent}{record.decided.astimezone():%Y-%m-%d %H:%M:%S}  ", nl=False)
-    click.secho(f"{record.state:<8}", fg=_COLORS.get(record.state), nl=False)
-    click.echo(f"  {record.evidence.what}", nl=False)
+    echo(f"{indent}{record.decided.astimezone():%Y-%m-%d %H:%M:%S}  ", nl=False)
+    secho(f"{record.state:<8}", fg=_COLORS.get(record.state), nl=False)
+    echo(f"  {record.evidence.what}", nl=False)
     if record.run:
-        click.echo(f"  run {record.run['run_id']}")
+        echo(f"  run {record.run['run_id']}")
     else:
-        click.echo(f"  {record.reason}")
+        echo(f"  {record.reason}")
     for text in (record.error, record.problem):
         if text:
-            click.secho(f"{' ' * len(indent)}  {text}", fg="red")
+            secho(f"{' ' * len(indent)}  {text}", fg="red")
 
 
 def _record_as_json(record: Record) -> dict[str, Any]:

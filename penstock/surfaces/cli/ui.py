@@ -8,6 +8,7 @@ import click
 
 from penstock.project import extras
 from penstock.surfaces.cli.options import profile_option, project_config, store_config
+from penstock.surfaces.cli.printing import echo
 
 
 @click.command()
@@ -40,7 +41,7 @@ def ui(context: click.Context, port: int, opens: bool, profile_name: str | None)
     address = config.profile(profile_name).metadata_address()
 
     def announce(page: str) -> None:
-        click.echo(page)
+        echo(page)
         if opens:
             click.launch(page)
 

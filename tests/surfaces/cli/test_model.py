@@ -136,5 +136,5 @@ def test_what_somebody_wrote_cannot_command_the_terminal(registered):
         "model", "promote", "flights@1", "--who", "a\x1b]0;x\a", "--why", "one\n  two\x1b[2J"
     )
     shown = registered("model", "show", "flights").output
-    assert r"promote by a\x1b]0;x\x07: one   two\x1b[2J" in shown
+    assert r"promote by a\x1b]0;x\x07: one\n  two\x1b[2J" in shown
     assert shown.replace("\n", "").isprintable()
