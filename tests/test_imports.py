@@ -85,9 +85,32 @@ def test_a_module_of_tfxs_library_is_imported_without_the_library_and_stays_when
         "from penstock import _tfx\n"
         "name = 'tfx.components.trainer.fn_args_utils'\n"
         "module = _tfx.import_library_module(name)\n"
-        "assert 'tfx.components' not in sys.modules\n"
+        "assert 'tfx.components.tuner.component' not in sys.modules\n"
         "from tfx.components import Trainer\n"
         "from tfx.components.trainer import fn_args_utils\n"
         "assert fn_args_utils is module"
+    )
+    assert "tfx.components.tuner.component" in loaded
+
+
+@pytest.mark.needs("tfx.components")
+def test_modules_of_tfxs_library_are_reached_by_their_path_when_it_has_not_been_imported():
+    loaded = modules_after(
+        "from penstock import _tfx\n"
+        "_tfx.import_library_module('tfx.components.trainer.fn_args_utils')\n"
+        "import tfx.components.trainer.fn_args_utils\n"
+        "assert tfx.components.trainer.fn_args_utils.FnArgs\n"
+        "import tfx.components.util.examples_utils\n"
+        "assert tfx.components.util.examples_utils.get_payload_format"
+    )
+    assert "tfx.components.tuner.component" not in loaded
+
+
+@pytest.mark.needs("tfx.components")
+def test_tfxs_library_itself_is_imported_whole_after_one_of_its_modules():
+    loaded = modules_after(
+        "from penstock import _tfx\n"
+        "_tfx.import_library_module('tfx.components.trainer.fn_args_utils')\n"
+        "_tfx.import_library_module('tfx.components')"
     )
     assert "tfx.components.tuner.component" in loaded

@@ -17,8 +17,10 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
+from typing import Any
 
-_HIDDEN = ("tensorflow", "tfx.components")
+_LIBRARY = "tfx.components"
+_HIDDEN = ("tensorflow", _LIBRARY)
 
 
 @contextmanager
@@ -41,13 +43,52 @@ def _without_heavy_modules() -> Iterator[None]:
 def import_library_module(name: str) -> ModuleType:
     """Import a module below `tfx.components` without what that package imports by itself.
 
-    Those are all of TFX's components, which takes longer than the module. The package can be
-    imported later, and then has this same module.
+    Those are all of TFX's components, which takes longer than the module. They are imported when
+    somebody asks the package for one of its names, or for the package here.
     """
-    if name in sys.modules or "tfx.components" in sys.modules:
-        return importlib.import_module(name)
-    with bare_package("tfx.components"):
-        return importlib.import_module(name)
+    if _LIBRARY not in sys.modules and name != _LIBRARY:
+        _put_off(_LIBRARY)
+    module = importlib.import_module(name)
+    if isinstance(module, _Postponed):
+        _execute(module)
+    return module
+
+
+class _Postponed(ModuleType):
+    """A package whose modules can be imported, and which is executed when a name of it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name != "__all__":
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        # A module below it needs nothing else of it.
+        if importlib.util.find_spec(f"{self.__name__}.{name}"):
+            return importlib.import_module(f"{self.__name__}.{name}")
+        _execute(self)
+        return getattr(self, name)
+
+
+def _put_off(name: str) -> None:
+    """Import a package without executing it yet."""
+    parent, _, within = name.rpartition(".")
+    spec = importlib.util.find_spec(name)
+    if spec is None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    package = importlib.util.module_from_spec(spec)
+    package.__class__ = _Postponed
+    sys.modules[name] = package
+    setattr(sys.modules[parent], within, package)
+
+
+def _execute(package: ModuleType) -> None:
+    spec = package.__spec__
+    assert spec is not None
+    assert spec.loader is not None, "only modules without code have none"
+    package.__class__ = ModuleType
+    try:
+        spec.loader.exec_module(package)
+    except BaseException:
+        package.__class__ = _Postponed
+        raise
 
 
 @contextmanager

@@ -6,15 +6,14 @@ node. What a component imports says its `preload`; what the user's code imports,
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from penstock import ir
 from penstock.authoring.beam import BeamOptions
 from penstock.errors import UserCodeError
 from penstock.execution import work
-from penstock.execution.cache import CODE_PARAMETERS, source_file
+from penstock.execution.cache import source_file
 from penstock.project import extras
 from penstock.project.source import certain_imports, foreign_imports
 
@@ -63,7 +62,7 @@ def modules_of(node: ir.Node, pipeline: ir.Pipeline) -> list[str]:
     modules = [*work.preloads(node, pipeline), *work.preloads_of_driver(node.driver_path)]
     if _asks_for_beam(node):
         modules.append("apache_beam")
-    for path in _code_files(node):
+    for path in work.code_files(node):
         try:
             modules += sorted(certain_imports(path))
         except UserCodeError:
@@ -86,7 +85,7 @@ def only_the_core(node: ir.Node, pipeline: ir.Pipeline) -> bool:
         return False
     if path.startswith(_LIBRARIES):
         return not any(map(extras.package_of, modules))
-    files = [*_code_files(node), source_file(path.rpartition(".")[0]) or ""]
+    files = [*work.code_files(node), source_file(path.rpartition(".")[0]) or ""]
     try:
         modules += [name for file in filter(None, files) for name in foreign_imports(file)]
     except UserCodeError:
@@ -115,15 +114,3 @@ def _is_of_models(spec: Any) -> bool:
 def _asks_for_beam(node: ir.Node) -> bool:
     arguments = getattr(node.executor, "beam_pipeline_args_placeholders", None) or ()
     return not BeamOptions(tuple(arg.value.string_value for arg in arguments)).in_process
-
-
-def _code_files(node: ir.Node) -> Iterator[str]:
-    """Yield the files of the user's code that a node's parameters name."""
-    for key, value in node.proto.parameters.parameters.items():
-        named = value.field_value.string_value if key in CODE_PARAMETERS else ""
-        if os.path.isfile(named):
-            yield named
-        elif named:
-            path = source_file(named if key == "module_path" else named.rpartition(".")[0])
-            if path is not None and path.endswith(".py"):
-                yield path

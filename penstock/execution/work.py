@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import os
+import re
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from penstock import _tfx, ir
@@ -19,15 +21,20 @@ from penstock.data.files import remote, tfx_files
 from penstock.errors import PenstockError, PipelineError, UserCodeError
 from penstock.execution import acceleration, contents, references, user_modules
 from penstock.execution.acceleration import OF_TFX
-from penstock.execution.cache import CODE_PARAMETERS
+from penstock.execution.cache import CODE_PARAMETERS, source_file
 from penstock.execution.recording import check_properties, make_recordable
 from penstock.execution.steps import OnStep, Step, ignore
 from penstock.metadata.databases.client import Handle
 from penstock.metadata.runs import DONE_BY_PROPERTY
+from penstock.project.source import certain_imports
 from penstock.safety import secrets
 from penstock.safety.secrets import Redaction, redaction_for
 
 Progress = Callable[..., None]
+
+_LIBRARY = "tfx.components"
+# What imports all of it, rather than a module that is in it.
+_WITH_LIBRARY = re.compile(r"tfx\.v1(\..*)?|tfx\.components(\.[A-Z]\w*)?")
 
 
 def run_driver(
@@ -189,11 +196,13 @@ def preloads(node: ir.Node, pipeline: ir.Pipeline | None = None) -> tuple[str, .
     """Return the heavy modules that a node's executor will import.
 
     Executors made by `@component` say so, by what the node is and, where its pipeline is given, by
-    what its inputs are made with. TFX's own need their library, and TensorFlow before it.
+    what its inputs are made with. TFX's own need TensorFlow and their module, and the whole library
+    where the user's code does.
     """
     path = node.executor_path
     if path is None or path.startswith(OF_TFX):
-        return preloads_of_driver(path)
+        needed = preloads_of_driver(path)
+        return (*needed, _LIBRARY) if needed and _asks_for_library(node) else needed
     modules = getattr(_tfx.import_class_by_path(path), "preload", ())
     if callable(modules):
         modules = modules(NodeOutline(node.constants, _modules_of_inputs(node, pipeline)))
@@ -217,9 +226,35 @@ def uses_store(node: ir.Node) -> bool:
 
 
 def preloads_of_driver(class_path: str | None) -> tuple[str, ...]:
-    """Return the heavy modules that a driver will import: TFX's own need their library."""
-    of_library = class_path is not None and class_path.startswith(OF_TFX)
-    return ("tensorflow", "tfx.components") if of_library else ()
+    """Return the heavy modules that a driver will import: TFX's own need TensorFlow.
+
+    Of their library they need the module that they are in, and what that imports.
+    """
+    if class_path is None or not class_path.startswith(OF_TFX):
+        return ()
+    module = class_path.rpartition(".")[0]
+    return ("tensorflow", module if module.startswith(f"{_LIBRARY}.") else _LIBRARY)
+
+
+def code_files(node: ir.Node) -> Iterator[str]:
+    """Yield the files of the user's code that a node's parameters name."""
+    for key, value in node.proto.parameters.parameters.items():
+        named = value.field_value.string_value if key in CODE_PARAMETERS else ""
+        if os.path.isfile(named):
+            yield named
+        elif named:
+            path = source_file(named if key == "module_path" else named.rpartition(".")[0])
+            if path is not None and path.endswith(".py"):
+                yield path
+
+
+def _asks_for_library(node: ir.Node) -> bool:
+    """Whether the user's code imports all of TFX's components, as `from tfx import v1` does."""
+    imported: set[str] = set()
+    for path in code_files(node):
+        with contextlib.suppress(UserCodeError):  # the node says what is wrong with its code
+            imported |= certain_imports(path)
+    return any(map(_WITH_LIBRARY.fullmatch, imported))
 
 
 def _modules_of_inputs(node: ir.Node, pipeline: ir.Pipeline | None) -> dict[str, tuple[str, ...]]:

@@ -19,6 +19,7 @@ from penstock.execution import acceleration
 
 CSV = "tfx.components.example_gen.csv_example_gen.executor.Executor"
 CSV_KIND = "tfx.components.example_gen.csv_example_gen.component.CsvExampleGen"
+TRAINER = "tfx.components.trainer.executor.GenericExecutor"
 OURS = "penstock.components.csv_example_gen.for_tfx.Executor"
 pytestmark = pytest.mark.core
 
@@ -81,7 +82,33 @@ def test_an_accelerated_node_loads_nothing_of_tfx_s_components():
     from penstock.execution import work
 
     assert work.preloads(worked(node(GIVEN))) == ()
-    assert work.preloads(node(GIVEN)) == ("tensorflow", "tfx.components")
+
+
+def test_an_executor_of_tfx_s_needs_its_own_module_and_not_the_whole_library():
+    from penstock.execution import work
+
+    assert work.preloads(node(GIVEN)) == ("tensorflow", CSV.rpartition(".")[0])
+
+
+@pytest.mark.parametrize(
+    ("code", "asks"),
+    [
+        ("from tfx import v1 as tfx", True),
+        ("from tfx.components import Trainer", True),
+        ("import tfx.components", True),
+        ("from tfx.components.trainer.fn_args_utils import FnArgs", False),
+        ("from tfx_bsl.public import tfxio", False),
+    ],
+)
+def test_where_the_user_s_code_imports_the_whole_library_the_executor_needs_it(
+    tmp_path, code, asks
+):
+    from penstock.execution import work
+
+    module = tmp_path / "model.py"
+    module.write_text(code)
+    trainer = node({"module_file": str(module)}, executor=TRAINER)
+    assert ("tfx.components" in work.preloads(trainer)) is asks
 
 
 def test_what_one_made_is_not_taken_for_what_the_other_would_make():
@@ -122,7 +149,7 @@ def test_a_custom_executor_does_its_own_work():
 
 
 def test_an_executor_without_an_engine_does_its_own_work():
-    theirs = worked(node({}, executor="tfx.components.trainer.executor.GenericExecutor"))
+    theirs = worked(node({}, executor=TRAINER))
     assert theirs.done_by == "TFX's executor: there is no engine for it"
 
 

@@ -240,7 +240,7 @@ def _import(module: str) -> None:
     try:
         if module.startswith("tensorflow"):
             keras.settle()
-        if module.startswith("tfx.components."):
+        if module.startswith("tfx.components"):
             _tfx.import_library_module(module)
         else:
             importlib.import_module(module)
