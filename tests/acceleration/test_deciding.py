@@ -255,6 +255,23 @@ def test_options_without_an_engine_are_left_to_tfx(component, parameters, reason
     assert executor.obstacle_of(node, read_parameters(parameters, executor.parameters)) == reason
 
 
+@pytest.mark.parametrize("component", ["transform", "bulk_inferrer"])
+def test_several_examples_are_left_to_tfx(component):
+    executor = acceleration.stand_in_for(f"tfx.components.{component}.executor.Executor")
+    assert executor is not None
+    node = TfxNode({"examples": [Examples(), Examples()]}, {})
+    reason = executor.obstacle_of(node, read_parameters({}, executor.parameters))
+    assert reason == "there are several examples"
+
+
+def test_a_model_that_comes_from_an_infra_blessing_is_pushed_by_tfx():
+    executor = acceleration.stand_in_for("tfx.components.pusher.executor.Executor")
+    assert executor is not None
+    recorded = {"push_destination": '{"filesystem": {"base_directory": "served"}}'}
+    reason = executor.obstacle_of(TfxNode({}, {}), read_parameters(recorded, executor.parameters))
+    assert reason == "the model comes from the infra_blessing"
+
+
 @pytest.mark.parametrize(
     ("component", "parameters", "reason"),
     [

@@ -11,7 +11,9 @@ from penstock.data.coding.prediction_logs import prediction_log_class
 from penstock.data.data_files import record_files
 from penstock.data.records import read_serialized
 
-EVALUATORS = ("Blessed", "NotBlessed", "NoThreshold", "ChangeWithoutBaseline", "Fairness")
+WITHOUT_BASELINE = ("Blessed", "NotBlessed", "NoThreshold", "ChangeWithoutBaseline", "Fairness")
+WITH_BASELINE = ("BetterThanBaseline", "WorseThanBaseline")
+EVALUATORS = WITHOUT_BASELINE + WITH_BASELINE
 PUSHERS = ("PushBlessed", "PushNotBlessed")
 INFERRERS = ("Logs", "LogsOfNone", "Columns")
 # The Unix time of the push.
@@ -33,11 +35,11 @@ def files(folder: Path) -> set[str]:
     return {str(f.relative_to(folder)) for f in folder.rglob("*") if f.is_file()}
 
 
-def metrics(node):
-    """Return the metrics of each slice."""
+def metrics(node, model=None):
+    """Return the metrics of each slice, by a model's name where there are two."""
     import tensorflow_model_analysis as tfma
 
-    result = tfma.load_eval_result(str(folder_of(node, "evaluation")))
+    result = tfma.load_eval_result(str(folder_of(node, "evaluation")), model_name=model)
     assert result.slicing_metrics
     return {
         key: {name: value.get("doubleValue") for name, value in of_slice[""][""].items()}
@@ -45,9 +47,15 @@ def metrics(node):
     }
 
 
-@pytest.mark.parametrize("node", EVALUATORS)
-def test_metrics_are_tfx_s(models, node):
-    ours, theirs = metrics(models.ours[node]), metrics(models.tfx[node])
+@pytest.mark.parametrize(
+    ("node", "model"),
+    [
+        *((node, None) for node in WITHOUT_BASELINE),
+        *((node, model) for node in WITH_BASELINE for model in ("candidate", "baseline")),
+    ],
+)
+def test_metrics_are_tfx_s(models, node, model):
+    ours, theirs = metrics(models.ours[node], model), metrics(models.tfx[node], model)
     assert ours.keys() == theirs.keys()
     for key in theirs:
         assert ours[key] == pytest.approx(theirs[key], rel=1e-6)
@@ -67,6 +75,8 @@ def test_evaluations_and_blessings_have_the_files_of_tfx_s(models, node):
         ("NotBlessed", {"NOT_BLESSED"}),
         ("NoThreshold", set()),
         ("ChangeWithoutBaseline", set()),
+        ("BetterThanBaseline", {"BLESSED"}),
+        ("WorseThanBaseline", {"NOT_BLESSED"}),
     ],
 )
 def test_thresholds_decide_as_in_tfx(models, node, blessing):

@@ -248,6 +248,12 @@ def models(folder: Path) -> Iterator[Any]:
             eval_config=_evaluation(above),
             fairness_indicator_thresholds=[0.5],
         ),
+        "BetterThanBaseline": evaluator(
+            examples=examples, model=good, baseline_model=bad, eval_config=_evaluation(change)
+        ),
+        "WorseThanBaseline": evaluator(
+            examples=examples, model=bad, baseline_model=good, eval_config=_evaluation(change)
+        ),
     }
     for name, node in evaluators.items():
         yield node.with_id(name)
