@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass
@@ -30,7 +31,11 @@ def counted_interrupts() -> Iterator[Interrupts]:
     def count(*_: object) -> None:
         interrupts.count += 1
 
-    handlers = {signal.SIGINT: count, signal.SIGTERM: count, signal.SIGHUP: signal.SIG_IGN}
+    handlers: dict[signal.Signals, Any] = {
+        signal.SIGINT: count,
+        signal.SIGTERM: count,
+        signal.SIGHUP: signal.SIG_IGN,
+    }
     previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield interrupts
