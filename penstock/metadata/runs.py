@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from penstock import _tfx
 from penstock.errors import RunError, suggestion
 from penstock.ir.reading import RUN_CONTEXT
+from penstock.metadata import turns
+from penstock.metadata.attempts import Attempt
 from penstock.metadata.protocol import Store
 from penstock.metadata.reading import (
     PIPELINE_CONTEXT,
@@ -322,6 +324,10 @@ def _read_run(
         read_node(places.get(e.id, Place()).node_id, e, links.get(e.id, ()), artifacts)
         for e in ordered
     )
+    # A node that was tried again counts as it ended.
+    state = state_of_run(store, context, {node.node_id: node.state for node in nodes})
+    if state == turns.ABANDONED:
+        nodes = tuple(map(_as_left, nodes))
     named = [places[e.id].pipeline_name for e in ordered if e.id in places]
     if not nodes:
         parents = store.get_parent_contexts_by_context(context.id)
@@ -329,8 +335,7 @@ def _read_run(
     return RunRecord(
         context.name,
         next((name for name in named if name), ""),
-        # A node that was tried again counts as it ended.
-        state_of_run(context, {node.node_id: node.state for node in nodes}),
+        state,
         min((node.began for node in nodes), default=_time(context.create_time_since_epoch)),
         max((node.ended for node in nodes), default=_time(context.last_update_time_since_epoch)),
         read_parameters(context),
@@ -344,10 +349,24 @@ def _time(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000)
 
 
-def state_of_run(context: Context, states: Mapping[str, str]) -> str:
-    """Return what the runner has written down, or for others' runs what the nodes amount to."""
+def _as_left(node: NodeRecord) -> NodeRecord:
+    """Return a node of a run that nobody works on any more."""
+    if node.state != turns.RUNNING:
+        return node
+    return replace(node, state="failed", error="the process that ran it ended without saying so")
+
+
+def state_of_run(store: Store, context: Context, states: Mapping[str, str]) -> str:
+    """Return what the runner has written down, or for others' runs what the nodes amount to.
+
+    A runner that is gone cannot write: its run is abandoned, before anybody marks it so.
+    """
     if STATE_PROPERTY in context.custom_properties:
-        return run_state(context)
+        state = run_state(context)
+        if state == turns.RUNNING:
+            attempt = turns.latest(store, Attempt, context.name)
+            return turns.ABANDONED if attempt is not None and attempt.is_abandoned() else state
+        return state
     return next((state for state in _RUN_STATES if state in states.values()), "done")
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from penstock import _tfx
 from penstock.errors import RunError
 from penstock.ir.reading import RUN_CONTEXT
+from penstock.metadata import turns
 from penstock.metadata.layout import log_path, resources_path, run_folder
 from penstock.metadata.protocol import Store
 from penstock.metadata.reading import (
@@ -83,7 +84,9 @@ def read_progress(store: Store, run_id: str, places: Places) -> Progress:
     belongs = places.read(store, [execution.id for execution in executions])
     # Of several executions of a node, tried again, the last one counts.
     states = {belongs[e.id].node_id: state_of_node(e) for e in executions}
-    state = state_of_run(context, states)
+    state = state_of_run(store, context, states)
+    if state == turns.ABANDONED:
+        states = {name: "failed" if of == turns.RUNNING else of for name, of in states.items()}
     planned = {plan.node_id: state_without_record(plan, state) for plan in run_graph(context)}
     root = run_root(context)
     folder = run_folder(root, run_id) if root else ""
@@ -95,6 +98,7 @@ def read_progress(store: Store, run_id: str, places: Places) -> Progress:
         _version(
             (
                 context.id,
+                state,
                 context.last_update_time_since_epoch,
                 *((e.id, e.last_known_state, e.last_update_time_since_epoch) for e in executions),
                 *(_looked_at(resources_path(folder, node_id)) for node_id in working),
@@ -136,11 +140,11 @@ def store_version(store: Store) -> str:
         "limit": _SEVERAL,
     }
     runs = _tfx.ml_metadata.ListOptions(filter_query=f"type = '{RUN_CONTEXT}'", **latest)
-    changed = [
-        *store.get_contexts(runs),
-        *store.get_executions(_tfx.ml_metadata.ListOptions(**latest)),
-    ]
-    return _version([(node.id, node.last_update_time_since_epoch) for node in changed])
+    contexts = store.get_contexts(runs)
+    changed = [*contexts, *store.get_executions(_tfx.ml_metadata.ListOptions(**latest))]
+    # Nobody writes that the process of a run is gone, until the next command.
+    gone = [c.id for c in contexts if state_of_run(store, c, {}) == turns.ABANDONED]
+    return _version([*gone, *((node.id, node.last_update_time_since_epoch) for node in changed)])
 
 
 # Of several changes in one millisecond, more than the last are looked at.

@@ -53,6 +53,9 @@ def judge(contents: RunContents, evaluations: tuple[Evaluation, ...] = ()) -> Ve
         return Verdict(FAILED, f"Failed: {names}" if names else "Failed", (), (), pushed, failures)
     if state == "canceled":
         return Verdict(CANCELED, "Canceled", (), (), pushed, failures)
+    if state == "abandoned":
+        left = f"Nobody works on it any more. Go on with it: penstock resume {contents.run.run_id}"
+        return Verdict(FAILED, "Abandoned", (left,), (), pushed, failures)
     if state == "running":
         return Verdict(RUNNING, "Running", (), (), pushed, failures)
     blessings = [

@@ -19,7 +19,14 @@ from penstock.project import extras
 from penstock.project.config import find_config, read_config
 from penstock.surfaces.cli.groups import LazyGroup
 from penstock.surfaces.cli.options import INTERRUPTED, WRONG_REQUEST
-from penstock.surfaces.cli.printing import OutputError, discard, echo_indented, secho, unread_output
+from penstock.surfaces.cli.printing import (
+    OutputError,
+    complete_streams,
+    discard,
+    echo_indented,
+    secho,
+    unread_output,
+)
 
 # In the order in which help shows them.
 COMMANDS: Mapping[str, str] = {
@@ -75,6 +82,7 @@ def main() -> NoReturn:
 
     Where the output is a pipe whose reader has seen enough, that is no failure.
     """
+    complete_streams()
     # What is left when a process ends has no garbage that is worth a search among all that was
     # imported, which takes seconds where that is TFX.
     atexit.register(gc.freeze)

@@ -120,6 +120,17 @@ def _flush_output() -> None:
         raise OutputError(error.errno, error.strerror) from error
 
 
+def complete_streams() -> None:
+    """Put nothing in the place of standard streams that are closed, before a file gets there."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, so this one
+            os.set_inheritable(number, True)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8"))
+
+
 def discard(stream: TextIO | None) -> None:
     """Write the rest of a stream nowhere; Python would complain once more at its end."""
     with contextlib.suppress(OSError, ValueError, AttributeError):

@@ -184,8 +184,26 @@ def print_run(
     )
     for name, value in run.parameters.items():
         echo(f"  -p {name}={value}")
-    if not run.nodes:
-        return
+    if run.nodes:
+        _print_nodes(run, outputs, makers)
+    run_artifacts = [
+        a for n in run.nodes for a in _artifacts_of(n.node_id, outputs.get(n.execution_id, {}))
+    ]
+    for line in describe_outcome(run_artifacts):
+        echo(f"  {line}")
+    beside = [f"{kind} {run.elapsed[kind]:.1f} s" for kind in KINDS if kind in run.elapsed]
+    if beside:
+        echo(f"  beside its nodes: {', '.join(beside)}")
+    _print_lost_events(run.events)
+    if run.state == "abandoned":
+        echo(f"  next       nobody works on it any more; go on: penstock resume {run.run_id}")
+
+
+def _print_nodes(
+    run: RunRecord,
+    outputs: Mapping[int, _tfx.Artifacts],
+    makers: Mapping[int, ExecutionRecord],
+) -> None:
     heading, *names = column(["", *(node.node_id for node in run.nodes)])
     heads = ("time", "CPU", "memory", "in", "out")
     secho(f"  {'':<8}  {heading}" + "".join(f"{h:>10}" for h in heads), dim=True)
@@ -201,15 +219,6 @@ def print_run(
         for key, artifacts in outputs_of_node.items():
             for artifact in artifacts:
                 echo(f"      {key}: {artifact.id}  {short(artifact.uri)}{_fate(artifact)}")
-    run_artifacts = [
-        a for n in run.nodes for a in _artifacts_of(n.node_id, outputs.get(n.execution_id, {}))
-    ]
-    for line in describe_outcome(run_artifacts):
-        echo(f"  {line}")
-    beside = [f"{kind} {run.elapsed[kind]:.1f} s" for kind in KINDS if kind in run.elapsed]
-    if beside:
-        echo(f"  beside its nodes: {', '.join(beside)}")
-    _print_lost_events(run.events)
 
 
 def _resources(node: NodeRecord) -> tuple[str, ...]:

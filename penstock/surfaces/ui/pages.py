@@ -51,7 +51,7 @@ _MOST_KNOWN_RUNS = 1000
 _MOST_CHOICES = 25
 _MOST_FILES = 200
 _BLESSED, _NOT_BLESSED = "blessed", "not blessed"
-_STATES = ("done", "failed", "canceled", "running", _BLESSED, _NOT_BLESSED)
+_STATES = ("done", "failed", "canceled", "abandoned", "running", _BLESSED, _NOT_BLESSED)
 
 
 class OneAtATime:

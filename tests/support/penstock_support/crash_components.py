@@ -60,8 +60,7 @@ def runner_in(folder: str | Path, **options: Any) -> LocalRunner:
         pipeline_root=os.path.join(folder, "root"),
         metadata=os.path.join(folder, "metadata.sqlite"),
         parallelism=2,
-        display=Silent(),
-        **options,
+        **{"display": Silent(), **options},
     )
 
 
