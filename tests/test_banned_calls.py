@@ -35,6 +35,11 @@ EXCEPTIONS = {
     ("penstock/serving/frames.py", "socket.socket"): "an end of a pair without an address",
 }
 
+PRINTERS = {
+    "penstock/surfaces/cli/printing.py": {"click.echo", "click.style"},
+    "penstock/surfaces/cli/completion.py": {"click.echo"},  # a shell's own script
+}
+
 
 def calls(tree: ast.AST) -> Iterator[ast.Call]:
     yield from (node for node in ast.walk(tree) if isinstance(node, ast.Call))
@@ -60,6 +65,18 @@ def test_no_source_has_a_predictable_name_in_a_folder_that_all_can_write(path):
     shared = ("/tmp", "/var/tmp", "/dev/shm")
     assert not [t for t in texts if isinstance(t, str) and t.startswith(shared)]
     assert not [c for c in calls(tree) if ast.unparse(c.func).endswith("gettempdir")]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in SOURCES if "surfaces/cli" in str(path)],
+    ids=lambda p: str(p.relative_to(ROOT)),
+)
+def test_no_command_prints_but_by_what_keeps_a_terminal_from_obeying(path):
+    place = str(path.relative_to(ROOT))
+    names = {ast.unparse(call.func) for call in calls(ast.parse(path.read_text()))}
+    printing = {"print", "click.echo", "click.secho", "click.style", "sys.stdout.write"}
+    assert names & printing == PRINTERS.get(place, set())
 
 
 def test_every_exception_is_still_needed():
