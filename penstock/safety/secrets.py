@@ -10,6 +10,7 @@ place of values.
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import os
@@ -34,6 +35,12 @@ _CUT = (b"...", "\u2026".encode())
 _NAME = "[A-Za-z_][A-Za-z0-9_]*"
 _REFERENCE = re.compile(rf"(\$+)\{{env:(?:({_NAME})\}})?")
 _WHOLE_REFERENCE = re.compile(rf"\$\{{env:{_NAME}\}}")
+# What writers of JSON escape beyond what they must: those of Python, Go, PHP and .NET.
+_ESCAPED = ("", "<>&", "<>&'", "<>&'\"", "<>&'\"+")
+_ESCAPE = re.compile(r"\\\\|\\u[0-9a-f]{4}")
+_PERCENT = re.compile("%[0-9A-F]{2}")
+_FOR_DOUBLE_QUOTES = re.compile(r'[\\$"`]')
+_FOR_NO_QUOTES = re.compile(r"[^\w@%+=:,./-]")
 _REFERENCE_BYTES = re.compile(rf"\$\{{env:({_NAME})\}}".encode())
 
 
@@ -180,8 +187,9 @@ def _value(name: str) -> str:
 class Redaction:
     """Puts references back in the place of secrets; `secrets` maps values to what replaces them.
 
-    Beside a value itself its forms in JSON, in Python's quotes and in URLs are replaced, the
-    lines of a value that has several, and the beginning of a long one that was cut.
+    Beside a value itself its forms in JSON, in Python's quotes, in URLs, in base64 and in shells'
+    quotes are replaced, the lines of a value that has several, and the beginning of a long one that
+    was cut.
     """
 
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -192,7 +200,7 @@ class Redaction:
         forms: dict[bytes, bytes] = {}
         for value, reference in self.secrets.items():
             for form in _forms(value):
-                forms.setdefault(os.fsencode(form), reference.encode())
+                forms.setdefault(_bytes(form), reference.encode())
         return forms
 
     @cached_property
@@ -282,21 +290,70 @@ def _common(data: bytes, start: int, form: bytes) -> int:
 
 
 def _forms(value: str) -> Iterator[str]:
+    if len(value) < SHORTEST_REDACTED:
+        return
     lines = [line.strip() for line in value.splitlines()]
     for text in (value, *(line for line in lines if len(line) >= _SHORTEST_LINE)):
-        as_json = json.dumps(text)[1:-1]
-        spelled = (
+        spelled = {
             text,
-            as_json,
-            json.dumps(text, ensure_ascii=False)[1:-1],
             repr(text)[1:-1],
-            json.dumps(as_json)[1:-1],
-            repr(as_json)[1:-1],
-            urllib.parse.quote(text),
-            urllib.parse.quote(text, safe=""),
-            urllib.parse.quote_plus(text),
-        )
-        yield from (form for form in spelled if len(form) >= SHORTEST_REDACTED)
+            repr(_bytes(text))[2:-1],
+            *_in_json(text),
+            *_in_addresses(text),
+            *_in_base64(text),
+            *_in_shells(text),
+        }
+        yield from sorted(form for form in spelled if len(form) >= SHORTEST_REDACTED)
+
+
+def _bytes(text: str) -> bytes:
+    # Variables may hold bytes that are no text, and Python has them as halves of characters.
+    return text.encode("utf-8", "surrogateescape" if _is_of_bytes(text) else "surrogatepass")
+
+
+def _is_of_bytes(text: str) -> bool:
+    return all(not "\ud800" <= c <= "\udfff" or "\udc80" <= c <= "\udcff" for c in text)
+
+
+def _in_json(text: str) -> Iterator[str]:
+    """Yield how JSON's writers write a text: which characters they escape differs."""
+    for is_ascii, slash, escaped in itertools.product((True, False), ("/", "\\/"), _ESCAPED):
+        written = json.dumps(text, ensure_ascii=is_ascii)[1:-1].replace("/", slash)
+        for character in escaped:
+            spelled = '\\"' if character == '"' else character
+            written = written.replace(spelled, f"\\u{ord(character):04x}")
+        yield from (written, _ESCAPE.sub(_in_capitals, written))
+        yield from (json.dumps(written)[1:-1], repr(written)[1:-1])
+
+
+def _in_addresses(text: str) -> Iterator[str]:
+    """Yield how a text is written in URLs and forms."""
+    data = _bytes(text)
+    for safe in ("/", "", "!'()*", "!'()*/"):
+        for written in (urllib.parse.quote(data, safe), urllib.parse.quote_plus(data, safe)):
+            yield from (written, _PERCENT.sub(lambda match: match[0].lower(), written))
+
+
+def _in_base64(text: str) -> Iterator[str]:
+    """Yield the characters that a text alone decides, after 0, 1 or 2 other bytes."""
+    data = _bytes(text)
+    for before in range(3):
+        # A character has six bits.
+        first, end = -(-before * 8 // 6), (before + len(data)) * 8 // 6
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            yield encode(bytes(before) + data).decode()[first:end]
+
+
+def _in_shells(text: str) -> Iterator[str]:
+    """Yield how a text is quoted for shells."""
+    yield text.replace("'", "'\"'\"'")
+    yield text.replace("'", "'\\''")
+    yield _FOR_DOUBLE_QUOTES.sub(r"\\\g<0>", text)
+    yield _FOR_NO_QUOTES.sub(r"\\\g<0>", text)
+
+
+def _in_capitals(match: re.Match[str]) -> str:
+    return match[0] if match[0] == "\\\\" else "\\u" + match[0][2:].upper()
 
 
 def redaction_for(*contents: bytes, more: Iterable[tuple[str, str]] = ()) -> Redaction:

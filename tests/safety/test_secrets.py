@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import base64
 import json
+import re
+import shlex
+import urllib.parse
 
 import pytest
 from google.protobuf import struct_pb2
@@ -96,6 +100,68 @@ def test_every_spelling_of_a_secret_is_replaced(text):
     assert "${env:TOKEN}" in redacted
     for part in ("word", "two lines"):
         assert part not in redacted
+
+
+def in_capitals(text: str) -> str:
+    return re.sub(r"(?<!\\\\)\\u[0-9a-f]{4}", lambda m: r"\u" + m[0][2:].upper(), text)
+
+
+def in_small_letters(text: str) -> str:
+    return re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), text)
+
+
+ENCODINGS = {
+    "as it is": str,
+    "JSON": lambda v: json.dumps(v)[1:-1],
+    "JSON with all characters": lambda v: json.dumps(v, ensure_ascii=False)[1:-1],
+    "JSON with escaped slashes": lambda v: json.dumps(v)[1:-1].replace("/", r"\/"),
+    "JSON as Go writes it": lambda v: (
+        json.dumps(v, ensure_ascii=False)[1:-1]
+        .replace("&", r"\u0026")
+        .replace("<", r"\u003c")
+        .replace(">", r"\u003e")
+    ),
+    "JSON with capitals": lambda v: in_capitals(json.dumps(v.replace("\\", ""))[1:-1]),
+    "an address": lambda v: urllib.parse.quote(v, safe=""),
+    "an address with slashes": urllib.parse.quote,
+    "an address in small letters": lambda v: in_small_letters(urllib.parse.quote(v, safe="")),
+    "a form": urllib.parse.quote_plus,
+    "a form in small letters": lambda v: in_small_letters(urllib.parse.quote_plus(v)),
+    "repr": lambda v: repr(v)[1:-1],
+    "repr of bytes": lambda v: repr(v.encode())[2:-1],
+    "a shell": shlex.quote,
+    "a shell, in another way": lambda v: v.replace("'", r"'\''"),
+}
+
+
+TEXTS = st.text(alphabet="ab1é&/\"'\\ <>+%\n\t$ü😀=~\x1b", min_size=5)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@given(TEXTS)
+def test_a_secret_is_replaced_however_it_is_written(encoding, value):
+    if encoding == "JSON with capitals":
+        value = value.replace("\\", "") + "abcd"
+    written = ENCODINGS[encoding](value)
+    core = written.strip("'") if encoding == "a shell" else written
+    shown = Redaction({value: "SECRET"}).text(f"[{written}]")
+    assert "SECRET" in shown
+    assert core not in shown or core in "SECRET"
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+@given(st.binary(max_size=4), TEXTS, st.binary(max_size=4))
+def test_of_a_secret_among_bytes_in_base64_its_ends_are_left_at_most(encode, before, value, after):
+    written = encode(before + value.encode() + after).decode()
+    _, found, rest = Redaction({value: "(SECRET)"}).text(written).partition("(SECRET)")
+    assert found
+    assert len(rest) <= len(encode(after)) + 4
+
+
+def test_bytes_that_are_no_text_are_replaced_too():
+    value = b"pass\xffword".decode("utf-8", "surrogateescape")
+    assert Redaction({value: "SECRET"}).part(b"a pass\xffword", last=True)[0] == b"a SECRET"
+    assert Redaction({value: "SECRET"}).text("pass%FFword") == "SECRET"
 
 
 def test_the_beginning_of_a_secret_that_was_cut_is_replaced():
