@@ -60,9 +60,10 @@ def noticed(path: Path, added: str, before: dict[str, str] | None = None) -> set
 def test_a_component_notices_each_module_of_its_own_and_of_others_that_it_imports(copied):
     before = digests()
     for module in MODULES:
-        own = module.split("/")[1] if module.startswith("components/") else None
+        of_components = module.startswith("components/")
+        own = module.split("/")[1] if module.count("/") > 1 and of_components else None
         dotted = module.removesuffix(".py").replace("/", ".")
-        dotted = f"penstock.{dotted}" if own else dotted
+        dotted = f"penstock.{dotted}" if of_components else dotted
         expected = {
             name
             for name in COMPONENTS
