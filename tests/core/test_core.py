@@ -348,7 +348,7 @@ def test_components_of_tfx_need_tfx(tmp_path, only_the_core):
     with pytest.raises(MissingExtra) as refused:
         LocalRunner(pipeline_root=str(tmp_path), metadata=str(tmp_path / "m")).run(taxi)
     assert refused.value.extras == ("tfx",)
-    assert "CsvExampleGen tensorflow and tfx.components" in str(refused.value)
+    assert "Trainer tensorflow and tfx.components" in str(refused.value)
 
 
 def test_an_import_that_fails_in_a_node_names_the_extra(run_pipeline):
