@@ -143,7 +143,8 @@ class Life:
 
     def _publish(self, prepared: Prepared, result: bytes, measured: Mapping[str, float]) -> Outcome:
         try:
-            finished = publish(self._metadata, prepared, result, measured)
+            with self._metadata.store.fitting():
+                finished = publish(self._metadata, prepared, result, measured)
             return self._with_changes(finished)
         except _REFUSED as error:
             return self.broken(self._refused(error))
@@ -165,7 +166,8 @@ class Life:
     def _guarded(self, stage: Callable[[], Work | Outcome]) -> Work | Outcome:
         """Take a step; an error in this process ends the node's life, as far as it has begun."""
         try:
-            following = stage()
+            with self._metadata.store.fitting():
+                following = stage()
             self._changes += self._metadata.store.take_changed()
             return self._with_changes(following) if isinstance(following, Finished) else following
         except _REFUSED as error:
@@ -193,7 +195,8 @@ class Life:
         if self._prepared is None:
             return Broken(state, reason)
         recorded = publication.CANCELED if state is State.CANCELED else publication.FAILED
-        publication.give_up(self._metadata, self._prepared, recorded, reason)
+        with self._metadata.store.fitting():
+            publication.give_up(self._metadata, self._prepared, recorded, reason)
         return Broken(state, reason, self._prepared.execution_id, may_retry)
 
 

@@ -1,11 +1,12 @@
 """What Penstock asks of an ML Metadata store; `penstock.metadata.store.connect` gives one.
 
-ML Metadata's own client has all of it but `answer` and `take_changed`.
+ML Metadata's own client has all of it but `answer`, `fitting` and `take_changed`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ class Store(Protocol):
 
     def answer(self, method_name: str, request: Any, response: Any) -> None:
         """Call a method of ML Metadata's service by its name, and fill in the response."""
+
+    def fitting(self) -> AbstractContextManager[None]:
+        """Write what the database refuses of executions and artifacts once more, made to fit."""
 
     def take_changed(self) -> list[str]:
         """Return, once, what was written otherwise than asked for, as the database refused it."""

@@ -11,7 +11,8 @@ from __future__ import annotations
 import random
 import re
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NoReturn
 
 from penstock import _tfx
@@ -74,7 +75,7 @@ class Store(_tfx.ml_metadata.MetadataStore):
         self._settings = settings or database.settings()
         self._used = time.monotonic()
         self._has_queries = True
-        self._changed: list[str] = []
+        self._makes_fit, self._changed = False, list[str]()
         super().__init__(self._settings, enable_upgrade_migration=upgrade)
 
     def answer(self, method_name: str, request: Any, response: Any) -> None:
@@ -85,6 +86,15 @@ class Store(_tfx.ml_metadata.MetadataStore):
           StatusError: ML Metadata's own, for all other errors.
         """
         self._call(method_name, request, response)
+
+    @contextmanager
+    def fitting(self) -> Iterator[None]:
+        """Write what the database refuses of executions and artifacts once more, made to fit."""
+        before, self._makes_fit = self._makes_fit, True
+        try:
+            yield
+        finally:
+            self._makes_fit = before
 
     def take_changed(self) -> list[str]:
         """Return, once, what was written otherwise than asked for, as the database refused it."""
@@ -114,7 +124,7 @@ class Store(_tfx.ml_metadata.MetadataStore):
                         raise locked_for_long(
                             self._database.where, self._database.wait_seconds
                         ) from error
-                elif not fitted and self._is_refused(method_name, error):
+                elif self._makes_fit and not fitted and _is_refused(method_name, error):
                     fitted = True
                     changed = make_fit(request, self._database.limits, declared_by(self))
                     if not changed:
@@ -162,14 +172,6 @@ class Store(_tfx.ml_metadata.MetadataStore):
 
     def _is_cut(self, error: Any) -> bool:
         return bool(_CUT.search(str(error)))
-
-    def _is_refused(self, method_name: str, error: Any) -> bool:
-        """Whether the store works, and refuses what was to be written of an execution."""
-        if not method_name.startswith(("PutExecution", "PutArtifacts", "PutLineage")):
-            return False
-        if isinstance(error, _errors.InternalError):
-            return is_refusal(plain_message(str(error)))
-        return isinstance(error, _errors.InvalidArgumentError | _errors.AlreadyExistsError)
 
     def _connect_again(self, deadline: float, cut: Exception) -> None:
         while True:
@@ -330,6 +332,15 @@ def open_store(database: Database, *, create: bool, upgrade: bool = False) -> St
 
 def _fill(database: Database, settings: Any) -> None:
     Store(database, settings)
+
+
+def _is_refused(method_name: str, error: Any) -> bool:
+    """Whether the store works, and refuses what was to be written of an execution."""
+    if not method_name.startswith(("PutExecution", "PutArtifacts", "PutLineage")):
+        return False
+    if isinstance(error, _errors.InternalError):
+        return is_refusal(plain_message(str(error)))
+    return isinstance(error, _errors.InvalidArgumentError | _errors.AlreadyExistsError)
 
 
 def _may_be_a_race(method_name: str, error: Any) -> bool:

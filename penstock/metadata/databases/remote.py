@@ -15,6 +15,7 @@ import grpc
 from penstock import _tfx
 from penstock.errors import StoreError
 from penstock.metadata.databases.database import Kept
+from penstock.metadata.databases.limits import POSTGRESQL
 from penstock.metadata.databases.locking import WAIT_SECONDS
 
 _errors = _tfx.ml_metadata.errors
@@ -108,6 +109,7 @@ class Remote(Kept):
     access: Access
     wait_seconds: float = WAIT_SECONDS
     locks_each_call = False
+    limits = POSTGRESQL  # whatever is behind it, that holds no less
 
     @property
     def where(self) -> str:
