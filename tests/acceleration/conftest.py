@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from penstock.data.coding.example_proto import example_class
+from penstock.data.data_files import record_files
+from penstock.data.records import read_serialized
 from penstock.metadata.store import connect, connection_config
 from penstock_support import PROGRAMS
 
@@ -31,6 +34,18 @@ class Node:
     artifacts: Mapping[str, tuple[Any, ...]]
     uris: Mapping[str, tuple[str, ...]]
     done_by: str
+
+    def records_by_split(self) -> dict[str, list[bytes]]:
+        """Return the examples of each split, sorted, with their features in one order."""
+        [uri] = self.uris["examples"]
+
+        def canonical(record: bytes) -> bytes:
+            return example_class().FromString(record).SerializeToString(deterministic=True)
+
+        return {
+            folder.name: sorted(map(canonical, read_serialized(record_files(str(folder)))))
+            for folder in Path(uri).iterdir()
+        }
 
 
 @dataclass(frozen=True)

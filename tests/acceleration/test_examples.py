@@ -5,13 +5,7 @@ TFX shuffles the records of a split, so they are equal as multisets: TFX has no 
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-
-from penstock.data.coding.example_proto import example_class
-from penstock.data.data_files import record_files
-from penstock.data.records import read_serialized
 
 ACCELERATED = (
     "ByKey",
@@ -31,24 +25,11 @@ def csv(run_both):
     return run_both("csv")
 
 
-def records_by_split(node) -> dict[str, list[bytes]]:
-    """Return the records of each split, sorted, with their features in one order."""
-    [uri] = node.uris["examples"]
-
-    def canonical(record: bytes) -> bytes:
-        return example_class().FromString(record).SerializeToString(deterministic=True)
-
-    return {
-        folder.name: sorted(map(canonical, read_serialized(record_files(str(folder)))))
-        for folder in Path(uri).iterdir()
-    }
-
-
 @pytest.mark.parametrize("node", ACCELERATED)
 def test_an_accelerated_gen_writes_the_records_of_tfx_s_into_the_same_splits(csv, node):
-    ours = records_by_split(csv.ours[node])
+    ours = csv.ours[node].records_by_split()
     assert sum(map(len, ours.values())) > 0
-    assert ours == records_by_split(csv.tfx[node])
+    assert ours == csv.tfx[node].records_by_split()
 
 
 @pytest.mark.parametrize("node", ACCELERATED)
@@ -81,7 +62,8 @@ def test_what_only_the_files_tell_stands_in_the_log_of_the_node(csv):
 
 def test_a_hidden_file_that_tfx_reads_is_left_to_tfx(csv):
     assert csv.ours["HiddenFile"].done_by == ("TFX's executor: the pattern '*' matches .b.csv")
-    assert records_by_split(csv.ours["HiddenFile"]) == records_by_split(csv.tfx["HiddenFile"])
+    theirs = csv.tfx["HiddenFile"].records_by_split()
+    assert csv.ours["HiddenFile"].records_by_split() == theirs
 
 
 def test_what_neither_can_read_is_told_by_ours_which_names_the_place(csv):
