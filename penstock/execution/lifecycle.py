@@ -8,7 +8,8 @@ what came of it, until the life has an outcome. What happens on the way is told 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Literal, Protocol
 
@@ -143,7 +144,7 @@ class Life:
 
     def _publish(self, prepared: Prepared, result: bytes, measured: Mapping[str, float]) -> Outcome:
         try:
-            with self._metadata.store.fitting():
+            with self._fitting():
                 finished = publish(self._metadata, prepared, result, measured)
             return self._with_changes(finished)
         except _REFUSED as error:
@@ -166,22 +167,29 @@ class Life:
     def _guarded(self, stage: Callable[[], Work | Outcome]) -> Work | Outcome:
         """Take a step; an error in this process ends the node's life, as far as it has begun."""
         try:
-            with self._metadata.store.fitting():
+            with self._fitting():
                 following = stage()
-            self._changes += self._metadata.store.take_changed()
             return self._with_changes(following) if isinstance(following, Finished) else following
         except _REFUSED as error:
             return self.broken(self._refused(error))
         except (PenstockError, OSError) as error:
             return self._broken_by(error)
 
+    @contextmanager
+    def _fitting(self) -> Iterator[None]:
+        """Have what the store refuses be made to fit; what that changed is this node's, however
+        its step ends.
+        """
+        store = self._metadata.store
+        try:
+            with store.fitting():
+                yield
+        finally:
+            self._changes += store.take_changed()
+
     def _with_changes(self, finished: Finished) -> Finished:
         """Return it with what the store has of the node otherwise than it was."""
-        changes = [*self._changes, *self._metadata.store.take_changed()]
-        if not changes:
-            return finished
-        note = "; ".join([*([finished.note] if finished.note else []), *changes])
-        return replace(finished, note=note)
+        return replace(finished, note="; ".join(filter(None, [finished.note, *self._changes])))
 
     def _refused(self, error: Exception) -> str:
         said = str(error) if isinstance(error, PenstockError) else str(error).partition("\n")[0]
@@ -195,7 +203,7 @@ class Life:
         if self._prepared is None:
             return Broken(state, reason)
         recorded = publication.CANCELED if state is State.CANCELED else publication.FAILED
-        with self._metadata.store.fitting():
+        with self._fitting():
             publication.give_up(self._metadata, self._prepared, recorded, reason)
         return Broken(state, reason, self._prepared.execution_id, may_retry)
 

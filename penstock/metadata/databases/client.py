@@ -75,7 +75,8 @@ class Store(_tfx.ml_metadata.MetadataStore):
         self._settings = settings or database.settings()
         self._used = time.monotonic()
         self._has_queries = True
-        self._makes_fit, self._changed = False, list[str]()
+        self._makes_fit = False
+        self._changed: list[str] = []
         super().__init__(self._settings, enable_upgrade_migration=upgrade)
 
     def answer(self, method_name: str, request: Any, response: Any) -> None:
