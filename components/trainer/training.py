@@ -199,9 +199,12 @@ def seed_all(seed: int) -> None:
         torch.manual_seed(seed)
 
 
-def _record_metrics(
-    metrics: Mapping[str, Any], model: Model, model_run_uri: str, name: str
-) -> None:
+def numbers_of(metrics: Mapping[str, Any], name: str) -> dict[str, float]:
+    """Return the metrics that the training code of that name has returned.
+
+    Raises:
+      UserCodeError: one is no number.
+    """
     numbers = {}
     for key, value in metrics.items():
         try:
@@ -210,6 +213,13 @@ def _record_metrics(
             raise UserCodeError(
                 f"the metrics of {name} should be numbers, and {key} is {value!r}"
             ) from error
+    return numbers
+
+
+def _record_metrics(
+    metrics: Mapping[str, Any], model: Model, model_run_uri: str, name: str
+) -> None:
+    numbers = numbers_of(metrics, name)
     if not numbers:
         return
     with open(os.path.join(model_run_uri, METRICS_FILE), "w", encoding="utf-8") as file:

@@ -79,12 +79,10 @@ def Tuner(
       UserCodeError: the code does not load, fails, or finds nothing.
       DataError: a split is missing.
     """
-    from penstock.components.tuner import executor
-
     if train_fn:
         from penstock.components.tuner import search as searching
 
-        best, tried = searching.search(
+        found = searching.search(
             examples=examples,
             train_fn=train_fn,
             space=search or {},
@@ -101,8 +99,10 @@ def Tuner(
             module_path=module_path,
             parameters=custom_config,
         )
-        executor.write(best_hyperparameters.uri, tuner_results.uri, best, tried)
+        found.write(best_hyperparameters.uri, tuner_results.uri)
         return
+    from penstock.components.tuner import executor
+
     executor.tune(
         examples=examples,
         best_hyperparameters_uri=best_hyperparameters.uri,

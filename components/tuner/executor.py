@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import threading
@@ -14,39 +13,13 @@ from typing import Any
 
 from penstock.artifacts import Examples
 from penstock.components.trainer.executor import common_arguments
+from penstock.components.tuner.results import Found
 from penstock.data.parallel.processes import Advance, in_processes, may_fork
 from penstock.errors import UserCodeError
 from penstock.project import user_code
 
-BEST_FILE = "best_hyperparameters.txt"
-TRIALS_FILE = "tuner_results.json"
 _CHIEF = "chief"
 _LOOK_SECONDS = 0.2
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a search has found: KerasTuner's config of the best hyperparameters, and all trials."""
-
-    best: Mapping[str, Any]
-    trials: Sequence[Mapping[str, Any]]
-
-
-@dataclass(frozen=True)
-class _Code:
-    """Where the user's tuner_fn is."""
-
-    module_file: str | None
-    module_path: str | None
-    function: str | None
-
-    def load(self) -> Any:
-        return user_code.load_function(
-            "tuner_fn",
-            module_file=self.module_file,
-            module_path=self.module_path,
-            function=self.function,
-        )
 
 
 def tune(
@@ -72,37 +45,34 @@ def tune(
 
     As in TFX no splits mean `train` and `eval`, and 0 steps become None.
     """
-    code = _Code(module_file, module_path, tuner_fn)
-    given = {
-        "examples": examples,
-        "transform_graph_uri": transform_graph_uri,
-        "schema_uri": schema_uri,
-        "base_model_uri": base_model_uri,
-        "train_splits": train_splits,
-        "train_steps": train_steps,
-        "eval_splits": eval_splits,
-        "eval_steps": eval_steps,
-        "custom_config": custom_config,
-        "working_directory": working_directory,
-    }
+    load = partial(
+        user_code.load_function,
+        "tuner_fn",
+        module_file=module_file,
+        module_path=module_path,
+        function=tuner_fn,
+    )
+    arguments = partial(
+        common_arguments,
+        examples=examples,
+        transform_graph_uri=transform_graph_uri,
+        schema_uri=schema_uri,
+        base_model_uri=base_model_uri,
+        train_splits=train_splits,
+        train_steps=train_steps,
+        eval_splits=eval_splits,
+        eval_steps=eval_steps,
+        custom_config=custom_config,
+        working_directory=working_directory,
+    )
+    search = partial(_search, load, arguments)
     if parallel_trials > 1 and may_fork():
-        found = _search_together(code, given, parallel_trials)
+        found = _search_together(search, parallel_trials)
     else:
         if parallel_trials > 1:
             print("The trials run one after another, as TensorFlow has started in this process.")
-        found = _found(_search(code, given))
-    write(best_hyperparameters_uri, tuner_results_uri, found.best, found.trials)
-
-
-def write(
-    best_uri: str,
-    results_uri: str,
-    best: Mapping[str, Any],
-    trials: Sequence[Mapping[str, Any]],
-) -> None:
-    """Write KerasTuner's config of the best hyperparameters, and all trials, as TFX does."""
-    _write(os.path.join(best_uri, BEST_FILE), best)
-    _write(os.path.join(results_uri, TRIALS_FILE), trials)
+        found = _found(search())
+    found.write(best_hyperparameters_uri, tuner_results_uri)
 
 
 @dataclass(frozen=True)
@@ -114,14 +84,14 @@ class _Searched:
 
 
 def _search(
-    code: _Code,
-    given: Mapping[str, Any],
+    load: Callable[[], Any],
+    arguments: Callable[[], Any],
     how: Callable[[Any, Mapping[str, Any]], None] = lambda tuner, fit: tuner.search(**fit),
 ) -> _Searched:
     """Search in this process, or take its part in the search of several."""
-    function = code.load()
+    function = load()
     module = function.__code__.co_filename
-    made = user_code.run(function, common_arguments(**given))
+    made = user_code.run(function, arguments())
     if not (hasattr(made, "tuner") and hasattr(made, "fit_kwargs")):
         raise UserCodeError(
             f"tuner_fn returned {type(made).__name__} where a TunerFnResult is expected",
@@ -136,7 +106,7 @@ def _search(
     return _Searched(made.tuner, module)
 
 
-def _search_together(code: _Code, given: Mapping[str, Any], trials: int) -> Found:
+def _search_together(search: Callable[..., _Searched], trials: int) -> Found:
     """Search in several processes, by the protocol that KerasTuner has for it.
 
     The chief hands out the trials, and alone knows them all.
@@ -152,8 +122,8 @@ def _search_together(code: _Code, given: Mapping[str, Any], trials: int) -> Foun
             KERASTUNER_ORACLE_PORT=str(port),
         )
         if role == _CHIEF:
-            return _found(_search(code, given, partial(_lead, trials)))
-        _search(code, given)
+            return _found(search(partial(_lead, trials)))
+        search()
         return None
 
     outcomes = in_processes(work, roles, named=lambda role: f"be {role}", together=True)
@@ -202,9 +172,3 @@ def _found(searched: _Searched) -> Found:
         if trial.status == "COMPLETED" and trial.hyperparameters.values
     ]
     return Found(best[0].get_config(), trials)
-
-
-def _write(path: str, content: Any) -> None:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(content, file)

@@ -11,7 +11,8 @@ from typing import Any
 
 from penstock.artifacts import Examples
 from penstock.components.schema_gen.schema_file import read_schema
-from penstock.components.trainer.training import data_of, seed_all
+from penstock.components.trainer.training import data_of, numbers_of, seed_all
+from penstock.components.tuner.results import Found
 from penstock.components.tuner.space import candidates, read_space
 from penstock.data.parallel.processes import Advance, in_processes
 from penstock.errors import PenstockError, UserCodeError
@@ -46,8 +47,8 @@ def search(
     module_file: str | None = None,
     module_path: str | None = None,
     parameters: Mapping[str, Any] | None = None,
-) -> tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]:
-    """Return the best hyperparameters as KerasTuner's config, and all trials, the best first."""
+) -> Found:
+    """Train a model for each trial, and return what was found, the best first."""
     tried = candidates(read_space(space), trials, seed)
     schema = read_schema(schema_uri) if schema_uri else None
 
@@ -67,10 +68,11 @@ def search(
         seed_all(seed)
         try:
             trained = trained_model(user_code.run(function, training), function.__name__)
+            metrics = numbers_of(trained.metrics, function.__name__)
         except PenstockError as error:
             traceback.print_exc()
             return Trial(number, tried[number], {}, str(error))
-        return Trial(number, tried[number], {k: float(v) for k, v in trained.metrics.items()})
+        return Trial(number, tried[number], metrics)
 
     numbers = range(len(tried))
     done = []
@@ -112,9 +114,7 @@ def _objective(trials: Sequence[Trial], objective: str | None, name: str) -> str
     )
 
 
-def _result(
-    trials: Sequence[Trial], objective: str, direction: str, name: str
-) -> tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]:
+def _result(trials: Sequence[Trial], objective: str, direction: str, name: str) -> Found:
     judged = [trial for trial in trials if math.isfinite(trial.metrics.get(objective, math.nan))]
     if not judged:
         raise UserCodeError(
@@ -126,4 +126,4 @@ def _result(
         {"trial_id": str(t.number), "score": t.metrics[objective], **t.hyperparameters}
         for t in judged
     ]
-    return {"space": [], "values": dict(judged[0].hyperparameters)}, listed
+    return Found({"space": [], "values": dict(judged[0].hyperparameters)}, listed)
