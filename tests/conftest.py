@@ -63,14 +63,23 @@ def run_pipeline(tmp_path: Path) -> Callable[..., Any]:
     from penstock import LocalRunner
     from penstock.runners.local.display import Silent
 
-    def run(pipeline: Any, *, parallelism: int = 2, cache: bool = True, **parameters: Any) -> Any:
+    def run(
+        pipeline: Any,
+        *,
+        parallelism: int = 2,
+        cache: bool = True,
+        run_id: str | None = None,
+        **parameters: Any,
+    ) -> Any:
         runner = LocalRunner(
             pipeline_root=str(tmp_path / "root"),
             metadata=str(tmp_path / "metadata.sqlite"),
             parallelism=parallelism,
             display=Silent(),
         )
-        return runner.run(pipeline, parameters=parameters, cache=cache, raise_on_failure=False)
+        return runner.run(
+            pipeline, parameters=parameters, cache=cache, run_id=run_id, raise_on_failure=False
+        )
 
     return run
 

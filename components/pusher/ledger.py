@@ -11,7 +11,7 @@ from collections.abc import Collection
 from contextlib import suppress
 
 from penstock.data.files import remote
-from penstock.safety import containment
+from penstock.safety import containment, opening
 
 FOLDER = ".penstock-pushes"
 
@@ -21,7 +21,7 @@ def version_of(base: str, push: str) -> str | None:
     path = _entry(base, push)
     try:
         if not remote.is_remote(path):
-            with open(path, encoding="utf-8") as file:
+            with opening.open_below(base, path, encoding="utf-8") as file:
                 return file.read()
         if push in remote.names(os.path.dirname(path)):
             return remote.read_bytes(path).decode()
@@ -37,20 +37,15 @@ def write(base: str, push: str, version: str) -> None:
         with remote.open_file(path, "w") as file:
             file.write(version)
         return
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    # A part of a number is another number: it is written whole, or not at all.
-    unfinished = f"{path}.new"
-    with open(unfinished, "w", encoding="utf-8") as file:
-        file.write(version)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
+    # A part of a number is another number.
+    opening.replace_below(base, path, version, lasting=True)
 
 
 def forget(base: str, versions: Collection[str]) -> None:
     """Remove the notes in a local directory that are not of these versions."""
     folder = os.path.join(base, FOLDER)
-    for push in os.listdir(folder) if os.path.isdir(folder) else ():
+    is_ours = os.path.isdir(folder) and containment.is_inside(base, folder)
+    for push in os.listdir(folder) if is_ours else ():
         if version_of(base, push) not in versions:
             with suppress(OSError):
                 os.unlink(os.path.join(folder, push))

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from penstock.components.pusher import ledger
 from penstock.errors import ParameterError, StorageError
 from penstock.safety.locks import lock
+from penstock.safety.opening import descriptor_below
 
 LOCK_FILE = ".penstock-push.lock"
 STAGING_PREFIX = ".penstock-staging-"
@@ -107,11 +108,10 @@ def _locked(base: str) -> Iterator[None]:
 
 
 def _open_lock(path: str) -> int:
-    # Not by way of a link: what it leads to is not ours.
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        return descriptor_below(os.path.dirname(path), path, os.O_RDWR | os.O_CREAT)
     except PermissionError:  # another user's, which may be locked all the same
-        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        return descriptor_below(os.path.dirname(path), path, os.O_RDONLY)
 
 
 def _wait_for(descriptor: int, base: str) -> None:

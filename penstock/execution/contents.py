@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,10 +54,12 @@ def measure(path: str) -> Contents:
     """Read all files below a path."""
     entries = sorted(_entries(path))
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        digests = list(pool.map(_file_digest, [full for _, full, _ in entries]))
+        digests = list(
+            pool.map(_file_digest, [full for _, full, _ in entries], [s for _, _, s in entries])
+        )
     whole = hashlib.sha256()
     for (name, _, status), digest in zip(entries, digests, strict=True):
-        whole.update(f"{len(name)}:{name}:{status.st_size}:{digest}\n".encode())
+        whole.update(_named(name, f"{status.st_size}:{digest}"))
     return Contents(whole.hexdigest(), sum(s.st_size for _, _, s in entries), _signature(entries))
 
 
@@ -208,25 +212,56 @@ def local_path(uri: str) -> str | None:
 
 
 def _entries(path: str) -> Iterator[tuple[str, str, os.stat_result]]:
+    """Yield the name, path and status of every file that one who reads a path comes to.
+
+    Links are followed, as components follow them; one that leads nowhere, or to a folder above it,
+    stands for itself.
+    """
     if not os.path.isdir(path):
-        yield "", path, os.lstat(path)
+        yield "", path, _status(path)
         return
-    for folder, folders, files in os.walk(path):
-        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
-        for name in (*files, *links):
-            full = os.path.join(folder, name)
-            yield os.path.relpath(full, path), full, os.lstat(full)
+    pending = [(path, frozenset({_identity(path)}))]
+    while pending:
+        folder, above = pending.pop()
+        for entry in os.scandir(folder):
+            if os.path.isdir(entry.path):
+                identity = _identity(entry.path)
+                if identity not in above:
+                    pending.append((entry.path, above | {identity}))
+                    continue
+            yield os.path.relpath(entry.path, path), entry.path, _status(entry.path)
 
 
-def _file_digest(path: str) -> str:
-    if os.path.islink(path):
-        return hashlib.sha256(os.readlink(path).encode()).hexdigest()
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _identity(folder: str) -> tuple[int, int]:
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
+
+
+def _status(path: str) -> os.stat_result:
+    status = os.lstat(path)
+    if stat.S_ISLNK(status.st_mode):
+        with suppress(OSError):
+            followed = os.stat(path)
+            if not stat.S_ISDIR(followed.st_mode):
+                return followed
+    return status
+
+
+def _file_digest(path: str, status: os.stat_result) -> str:
+    if stat.S_ISREG(status.st_mode):
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    # A pipe would be waited for, and a device may have no end.
+    link = os.fsencode(os.readlink(path)) if stat.S_ISLNK(status.st_mode) else b""
+    return hashlib.sha256(link).hexdigest()
+
+
+def _named(name: str, said: str) -> bytes:
+    return b"%d:%b:%b\n" % (len(name), os.fsencode(name), said.encode())
 
 
 def _signature(entries: list[tuple[str, str, os.stat_result]]) -> str:
     whole = hashlib.sha256()
     for name, _, status in entries:
-        whole.update(f"{len(name)}:{name}:{status.st_size}:{status.st_mtime_ns}\n".encode())
+        whole.update(_named(name, f"{status.st_size}:{status.st_mtime_ns}"))
     return whole.hexdigest()[:32]

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from typing import IO
 
+from penstock.metadata.layout import open_run_file
+
 MOST_SAMPLES = 300
 
 
@@ -172,7 +174,7 @@ def thin(path: str) -> int:
 def read_resources(path: str) -> Resources | None:
     """Read what a node has taken; None where that was not measured."""
     try:
-        with open(path, encoding="utf-8") as file:
+        with open_run_file(path, encoding="utf-8") as file:
             head, *lines = file.read().splitlines()
         began = float(json.loads(head)["began"])
     except (OSError, ValueError, KeyError, TypeError):  # it is about to be begun
@@ -208,6 +210,6 @@ def _sample(line: str) -> Sample | None:
 @contextmanager
 def _locked(path: str, mode: str) -> Iterator[IO[str]]:
     """Open a file that the worker and who looks at it write both."""
-    with open(path, mode, encoding="utf-8") as file:
+    with open_run_file(path, mode, encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield file

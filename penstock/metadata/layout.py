@@ -11,6 +11,9 @@ The last three are TFX's.
 from __future__ import annotations
 
 import os
+from typing import IO, Any
+
+from penstock.safety import opening
 
 RUNS = ".runs"
 SYSTEM = ".system"
@@ -46,3 +49,30 @@ def log_path(run_folder: str, node_id: str) -> str:
 def resources_path(run_folder: str, node_id: str) -> str:
     """Return the file of what a node took of its machine, in the folder of its run."""
     return os.path.join(run_folder, f"{node_id}.resources.jsonl")
+
+
+def open_run_file(path: str, mode: str = "r", **options: Any) -> IO[Any]:
+    """Open one of the files in the folder of a run, as `open` does, over no link below the root.
+
+    Raises:
+      OSError: as `opening.open_below`.
+    """
+
+    def opener(_: str, flags: int) -> int:
+        return run_file_descriptor(path, flags)
+
+    return open(path, mode, opener=opener, **options)  # the caller closes it
+
+
+def run_file_descriptor(path: str, flags: int) -> int:
+    """Open one of the files in the folder of a run, as `os.open` does, over no link below the root.
+
+    What stands in no such folder, as the standard output of a pod, is opened as it is.
+
+    Raises:
+      OSError: as `opening.open_below`.
+    """
+    runs = os.path.dirname(os.path.dirname(os.path.abspath(path)))
+    if os.path.basename(runs) != RUNS:
+        return os.open(path, flags | os.O_CLOEXEC, 0o666)
+    return opening.descriptor_below(os.path.dirname(runs), path, flags)

@@ -20,7 +20,7 @@ from penstock.data.files.remote import local_copy
 from penstock.data.results.training_curves import Curve, read_curves
 from penstock.errors import PenstockError
 from penstock.ir.reading import RUN_CONTEXT
-from penstock.metadata.layout import run_folder
+from penstock.metadata.layout import open_run_file, run_folder
 from penstock.metadata.protocol import Store
 from penstock.metadata.reading import ArtifactRecord
 from penstock.metadata.registered import Registration, registrations_of
@@ -102,7 +102,7 @@ def write_report(
       RunError: there is no such run.
     """
     page = render(build(store, run_id, copied_to))
-    with open(path, "w", encoding="utf-8") as file:
+    with open_run_file(path, "w", encoding="utf-8") as file:
         file.write(page)
 
 

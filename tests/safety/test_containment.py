@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from penstock import _tfx, ir, pipeline
 from penstock.artifacts import Examples, Model
-from penstock.components.pusher import local_versions
+from penstock.components.pusher import ledger, local_versions
 from penstock.data.splits import CUSTOM_SPLIT_PATTERN, split_directory, split_files
-from penstock.errors import DataError, PipelineError, StorageError
+from penstock.errors import DataError, PenstockError, PipelineError, StorageError
 from penstock.execution import preconditions, staging
 from penstock.runners.local import State
 from penstock.safety.containment import below, inside, is_name, name
@@ -245,6 +245,92 @@ def test_a_push_does_not_empty_a_file_to_which_its_lock_is_linked(tmp_path):
     theirs.write_text("theirs")
     (tmp_path / "serving").mkdir()
     (tmp_path / "serving" / local_versions.LOCK_FILE).symlink_to(theirs)
-    with pytest.raises(StorageError, match="Too many levels of symbolic links"):
+    with pytest.raises(StorageError, match="a symbolic link, or no plain file"):
         push(tmp_path)
     assert theirs.read_text() == "theirs"
+
+
+def test_a_push_does_not_write_its_note_over_links(tmp_path):
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (tmp_path / "serving").mkdir()
+    (tmp_path / "serving" / ledger.FOLDER).symlink_to(theirs)
+    with pytest.raises(StorageError, match="a symbolic link, or no plain file"):
+        push(tmp_path, push_name="run.Pusher")
+    assert list(theirs.iterdir()) == []
+
+
+def test_a_note_that_is_a_link_is_not_read(tmp_path):
+    (tmp_path / "version").write_text("1")
+    notes = tmp_path / "serving" / ledger.FOLDER
+    notes.mkdir(parents=True)
+    (notes / "run.Pusher").symlink_to(tmp_path / "version")
+    with pytest.raises(StorageError, match="a symbolic link, or no plain file"):
+        push(tmp_path, push_name="run.Pusher")
+
+
+@pytest.fixture
+def linked_run_file(tmp_path):
+    """Put a link to a file of somebody else's in the place of one of the run named `run`."""
+    theirs = tmp_path / "theirs"
+    theirs.write_text("theirs")
+
+    def put(name: str) -> Path:
+        folder = tmp_path / "root" / ".runs" / "run"
+        folder.mkdir(parents=True)
+        (folder / name).symlink_to(theirs)
+        return theirs
+
+    return put
+
+
+@pipeline
+def describing():
+    return examples.Describes()
+
+
+def test_a_node_whose_log_is_a_link_fails_and_says_why(run_pipeline, linked_run_file):
+    theirs = linked_run_file("Describes.log")
+    node = run_pipeline(describing, run_id="run").nodes["Describes"]
+    assert node.state is State.FAILED
+    assert "Describes.log: a symbolic link, or no plain file or folder, is in its" in node.error
+    assert theirs.read_text() == "theirs"
+
+
+def test_a_pipe_in_the_place_of_a_log_is_not_waited_for(run_pipeline, tmp_path):
+    (tmp_path / "root" / ".runs" / "run").mkdir(parents=True)
+    os.mkfifo(tmp_path / "root" / ".runs" / "run" / "Describes.log")
+    assert run_pipeline(describing, run_id="run").nodes["Describes"].state is State.FAILED
+
+
+@pytest.mark.parametrize("name", ["Describes.resources.jsonl", "report.html"])
+def test_what_a_run_notes_beside_its_logs_is_not_written_over_links(
+    run_pipeline, linked_run_file, name
+):
+    theirs = linked_run_file(name)
+    assert run_pipeline(describing, run_id="run").succeeded
+    assert theirs.read_text() == "theirs"
+
+
+def test_a_node_that_knows_secrets_writes_no_log_over_a_link(
+    run_pipeline, linked_run_file, monkeypatch
+):
+    monkeypatch.setenv("THE_SECRET", "abcdefgh")
+    theirs = linked_run_file("Tells.log")
+
+    @pipeline
+    def secretive():
+        return secret_components.Tells(token="${env:THE_SECRET}")
+
+    node = run_pipeline(secretive, run_id="run").nodes["Tells"]
+    assert "Tells.log: a symbolic link, or no plain file or folder, is in its" in node.error
+    assert theirs.read_text() == "theirs"
+
+
+def test_a_run_whose_folder_is_a_link_does_not_begin(run_pipeline, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "root" / ".runs").mkdir(parents=True)
+    (tmp_path / "root" / ".runs" / "run").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(PenstockError, match="leads to|a symbolic link"):
+        run_pipeline(describing, run_id="run")
+    assert list((tmp_path / "elsewhere").iterdir()) == []

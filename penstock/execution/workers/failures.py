@@ -98,6 +98,13 @@ def storage_error(error: BaseException, below: str) -> StorageError | None:
             path=folder,
             hint="Set a pipeline_root that can be written to.",
         )
+    if number == errno.ELOOP:
+        return StorageError(
+            f"cannot open {location}: a symbolic link, or no plain file or folder, is in its place",
+            path=folder,
+            hint="Nothing is written or read over links below the pipeline's root: look who put it "
+            f"there (ls -ld {location}), and remove it.",
+        )
     return StorageError(
         f"the user {_user()} has no permission for {location}",
         path=folder,
@@ -108,7 +115,7 @@ def storage_error(error: BaseException, below: str) -> StorageError | None:
 def _system_error(error: BaseException | None) -> tuple[int | None, str | None]:
     """Return the system's error number behind an exception, and the path that it names."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in (*_QUOTED, errno.EPERM):
+        if isinstance(error, OSError) and error.errno in (*_QUOTED, errno.EPERM, errno.ELOOP):
             name = error.filename
             return error.errno, os.fsdecode(name) if isinstance(name, (str, bytes)) else None
         text = str(error)

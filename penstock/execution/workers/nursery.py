@@ -29,6 +29,7 @@ from penstock.data.parallel.processes import die_with, flush, how_it_ended
 from penstock.execution.steps import Step
 from penstock.execution.workers import failures, relay, sampling
 from penstock.execution.workers.jobs import Advanced, Failed, Job, Report, Started, Succeeded
+from penstock.metadata.layout import run_file_descriptor
 from penstock.project import keras
 from penstock.safety import unpickling
 from penstock.safety.secrets import Redaction, redaction_for
@@ -172,7 +173,7 @@ def _nursery_main(
     die_with(parent)
     sampler = sampling.Sampler(connection) if sampling.is_possible() else None
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    _redirect_output(log_path)
+    _write_to(_open_log(log_path))
     unpickling.guard()
     keras.settle_before_transform()
     to_import, imported = list(preload), set(preload)
@@ -226,10 +227,16 @@ def _start(
         if set(job.needs) & set(to_import):
             continue
         queue.remove((token, job))
+        try:
+            log = _open_log(job.log_path)
+        except OSError as error:
+            connection.send((token, Started()))
+            connection.send((token, Failed(failures.describe(error, job.log_path))))
+            continue
         inherited = [connection, *workers, *([sampler.connection] if sampler else [])]
         measured = sampler is not None and sampling.begin(job.resources_path)
         began = time.monotonic()
-        reports, worker = _fork(token, job, inherited, began if measured else None)
+        reports, worker = _fork(token, job, log, inherited, began if measured else None)
         if sampler is not None and measured:
             sampler.look_at(_subject(job, worker.process_id, began))
         workers[reports] = worker
@@ -251,9 +258,8 @@ def _import(module: str) -> None:
     gfile.complete()
 
 
-def _redirect_output(log_path: str) -> None:
-    os.makedirs(os.path.dirname(log_path), exist_ok=True)
-    _write_to(os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666))
+def _open_log(path: str) -> int:
+    return run_file_descriptor(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
 
 def _subject(job: Job, process_id: int, began: float) -> sampling.Subject:
@@ -261,10 +267,14 @@ def _subject(job: Job, process_id: int, began: float) -> sampling.Subject:
 
 
 def _fork(
-    token: str, job: Job, inherited: Sequence[Connection], measured_since: float | None
+    token: str,
+    job: Job,
+    log: int,
+    inherited: Sequence[Connection],
+    measured_since: float | None,
 ) -> tuple[Connection, _Worker]:
     redaction = _redaction(job)
-    relayed = relay.start(job.log_path, redaction) if redaction else None
+    relayed = relay.start(log, redaction) if redaction else None
     nursery = os.getpid()
     reports, far_end = multiprocessing.Pipe(duplex=False)
     # What has been imported lives on: a worker that looked for garbage there would find none, and
@@ -273,6 +283,7 @@ def _fork(
     process_id = os.fork()
     if process_id:
         far_end.close()
+        os.close(log)
         if relayed:
             relayed.hand_over()
         return reports, _Worker(token, process_id, relayed)
@@ -287,9 +298,10 @@ def _fork(
             other.close()
         if relayed:
             relayed.control.close()
+            os.close(log)
             _write_to(relayed.input)
         else:
-            _redirect_output(job.log_path)
+            _write_to(log)
         subject = None if measured_since is None else _subject(job, os.getpid(), measured_since)
         with sampling.both_ends(subject):
             report = _without_secrets(_work(job, far_end.send, redaction), redaction)

@@ -48,8 +48,8 @@ class Relay:
             os.waitpid(self.process_id, 0)
 
 
-def start(log_path: str, redaction: Redaction) -> Relay:
-    """Start a relay to a log file."""
+def start(log: int, redaction: Redaction) -> Relay:
+    """Start a relay to a log, of which it has a copy: this side closes its own."""
     output, input_ = os.pipe()
     near, far = socket.socketpair()
     process_id = os.fork()
@@ -61,7 +61,6 @@ def start(log_path: str, redaction: Redaction) -> Relay:
         os.setsid()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
-        log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         control = far.detach()
         _close_all_but(output, control, log)
         _run(output, control, log, redaction)

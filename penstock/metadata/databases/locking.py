@@ -10,6 +10,7 @@ from pathlib import Path
 
 from penstock.errors import StoreError
 from penstock.safety.locks import lock, unlock
+from penstock.safety.opening import descriptor_below
 
 WAIT_SECONDS = 30.0
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -47,7 +48,7 @@ def file_lock(path: str, *, protects: str, wait_seconds: float = WAIT_SECONDS) -
 def _open(path: str) -> int | None:
     for flags in (os.O_RDWR | os.O_CREAT, os.O_RDONLY):
         try:
-            return os.open(path, flags | os.O_CLOEXEC, 0o666)
+            return descriptor_below(os.path.dirname(path) or ".", path, flags)
         except FileNotFoundError:
             return None
         except OSError as error:

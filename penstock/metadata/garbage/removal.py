@@ -24,6 +24,7 @@ from penstock.metadata.garbage.planning import (
 )
 from penstock.metadata.protocol import Store
 from penstock.safety.locks import lock
+from penstock.safety.opening import open_below
 
 LOCK_FILE = ".gc.lock"
 _ARTIFACT = _tfx.metadata_store_pb2.Artifact
@@ -134,7 +135,7 @@ def _locked(roots: Iterable[str]) -> Iterator[None]:
     with ExitStack() as stack:
         for root in sorted(roots):
             try:
-                file = stack.enter_context(open(os.path.join(root, LOCK_FILE), "a"))
+                file = stack.enter_context(open_below(root, os.path.join(root, LOCK_FILE), "a"))
                 locked = lock(file.fileno(), wait_seconds=0)
             except OSError as error:
                 raise StoreError(

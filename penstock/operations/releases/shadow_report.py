@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +14,7 @@ from penstock.metadata.protocol import Store
 from penstock.operations.releases.gates import State
 from penstock.operations.releases.records import Release, Step
 from penstock.report import shadows
+from penstock.safety.opening import make_folder_below, replace_below
 from penstock.serving.evidence import Evidence
 from penstock.serving.routes import SHADOW
 
@@ -42,9 +41,10 @@ def publish(store: Store, release: Release, step: Step, root: str) -> dict[str, 
         "gates": gates,
         "evidence": step.intent["evidence"],
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / PAGE, content)
-    _write(folder / NUMBERS, json.dumps(numbers, indent=2))
+    # Whoever reads meanwhile finds what was there before.
+    make_folder_below(root, str(folder))
+    replace_below(root, str(folder / PAGE), content)
+    replace_below(root, str(folder / NUMBERS), json.dumps(numbers, indent=2))
     artifact_id = _record(store, release, verdict, str(folder))
     return {"verdict": verdict, "uri": str(folder), "artifact_id": artifact_id}
 
@@ -85,12 +85,3 @@ def _record(store: Store, release: Release, verdict: str, uri: str) -> int:
         artifact.custom_properties[key].int_value = number
     [artifact_id] = store.put_artifacts([artifact])
     return int(artifact_id)
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file at once: whoever reads meanwhile finds what was there before."""
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.chmod(part, 0o644)
-    os.replace(part, path)

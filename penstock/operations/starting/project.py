@@ -23,6 +23,7 @@ from penstock.operations.starting import kubeflow, local
 from penstock.operations.starting.protocol import Request, RunState, Started, Starter, check_token
 from penstock.project import keras
 from penstock.project.config import Config, Profile
+from penstock.safety.opening import open_below
 
 _CHILD = "penstock.operations.starting.child"
 LOGS = ".starts"
@@ -141,7 +142,7 @@ def _log(profile: Profile, token: str) -> Iterator[IO[bytes]]:
             yield file
         return
     os.makedirs(root, exist_ok=True)
-    with open(os.path.join(root, f"{token}.log"), "a+b") as file:
+    with open_below(root, os.path.join(root, f"{token}.log"), "a+b") as file:
         yield file
 
 

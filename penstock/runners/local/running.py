@@ -27,13 +27,14 @@ from penstock.execution.workers.origin import reason_for_new_process
 from penstock.execution.workers.pool import Pool
 from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata import attempts, turns
-from penstock.metadata.layout import log_path, resources_path, run_folder
+from penstock.metadata.layout import log_path, open_run_file, resources_path, run_folder
 from penstock.metadata.protocol import Metadata
 from penstock.metadata.reading import newest_contexts
 from penstock.openlineage import RunEvents
 from penstock.opentelemetry import RunTelemetry
 from penstock.runners.local.display import Display, NodeView
 from penstock.runners.local.result import NodeResult, RunResult
+from penstock.safety.opening import make_folder_below
 
 _GRACE_SECONDS = 10.0
 _CANCELED = "the run was canceled"
@@ -145,7 +146,7 @@ class Run:
         began = time.monotonic()
         setup, pipeline = self.setup, self.pipeline
         try:
-            os.makedirs(setup.log_folder, exist_ok=True)
+            make_folder_below(pipeline.root, setup.log_folder)
         except OSError as error:
             raise failures.storage_error(error, pipeline.root) or error from error
         title = f"{pipeline.name}  run {pipeline.run_id}{'  resumed' if resumed else ''}"
@@ -224,7 +225,7 @@ class Run:
         if self.setup.nurseries.lasting and not self._must_fork():
             reason = "they serve a session"
         log = os.path.join(self.setup.log_folder, ".workers.log")
-        with open(log, "a", encoding="utf-8") as file:
+        with open_run_file(log, "a", encoding="utf-8") as file:
             file.write(f"workers come of {_ORIGIN_NEW + reason if reason else _ORIGIN_COPY}\n")
         self._pool = Pool(self.setup.nurseries, self._preload(), log, fork=not reason)
         if self._surely_works():

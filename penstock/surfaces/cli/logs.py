@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 
-from penstock.errors import RunError, suggestion
+from penstock.errors import RunError, StorageError, suggestion
 from penstock.surfaces.cli.completion import NODE_OF_RUN, RUN_OF_PROFILE
 from penstock.surfaces.cli.options import (
     column,
@@ -122,7 +124,7 @@ def _list(root: str, record: Any, as_json: bool) -> None:
         return
     names = column(node.node_id for node, _ in files)
     for (node, file), name in zip(files, names, strict=True):
-        size = f"{file.stat().st_size:>12,} bytes" if file.exists() else f"{'no log':>18}"
+        size = f"{file.lstat().st_size:>12,} bytes" if os.path.lexists(file) else f"{'no log':>18}"
         echo(f"{name}  {node.state:<9}  {size}")
 
 
@@ -134,7 +136,7 @@ def _log_file(root: str, record: Any, node: str) -> Path:
             hint=suggestion(node, nodes, noun="node"),
         )
     path = _folder(root, record) / f"{node}.log"
-    if not path.exists():
+    if not os.path.lexists(path):
         raise RunError(
             f"{node} of run {record.run_id} has no log in {path.parent}",
             hint="It was taken from the cache, or the log was removed."
@@ -144,14 +146,28 @@ def _log_file(root: str, record: Any, node: str) -> Path:
     return path
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    from penstock.metadata.layout import open_run_file
+
+    try:
+        file = open_run_file(str(path), "rb")
+    except OSError as error:
+        raise StorageError(
+            f"the log {path} cannot be read: {error.strerror}", path=str(path.parent)
+        ) from error
+    with file:
+        yield file
+
+
 def _blocks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
+    with _opened(path) as file:
         while block := file.read(_BLOCK):
             yield block
 
 
 def _growing(path: Path, is_over: Callable[[], bool]) -> Iterator[bytes]:
-    with path.open("rb") as file:
+    with _opened(path) as file:
         while True:
             over = is_over()
             while block := file.read(_BLOCK):

@@ -11,15 +11,21 @@ import functools
 import os
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote
 
 import anyio.to_thread
 from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import (
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    Response,
+    StreamingResponse,
+)
 
 from penstock.data.results.training_curves import Curve
 from penstock.errors import PenstockError, RunError
@@ -27,7 +33,7 @@ from penstock.execution.logs import log_tail
 from penstock.metadata.comparison import compare_runs, seconds_of
 from penstock.metadata.evaluations import metrics_of
 from penstock.metadata.graph import ExecutionRecord
-from penstock.metadata.layout import log_path
+from penstock.metadata.layout import log_path, open_run_file
 from penstock.metadata.lineage import ancestors, descendants, find_artifact
 from penstock.metadata.protocol import Store
 from penstock.metadata.reading import ArtifactRecord, links_of_executions, read_artifacts
@@ -47,6 +53,7 @@ from penstock.surfaces.ui.reports import Reports
 
 _MOST_RUNS = 200
 _LOG_LINES = 200
+_BLOCK = 1 << 16
 _MOST_KNOWN_RUNS = 1000
 _MOST_CHOICES = 25
 _MOST_FILES = 200
@@ -317,10 +324,10 @@ class Pages:
         """Give the whole log of a node."""
         contents, node = self._node(request)
         try:
-            with open(_log_path(contents, node), encoding="utf-8", errors="replace") as file:
-                return PlainTextResponse(file.read())
+            log = open_run_file(_log_path(contents, node), "rb")
         except OSError:
             return PlainTextResponse("This node has no log.", 404)
+        return StreamingResponse(_blocks(log), media_type="text/plain; charset=utf-8")
 
     def _node(self, request: Request) -> tuple[RunContents, RunNode]:
         contents = read_run(self.store, request.path_params["run"])
@@ -462,6 +469,12 @@ def _path(run_id: str) -> str:
 
 
 _SELF = Markup("'self'")
+
+
+def _blocks(log: IO[bytes]) -> Iterator[bytes]:
+    with log:
+        while block := log.read(_BLOCK):
+            yield block
 
 
 def _log_path(contents: RunContents, node: RunNode) -> str:

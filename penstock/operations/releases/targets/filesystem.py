@@ -30,6 +30,7 @@ from penstock.operations.releases.targets.protocol import (
 )
 from penstock.operations.releases.targets.requests import Service, said
 from penstock.safety.locks import lock
+from penstock.safety.opening import open_below
 from penstock.serving.evidence import Evidence
 from penstock.serving.routes import CANARY, Routes, Servable
 
@@ -173,7 +174,8 @@ class ServingFolder:
         """Read what the file says, and write it where it was changed, one process at a time."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self._path.with_name(f".{self._path.name}.lock"), "a") as file:
+            lock_file = self._path.with_name(f".{self._path.name}.lock")
+            with open_below(str(self._path.parent), str(lock_file), "a") as file:
                 if not lock(file.fileno(), _LOCK_SECONDS):
                     raise AwayError(f"another process writes {self._path}")
                 known = self._read()
