@@ -32,6 +32,38 @@ _SHORTEST_LINE = 8
 _HEAD = 16
 _CUT = (b"...", "\u2026".encode())
 
+# What systems and shells say of a user and a place, on which much hangs that must be told.
+PLAIN = frozenset(
+    [
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "HOSTNAME",
+        "SHELL",
+        "PWD",
+        "OLDPWD",
+        "PATH",
+        "TMPDIR",
+        "TEMP",
+        "TMP",
+        "TERM",
+        "TZ",
+        "LANG",
+        "LANGUAGE",
+        "LC_ALL",
+        "LC_CTYPE",
+        "EDITOR",
+        "DISPLAY",
+        "VIRTUAL_ENV",
+        "CONDA_PREFIX",
+        "XDG_CACHE_HOME",
+        "XDG_CONFIG_HOME",
+        "XDG_DATA_HOME",
+        "XDG_STATE_HOME",
+        "XDG_RUNTIME_DIR",
+    ]
+)
+
 _NAME = "[A-Za-z_][A-Za-z0-9_]*"
 _REFERENCE = re.compile(rf"(\$+)\{{env:(?:({_NAME})\}})?")
 _WHOLE_REFERENCE = re.compile(rf"\$\{{env:{_NAME}\}}")
@@ -359,12 +391,14 @@ def _in_capitals(match: re.Match[str]) -> str:
 def redaction_for(*contents: bytes, more: Iterable[tuple[str, str]] = ()) -> Redaction:
     """Return the redaction of all variables to which some serialized messages refer.
 
-    `more` are values and what replaces them.
+    Those that are `PLAIN` are no secrets. `more` are values and what replaces them.
     """
     variables = {
         name.decode() for content in contents for name in _REFERENCE_BYTES.findall(content)
     }
     secrets = {
-        os.environ[name]: f"${{env:{name}}}" for name in sorted(variables) if name in os.environ
+        os.environ[name]: f"${{env:{name}}}"
+        for name in sorted(variables - PLAIN)
+        if name in os.environ
     }
     return Redaction({**dict(more), **secrets})

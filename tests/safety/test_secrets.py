@@ -214,3 +214,9 @@ def test_texts_are_mapped_wherever_they_stand_in_a_message():
     mapped = map_texts(message, str.upper)
     assert mapped["a"]["b"] == "X"
     assert list(mapped["c"]) == ["X", 1]
+
+
+def test_what_a_system_says_of_a_user_and_a_place_is_no_secret(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    redaction = redaction_for(b"${env:HOME}/data ${env:PATH}")
+    assert redaction.text("/home/somebody/data") == "/home/somebody/data"

@@ -122,8 +122,6 @@ def _check(protection: Any, host: str, without_tls: bool) -> None:
     check_tls(host, has_certificate, bool(protection.key), without_tls)
     if protection.client_roots and not has_certificate:
         raise ConfigError("--client-ca needs TLS", hint="Give --tls-certificate and --tls-key too.")
-    if host not in LOCAL and not protection.token and not protection.client_roots:
-        echo(
-            "warning: without --token or --client-ca whoever reaches it reads and writes the store",
-            err=True,
-        )
+    if not protection.token and not protection.client_roots:
+        who = "every user of this machine" if host in LOCAL else "whoever reaches it"
+        echo(f"warning: without --token or --client-ca {who} reads and writes the store", err=True)

@@ -40,14 +40,17 @@ def ui(context: click.Context, port: int, opens: bool, profile_name: str | None)
     config = project_config(context)
     address = config.profile(profile_name).metadata_address()
 
+    token = secrets.token_urlsafe(24)
+    code = secrets.token_urlsafe(24) if opens else ""
+
     def announce(page: str) -> None:
         echo(page)
         if opens:
-            click.launch(page)
+            # The browser's command line, which other users can read, holds what is used up at once.
+            click.launch(page.replace(f"token={token}", f"code={code}"))
 
     with connect(store_config(context, profile_name), create=False) as metadata:
-        token = secrets.token_urlsafe(24)
         access = application(
-            metadata.store, token, without_password(address), tuple(config.monitors)
+            metadata.store, token, without_password(address), tuple(config.monitors), code
         )
         Server(access, port, announce).run()

@@ -29,11 +29,17 @@ Send = Callable[[Any], Awaitable[None]]
 
 
 class Access:
-    """Wraps an application: only who has the token reaches it, and only to read."""
+    """Wraps an application: only who has the token reaches it, and only to read.
 
-    def __init__(self, application: Callable[..., Awaitable[None]], token: str) -> None:
+    A code lets in once: what a command line holds, all users of the machine can read.
+    """
+
+    def __init__(
+        self, application: Callable[..., Awaitable[None]], token: str, code: str = ""
+    ) -> None:
         self.application = application
         self.token = token
+        self.code = code
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or let the application answer it."""
@@ -51,12 +57,17 @@ class Access:
             return PlainTextResponse("These pages can only be read.", 405)
         cookie = f"penstock-{port}"
         token = request.query_params.get("token")
-        if token is not None and self._is_right(token):
+        code = request.query_params.get("code")
+        if (token is not None and self._is_right(token)) or (code and self._is_for_once(code)):
             # The token goes out of the address, so that it is not copied with it.
             response = RedirectResponse(_without_token(request.url), 303)
             response.set_cookie(cookie, self.token, httponly=True, samesite="strict")
             return response
-        if token is not None or not self._is_right(request.cookies.get(cookie, "")):
+        if (
+            token is not None
+            or code is not None
+            or not self._is_right(request.cookies.get(cookie, ""))
+        ):
             return PlainTextResponse(
                 "Open the address that `penstock ui` has printed: it has the token that lets you "
                 "in.",
@@ -67,9 +78,15 @@ class Access:
     def _is_right(self, token: str) -> bool:
         return secrets.compare_digest(token.encode(), self.token.encode())
 
+    def _is_for_once(self, code: str) -> bool:
+        if not self.code or not secrets.compare_digest(code.encode(), self.code.encode()):
+            return False
+        self.code = ""
+        return True
+
 
 def _without_token(url: URL) -> str:
-    rest = url.remove_query_params("token")
+    rest = url.remove_query_params(["token", "code"])
     # A path alone: nothing that a request says leads to another site.
     path = "/" + rest.path.lstrip("/")
     return f"{path}?{rest.query}" if rest.query else path

@@ -23,10 +23,12 @@ from penstock.surfaces.ui.released import ReleasedPages
 ADDRESS = "127.0.0.1"
 
 
-def application(store: Store, token: str, where: str = "", monitors: Sequence[str] = ()) -> Access:
+def application(
+    store: Store, token: str, where: str = "", monitors: Sequence[str] = (), code: str = ""
+) -> Access:
     """Return the pages over a store as an ASGI application; `where` says which store it is.
 
-    `monitors` are those of penstock.toml, which the store may not know yet.
+    `monitors` are those of penstock.toml, which the store may not know yet. `code` lets in once.
     """
     pages = Pages(store, where)
     delivered = DeliveredPages(pages.store, pages.rendered)
@@ -64,6 +66,7 @@ def application(store: Store, token: str, where: str = "", monitors: Sequence[st
             routes=[Route(path, pages.answering(*answered)) for path, answered in routes.items()]
         ),
         token,
+        code,
     )
 
 

@@ -91,6 +91,13 @@ def test_what_is_not_protected_on_purpose_is_warned_of(tmp_path):
         assert "warning: without --token or --client-ca whoever reaches it" in command.output
 
 
+def test_a_server_for_this_machine_without_a_token_warns_of_its_other_users(tmp_path):
+    with Command("--store", str(tmp_path / "db"), "--port", "0") as command:
+        assert command.port
+        assert command.output.count("warning: ") == 1
+        assert "every user of this machine reads and writes the store" in command.output
+
+
 def test_a_secret_that_is_written_down_is_refused():
     said = refusal("--token", TOKEN)
     assert "--token has a token written down, where all that list processes see it" in said
