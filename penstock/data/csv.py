@@ -50,6 +50,7 @@ _NEWLINE = re.compile("\r\n|\r|\n")
 _SLOWLY_COUNTED_ROWS = 1_000_000
 _LONGEST_CELL = 1 << 30
 _LONGEST_ROW = 1 << 30
+_LONGEST_HEADER = 1 << 24
 
 
 ARROW_TYPES = {
@@ -278,7 +279,7 @@ def _other_header(
 def _header(path: str, member: str | None, options: CsvOptions) -> tuple[str, ...]:
     file_name = _file_name(path, member)
     try:
-        with _rows(path, member, options) as rows:
+        with _rows(path, member, options, _LONGEST_HEADER) as rows:
             header = next((row for row in rows if row), None)
             line = rows.line_num
     except (*_READ_ERRORS, UnicodeError, python_csv.Error) as error:
@@ -286,6 +287,14 @@ def _header(path: str, member: str | None, options: CsvOptions) -> tuple[str, ..
     if header is None:
         raise DataError(
             "the CSV file is empty", path=file_name, hint="Its first line must name the columns."
+        )
+    if len(header) > options.max_columns:
+        raise DataError(
+            f"the header has {len(header):,} columns; up to {options.max_columns:,} are expected",
+            path=file_name,
+            line=line,
+            hint="Is the delimiter right? If so, set CsvOptions.max_columns: each column takes "
+            "milliseconds and some 50 kB of memory in every step.",
         )
     if any(map(_ESCAPED.search, header)):
         raise _located(path, member, (), options, ValueError("undecodable header"))
@@ -620,19 +629,33 @@ def _has_quotes(path: str, member: str | None, options: CsvOptions) -> bool:
 
 
 @contextmanager
-def _rows(path: str, member: str | None, options: CsvOptions) -> Iterator[Any]:
+def _rows(
+    path: str, member: str | None, options: CsvOptions, longest_line: int = _LONGEST_ROW
+) -> Iterator[Any]:
     """Read a file with Python's own reader, which knows lines.
 
-    A byte order mark is skipped, and bytes that are not in the encoding are let through.
+    A byte order mark is skipped, and bytes that are not in the encoding are let through. A line
+    that is longer is an `OSError`.
     """
     encoding = "utf-8-sig" if options.encoding.lower() in ("utf-8", "utf8") else options.encoding
     limit = python_csv.field_size_limit(_LONGEST_CELL)
     try:
         with _opened(path, member) as file:
             text = io.TextIOWrapper(file, encoding, errors="surrogateescape", newline="")
-            yield python_csv.reader(text, delimiter=options.delimiter, quotechar=options.quote_char)
+            yield python_csv.reader(
+                _lines(text, longest_line),
+                delimiter=options.delimiter,
+                quotechar=options.quote_char,
+            )
     finally:
         python_csv.field_size_limit(limit)
+
+
+def _lines(text: io.TextIOWrapper, longest: int) -> Iterator[str]:
+    while line := text.readline(longest):
+        if len(line) == longest:
+            raise OSError(f"it has a line of more than {longest:,} characters")
+        yield line
 
 
 def _located(

@@ -34,7 +34,8 @@ class CsvOptions:
     `null_values` are the cells that mean no value; the empty cell always does. `column_types`
     fixes the types of columns, as int, float, bytes or string; the others are inferred.
     `missing_cells` says what a cell without a value becomes: "empty", as in TFX, is a feature with
-    an empty list; "absent" is a feature without a value, which statistics count as missing.
+    an empty list; "absent" is a feature without a value, which statistics count as missing. A
+    header of more than `max_columns`, each of which takes memory and time, is an error.
     """
 
     delimiter: str = ","
@@ -44,6 +45,7 @@ class CsvOptions:
     encoding: str = "utf-8"
     missing_cells: Literal["empty", "absent"] = "empty"
     block_size: int = 1 << 20
+    max_columns: int = 20_000
 
     def __post_init__(self) -> None:
         if len(self.delimiter) != 1 or len(self.quote_char) != 1:

@@ -32,6 +32,8 @@ DEFAULT_BATCH_ROWS = 10_000
 
 _READ_BYTES = 1 << 20
 _WRITE_BYTES = 1 << 21
+# A record is held in memory, twice while it is put together.
+_LONGEST_RECORD = 1 << 29
 _HEADER = struct.Struct("<QI")
 _HEADER_TYPE = np.dtype([("length", "<u8"), ("crc", "<u4")])
 _MASK = 0xA282EAD8
@@ -193,9 +195,15 @@ class _Framed(NamedTuple):
 def _framed(path: str) -> Iterator[_Framed]:
     """Find the records of a TFRecord file in each chunk of its data."""
     length_at = struct.Struct("<Q").unpack_from
-    rest, read, offset = b"", 0, 0
+    waiting: list[bytes] = []
+    held = needed = read = offset = 0
     for chunk in _ahead(_decompressed(path)):
-        data = rest + chunk if rest else chunk
+        waiting.append(chunk)
+        held += len(chunk)
+        # A record that is longer than many chunks is put together once.
+        if held < needed:
+            continue
+        data = b"".join(waiting)
         headers: list[int] = []
         start, last = 0, len(data) - _HEADER.size
         while start <= last:
@@ -208,16 +216,31 @@ def _framed(path: str) -> Iterator[_Framed]:
         starts, ends = bounds[:whole] + _HEADER.size, bounds[1 : whole + 1] - 4
         yield _Framed(path, read, offset, data, starts, ends, right < len(headers))
         done = int(bounds[whole])
-        rest = data[done:]
+        waiting, held = [data[done:]], len(data) - done
         offset += done
         read += whole
-    if rest:
+        needed = _HEADER.size
+        if held >= needed:
+            length = length_at(waiting[0])[0]
+            if length > _LONGEST_RECORD:
+                raise _too_long(path, length, read, offset)
+            needed = 16 + length
+    if held:
         raise DataError(
             f"TFRecord file is truncated: record {read} starts at byte {offset} of the "
             "uncompressed data and does not end",
             path=path,
             hint="Write or copy the file again.",
         )
+
+
+def _too_long(path: str, length: int, record: int, offset: int) -> DataError:
+    return DataError(
+        f"record {record}, at byte {offset} of the uncompressed data, is said to be {length:,} "
+        f"bytes long; a tf.Example has up to {_LONGEST_RECORD:,}",
+        path=path,
+        hint="Write or copy the file again, and check that it is a TFRecord file of tf.Examples.",
+    )
 
 
 def _right_lengths(data: bytes, headers: list[int]) -> int:

@@ -21,6 +21,8 @@ _COLORS = re.compile(rf"(\x1b\[{_COLOR}(?:;{_COLOR})*m)")
 _BEGUN = re.compile(r"(?:\r|\x08|\x1b(?:\[[0-9;]{0,64})?)$")
 # A line is drawn anew, as progress bars do.
 _ANEW = re.compile(r"\r*\n|\r+|\x08+")
+# Of what is told in one piece, so many characters and lines; and so many from its end.
+_LONGEST, _END, _MOST_LINES = 20_000, 4_000, 200
 _NO_COLOR = "\x1b[0m"
 
 
@@ -32,6 +34,18 @@ def line(text: str) -> str:
 def lines(text: str) -> str:
     """Return a text that may have lines and tabs."""
     return _COMMANDS.sub(lambda match: _escaped(match[0]), text)
+
+
+def excerpt(text: str) -> str:
+    """Return a text as it is, or the beginning and the end of one that nobody would read."""
+    if len(text) > _LONGEST:
+        left_out = f" [... {len(text) - _LONGEST:,} characters more ...] "
+        text = text[: _LONGEST - _END] + left_out + text[-_END:]
+    parts = text.split("\n")
+    if len(parts) <= _MOST_LINES:
+        return text
+    left_out = f"[... {len(parts) - _MOST_LINES:,} lines more ...]"
+    return "\n".join([*parts[: _MOST_LINES // 2], left_out, *parts[-_MOST_LINES // 2 :]])
 
 
 def log(blocks: Iterable[bytes], *, colors: bool) -> Iterator[str]:

@@ -197,3 +197,16 @@ def test_broken_archives_are_reported(tmp_path):
         (tmp_path / name).write_bytes(b"rubbish that is no archive")
         with pytest.raises(DataError, match="cannot read the"):
             list(csv.read_csv([str(tmp_path / name)]))
+
+
+def test_a_header_of_more_columns_than_expected_is_refused(read):
+    header = ",".join(f"c{number}" for number in range(5))
+    with pytest.raises(DataError) as told:
+        read(f"{header}\n1,2,3,4,5\n", options=CsvOptions(max_columns=4))
+    assert "the header has 5 columns; up to 4 are expected" in str(told.value)
+    assert "Is the delimiter right? If so, set CsvOptions.max_columns" in str(told.value)
+
+
+def test_a_header_without_an_end_is_refused_before_it_is_read(read):
+    with pytest.raises(DataError, match="it has a line of more than 16,777,216 characters"):
+        read("," * (1 << 25))

@@ -1,5 +1,7 @@
 import gzip
 import importlib.util
+import os
+import struct
 
 import numpy as np
 import pyarrow as pa
@@ -141,6 +143,24 @@ def test_a_truncated_file_is_reported_with_record_and_offset(tmp_path):
     path.write_bytes(records.frame_records([b"aaaa", b"bbbb"])[:-3])
     with pytest.raises(DataError, match="truncated: record 1 starts at byte 20"):
         list(records.read_serialized(str(path)))
+
+
+def test_a_record_that_is_said_to_be_longer_than_examples_are_is_refused_at_once(tmp_path):
+    head = struct.pack("<Q", 2**45)
+    path = tmp_path / "bomb.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(head + struct.pack("<I", records.masked_crc32c(head)))
+        file.write(bytes(1 << 22))
+    with pytest.raises(
+        DataError, match="record 0, at byte 0 .* is said to be 35,184,372,088,832 b"
+    ):
+        list(records.read_serialized(str(path)))
+
+
+def test_a_record_longer_than_many_chunks_is_read(tmp_path):
+    long = os.urandom(9 << 20)
+    paths = records.write_serialized(str(tmp_path), "data", [b"first", long, b"last"])
+    assert list(records.read_serialized(paths)) == [b"first", long, b"last"]
 
 
 def test_truncated_gzip_is_reported(tmp_path):

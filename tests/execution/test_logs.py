@@ -37,3 +37,16 @@ def test_a_try_that_has_printed_nothing_has_an_empty_log(log):
 def test_a_first_try_leaves_no_mark(log):
     begin_try(str(log))
     assert not log.exists()
+
+
+def test_the_end_of_a_log_is_found_without_reading_all_of_it(log):
+    with log.open("wb") as file:
+        file.truncate(2**40)
+        file.seek(0, 2)
+        file.write(b"\nlearning\nthe end\n")
+    assert log_tail(str(log), 2) == "learning\nthe end\n"
+
+
+def test_a_line_of_a_log_that_nobody_would_read_is_cut(log):
+    log.write_text("x" * 100_000 + "\n")
+    assert log_tail(str(log)) == "x" * 4000 + " ... and 96,001 more characters\n"

@@ -96,3 +96,22 @@ def test_what_a_progress_bar_draws_anew_is_a_line_more(text):
 
 def test_bytes_of_a_log_that_are_no_text_are_shown():
     assert "".join(printable.log([b"a\xffb"], colors=False)) == r"a\xffb"
+
+
+def test_of_a_text_that_nobody_would_read_its_beginning_and_end_are_told():
+    told = printable.excerpt("begin" + "x" * 50_000_000 + "end")
+    assert len(told) < 21_000
+    assert told.startswith("beginxxx")
+    assert told.endswith("xxxend")
+    assert "xxx [... 49,980,008 characters more ...] xxx" in told
+
+
+def test_of_many_lines_the_first_and_the_last_are_told():
+    told = printable.excerpt("".join(f"{number}\n" for number in range(1000))).split("\n")
+    assert (told[0], told[99], told[-2]) == ("0", "99", "999")
+    assert told[100] == "[... 801 lines more ...]"
+
+
+@given(st.text(max_size=300))
+def test_what_can_be_read_is_told_as_it_is(text):
+    assert printable.excerpt(text) == text

@@ -13,6 +13,7 @@ import traceback
 from penstock.errors import PenstockError, StorageError, UserCodeError
 from penstock.execution.logs import WHOLE_TRACEBACK, last_lines
 from penstock.project import extras, user_code
+from penstock.safety.printable import excerpt
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _NO_PERMISSION = (errno.EACCES, errno.EPERM)
@@ -25,7 +26,7 @@ _QUOTED = {
 
 def describe(error: BaseException, folder: str) -> str:
     """Return what went wrong, in a paragraph; `folder` is the one that is written to."""
-    return encodable(_described(error, folder))
+    return encodable(excerpt(_described(error, folder)))
 
 
 def encodable(text: str) -> str:

@@ -55,7 +55,11 @@ def secho(
 
 def echo_indented(text: str, margin: str = "  ", *, err: bool = False) -> None:
     """Print a text whose lines after the first stand behind a margin, so that none looks ours."""
-    _write(printable.lines(text).rstrip().replace("\n", f"\n{margin}"), nl=True, err=err)
+    _write(
+        printable.lines(printable.excerpt(text)).rstrip().replace("\n", f"\n{margin}"),
+        nl=True,
+        err=err,
+    )
 
 
 def echo_text(text: str, *, err: bool = False) -> None:
