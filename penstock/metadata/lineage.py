@@ -10,7 +10,13 @@ from typing import Protocol
 from penstock.errors import LineageError, RunError, suggestion
 from penstock.metadata.graph import ExecutionRecord, Graph, read_ancestors, read_descendants
 from penstock.metadata.protocol import Store
-from penstock.metadata.reading import ArtifactRecord, Link, links_of_executions, to_records
+from penstock.metadata.reading import (
+    ArtifactRecord,
+    Link,
+    links_of_executions,
+    number_of,
+    to_records,
+)
 from penstock.metadata.runs import find_run
 
 
@@ -207,7 +213,8 @@ def find_artifact(store: Store, named: str) -> ArtifactRecord:
       LineageError: there is no such artifact.
     """
     if named.isdecimal():
-        protos = store.get_artifacts_by_id([int(named)])
+        number = number_of(named)
+        protos = [] if number is None else store.get_artifacts_by_id([number])
         if not protos:
             raise LineageError(
                 f"the store has no artifact {named}",

@@ -48,6 +48,17 @@ ARTIFACT_STATES = {
     _ARTIFACT.REFERENCE: "reference",
 }
 
+# 2^63 has as many.
+_DIGITS = 19
+
+
+def number_of(text: str) -> int | None:
+    """Return the id or number that a text is, None for one that is no number of 64 bits."""
+    if not (text.isascii() and text.isdigit() and len(text.lstrip("0")) <= _DIGITS):
+        return None
+    number = int(text)
+    return number if number < 2**63 else None
+
 
 @dataclass(frozen=True, slots=True)
 class ArtifactRecord:

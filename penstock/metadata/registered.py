@@ -19,7 +19,7 @@ from penstock.metadata import journal
 from penstock.metadata.evaluations import Metric
 from penstock.metadata.journal import Entry
 from penstock.metadata.protocol import Store
-from penstock.metadata.reading import all_contexts
+from penstock.metadata.reading import all_contexts, number_of
 from penstock.metadata.turns import context_type_id
 from penstock.project.model_names import check_model_name
 
@@ -149,7 +149,7 @@ class RegisteredModel:
         """
         text = str(reference)
         is_number = text.isascii() and text.isdigit()
-        number = int(text) if is_number else self.aliases.get(text)
+        number = number_of(text) if is_number else self.aliases.get(text)
         for version in self.versions:
             if version.number == number:
                 return version

@@ -229,6 +229,12 @@ def read_config(path: Path | None = None) -> Config:
     }
     profiles.setdefault(DEFAULT_PROFILE, _at_folder(Profile(), path.parent))
     default = content.get("default_profile", DEFAULT_PROFILE)
+    if not isinstance(default, str):
+        raise ConfigError(
+            f"expected the name of a profile, got {default!r}",
+            path=str(path),
+            key="default_profile",
+        )
     triggers = read_triggers(str(path), _table(path, "triggers", content.get("triggers", {})))
     tables = _table(path, "environments", content.get("environments", {}))
     environments = read_environments(str(path), tables)

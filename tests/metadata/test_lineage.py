@@ -184,6 +184,8 @@ def test_the_key_can_be_left_out_where_there_is_one(history):
     ("named", "text"),
     [
         ("99", "the store has no artifact 99"),
+        ("9223372036854775808", "the store has no artifact 9223372036854775808"),
+        ("9" * 5000, "the store has no artifact 999"),
         ("nowhere/at/all", "is not an artifact that the store knows. Name it by its id"),
         ("r1/Trainr/model", "run r1 has no node 'Trainr'. Did you mean 'Trainer'?"),
         ("r1/Trainer/modl", "node Trainer (done) has no output 'modl'. Did you mean 'model'?"),

@@ -81,6 +81,7 @@ def test_a_password_in_the_file_is_refused_and_not_repeated(write):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("default_profile = 4", "expected the name of a profile, got 4"),
         ("[pipeline]", "the key 'pipeline' is not known.*Did you mean 'pipelines'"),
         ("[profiles.a]\npipeline_rot = 'x'", "profiles.a.*Did you mean 'pipeline_root'"),
         ("[profiles.a]\nparallelism = 'two'", "expected int, got 'two' .*profiles.a.parallelism"),

@@ -11,6 +11,7 @@ from typing import Any
 
 from penstock.data.records import TFRecordWriter, read_serialized
 from penstock.data.results import evaluation_messages as messages
+from penstock.data.results.messages import parsed
 from penstock.errors import DataError
 
 OVERALL = "Overall"
@@ -43,8 +44,8 @@ def summarize(evaluation_uri: str) -> list[SliceMetric]:
     """
     return [
         metric
-        for record in read_serialized(_files(evaluation_uri, "metrics"))
-        for metric in _slice_metrics(messages.MetricsForSlice.FromString(record))
+        for message in _read(evaluation_uri, "metrics", messages.MetricsForSlice)
+        for metric in _slice_metrics(message)
     ]
 
 
@@ -90,17 +91,16 @@ def confusion_matrices(evaluation_uri: str) -> list[ConfusionMatrix]:
     Raises:
       DataError: there is no evaluation.
     """
-    plots, metrics = messages.PlotsForSlice, messages.MetricsForSlice
     records = [
         (pair.key, pair.value.confusion_matrix_at_thresholds)
-        for record in read_serialized(_files(evaluation_uri, "plots"))
-        if not (message := plots.FromString(record)).slice_key.single_slice_keys
+        for message in _read(evaluation_uri, "plots", messages.PlotsForSlice)
+        if not message.slice_key.single_slice_keys
         for pair in message.plot_keys_and_values
     ]
     records += [
         (pair.key, pair.value.confusion_matrix_at_thresholds)
-        for record in read_serialized(_files(evaluation_uri, "metrics"))
-        if not (message := metrics.FromString(record)).slice_key.single_slice_keys
+        for message in _read(evaluation_uri, "metrics", messages.MetricsForSlice)
+        if not message.slice_key.single_slice_keys
         for pair in message.metric_keys_and_values
     ]
     by_part: dict[tuple[str, bytes], Any] = {}
@@ -132,8 +132,13 @@ def read_validation(evaluation_uri: str) -> Any:
     Raises:
       DataError: there is none, or the config had no thresholds.
     """
-    (record, *_) = read_serialized(_files(evaluation_uri, "validations"))
-    return messages.ValidationResult.FromString(record)
+    for result in _read(evaluation_uri, "validations", messages.ValidationResult):
+        return result
+    raise DataError(
+        "the validations of this evaluation are empty",
+        path=evaluation_uri,
+        hint="Did the Evaluator end?",
+    )
 
 
 def accept_without_baseline(evaluation_uri: str) -> None:
@@ -170,8 +175,7 @@ def empty_slices(evaluation_uri: str, specs: Sequence[Any]) -> list[str]:
     """Return the SlicingSpec messages, in words, that no slice of an evaluation is of."""
     slices = [
         {single.column: _slice_value(single) for single in message.slice_key.single_slice_keys}
-        for record in read_serialized(_files(evaluation_uri, "metrics"))
-        for message in [messages.MetricsForSlice.FromString(record)]
+        for message in _read(evaluation_uri, "metrics", messages.MetricsForSlice)
     ]
     return [
         _spec_in_words(spec)
@@ -273,6 +277,12 @@ def threshold_in_words(threshold: Any) -> str:
 def _spec_in_words(spec: Any) -> str:
     values = [f"{key}:{value}" for key, value in sorted(spec.feature_values.items())]
     return ", ".join([*spec.feature_keys, *values]) or spec.slice_keys_sql or OVERALL
+
+
+def _read(evaluation_uri: str, what: str, message_class: Any) -> Iterator[Any]:
+    for path in _files(evaluation_uri, what):
+        for number, record in enumerate(read_serialized(path)):
+            yield parsed(record, message_class(), path=path, noun=f"record {number}")
 
 
 def _files(evaluation_uri: str, what: str) -> Sequence[str]:

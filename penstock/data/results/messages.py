@@ -20,12 +20,22 @@ def read_message(path: str, message: SomeMessage, *, noun: str, hint: str) -> So
     """
     if not os.path.exists(path):
         raise DataError(f"expected {noun}, but there is no such file", path=path, hint=hint)
+    with open(path, "rb") as file:
+        return parsed(file.read(), message, path=path, noun=noun)
+
+
+def parsed(data: bytes, message: SomeMessage, *, path: str, noun: str) -> SomeMessage:
+    """Parse a binary message into `message` and return it; `noun` says what in a file it is.
+
+    Raises:
+      DataError: it is not such a message.
+    """
     try:
-        with open(path, "rb") as file:
-            message.ParseFromString(file.read())
+        message.ParseFromString(data)
     except DecodeError as error:
-        name = message.DESCRIPTOR.name
         raise DataError(
-            f"expected a binary {name} message, but it does not parse: {error}", path=path
+            f"{noun} should be a binary {message.DESCRIPTOR.name}, and does not parse: {error}",
+            path=path,
+            hint="Write or copy the file again.",
         ) from error
     return message

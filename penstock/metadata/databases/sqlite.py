@@ -143,8 +143,13 @@ class SqliteFile:
         """Return what to do about a message of the database, where that is known."""
         if "readonly database" in message:
             return f"Allow this user to write {self.path} and its folder."
-        if "disk is full" in message or "disk I/O error" in message:
+        if "disk is full" in message:
             return f"Make room on the disk of {self.path}."
+        if "disk I/O error" in message:
+            return (
+                f"Look whether the disk of {self.path} has room and no faults (dmesg), and whether "
+                "its file system has locks."
+            )
         if "malformed" in message or "not a database" in message:
             return "Put a copy of the store in its place."
         return None

@@ -90,6 +90,10 @@ def main() -> NoReturn:
     # None lets click find out whether it writes to a terminal.
     color = False if os.environ.get("NO_COLOR") else None
     try:
+        os.getcwd()
+    except FileNotFoundError:
+        _fail("the folder in which this command runs was removed. Go to another one: cd.", color)
+    try:
         code = penstock.main(prog_name="penstock", standalone_mode=False, color=color)
     except click.Abort:
         sys.exit(INTERRUPTED)

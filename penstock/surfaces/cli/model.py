@@ -376,9 +376,12 @@ def _seen(text: str | None) -> Any:
         return registry.UNSEEN
     if text == "none":
         return None
-    if not (text.isascii() and text.isdigit()):
+    from penstock.metadata.reading import number_of
+
+    number = number_of(text)
+    if number is None:
         raise ParameterError(f"--if-at: expected the number of a version, or none; got {text!r}")
-    return int(text)
+    return number
 
 
 def _tell_move(name: str, move: AliasMove, as_json: bool) -> None:

@@ -512,7 +512,8 @@ def test_a_store_whose_disk_was_full_goes_on_when_there_is_room(tmp_path, length
                 metadata.store.put_contexts([large])
             assert metadata.store.get_contexts() == []
         assert str(raised.value) == (
-            f"the metadata store {path} failed: disk I/O error. Make room on the disk of {path}."
+            f"the metadata store {path} failed: disk I/O error. Look whether the disk "
+            f"of {path} has room and no faults (dmesg), and whether its file system has locks."
         )
         metadata.store.put_contexts([large])
         assert [context.name for context in metadata.store.get_contexts()] == ["large"]
