@@ -23,6 +23,7 @@ from penstock.metadata.databases.limits import declared_by, is_refusal, make_fit
 from penstock.metadata.databases.locking import WAIT_SECONDS, locked_for_long
 from penstock.metadata.databases.mysql import MySql
 from penstock.metadata.databases.postgresql import PostgreSql
+from penstock.metadata.databases.queries import UnknownQueryError
 from penstock.metadata.databases.remote import Access, Remote, access_of
 from penstock.metadata.databases.sqlite import SqliteFile
 
@@ -107,12 +108,12 @@ class Store(_tfx.ml_metadata.MetadataStore):
     ) -> None:
         deadline = time.monotonic() + self._database.wait_seconds
         tries, fitted = 0, False
-        self._database.encode(request)
+        ask = self._ask_with(method_name, request)
         self._wake_up(deadline)
         while True:
             try:
                 with self._guard(method_name, request):
-                    self._call_method(method_name, request, response)
+                    ask(method_name, request, response)
                 break
             except _errors.StatusError as error:
                 tries += 1
@@ -138,13 +139,20 @@ class Store(_tfx.ml_metadata.MetadataStore):
         self._database.decode(response)
         self._used = time.monotonic()
 
+    def _ask_with(self, method_name: str, request: Any) -> filtering.Call:
+        """Return what makes a call, whose request is then as the store may be asked it."""
+        try:
+            if not filtering.write_anew(method_name, request):
+                return self._judge
+        except UnknownQueryError as error:
+            raise _errors.InvalidArgumentError(str(error)) from error
+        self._database.encode(request)
+        return self._call_method
+
     def _call_method(self, method_name: str, request: Any, response: Any) -> None:
         """Make a call; a query that the store cannot answer is answered here."""
         ask = super()._call_method
-        if not filtering.asks_a_query(method_name, request):
-            ask(method_name, request, response)
-            return
-        if self._has_queries:
+        if self._has_queries or not filtering.asks_a_query(method_name, request):
             try:
                 ask(method_name, request, response)
                 return
@@ -152,7 +160,22 @@ class Store(_tfx.ml_metadata.MetadataStore):
                 if not filtering.has_no_queries(error):
                     raise
                 self._has_queries = False
-        filtering.answer(ask, method_name, request, response)
+        self._database.decode(request)
+        self._judge(method_name, request, response)
+
+    def _judge(self, method_name: str, request: Any, response: Any) -> None:
+        """Answer a query without the store's help."""
+        ask = super()._call_method
+
+        def ask_decoded(method_name: str, request: Any, response: Any) -> None:
+            self._database.encode(request)
+            ask(method_name, request, response)
+            self._database.decode(response)
+
+        try:
+            filtering.answer(ask_decoded, method_name, request, response)
+        except UnknownQueryError as error:
+            raise _errors.InvalidArgumentError(str(error)) from error
 
     def _wake_up(self, deadline: float) -> None:
         """Connect again where the connection was cut while nobody used it.

@@ -1,18 +1,34 @@
-"""Answers to queries for stores that have none: ml-metadata 1.21 no longer filters.
+"""Queries on their way to a store, and answers to those that a store is not asked.
 
-What a condition asks for is read with the calls that are left, those that bring the least, and
-judged here. A lineage subgraph begins with a query, so it is drawn here too.
+Each query is read, and written anew for the store (`write_anew`). One whose texts or names could
+leave their quotes in a database is not; and ml-metadata 1.21 no longer filters. What such a
+condition asks for is read with the calls that are left, those that bring the least, and judged
+here. A lineage subgraph begins with a query, so it is drawn here too.
 """
 
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from penstock import _tfx
-from penstock.metadata.databases.queries import Comparison, Condition, conjuncts, parse
+from penstock.metadata.databases.queries import (
+    ARTIFACT,
+    CONTEXT,
+    EXECUTION,
+    PROPERTIES,
+    Comparison,
+    Condition,
+    Junction,
+    UnknownQueryError,
+    can_be_rendered,
+    conjuncts,
+    parse,
+    render,
+)
 
 _service = _tfx.metadata_store_service_pb2
 _proto = _tfx.metadata_store_pb2
@@ -25,7 +41,6 @@ _MOST_HOPS = 100
 _MOST_STARTING_NODES = 100
 _EVENT = _proto.Event
 _INPUTS = (_EVENT.INPUT, _EVENT.DECLARED_INPUT, _EVENT.INTERNAL_INPUT)
-_PROPERTIES = ("properties", "custom_properties")
 _OUTPUTS = (_EVENT.OUTPUT, _EVENT.DECLARED_OUTPUT, _EVENT.INTERNAL_OUTPUT, _EVENT.PENDING_OUTPUT)
 
 Call = Callable[[str, Any, Any], None]
@@ -38,25 +53,62 @@ def has_no_queries(error: Exception) -> bool:
 
 def asks_a_query(method_name: str, request: Any) -> bool:
     """Say whether a call can only be answered by a store that has queries."""
+    return method_name == "GetLineageSubgraph" or any(
+        message.filter_query for message, _ in _queries(method_name, request)
+    )
+
+
+def write_anew(method_name: str, request: Any) -> bool:
+    """Write a request's queries as they were understood; say whether a store may be asked them.
+
+    Raises:
+      UnknownQueryError: one is none.
+    """
+    conditions = [
+        (message, parse(message.filter_query, kind))
+        for message, kind in _queries(method_name, request)
+        if message.filter_query
+    ]
+    if not all(can_be_rendered(condition) for _, condition in conditions):
+        return False
+    for message, condition in conditions:
+        message.filter_query = render(condition)
+    return True
+
+
+def _queries(method_name: str, request: Any) -> list[tuple[Any, str]]:
+    """Return the parts of a request that may have a query, and on which kind of nodes."""
     if method_name == "GetLineageSubgraph":
-        return True
-    options = getattr(request, "options", None)
-    return bool(getattr(options, "filter_query", ""))
+        options = request.lineage_subgraph_query_options
+        return [
+            (getattr(options, f"{end}_{kind.lower()}s"), kind)
+            for end in ("starting", "ending")
+            for kind in (ARTIFACT, EXECUTION)
+            if options.HasField(f"{end}_{kind.lower()}s")
+        ]
+    if method_name == "GetLineageGraph":
+        return [(request.options.artifacts_options, ARTIFACT)]
+    for kind in (ARTIFACT, EXECUTION, CONTEXT):
+        if method_name.startswith(f"Get{kind}s") and hasattr(request, "options"):
+            return [(request.options, kind)]
+    return []
 
 
 def answer(call: Call, method_name: str, request: Any, response: Any) -> None:
     """Fill the response to a call that asks a query; `call` makes a call of the store.
 
     Raises:
-      UnknownQueryError: the query is of a kind that no pipeline is known to ask.
+      UnknownQueryError: the query is none, or of a kind that no pipeline is known to ask.
       NotFoundError: a lineage subgraph has no node to start from.
     """
     reader = _Reader(call)
     if method_name == "GetLineageSubgraph":
         _draw(reader, request, response.lineage_subgraph)
         return
-    kind = next(kind for kind in _KINDS if method_name.startswith(f"Get{kind.plural}"))
-    condition = parse(request.options.filter_query)
+    kind = next((kind for kind in _KINDS if method_name.startswith(f"Get{kind.plural}")), None)
+    if kind is None:
+        raise UnknownQueryError(f"the store has no queries, and {method_name} asks one")
+    condition = _judgeable(request.options.filter_query, kind)
     nodes, token = reader.page(kind, method_name, request, condition)
     getattr(response, kind.plural.lower()).extend(nodes)
     if token:
@@ -76,10 +128,20 @@ class _Kind:
         return f"{self.singular}s"
 
 
-_ARTIFACT = _Kind("Artifact", _proto.Artifact.State, "state")
-_EXECUTION = _Kind("Execution", _proto.Execution.State, "last_known_state")
-_CONTEXT = _Kind("Context")
+_ARTIFACT = _Kind(ARTIFACT, _proto.Artifact.State, "state")
+_EXECUTION = _Kind(EXECUTION, _proto.Execution.State, "last_known_state")
+_CONTEXT = _Kind(CONTEXT)
 _KINDS = (_ARTIFACT, _EXECUTION, _CONTEXT)
+
+
+def _judgeable(query: str, kind: _Kind) -> Condition:
+    condition = parse(query, kind.singular)
+    for name in condition.fields():
+        if len(name) == 2 and not _is_neighbor(name):
+            raise UnknownQueryError(
+                f"the query {query[:500]!r} can be asked here only without {'.'.join(name)}"
+            )
+    return condition
 
 
 @dataclass
@@ -105,6 +167,11 @@ class _Reader:
         """
         most = request.options.max_result_size or _PAGE
         token, _, judged = request.options.next_page_token.rpartition("|")
+        if most < 1 or not re.fullmatch("[0-9]{0,9}", judged):
+            raise UnknownQueryError(
+                "expected a positive max_result_size and a next_page_token as it was answered, got "
+                f"{most} and {request.options.next_page_token[:100]!r}"
+            )
         begin = int(judged or 0)
         matches: list[Any] = []
         for here, nodes in self._pages(kind, method_name, request, condition, token):
@@ -116,11 +183,11 @@ class _Reader:
             begin = 0
         return matches, ""
 
-    def everything(self, kind: _Kind, query: str, most: int) -> list[Any]:
-        """Return the nodes that a query asks for, up to a number."""
+    def everything(self, kind: _Kind, condition: Condition, most: int) -> list[Any]:
+        """Return the nodes that a condition asks for, up to a number."""
         options = _proto.ListOperationOptions(max_result_size=most)
         request = getattr(_service, f"Get{kind.plural}Request")(options=options)
-        return self.page(kind, f"Get{kind.plural}", request, parse(query))[0]
+        return self.page(kind, f"Get{kind.plural}", request, condition)[0]
 
     def _pages(
         self, kind: _Kind, method_name: str, request: Any, condition: Condition, token: str
@@ -230,7 +297,7 @@ class _Reader:
             self.events[kind.singular, node_id].append(event)
 
     def _attribute(self, kind: _Kind, node: Any, name: tuple[str, ...]) -> Any:
-        if name[0] in _PROPERTIES:
+        if name[0] in PROPERTIES:
             value = getattr(node, name[0])[name[1]]
             return getattr(value, name[2]) if value.HasField(name[2]) else None
         if isinstance(node, _proto.Event):
@@ -258,7 +325,7 @@ def _is_neighbor(name: tuple[str, ...]) -> bool:
 
 def _has_property(node: Any, name: tuple[str, ...]) -> bool:
     """Whether a node has a property; one without is never found, wherever the property stands."""
-    return name[0] not in _PROPERTIES or name[1] in getattr(node, name[0])
+    return name[0] not in PROPERTIES or name[1] in getattr(node, name[0])
 
 
 def _required(condition: Condition) -> Iterator[Comparison]:
@@ -294,7 +361,8 @@ def _draw(reader: _Reader, request: Any, graph: Any) -> None:
     kind = _ARTIFACT if starts == "artifacts" else _EXECUTION
     most = options.max_num_hops if options.HasField("max_num_hops") else _MOST_HOPS
     drawn: dict[_Kind, dict[int, None]] = {_ARTIFACT: {}, _EXECUTION: {}}
-    border = [node.id for node in reader.everything(kind, query, _MOST_STARTING_NODES)]
+    start = _judgeable(query, kind)
+    border = [node.id for node in reader.everything(kind, start, _MOST_STARTING_NODES)]
     if not border:
         raise _errors.NotFoundError("Cannot find qualified nodes to start the traversal.")
     is_one_way = options.direction in (options.DOWNSTREAM, options.UPSTREAM)
@@ -333,7 +401,8 @@ class _Ends:
         query = getattr(self.options, f"ending_{kind.plural.lower()}").filter_query
         if not query or not ids:
             return ids
-        condition = f"id IN ({', '.join(map(str, ids))}) AND ({query})"
+        among = Comparison(("id",), "IN", tuple(ids))
+        condition = Junction((among, _judgeable(query, kind)), is_and=True)
         ending = {node.id for node in self.reader.everything(kind, condition, len(ids))}
         return [node_id for node_id in ids if node_id not in ending]
 

@@ -20,7 +20,6 @@ from penstock import _tfx
 from penstock.errors import StoreError
 from penstock.metadata.databases.client import Store, database_of, open_store
 from penstock.metadata.databases.locking import StoreLocked
-from penstock.metadata.databases.queries import UnknownQueryError
 
 _errors = _tfx.ml_metadata.errors
 _service = _tfx.metadata_store_service_pb2
@@ -80,8 +79,6 @@ def answer(method_name: str, serialized: bytes) -> Answer:
             store.answer(method_name, request, response)
     except _errors.StatusError as error:
         return Answer(code=error.error_code, text=str(error))
-    except UnknownQueryError as error:
-        return Answer(code=_errors.INVALID_ARGUMENT, text=str(error))
     except StoreLocked as error:
         return Answer(code=_errors.ABORTED, text=str(error))
     except StoreError as error:

@@ -16,7 +16,7 @@ from ml_metadata import ListOptions, OrderByField
 from ml_metadata.proto import metadata_store_pb2 as proto
 
 from penstock.metadata.databases import filtering
-from penstock.metadata.databases.queries import UnknownQueryError, parse
+from penstock.metadata.databases.queries import EXECUTION, UnknownQueryError, parse
 from penstock_support.histories import History
 
 
@@ -233,11 +233,11 @@ def test_a_subgraph_from_nowhere_is_refused_as_ml_metadata_refuses_it(stores):
 )
 def test_what_is_no_query_is_told_with_the_query(query):
     with pytest.raises(UnknownQueryError) as told_of:
-        parse(query)
+        parse(query, EXECUTION)
     assert repr(query) in str(told_of.value)
 
 
 @given(st.text(max_size=40))
 def test_any_text_is_a_query_or_an_unknown_one(text):
     with contextlib.suppress(UnknownQueryError):
-        parse(text)
+        parse(text, EXECUTION)
