@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from penstock import _tfx
 from penstock.errors import StoreError
-from penstock.metadata.databases import filtering
+from penstock.metadata.databases import filtering, requests
 from penstock.metadata.databases.database import Database, InMemory, no_store_yet
 from penstock.metadata.databases.limits import declared_by, is_refusal, make_fit
 from penstock.metadata.databases.locking import WAIT_SECONDS, locked_for_long
@@ -25,6 +25,7 @@ from penstock.metadata.databases.mysql import MySql
 from penstock.metadata.databases.postgresql import PostgreSql
 from penstock.metadata.databases.queries import UnknownQueryError
 from penstock.metadata.databases.remote import Access, Remote, access_of
+from penstock.metadata.databases.requests import UnusableRequestError
 from penstock.metadata.databases.sqlite import SqliteFile
 
 _errors = _tfx.ml_metadata.errors
@@ -142,9 +143,10 @@ class Store(_tfx.ml_metadata.MetadataStore):
     def _ask_with(self, method_name: str, request: Any) -> filtering.Call:
         """Return what makes a call, whose request is then as the store may be asked it."""
         try:
+            requests.check(method_name, request)
             if not filtering.write_anew(method_name, request):
                 return self._judge
-        except UnknownQueryError as error:
+        except (UnknownQueryError, UnusableRequestError) as error:
             raise _errors.InvalidArgumentError(str(error)) from error
         self._database.encode(request)
         return self._call_method

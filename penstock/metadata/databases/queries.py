@@ -38,13 +38,17 @@ _MOST_DEPTH = 50
 _MOST_ALIASES = 16
 
 _TEXT, _NUMBER, _TRUTH = "a text", "a number", "TRUE or FALSE"
-_STATES_OF_ARTIFACTS = tuple(_proto.Artifact.State.keys())
-_STATES_OF_EXECUTIONS = tuple(_proto.Execution.State.keys())
+# By the name of the field.
+_ENUMERATIONS: dict[str, dict[str, int]] = {
+    "state": dict(_proto.Artifact.State.items()),
+    "last_known_state": dict(_proto.Execution.State.items()),
+    "type": dict(_proto.Event.Type.items()),
+}
 _TIMES = {"create_time_since_epoch": _NUMBER, "last_update_time_since_epoch": _NUMBER}
 _COMMON: dict[str, Any] = {"id": _NUMBER, "name": _TEXT, "type": _TEXT, **_TIMES}
 _OWN: dict[str, Any] = {**_COMMON, "type_id": _NUMBER, "external_id": _TEXT}
 _EVENT: dict[str, Any] = {
-    "type": tuple(_proto.Event.Type.keys()),
+    "type": _ENUMERATIONS["type"],
     "milliseconds_since_epoch": _NUMBER,
 }
 _VALUES = {
@@ -55,8 +59,8 @@ _VALUES = {
 }
 # What a field can be compared with: a kind of literals, or the names of an enumeration.
 _ATTRIBUTES: dict[str, dict[str, Any]] = {
-    ARTIFACT: {**_OWN, "uri": _TEXT, "state": _STATES_OF_ARTIFACTS},
-    EXECUTION: {**_OWN, "last_known_state": _STATES_OF_EXECUTIONS},
+    ARTIFACT: {**_OWN, "uri": _TEXT, "state": _ENUMERATIONS["state"]},
+    EXECUTION: {**_OWN, "last_known_state": _ENUMERATIONS["last_known_state"]},
     CONTEXT: _OWN,
 }
 _NEIGHBORS: dict[str, dict[str, dict[str, Any]]] = {
@@ -65,8 +69,8 @@ _NEIGHBORS: dict[str, dict[str, dict[str, Any]]] = {
     CONTEXT: {
         "parent_contexts": {"id": _NUMBER, "name": _TEXT, "type": _TEXT},
         "child_contexts": {"id": _NUMBER, "name": _TEXT, "type": _TEXT},
-        "artifacts": {**_COMMON, "uri": _TEXT, "state": _STATES_OF_ARTIFACTS},
-        "executions": {**_COMMON, "last_known_state": _STATES_OF_EXECUTIONS},
+        "artifacts": {**_COMMON, "uri": _TEXT, "state": _ENUMERATIONS["state"]},
+        "executions": {**_COMMON, "last_known_state": _ENUMERATIONS["last_known_state"]},
     },
 }
 
@@ -128,10 +132,7 @@ class Comparison:
         value = look(self.field)
         if self.sign == "IS NULL":
             return value is None
-        if value is None:
-            # So ML Metadata has it of states, and of them alone.
-            return True if self.is_enumerated and self.sign == "!=" else None
-        return _COMPARE[self.sign](value, self.value)
+        return None if value is None else _COMPARE[self.sign](value, self.value)
 
     def fields(self) -> Iterator[Name]:
         """Yield the field."""
@@ -248,17 +249,22 @@ def render(condition: Condition) -> str:
     if condition.sign == "IS NULL":
         return f"{field} IS NULL"
     if condition.sign == "IN":
-        values = ", ".join(_literal(value, condition) for value in condition.value)
-        return f"{field} IN ({values})"
-    return f"{field} {condition.sign} {_literal(condition.value, condition)}"
+        return f"{field} IN ({', '.join(_literals(condition))})"
+    return f"{field} {condition.sign} {_literal(condition.value)}"
 
 
-def _literal(value: Value, condition: Comparison) -> str:
+def _literals(condition: Comparison) -> list[str]:
+    if not condition.is_enumerated:
+        return [_literal(value) for value in condition.value]
+    # What ML Metadata writes for names, and takes bare numbers for, differs by version.
+    numbers = _ENUMERATIONS[condition.field[-1]]
+    return [f"({number})" for number in sorted({numbers[name] for name in condition.value})]
+
+
+def _literal(value: Value) -> str:
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
-    if isinstance(value, str):
-        return value if condition.is_enumerated else f"'{value}'"
-    return repr(value)
+    return f"'{value}'" if isinstance(value, str) else repr(value)
 
 
 def _is_plain(text: str) -> bool:
@@ -392,14 +398,20 @@ class _Reader:
         within = Junction((low, self.compared(field, kind, "<=")), is_and=True)
         return Not(within) if is_not else within
 
-    def compared(self, field: Name, kind: Any, sign: str) -> Comparison:
+    def compared(self, field: Name, kind: Any, sign: str) -> Condition:
         is_enumerated = not isinstance(kind, str)
         if (sign == "LIKE" and kind is not _TEXT) or (
             sign not in _EQUALITY and (is_enumerated or kind is _TRUTH)
         ):
             raise self.error(f"{'.'.join(field)} cannot be compared by {sign}")
         value = self.values(field, kind) if sign == "IN" else self.value(field, kind)
-        return Comparison(field, sign, value, is_enumerated)
+        if not is_enumerated:
+            return Comparison(field, sign, value)
+        among = Comparison(field, "IN", value if sign == "IN" else (value,), is_enumerated=True)
+        if sign != "!=":
+            return among
+        # So ML Metadata has it of these, and of them alone.
+        return Junction((Not(among), Comparison(field, "IS NULL", None)), is_and=False)
 
     def field(self) -> tuple[Name, Any]:
         """Read a field; return it, and what it can be compared with."""
@@ -413,10 +425,17 @@ class _Reader:
         return name, kind
 
     def values(self, field: Name, kind: Any) -> tuple[Value, ...]:
+        def read() -> Value:
+            if not self.take("("):
+                return self.value(field, kind)
+            value = self.value(field, kind)
+            self.need(")")
+            return value
+
         self.need("(")
-        values = [self.value(field, kind)]
+        values = [read()]
         while self.take(","):
-            values.append(self.value(field, kind))
+            values.append(read())
         self.need(")")
         return tuple(values)
 
@@ -431,8 +450,9 @@ class _Reader:
             value = self.number(word)
         elif kind is _TRUTH and token == "keyword" and word in ("TRUE", "FALSE"):
             value = word == "TRUE"
-        elif not isinstance(kind, str) and token == "name" and word in kind:
-            value = word
+        elif not isinstance(kind, str):
+            names = {str(number): name for name, number in kind.items()}
+            value = word if token == "name" and word in kind else names.get(word)
         if value is None:
             wanted = kind if isinstance(kind, str) else f"one of {', '.join(kind)}"
             raise self.error(f"{'.'.join(field)} is compared with {wanted}")

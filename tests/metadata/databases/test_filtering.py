@@ -16,7 +16,13 @@ from ml_metadata import ListOptions, OrderByField
 from ml_metadata.proto import metadata_store_pb2 as proto
 
 from penstock.metadata.databases import filtering
-from penstock.metadata.databases.queries import EXECUTION, UnknownQueryError, parse
+from penstock.metadata.databases.queries import (
+    ARTIFACT,
+    EXECUTION,
+    UnknownQueryError,
+    parse,
+    render,
+)
 from penstock_support.histories import History
 
 
@@ -83,6 +89,12 @@ COMPARISONS = {
         "uri LIKE '%Trainer%'",
         "state = LIVE",
         "state IN (PENDING, LIVE)",
+        "state NOT IN (2)",
+        "state != LIVE",
+        "id BETWEEN 2 AND 4",
+        "3 > id",
+        "uri LIKE '/%Trainer/%log%'",
+        "custom_properties.span.int_value IN (0, 2) AND NOT id = 1",
         "custom_properties.span.int_value > 0",
         "custom_properties.`it's`.string_value = 'a\"b'",
         "contexts_a.type = 'node'",
@@ -109,6 +121,16 @@ COMPARISONS = {
 }
 
 
+SAME = (
+    ("last_known_state IN (3, 5)", "last_known_state IN (COMPLETE, CACHED)"),
+    ("last_known_state = 3", "last_known_state = COMPLETE"),
+    ("NOT last_known_state IN (COMPLETE)", "last_known_state NOT IN (COMPLETE)"),
+    ("last_known_state = FAILED OR last_known_state = FAILED", "last_known_state = FAILED"),
+    ("id NOT BETWEEN 2 AND 3", "id < 2 OR id > 3"),
+    ("ID <> 2", "id != 2"),
+)
+
+
 def ids(found):
     return [node.id for node in found]
 
@@ -120,6 +142,28 @@ def test_a_condition_brings_what_ml_metadata_brings(stores, method, query):
     options = ListOptions(filter_query=query, order_by=OrderByField.ID)
     asked = getattr(stores.asked, method)(list_options=options)
     assert ids(getattr(stores.read, method)(list_options=options)) == ids(asked)
+
+
+@pytest.mark.parametrize(("query", "other"), SAME)
+def test_what_means_the_same_brings_the_same(stores, query, other):
+    found = stores.read.get_executions(list_options=ListOptions(filter_query=query))
+    assert ids(found) == ids(stores.asked.get_executions(ListOptions(filter_query=other)))
+
+
+def written_anew(query, kind):
+    return ListOptions(filter_query=render(parse(query, kind)), order_by=OrderByField.ID)
+
+
+@pytest.mark.parametrize(
+    ("method", "query"),
+    [(name, query) for name in COMPARISONS for query in COMPARISONS[name] if "it's" not in query],
+)
+def test_a_condition_that_is_written_anew_brings_the_same(stores, method, query):
+    kind = {"get_artifacts": ARTIFACT, "get_executions": EXECUTION}[method]
+    asked = getattr(stores.asked, method)(
+        list_options=ListOptions(filter_query=query, order_by=OrderByField.ID)
+    )
+    assert ids(getattr(stores.asked, method)(written_anew(query, kind))) == ids(asked)
 
 
 def conditions(method):
