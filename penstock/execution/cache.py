@@ -23,6 +23,7 @@ from penstock.data.files import remote
 from penstock.execution.contents import fingerprint, first_damage
 from penstock.metadata.executions import newest_first
 from penstock.metadata.protocol import Store
+from penstock.metadata.rows import Row, json_of, property_or, text_of
 from penstock.metadata.runs import CODE_PROPERTY
 from penstock.metadata.store import execution_outputs
 from penstock.project.library import is_library_component, library_digest
@@ -261,19 +262,25 @@ def _with_key(store: Store, key: str) -> Iterator[tuple[Any, dict[str, list[Any]
 
 def recorded_fingerprint(execution: _tfx.ExecutionProto) -> Fingerprint | None:
     """Read the fingerprint that an execution was published with, None for one that has none."""
-    properties = execution.custom_properties
-    if NODE_PROPERTY not in properties:
+    if NODE_PROPERTY not in execution.custom_properties:
         return None
+    row = Row(execution.type or "execution", execution.id, execution.name)
+    return property_or(row, "its fingerprint", lambda: _recorded_fingerprint(execution), None)
+
+
+def _recorded_fingerprint(execution: _tfx.ExecutionProto) -> Fingerprint:
+    properties = execution.custom_properties
     parameters = {
         name: _tfx.data_types_utils.get_metadata_value(value)
         for source in (execution.properties, properties)
         for name, value in source.items()
         if not name.startswith("__")
     }
-    inputs = json.loads(properties[INPUTS_PROPERTY].string_value or "null")
+    text = text_of(execution, INPUTS_PROPERTY) if INPUTS_PROPERTY in properties else ""
+    inputs = None if text in ("", "null") else json_of(text, dict, INPUTS_PROPERTY)
     return Fingerprint(
-        properties[NODE_PROPERTY].string_value,
-        json.loads(properties[CODE_PROPERTY].string_value),
+        text_of(execution, NODE_PROPERTY),
+        json_of(text_of(execution, CODE_PROPERTY), dict, CODE_PROPERTY),
         parameters,
         None if inputs is None else {key: tuple(digests) for key, digests in inputs.items()},
     )

@@ -122,7 +122,7 @@ def raise_alert(store: Store, alert: Alert, *, who: str, end: End | None = None)
 
 def alerts(store: Store, name: str, changed_since: datetime | None = None) -> list[Alert]:
     """Return the alerts of a name, in the order in which they were written."""
-    return [alert_of(entry) for entry in journal.entries(store, _journal(name), changed_since)]
+    return journal.told(journal.entries(store, _journal(name), changed_since), alert_of)
 
 
 def alert_of(entry: journal.Entry) -> Alert:
@@ -184,7 +184,7 @@ def raised_alerts(store: Store, name: str | None = None) -> list[Raised]:
     else:
         entries, ends = (journal.entries(store, f"{kind}/{name}") for kind in (ALERTS, ENDS))
     over = {(_name_of(entry), entry.key): entry for entry in ends}
-    return [_raised(entry, over.get((_name_of(entry), entry.key))) for entry in entries]
+    return journal.told(entries, lambda e: _raised(e, over.get((_name_of(e), e.key))))
 
 
 def open_alerts(store: Store, name: str | None = None) -> list[Raised]:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from penstock import _tfx
 from penstock.metadata import turns
 from penstock.metadata.protocol import Store
+from penstock.metadata.rows import MalformedRowError, Row, json_of, property_or, readable, text_of
 from penstock.metadata.turns import RUNNING, Turn
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _ENDED_PROPERTY = "ended"
 # What is younger may be followed by one with a smaller id, of a transaction that takes longer, or
 # be set to running once more by a renewal that had read the state before the end. Clocks of
 # several machines may differ by less than that too.
-_QUIET_SECONDS = 3600.0
+_QUIET_SECONDS = turns.QUIET_SECONDS
 # So many attempts are read in vain before it is written that they have ended.
 _WORTH_WRITING = 50
 
@@ -71,14 +72,14 @@ def begin(store: Store, run_id: str, node_id: str = "") -> Attempt:
 
 
 def attempts(store: Store, run_id: str, node_id: str = "") -> list[Attempt]:
-    """Return the attempts at a run, or at one of its nodes, in their order."""
-    name, entries = _join(run_id, node_id), []
+    """Return the attempts at a run, or at one of its nodes, that can be read, in their order."""
+    name, contexts = _join(run_id, node_id), []
     for number in count(1):
         context = store.get_context_by_type_and_name(ATTEMPT_CONTEXT, f"{name}/{number}")
         if context is None:
             break
-        entries.append(turns.read(Attempt, context))
-    return entries
+        contexts.append(context)
+    return list(readable(contexts, _read))
 
 
 @dataclass(frozen=True)
@@ -97,9 +98,15 @@ class Recent:
     contexts: tuple[Context, ...]
 
     def running(self) -> list[Attempt]:
-        """Return those that have not ended, abandoned ones among them."""
-        entries = [turns.read(Attempt, context) for context in self.contexts]
+        """Return those that have not ended, abandoned ones among them; not what is unreadable."""
+        entries = readable(self.contexts, _read)
         return [attempt for attempt in entries if attempt.state == RUNNING]
+
+    def held_runs(self) -> frozenset[str]:
+        """Return the runs that somebody works on, or may: an attempt may be unreadable."""
+        held = {attempt.run_id for attempt in self.running() if not attempt.is_abandoned()}
+        doubtful = {c.name.partition("/")[0] for c in self.contexts if _is_doubtful(c)}
+        return frozenset(held | doubtful)
 
     def abandoned(self) -> list[Attempt]:
         """Return those that nobody is working on, though they have not ended."""
@@ -117,10 +124,7 @@ class Recent:
             context.id
             for context in self.contexts
             if context.id <= through
-            and (
-                context.last_update_time_since_epoch >= quiet
-                or turns.read(Attempt, context).state == RUNNING
-            )
+            and (context.last_update_time_since_epoch >= quiet or _may_run(context))
         )
         return Ended(through, but)
 
@@ -130,8 +134,8 @@ def read_recent(store: Store) -> Recent:
     ended = Ended()
     context = store.get_context_by_type_and_name(ENDED_CONTEXT, ENDED_CONTEXT)
     if context is not None:
-        noted = json.loads(context.custom_properties[_ENDED_PROPERTY].string_value)
-        ended = Ended(noted["through"], tuple(noted["but"]))
+        row = Row(ENDED_CONTEXT, context.id, context.name)
+        ended = property_or(row, _ENDED_PROPERTY, lambda: read_ended(context), ended)
     options = _tfx.ml_metadata.ListOptions(
         filter_query=f"type = '{ATTEMPT_CONTEXT}' AND id > {ended.through}",
         # So that where this is read page by page, it ends with the first that has older ones.
@@ -140,6 +144,39 @@ def read_recent(store: Store) -> Recent:
     )
     others = store.get_contexts_by_id(ended.but) if ended.but else ()
     return Recent(ended, (*store.get_contexts(options), *others))
+
+
+def read_ended(context: Context) -> Ended:
+    """Return which attempts a context says have ended.
+
+    Raises:
+      ValueError: it is none that says so.
+    """
+    noted = json_of(text_of(context, _ENDED_PROPERTY), dict, _ENDED_PROPERTY)
+    ended = Ended(noted["through"], tuple(noted["but"]))
+    if not all(isinstance(number, int) for number in (ended.through, *ended.but)):
+        raise ValueError(f"expected ids of attempts, got {noted!r}")
+    return ended
+
+
+def _read(context: Context) -> Attempt:
+    return turns.read(Attempt, context)
+
+
+def _is_doubtful(context: Context) -> bool:
+    """Whether an attempt cannot be read and may be under way."""
+    try:
+        _read(context)
+    except MalformedRowError:
+        return not turns.is_over(context)
+    return False
+
+
+def _may_run(context: Context) -> bool:
+    try:
+        return _read(context).state == RUNNING
+    except MalformedRowError:
+        return not turns.is_over(context)
 
 
 def note_ended(store: Store, recent: Recent, now: float | None = None) -> None:

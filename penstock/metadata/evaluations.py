@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from penstock.metadata.graph import ExecutionRecord
 from penstock.metadata.reading import ArtifactRecord
+from penstock.metadata.rows import Row, property_or
 
 
 @dataclass(frozen=True)
@@ -23,14 +24,21 @@ class Metric:
 
 def metrics_of(evaluation: ArtifactRecord) -> tuple[Metric, ...]:
     """Return the metrics that an evaluation's artifact carries; TFX's own carries none."""
-    text = evaluation.properties.get("metrics")
-    try:
-        listed = json.loads(text) if text else []
-        return tuple(
-            Metric(m["metric"], m["value"], m.get("lower"), m.get("upper")) for m in listed
-        )
-    except (TypeError, KeyError, ValueError):
-        return ()
+    row = Row(evaluation.type_name, evaluation.artifact_id, evaluation.uri)
+
+    def read() -> tuple[Metric, ...]:
+        text = evaluation.properties.get("metrics")
+        return tuple(map(_metric, json.loads(text))) if text else ()
+
+    return property_or(row, "metrics", read, ())
+
+
+def _metric(content: Mapping[str, Any]) -> Metric:
+    metric = Metric(content["metric"], content["value"], content.get("lower"), content.get("upper"))
+    bounds = (bound for bound in (metric.lower, metric.upper) if bound is not None)
+    if not all(isinstance(number, int | float) for number in (metric.value, *bounds)):
+        raise ValueError(f"expected numbers, got {content!r}")
+    return metric
 
 
 def thresholds_of(evaluator: ExecutionRecord | None) -> list[str]:

@@ -20,17 +20,20 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from penstock import _tfx
 from penstock.errors import StoreError
 from penstock.metadata.protocol import Store
+from penstock.metadata.rows import Row, json_of, readable, reading, text_of, time_of
 from penstock.metadata.turns import context_type_id, last_of
 
 ENTRY_CONTEXT = "journal_entry"
+
+V = TypeVar("V")
 
 INTENDED = "intended"
 DONE = "done"
@@ -116,7 +119,7 @@ def intend(
             raise
         raise TakenError(f"{taken.who} was first to write {journal}/{key}", taken) from None
     [written] = store.get_contexts_by_id([context_id])
-    return _read(written)
+    return read(written)
 
 
 def append(
@@ -150,12 +153,21 @@ def conclude(store: Store, entry: Entry, state: str, outcome: Mapping[str, Any])
 def find(store: Store, journal: str, key: str) -> Entry | None:
     """Return the entry of a key, or None."""
     context = store.get_context_by_type_and_name(ENTRY_CONTEXT, _name(journal, key))
-    return None if context is None else _read(context)
+    return None if context is None else read(context)
 
 
 def last(store: Store, journal: str) -> Entry | None:
-    """Return the last entry of a numbered journal, without reading the others."""
-    return last_of(lambda number: find(store, journal, str(number)))
+    """Return the last entry of a numbered journal, without reading the others.
+
+    Raises:
+      MalformedRowError: it cannot be read, and what comes after it depends on it.
+    """
+    context = last_of(
+        lambda number: store.get_context_by_type_and_name(
+            ENTRY_CONTEXT, _name(journal, str(number))
+        )
+    )
+    return None if context is None else read(context)
 
 
 def entries(
@@ -165,7 +177,7 @@ def entries(
     *,
     first_key: str | None = None,
 ) -> list[Entry]:
-    """Return all entries of a journal, in the order in which they were written.
+    """Return all entries of a journal that can be read, in the order in which they were written.
 
     With `changed_since`, those that were written to since then, by the clocks of those who wrote.
     With `first_key`, those whose key is not before it; keys are of digits and small letters then.
@@ -179,10 +191,35 @@ def entries(
     return [entry for entry in found if entry.journal == journal]
 
 
-def entries_below(store: Store, prefix: str) -> list[Entry]:
-    """Return the entries of all journals whose names begin with a prefix and a slash."""
-    found = _listed(store, f"name LIKE '{_name(prefix, '')}%'")
+def entries_below(store: Store, prefix: str, *, strict: bool = False) -> list[Entry]:
+    """Return the entries of all journals whose names begin with a prefix and a slash.
+
+    Raises:
+      MalformedRowError: with `strict`, one of them cannot be read.
+    """
+    found = _listed(store, f"name LIKE '{_name(prefix, '')}%'", strict=strict)
     return [entry for entry in found if entry.journal.startswith(f"{prefix}/")]
+
+
+def told(entries: Iterable[Entry], read: Callable[[Entry], V]) -> list[V]:
+    """Return what entries say to who knows what they are about; warn of those that say nothing."""
+
+    def read_one(entry: Entry) -> V:
+        with reading(row_of(entry)):
+            return read(entry)
+
+    return list(readable(entries, read_one))
+
+
+def numbered(entries: Iterable[Entry]) -> list[Entry]:
+    """Return the entries of a numbered journal by their numbers."""
+    with_numbers = told(entries, lambda entry: (entry.number, entry))
+    return [entry for _, entry in sorted(with_numbers, key=lambda pair: pair[0])]
+
+
+def row_of(entry: Entry) -> Row:
+    """Return which row of the store an entry is."""
+    return Row(ENTRY_CONTEXT, entry.entry_id, f"{entry.journal}/{entry.key}")
 
 
 def unfinished(entries: Iterable[Entry]) -> list[Entry]:
@@ -190,13 +227,14 @@ def unfinished(entries: Iterable[Entry]) -> list[Entry]:
     return [entry for entry in entries if entry.state == INTENDED]
 
 
-def _listed(store: Store, predicate: str) -> list[Entry]:
+def _listed(store: Store, predicate: str, *, strict: bool = False) -> list[Entry]:
     options = _tfx.ml_metadata.ListOptions(
         filter_query=f"type = '{ENTRY_CONTEXT}' AND {predicate}",
         order_by=_tfx.ml_metadata.OrderByField.ID,
         is_asc=True,
     )
-    return [_read(context) for context in store.get_contexts(options)]
+    contexts = store.get_contexts(options)
+    return [read(context) for context in contexts] if strict else list(readable(contexts, read))
 
 
 def _name(journal: str, key: str) -> str:
@@ -227,35 +265,30 @@ def _write(context: _tfx.ContextProto, properties: Mapping[str, str]) -> None:
             number += 1
 
 
-def _read(context: _tfx.ContextProto) -> Entry:
-    try:
-        return _entry(context)
-    except (ValueError, TypeError) as error:
-        raise StoreError(
-            f"context {context.id} of the store, {context.name!r}, is no journal entry that can be "
-            f"read ({error})",
-            hint="Something else has written it, or another version of Penstock.",
-        ) from None
+def read(context: _tfx.ContextProto) -> Entry:
+    """Return an entry from the context that the store has of it.
+
+    Raises:
+      MalformedRowError: the context is none of an entry.
+    """
+    with reading(Row(ENTRY_CONTEXT, context.id, context.name)):
+        return Entry(
+            journal=json_of(_whole(context, "journal"), str, "journal"),
+            key=json_of(_whole(context, "key"), str, "key"),
+            state=text_of(context, "state"),
+            who=json_of(_whole(context, "who"), str, "who"),
+            intent=json_of(_whole(context, "intent"), dict, "intent"),
+            outcome=json_of(_whole(context, "outcome"), dict, "outcome"),
+            recorded=time_of(context.create_time_since_epoch),
+            changed=time_of(context.last_update_time_since_epoch),
+            entry_id=context.id,
+        )
 
 
-def _entry(context: _tfx.ContextProto) -> Entry:
-    properties = context.custom_properties
-
-    def text(name: str) -> str:
-        portions, number = [properties[name].string_value], 1
-        while f"{name}:{number}" in properties:
-            portions.append(properties[f"{name}:{number}"].string_value)
-            number += 1
-        return "".join(portions)
-
-    return Entry(
-        journal=json.loads(text("journal")),
-        key=json.loads(text("key")),
-        state=text("state"),
-        who=json.loads(text("who")),
-        intent=json.loads(text("intent")),
-        outcome=json.loads(text("outcome")),
-        recorded=datetime.fromtimestamp(context.create_time_since_epoch / 1000),
-        changed=datetime.fromtimestamp(context.last_update_time_since_epoch / 1000),
-        entry_id=context.id,
-    )
+def _whole(context: _tfx.ContextProto, name: str) -> str:
+    """Return a text from its portions."""
+    portions, number = [text_of(context, name)], 1
+    while f"{name}:{number}" in context.custom_properties:
+        portions.append(text_of(context, f"{name}:{number}"))
+        number += 1
+    return "".join(portions)

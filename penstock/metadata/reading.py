@@ -19,6 +19,7 @@ from penstock import _tfx
 from penstock.errors import RunError
 from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata.protocol import Store
+from penstock.metadata.rows import time_of
 
 NODE_CONTEXT = "node"
 PIPELINE_CONTEXT = "pipeline"
@@ -80,7 +81,7 @@ class ArtifactRecord:
     def size(self) -> int | None:
         """The bytes of its contents, if they were recorded."""
         size = self.properties.get(BYTES_PROPERTY)
-        return None if size is None else int(size)
+        return size if isinstance(size, int) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +193,7 @@ def to_records(
             types[proto.type_id],
             proto.uri,
             ARTIFACT_STATES.get(proto.state, "unknown"),
-            datetime.fromtimestamp(proto.create_time_since_epoch / 1000),
+            time_of(proto.create_time_since_epoch),
             {
                 name: plain_value(value)
                 for name, value in (*proto.properties.items(), *proto.custom_properties.items())

@@ -20,6 +20,7 @@ from penstock.metadata.evaluations import Metric
 from penstock.metadata.journal import Entry
 from penstock.metadata.protocol import Store
 from penstock.metadata.reading import all_contexts, number_of
+from penstock.metadata.rows import readable, reading
 from penstock.metadata.turns import context_type_id
 from penstock.project.model_names import check_model_name
 
@@ -227,33 +228,58 @@ def read_model(store: Store, model: str) -> RegisteredModel:
     return found
 
 
-def read_models(store: Store) -> list[RegisteredModel]:
-    """Return all registered models that have a version."""
+def read_models(store: Store, *, strict: bool = False) -> list[RegisteredModel]:
+    """Return all registered models that have a version.
+
+    A model of which an entry cannot be read is left out: which version has which number depends
+    on all of them.
+
+    Raises:
+      MalformedRowError: with `strict`, an entry cannot be read.
+    """
     by_journal: dict[str, list[Entry]] = {}
-    for entry in journal.entries_below(store, "model"):
+    for entry in journal.entries_below(store, "model", strict=strict):
         by_journal.setdefault(entry.journal, []).append(entry)
-    return [
-        model_of(name.partition("/")[2], entries) for name, entries in sorted(by_journal.items())
-    ]
+    listed = [(name.partition("/")[2], entries) for name, entries in sorted(by_journal.items())]
+    if strict:
+        return [model_of(name, entries) for name, entries in listed]
+    return list(readable(listed, lambda named: model_of(*named)))
 
 
 def model_of(name: str, entries: Iterable[Entry]) -> RegisteredModel:
-    """Return what the entries of a model's journal come to, in the order of their numbers."""
+    """Return what the entries of a model's journal come to, in the order of their numbers.
+
+    Raises:
+      MalformedRowError: one of them cannot be read, or is not there.
+    """
     versions: dict[int, Version] = {}
     moves: list[AliasMove] = []
-    entries = sorted(entries, key=lambda entry: entry.number)
+    entries = list(entries)
     for entry in entries:
-        intent = entry.intent
-        if intent["change"] == REGISTER:
-            version = _version(name, len(versions) + 1, entry)
-            versions[version.number] = version
-        elif intent["change"] in (ARCHIVE, RESTORE):
-            number = intent["version"]
-            archived = intent["change"] == ARCHIVE
-            versions[number] = replace(versions[number], is_archived=archived)
-        else:
-            moves.append(_move(entry))
+        with reading(journal.row_of(entry)):
+            int(entry.key)
+    entries.sort(key=lambda entry: entry.number)
+    for place, entry in enumerate(entries, 1):
+        with reading(journal.row_of(entry)):
+            if entry.number != place:
+                raise ValueError(f"entry {place} of the model, before it, cannot be read")
+            _follow(name, entry, versions, moves)
     return RegisteredModel(name, tuple(versions.values()), tuple(moves), tuple(entries))
+
+
+def _follow(name: str, entry: Entry, versions: dict[int, Version], moves: list[AliasMove]) -> None:
+    """Take account of what an entry says has happened to a model."""
+    intent = entry.intent
+    if intent["change"] == REGISTER:
+        version = _version(name, len(versions) + 1, entry)
+        _check(version)
+        versions[version.number] = version
+    elif intent["change"] in (ARCHIVE, RESTORE):
+        number = intent["version"]
+        archived = intent["change"] == ARCHIVE
+        versions[number] = replace(versions[number], is_archived=archived)
+    else:
+        moves.append(_move(entry))
 
 
 def needed_artifacts(models: Iterable[RegisteredModel]) -> frozenset[int]:
@@ -296,6 +322,19 @@ def registrations_of(store: Store, artifact_ids: Iterable[int]) -> tuple[Registr
         for version in model.versions
         if version.artifact_id in wanted
     )
+
+
+def _check(version: Version) -> None:
+    """Raise what is wrong with the facts of a version that others rely on."""
+    if not all(isinstance(artifact_id, int) for artifact_id in version.artifact_ids):
+        raise ValueError(
+            f"expected ids of artifacts, got {sorted(map(repr, version.artifact_ids))}"
+        )
+    if not isinstance(version.uri, str) or not isinstance(version.digest, str):
+        raise ValueError(f"expected texts as 'uri' and 'digest', got {version.uri!r}")
+    for metric in version.metrics:
+        if not isinstance(metric.value, int | float):
+            raise ValueError(f"expected a number as metric {metric.name!r}, got {metric.value!r}")
 
 
 def _version(model: str, number: int, entry: Entry) -> Version:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Mapping
@@ -9,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penstock import _tfx, ir
+from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata.protocol import Metadata, Store
 from penstock.metadata.reading import run_context
+from penstock.metadata.rows import Row, json_of, property_or, reading, text_of
 from penstock.project.environment import environment
 
 PARAMETER_PREFIX = "parameter:"
@@ -118,6 +121,12 @@ def _describe(context: _tfx.ContextProto, pipeline: ir.Pipeline) -> None:
 
 def _read_options(recorded: Mapping[str, Any]) -> RunOptions:
     """Read options; those that an earlier version did not know are as by default."""
+    for name, kind in (("cache", bool), ("accelerate", bool), ("base_run", str | None)):
+        if not isinstance(recorded.get(name, getattr(RunOptions(), name)), kind):
+            raise ValueError(f"expected an option {name!r} as it is written, got another value")
+    for name in ("from_nodes", "to_nodes", "only"):
+        if not isinstance(recorded.get(name, []), list):
+            raise ValueError(f"expected names of nodes as {name!r}, got {recorded[name]!r}")
     return RunOptions(
         recorded.get("cache", True),
         tuple(recorded.get("from_nodes", ())),
@@ -129,15 +138,43 @@ def _read_options(recorded: Mapping[str, Any]) -> RunOptions:
 
 
 def read_request(store: Store, run_id: str) -> RunRequest:
-    """Read what was asked for when a run began; `run_id` is its full name."""
-    context = run_context(store, run_id)
+    """Read what was asked for when a run began; `run_id` is its full name.
+
+    Raises:
+      MalformedRowError: that cannot be read.
+    """
+    return _request(run_context(store, run_id))
+
+
+def check(context: _tfx.ContextProto) -> None:
+    """See that all can be read that Penstock writes into the context of a run.
+
+    Raises:
+      MalformedRowError: something cannot.
+    """
+    _request(context)
+    with reading(_row(context)):
+        for name in (STATE_PROPERTY, _ROOT):
+            if name in context.custom_properties:
+                text_of(context, name)
+        _graph(context)
+        _environment(context)
+
+
+def _request(context: _tfx.ContextProto) -> RunRequest:
     properties = context.custom_properties
-    options = properties[_OPTIONS].string_value if _OPTIONS in properties else ""
-    return RunRequest(
-        read_parameters(context),
-        properties[_DEFINITION].string_value if _DEFINITION in properties else "",
-        _read_options(json.loads(options or "{}")),
-    )
+    with reading(_row(context)):
+        parameters = {name: _parameter(context, name) for name in _parameters(context)}
+        options = text_of(context, _OPTIONS) if _OPTIONS in properties else ""
+        return RunRequest(
+            parameters,
+            text_of(context, _DEFINITION) if _DEFINITION in properties else "",
+            _read_options(json_of(options or "{}", dict, _OPTIONS)),
+        )
+
+
+def _row(context: _tfx.ContextProto) -> Row:
+    return Row(RUN_CONTEXT, context.id, context.name)
 
 
 def record_state(store: Store, run_id: str, state: str) -> None:
@@ -149,37 +186,70 @@ def record_state(store: Store, run_id: str, state: str) -> None:
 
 def run_state(context: _tfx.ContextProto) -> str:
     """Return how a run stands, "" if its context does not say."""
-    properties = context.custom_properties
-    return properties[STATE_PROPERTY].string_value if STATE_PROPERTY in properties else ""
+    return _text(context, STATE_PROPERTY)
 
 
 def run_root(context: _tfx.ContextProto) -> str:
     """Return the pipeline root of a run, "" if its context does not say."""
-    properties = context.custom_properties
-    return properties[_ROOT].string_value if _ROOT in properties else ""
+    return _text(context, _ROOT)
 
 
 def run_graph(context: _tfx.ContextProto) -> list[PlannedNode]:
     """Return the nodes of a run's pipeline, in an order in which they can run; [] if unknown."""
-    properties = context.custom_properties
-    text = properties[_GRAPH].string_value if _GRAPH in properties else ""
-    return [
-        PlannedNode(name, tuple(upstream), part)
-        for name, upstream, part in json.loads(text or "[]")
-    ]
+    return property_or(_row(context), _GRAPH, lambda: _graph(context), [])
+
+
+def _graph(context: _tfx.ContextProto) -> list[PlannedNode]:
+    if _GRAPH not in context.custom_properties:
+        return []
+    return [_planned(*entry) for entry in json_of(text_of(context, _GRAPH), list, _GRAPH)]
+
+
+def _planned(name: Any, upstream: Any, part: Any) -> PlannedNode:
+    if not all(isinstance(text, str) for text in (name, *upstream)) or not isinstance(part, bool):
+        raise ValueError(f"expected a node, the nodes above it and whether it runs, got {name!r}")
+    return PlannedNode(name, tuple(upstream), part)
 
 
 def run_environment(context: _tfx.ContextProto) -> dict[str, str]:
     """Return what a run began on, versions and machine; {} if its context does not say."""
-    properties = context.custom_properties
-    text = properties[_ENVIRONMENT].string_value if _ENVIRONMENT in properties else ""
-    return dict(json.loads(text or "{}"))
+    return property_or(_row(context), _ENVIRONMENT, lambda: _environment(context), {})
+
+
+def _environment(context: _tfx.ContextProto) -> dict[str, str]:
+    if _ENVIRONMENT not in context.custom_properties:
+        return {}
+    content = json_of(text_of(context, _ENVIRONMENT), dict, _ENVIRONMENT)
+    return {name: str(value) for name, value in content.items()}
 
 
 def read_parameters(context: _tfx.ContextProto) -> dict[str, Any]:
-    """Read the parameters of a run from its context."""
-    return {
-        name.removeprefix(PARAMETER_PREFIX): json.loads(value.string_value)
-        for name, value in context.custom_properties.items()
+    """Read the parameters of a run from its context; what cannot be read is left out."""
+    missing = object()
+    found = {}
+    for name in _parameters(context):
+        property_name = PARAMETER_PREFIX + name
+        read = functools.partial(_parameter, context, name)
+        value = property_or(_row(context), property_name, read, missing)
+        if value is not missing:
+            found[name] = value
+    return found
+
+
+def _parameters(context: _tfx.ContextProto) -> list[str]:
+    return [
+        name.removeprefix(PARAMETER_PREFIX)
+        for name in context.custom_properties
         if name.startswith(PARAMETER_PREFIX)
-    }
+    ]
+
+
+def _parameter(context: _tfx.ContextProto, name: str) -> Any:
+    return json_of(text_of(context, PARAMETER_PREFIX + name), object, PARAMETER_PREFIX + name)
+
+
+def _text(context: _tfx.ContextProto, name: str) -> str:
+    """Return a text, "" where there is none or it is something else."""
+    if name not in context.custom_properties:
+        return ""
+    return property_or(_row(context), name, lambda: text_of(context, name), "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
@@ -29,6 +30,7 @@ from penstock.metadata.reading import (
     read_artifacts,
     run_context,
 )
+from penstock.metadata.rows import MalformedRowError, Row, json_of, property_or, time_of, warn
 from penstock.metadata.run_requests import STATE_PROPERTY, read_parameters, run_state
 from penstock.metadata.store import execution_inputs, execution_outputs
 
@@ -166,7 +168,12 @@ def _read_elapsed(context: _tfx.ContextProto) -> dict[str, float]:
     properties = context.custom_properties
     if _ELAPSED not in properties:
         return {}
-    return {kind: float(s) for kind, s in json.loads(properties[_ELAPSED].string_value).items()}
+
+    def read() -> dict[str, float]:
+        content = json_of(properties[_ELAPSED].string_value, dict, _ELAPSED)
+        return {kind: float(seconds) for kind, seconds in content.items()}
+
+    return property_or(Row(RUN_CONTEXT, context.id, context.name), _ELAPSED, read, {})
 
 
 def list_runs(
@@ -336,17 +343,13 @@ def _read_run(
         context.name,
         next((name for name in named if name), ""),
         state,
-        min((node.began for node in nodes), default=_time(context.create_time_since_epoch)),
-        max((node.ended for node in nodes), default=_time(context.last_update_time_since_epoch)),
+        min((node.began for node in nodes), default=time_of(context.create_time_since_epoch)),
+        max((node.ended for node in nodes), default=time_of(context.last_update_time_since_epoch)),
         read_parameters(context),
         nodes,
         _read_events(context),
         _read_elapsed(context),
     )
-
-
-def _time(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000)
 
 
 def _as_left(node: NodeRecord) -> NodeRecord:
@@ -364,7 +367,11 @@ def state_of_run(store: Store, context: Context, states: Mapping[str, str]) -> s
     if STATE_PROPERTY in context.custom_properties:
         state = run_state(context)
         if state == turns.RUNNING:
-            attempt = turns.latest(store, Attempt, context.name)
+            try:
+                attempt = turns.latest(store, Attempt, context.name)
+            except MalformedRowError as error:
+                warn(error)
+                return state
             return turns.ABANDONED if attempt is not None and attempt.is_abandoned() else state
         return state
     return next((state for state in _RUN_STATES if state in states.values()), "done")
@@ -395,7 +402,9 @@ def read_node(
     result = execution.custom_properties.get("__execution_result__")
     error = ""
     if result is not None and result.string_value:
-        error = json.loads(result.string_value).get("resultMessage", "")
+        row = Row(execution.type or "execution", execution.id, execution.name)
+        read = functools.partial(_message_of, result.string_value)
+        error = property_or(row, "__execution_result__", read, "")
     bytes_in = _content_bytes(links, artifacts or {}, outputs=False)
     if _FINGERPRINT in parameters:
         bytes_in = fingerprint_bytes(str(parameters[_FINGERPRINT]))
@@ -403,8 +412,8 @@ def read_node(
         node_id,
         state_of_node(execution),
         execution.id,
-        _time(execution.create_time_since_epoch),
-        _time(execution.last_update_time_since_epoch),
+        time_of(execution.create_time_since_epoch),
+        time_of(execution.last_update_time_since_epoch),
         parameters,
         measured,
         error,
@@ -414,6 +423,10 @@ def read_node(
         texts.get(IMAGE_PROPERTY, ""),
         texts.get(DONE_BY_PROPERTY, ""),
     )
+
+
+def _message_of(text: str) -> str:
+    return str(json_of(text, dict, "__execution_result__").get("resultMessage", ""))
 
 
 def _is_boolean(execution: _tfx.ExecutionProto, name: str) -> bool:

@@ -10,21 +10,37 @@ at, elsewhere the lease's term counts.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from penstock import _tfx
 from penstock.errors import RunError
 from penstock.metadata.holders import Holder, this_process
 from penstock.metadata.protocol import Store
+from penstock.metadata.rows import (
+    MalformedRowError,
+    Row,
+    json_of,
+    reading,
+    text_of,
+    time_of,
+    warn,
+)
 
 TERM_SECONDS = 60.0
 RENEWAL_SECONDS = 5.0
 
 RUNNING = "running"
 ABANDONED = "abandoned"
+# Of a turn that cannot be read, and that nobody has renewed for long.
+UNREADABLE = "unreadable"
+
+# No holder writes nothing for so long; clocks of several machines differ by less, too.
+QUIET_SECONDS = 3600.0
+_LONGEST_TERM_SECONDS = 86_400.0
 
 T = TypeVar("T", bound="Turn")
 V = TypeVar("V")
@@ -103,7 +119,8 @@ def end(store: Store, turn: Turn, state: str) -> None:
 def is_ours(store: Store, turn: Turn) -> bool:
     """Whether nobody has taken a turn for abandoned."""
     context = store.get_context_by_type_and_name(turn.kind, _context_name(turn))
-    if context is None or context.custom_properties["state"].string_value != RUNNING:
+    state = None if context is None else context.custom_properties.get("state")
+    if state is None or state.string_value != RUNNING:
         return False
     # Somebody's mark can be overwritten by a renewal at the same moment, their next turn not.
     return is_latest(store, turn)
@@ -116,14 +133,42 @@ def is_latest(store: Store, turn: Turn) -> bool:
 
 
 def latest(store: Store, kind: type[T], name: str) -> T | None:
-    """Return the last turn that was taken; of a thousand, twenty are asked for."""
+    """Return the last turn that was taken; of a thousand, twenty are asked for.
 
-    def read_turn(number: int) -> T | None:
-        context_name = f"{name}/{number}"
-        context = store.get_context_by_type_and_name(kind.kind, context_name)
-        return None if context is None else read(kind, context)
+    Raises:
+      MalformedRowError: it cannot be read, and somebody may hold it.
+    """
+    context = last_of(
+        lambda number: store.get_context_by_type_and_name(kind.kind, f"{name}/{number}")
+    )
+    if context is None:
+        return None
+    try:
+        return read(kind, context)
+    except MalformedRowError as error:
+        if not is_over(context):
+            until = time_of(int(_quiet_from(context) * 1000))
+            raise MalformedRowError(
+                error.row,
+                error.problem,
+                hint=f"Somebody may hold {name}. If nobody writes to the row, it counts as over "
+                f"from {until:%Y-%m-%d %H:%M} on: try again then.",
+            ) from None
+        warn(error)
+        nobody = Holder("", "an unknown machine", 0, 0)
+        return kind(name, int(context.name.rpartition("/")[2]), UNREADABLE, nobody, 0.0)
 
-    return last_of(read_turn)
+
+def is_over(context: _tfx.ContextProto, now: float | None = None) -> bool:
+    """Whether a turn that cannot be read is held by nobody: it says so, or is not renewed."""
+    state = context.custom_properties.get("state")
+    if state is not None and state.string_value not in ("", RUNNING):
+        return True
+    return (now or time.time()) > _quiet_from(context)
+
+
+def _quiet_from(context: _tfx.ContextProto) -> float:
+    return float(context.last_update_time_since_epoch / 1000 + QUIET_SECONDS)
 
 
 def last_of(read_numbered: Callable[[int], V | None]) -> V | None:
@@ -154,16 +199,27 @@ def as_context(turn: Turn) -> _tfx.ContextProto:
 
 
 def read(kind: type[T], context: _tfx.ContextProto) -> T:
-    """Return a turn from the context that the store has of it."""
-    name, _, number = context.name.rpartition("/")
-    properties = context.custom_properties
-    return kind(
-        name,
-        int(number),
-        properties["state"].string_value,
-        Holder(**json.loads(properties["holder"].string_value)),
-        float(properties["until"].string_value),
-    )
+    """Return a turn from the context that the store has of it.
+
+    Raises:
+      MalformedRowError: the context is none of a turn.
+    """
+    with reading(Row(kind.kind, context.id, context.name)):
+        name, _, number = context.name.rpartition("/")
+        until = float(text_of(context, "until"))
+        renewed = context.last_update_time_since_epoch / 1000
+        if not math.isfinite(until) or (renewed and until > renewed + _LONGEST_TERM_SECONDS):
+            raise ValueError(f"expected the end of a term as 'until', got {until!r}")
+        holder = json_of(text_of(context, "holder"), dict, "holder")
+        return kind(name, int(number), text_of(context, "state"), _holder(holder), until)
+
+
+def _holder(content: Mapping[str, Any]) -> Holder:
+    holder = Holder(**content)
+    for key, kind in (("machine", str), ("name", str), ("process_id", int), ("born", int)):
+        if not isinstance(content[key], kind):
+            raise ValueError(f"expected {kind.__name__} as {key!r} of 'holder'")
+    return holder
 
 
 def context_type_id(store: Store, name: str) -> int:

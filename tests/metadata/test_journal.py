@@ -130,8 +130,9 @@ def test_what_is_no_entry_is_named(store):
     [context] = store.get_contexts_by_id([entry.entry_id])
     context.custom_properties["intent"].string_value = "{half"
     store.put_contexts([context])
-    with pytest.raises(StoreError, match="context 1 of the store, 'j/k', is no journal entry that"):
-        journal.entries(store, "j")
+    text = "journal_entry 1 of the store, 'j/k', cannot be read: expected JSON as 'intent', got"
+    with pytest.raises(StoreError, match=text):
+        journal.find(store, "j", "k")
 
 
 def test_runs_of_an_entry_are_named_as_other_runs_and_apart(store):

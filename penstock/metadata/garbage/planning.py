@@ -181,11 +181,7 @@ def read_snapshot(store: Store) -> Snapshot:
     places = _places(store, executions, runs)
     busy = {place.run_id for place in places.values()}
     states = {run.name: run.state for run in runs if run.state is not None}
-    held = frozenset(
-        attempt.run_id
-        for attempt in attempts.read_recent(store).running()
-        if not attempt.is_abandoned()
-    )
+    held = attempts.read_recent(store).held_runs()
     soon = datetime.now() - _MAY_STILL_RUN
     lone = tuple(
         run.name
@@ -194,7 +190,7 @@ def read_snapshot(store: Store) -> Snapshot:
         and states.get(run.name, "") not in _FINAL_STATES
         and (run.name in held or datetime.fromtimestamp(run.create_time_since_epoch / 1000) > soon)
     )
-    models = read_models(store)
+    models = read_models(store, strict=True)
     return Snapshot(
         {artifact.artifact_id: _reduced(artifact) for artifact in all_artifacts(store)},
         executions,

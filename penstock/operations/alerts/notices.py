@@ -57,7 +57,7 @@ class Notice:
 def notices(store: Store, sink: str) -> list[Notice]:
     """Return what a sink was told, in the order in which it was recorded."""
     entries = journal.entries(store, _journal(sink))
-    return [_notice(entry) for entry in sorted(entries, key=lambda entry: entry.number)]
+    return journal.told(journal.numbered(entries), notice_of)
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,13 @@ def notices_of(store: Store, raised: Raised) -> list[Mention]:
     about = raised.alert.name, raised.alert.key
     return [
         Mention(
-            entry.journal.partition("/")[2],
+            notice.entry.journal.partition("/")[2],
             identity[2],
             notice.told.at,
             notice.state,
             notice.problem,
         )
-        for entry in journal.entries_below(store, NOTICES)
-        for notice in (_notice(entry),)
+        for notice in journal.told(journal.entries_below(store, NOTICES), notice_of)
         for identity in notice.told.changes
         if identity[:2] == about
     ]
@@ -109,13 +108,15 @@ def record_notice(
     }
     state = journal.INTENDED if changes else journal.DONE
     last = None if after is None else after.entry
-    return _notice(journal.append(store, _journal(sink), intent, after=last, who=who, state=state))
+    return notice_of(
+        journal.append(store, _journal(sink), intent, after=last, who=who, state=state)
+    )
 
 
 def note_taken(store: Store, notice: Notice, now: datetime) -> Notice:
     """Write that a message was taken."""
     outcome = {"tries": notice.tries + 1, "sent": now.astimezone(UTC).isoformat()}
-    return _notice(journal.conclude(store, notice.entry, journal.DONE, outcome))
+    return notice_of(journal.conclude(store, notice.entry, journal.DONE, outcome))
 
 
 def note_problem(store: Store, notice: Notice, why: Undelivered, now: datetime) -> Notice:
@@ -126,7 +127,7 @@ def note_problem(store: Store, notice: Notice, why: Undelivered, now: datetime) 
     is_over = not why.again or now - notice.told.at >= _GIVE_UP
     outcome = {"tries": tries, "problem": why.reason, "again": (now + pause).isoformat()}
     state = journal.FAILED if is_over else journal.INTENDED
-    return _notice(journal.conclude(store, notice.entry, state, outcome))
+    return notice_of(journal.conclude(store, notice.entry, state, outcome))
 
 
 def message_of(notice: Notice, sink: str, alerts: Iterable[Raised]) -> Message | None:
@@ -149,7 +150,8 @@ def _journal(sink: str) -> str:
     return f"{NOTICES}/{sink}"
 
 
-def _notice(entry: journal.Entry) -> Notice:
+def notice_of(entry: journal.Entry) -> Notice:
+    """Return what an entry says."""
     again = entry.outcome.get("again")
     told = Told(
         entry.number,

@@ -87,7 +87,7 @@ def silence(
     while True:
         last = journal.last(store, SILENCES)
         try:
-            return _silence(journal.append(store, SILENCES, intent, after=last, who=who))
+            return read_silence(journal.append(store, SILENCES, intent, after=last, who=who))
         except journal.TakenError:
             continue
 
@@ -101,17 +101,17 @@ def end_silence(store: Store, number: int, at: datetime, *, who: str) -> Silence
     entry = journal.find(store, SILENCES, str(number))
     if entry is None:
         raise StoreError(f"there is no silence {number}", hint="See: penstock alert silences --all")
-    known = _silence(entry)
+    known = read_silence(entry)
     if known.end <= at:
         raise StoreError(f"silence {number} has ended at {known.end.astimezone():%Y-%m-%d %H:%M}")
     outcome = {"ended": at.astimezone(UTC).isoformat(), "who": who}
-    return _silence(journal.conclude(store, entry, journal.UNDONE, outcome))
+    return read_silence(journal.conclude(store, entry, journal.UNDONE, outcome))
 
 
 def silences(store: Store) -> list[Silence]:
     """Return all silences, also those that have ended, in their order."""
     entries = journal.entries(store, SILENCES)
-    return [_silence(entry) for entry in sorted(entries, key=lambda entry: entry.number)]
+    return journal.told(journal.numbered(entries), read_silence)
 
 
 def silence_of(raised: Raised, known: Iterable[Silence], at: datetime) -> Silence | None:
@@ -120,7 +120,8 @@ def silence_of(raised: Raised, known: Iterable[Silence], at: datetime) -> Silenc
     return max(holding, key=lambda each: each.end, default=None)
 
 
-def _silence(entry: journal.Entry) -> Silence:
+def read_silence(entry: journal.Entry) -> Silence:
+    """Return what an entry says."""
     said, outcome = entry.intent, entry.outcome
     ended = outcome.get("ended")
     return Silence(

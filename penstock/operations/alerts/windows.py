@@ -47,7 +47,8 @@ def judged_windows(
     """
     first_key = None if since is None else time_key(since)
     entries = journal.entries(store, _journal(monitor, kind), first_key=first_key)
-    return sorted((_judged(_content(e)) for e in entries), key=lambda judged: judged.place)
+    found = journal.told(entries, judged_of)
+    return sorted(found, key=lambda judged: judged.place)
 
 
 def measure_as_json(measure: Measure) -> dict[str, Any]:
@@ -81,6 +82,11 @@ def _as_json(judged: Judged) -> dict[str, Any]:
         "unknown": [list(pair) for pair in judged.unknown] if judged.is_known else [],
         "fine": judged.fine,
     }
+
+
+def judged_of(entry: journal.Entry) -> Judged:
+    """Return what an entry says of a window."""
+    return _judged(_content(entry))
 
 
 def _judged(content: Mapping[str, Any]) -> Judged:

@@ -112,7 +112,7 @@ def whole_fingerprint(store: Store, pipeline: str, beginning: str) -> str:
     if _FINGERPRINT.fullmatch(beginning):
         return beginning
     entries = journal.entries_below(store, DEPLOY)
-    known = {d.fingerprint for d in map(deployment_of, entries) if d.pipeline == pipeline}
+    known = {d.fingerprint for d in journal.told(entries, deployment_of) if d.pipeline == pipeline}
     found = sorted(one for one in known if one.startswith(beginning))
     if len(found) != 1:
         came = f"{len(found)} of its deployments have" if found else "none of its deployments has"
@@ -127,23 +127,26 @@ def whole_fingerprint(store: Store, pipeline: str, beginning: str) -> str:
 def deployments(store: Store, environment: str, pipeline: str) -> list[Deployment]:
     """Return the deployments of a pipeline to an environment, in their order."""
     entries = journal.entries(store, journal_of(environment, pipeline))
-    return [deployment_of(entry) for entry in sorted(entries, key=lambda e: e.number)]
+    return journal.told(journal.numbered(entries), deployment_of)
 
 
 def history(store: Store) -> list[Deployment | Approval]:
     """Return all deployments, rollbacks and approvals that a store has, the newest first."""
     entries = [*journal.entries_below(store, DEPLOY), *journal.entries_below(store, APPROVAL)]
     entries.sort(key=lambda entry: entry.entry_id, reverse=True)
-    return [
-        approval_of(entry) if entry.journal.startswith(f"{APPROVAL}/") else deployment_of(entry)
-        for entry in entries
-    ]
+
+    def read(entry: journal.Entry) -> Deployment | Approval:
+        is_approval = entry.journal.startswith(f"{APPROVAL}/")
+        return approval_of(entry) if is_approval else deployment_of(entry)
+
+    return journal.told(entries, read)
 
 
 def of_run(store: Store, run_id: str) -> list[Deployment]:
     """Return the deployments whose model a run has made, or that ended with it."""
     entries = journal.entries_below(store, DEPLOY)
-    return [deployment_of(e) for e in entries if e.outcome.get("run_id") == run_id]
+    of_it = [entry for entry in entries if entry.outcome.get("run_id") == run_id]
+    return journal.told(of_it, deployment_of)
 
 
 def deployed(all_of_them: Iterable[Deployment]) -> Deployment | None:

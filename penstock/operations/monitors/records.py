@@ -119,14 +119,14 @@ def last_judgements(store: Store, monitor: str, most: int | None = None) -> list
     for noted in windows if most is None else windows[len(windows) - min(most, len(windows)) :]:
         last = journal.last(store, _journal(monitor, noted.key))
         if last is not None:
-            found.append(_judgement(monitor, last))
+            found += journal.told([last], lambda entry: judgement_of(monitor, entry))
     return sorted(found, key=lambda judged: judged.window.begin)
 
 
 def history(store: Store, monitor: str, window: Window) -> list[Judgement]:
     """Return all judgements of a window, in their order."""
     listed = journal.entries(store, _journal(monitor, time_key(window.begin)))
-    return [_judgement(monitor, entry) for entry in listed]
+    return journal.told(listed, lambda entry: judgement_of(monitor, entry))
 
 
 def unfinished(judgements: Iterable[Judgement]) -> list[Judgement]:
@@ -160,7 +160,7 @@ def intend(
         who=who,
         state=INTENDED,
     )
-    return _judgement(monitor, entry)
+    return judgement_of(monitor, entry)
 
 
 def conclude(store: Store, judged: Judgement, *, error: str = "", **outcome: Any) -> Judgement:
@@ -168,7 +168,7 @@ def conclude(store: Store, judged: Judgement, *, error: str = "", **outcome: Any
     assert judged.entry is not None
     state = FAILED if error else DONE
     content = {**outcome, **({"error": error} if error else {})}
-    return _judgement(judged.monitor, journal.conclude(store, judged.entry, state, content))
+    return judgement_of(judged.monitor, journal.conclude(store, judged.entry, state, content))
 
 
 def summary_as_json(summary: Summary) -> dict[str, Any]:
@@ -176,7 +176,8 @@ def summary_as_json(summary: Summary) -> dict[str, Any]:
     return {**asdict(summary), "artifacts": list(summary.artifacts)}
 
 
-def _judgement(monitor: str, entry: Entry) -> Judgement:
+def judgement_of(monitor: str, entry: Entry) -> Judgement:
+    """Return what an entry says."""
     said, outcome = entry.intent, entry.outcome
     summary = outcome.get("summary", {})
     return Judgement(

@@ -309,13 +309,14 @@ def last_release(store: Store, deployment: str) -> Release | None:
 def releases(store: Store, deployment: str) -> list[Release]:
     """Return all releases of a deployment in their order, without their steps."""
     entries = journal.entries(store, journal_of(deployment))
-    return [release_of(entry) for entry in sorted(entries, key=lambda e: e.number)]
+    return journal.told(journal.numbered(entries), release_of)
 
 
 def history(store: Store) -> list[Release]:
     """Return the releases of all deployments, the newest first, without their steps."""
     entries = journal.entries_below(store, RELEASES)
-    return [release_of(e) for e in sorted(entries, key=lambda e: e.entry_id, reverse=True)]
+    newest_first = sorted(entries, key=lambda entry: entry.entry_id, reverse=True)
+    return journal.told(newest_first, release_of)
 
 
 def find_release(store: Store, deployment: str, number: int) -> Release | None:

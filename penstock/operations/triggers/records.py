@@ -26,6 +26,8 @@ from penstock.metadata.protocol import Store
 from penstock.operations.starting import Request, RunState
 from penstock.operations.triggers.deciding import Decision, Evidence, Past, Verdict
 
+TRIGGERS = "trigger"
+
 WAITING = "waiting"
 SKIPPED = "skipped"
 RUNNING = "running"
@@ -42,7 +44,7 @@ _AFTER = {
 
 def journal_of(trigger: str) -> str:
     """Return the journal of a trigger's decisions."""
-    return f"trigger/{trigger}"
+    return f"{TRIGGERS}/{trigger}"
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ class Ledger:
 
 def to_records(entries: Iterable[Entry]) -> list[Record]:
     """Return entries of a trigger's journal as records."""
-    return [_record(entry) for entry in entries]
+    return journal.told(entries, record_of)
 
 
 def record(
@@ -140,7 +142,7 @@ def record(
         content["fired"] = now.isoformat()
         content["request"] = vars(request)
     if earlier is not None:
-        return _record(journal.conclude(store, earlier.entry, state, content))
+        return record_of(journal.conclude(store, earlier.entry, state, content))
     item = decision.evidence
     content["evidence"] = {
         "key": item.key,
@@ -150,13 +152,13 @@ def record(
         "values": dict(item.values),
     }
     entry = journal.intend(store, journal_of(trigger), item.key, content, who=who, state=state)
-    return _record(entry)
+    return record_of(entry)
 
 
 def note(store: Store, earlier: Record, state: str, **changes: Any) -> Record:
     """Write what has come of a decision."""
     outcome = {**earlier.entry.outcome, **changes}
-    return _record(journal.conclude(store, earlier.entry, state, outcome))
+    return record_of(journal.conclude(store, earlier.entry, state, outcome))
 
 
 def state_after(state: RunState) -> str:
@@ -164,7 +166,8 @@ def state_after(state: RunState) -> str:
     return _AFTER[state]
 
 
-def _record(entry: Entry) -> Record:
+def record_of(entry: Entry) -> Record:
+    """Return what an entry says."""
     content = {**entry.intent, **entry.outcome}
     item = content["evidence"]
     request = content.get("request")

@@ -27,6 +27,8 @@ from penstock.surfaces.cli.options import load_pipeline
 # Nothing waits longer for an answer: all of it is said within three seconds.
 _PATIENCE_SECONDS = 1.5
 _GB = 1_000_000_000
+# So many rows that cannot be read are named.
+_ROWS = 20
 _PYTHONS = ((3, 11), (3, 13))
 
 
@@ -190,8 +192,10 @@ def project(config: Config, profile: Profile) -> Finding:
 
 
 def store(profile: Profile) -> Finding:
-    """Whether the metadata store can be reached, and is of the installed version."""
+    """Whether the metadata store can be reached and read, and is of the installed version."""
+    from penstock.metadata.inspection import malformed_rows
     from penstock.metadata.store import connect, connection_config, without_password
+    from penstock.operations.entries import READERS
 
     location = ""
     try:
@@ -204,11 +208,24 @@ def store(profile: Profile) -> Finding:
             return Finding("store", "fine", f"{location}, which the first run makes")
         with connect(connection_config(address), create=False, wait_seconds=1) as metadata:
             metadata.store.get_artifact_types()
+            unreadable = [
+                f"{error.row}: {error.problem}" for error in malformed_rows(metadata.store, READERS)
+            ]
     except OSError as error:
         advice = "Start its server, or correct metadata in penstock.toml."
         return Finding("store", "wrong", f"{location} does not answer: {error}", advice)
     except PenstockError as error:
         return Finding("store", "wrong", str(error))
+    if unreadable:
+        more = f"; and {len(unreadable) - _ROWS} more" if len(unreadable) > _ROWS else ""
+        return Finding(
+            "store",
+            "doubtful",
+            f"{location}; rows of it cannot be read, and are left out: "
+            f"{'; '.join(unreadable[:_ROWS])}{more}",
+            "Another version of Penstock has written them, or something else has changed them: use "
+            "that version, or correct them with ML Metadata's client.",
+        )
     return Finding("store", "fine", location)
 
 

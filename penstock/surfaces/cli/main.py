@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,6 +16,7 @@ import click
 
 from penstock import __version__
 from penstock.errors import PenstockError
+from penstock.metadata.rows import MalformedRowWarning
 from penstock.project import extras
 from penstock.project.config import find_config, read_config
 from penstock.surfaces.cli.groups import LazyGroup
@@ -87,6 +89,7 @@ def main() -> NoReturn:
     # imported, which takes seconds where that is TFX.
     atexit.register(gc.freeze)
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # TFX reports through exceptions too
+    _show_rows_plainly()
     # None lets click find out whether it writes to a terminal.
     color = False if os.environ.get("NO_COLOR") else None
     try:
@@ -119,6 +122,19 @@ def main() -> NoReturn:
             raise
         _fail(f"{error.filename}: {error.strerror}. Check the path, and who may use it.", color)
     sys.exit(code or 0)
+
+
+def _show_rows_plainly() -> None:
+    """Say what is wrong with a row of the store without the place in our code that noticed."""
+    default = warnings.showwarning
+
+    def show(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, MalformedRowWarning):
+            echo_indented(f"warning: {message}", err=True)
+        else:
+            default(message, category, *place, **more)
+
+    warnings.showwarning = show
 
 
 def _fail(message: str, color: bool | None) -> NoReturn:

@@ -6,6 +6,7 @@ session take the place of that, as static inputs, which TFX's own input resoluti
 
 from __future__ import annotations
 
+import functools
 import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,11 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
 from penstock import _tfx, ir
 from penstock.errors import PipelineError
 from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata.protocol import Store
 from penstock.metadata.reading import run_context
+from penstock.metadata.rows import Row, int_of, json_of, readable, reading, text_of
 from penstock.metadata.run_requests import read_parameters
 from penstock.metadata.store import execution_outputs
 
@@ -224,31 +228,40 @@ def record(store: Store, session: str, ran: Ran) -> None:
 
 def recorded(store: Store, session: str, through: str | None = None) -> list[Ran]:
     """Return what a session has run, oldest first; no more than `through`, the name of a run."""
-    nodes = []
+    nodes: list[Ran] = []
     for context in sorted(store.get_contexts_by_type(RUN_CONTEXT), key=lambda c: c.id):
         properties = context.custom_properties
         if _SESSION not in properties or properties[_SESSION].string_value != session:
             continue
-        nodes.append(_read(store, context))
+        nodes += readable([context], functools.partial(_read, store))
         if context.name == through:
             break
     return nodes
 
 
 def _read(store: Store, context: Any) -> Ran:
-    kept = json.loads(context.custom_properties[_NODE].string_value)
-    pipeline = _tfx.pipeline_pb2.Pipeline.FromString(bytes.fromhex(kept["ir"]))
-    cell = context.custom_properties[_CELL].int_value or None
-    execution_id = kept["execution"]
+    with reading(Row(RUN_CONTEXT, context.id, context.name)):
+        kept = json_of(text_of(context, _NODE), dict, _NODE)
+        pipeline = _pipeline(bytes.fromhex(kept["ir"]))
+        cell = int_of(context, _CELL) or None
+        execution_id = None if kept["execution"] is None else int(kept["execution"])
+        inputs = {str(key): [int(i) for i in ids] for key, ids in kept["inputs"].items()}
     outputs = execution_outputs(store, execution_id) if execution_id else {}
     return Ran(
         Definition(pipeline, cell),
         context.name,
         execution_id,
         outputs,
-        kept["inputs"],
+        inputs,
         read_parameters(context),
     )
+
+
+def _pipeline(serialized: bytes) -> Any:
+    try:
+        return _tfx.pipeline_pb2.Pipeline.FromString(serialized)
+    except DecodeError as error:
+        raise ValueError(f"expected a pipeline, got {len(serialized)} bytes: {error}") from error
 
 
 def sessions(store: Store) -> dict[str, str]:
