@@ -92,7 +92,10 @@ MUTATIONS = {
     "out of range": lambda value: setattr(value, "double_value", 1e308),
 }
 # What a text may be.
-_FREE = {("state", "no JSON")} | {
+_FREE = {
+    ("state", "no JSON"),
+    *((name, "another JSON") for name in ("state", "parameter:steps", "until")),
+}
     (n, "another JSON") for n in ("state", "parameter:steps", "until")
 }
 CASES = [
