@@ -96,8 +96,6 @@ _FREE = {
     ("state", "no JSON"),
     *((name, "another JSON") for name in ("state", "parameter:steps", "until")),
 }
-    (n, "another JSON") for n in ("state", "parameter:steps", "until")
-}
 CASES = [
     (kind, name, mutation)
     for kind in KINDS
