@@ -12,6 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from penstock.config import Config, Profile
+from penstock.metadata import journal
+from penstock.metadata.store import connect, connection_config
 from penstock.project import extras
 from penstock.project.kubeflow import KubeflowOptions
 from penstock.surfaces.cli import examination
@@ -216,3 +218,19 @@ def test_a_docker_whose_daemon_does_not_answer_is_doubtful(
 def test_without_docker_container_components_alone_cannot_run(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert examination.docker().state == "unused"
+
+
+def test_rows_that_cannot_be_read_are_listed(tmp_path):
+    address = str(tmp_path / "metadata.sqlite")
+    with connect(connection_config(address)) as store:
+        entry = journal.intend(store.store, "alert/a", "k", {}, who="ann")
+        [context] = store.store.get_contexts_by_id([entry.entry_id])
+        context.custom_properties["intent"].string_value = "{half"
+        store.store.put_contexts([context])
+    found = examination.store(Profile(name="here", metadata=address))
+    assert found.state == "doubtful"
+    assert found.found == (
+        f"{address}; rows of it cannot be read, and are left out: journal_entry 1 of the store, "
+        "'alert/a/k': expected JSON as 'intent', got '{half'"
+    )
+    assert "correct them with ML Metadata's client" in found.advice
