@@ -24,7 +24,7 @@ from penstock.execution.acceleration import OF_TFX
 from penstock.execution.cache import CODE_PARAMETERS, source_file
 from penstock.execution.recording import check_properties, make_recordable
 from penstock.execution.steps import OnStep, Step, ignore
-from penstock.metadata.databases.client import Handle
+from penstock.metadata.databases.opening import Handle
 from penstock.metadata.runs import DONE_BY_PROPERTY
 from penstock.project.source import certain_imports
 from penstock.safety import secrets

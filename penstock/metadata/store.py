@@ -8,8 +8,9 @@ from typing import Any
 
 from penstock import _tfx
 from penstock.metadata.databases.addresses import connection_config, without_password
-from penstock.metadata.databases.client import Handle
 from penstock.metadata.databases.locking import WAIT_SECONDS
+from penstock.metadata.databases.opening import Handle
+from penstock.metadata.databases.patience import USUAL, Patience
 from penstock.metadata.protocol import Metadata, Store
 
 __all__ = [
@@ -23,17 +24,22 @@ __all__ = [
 
 @contextmanager
 def connect(
-    config: _tfx.Connection, *, create: bool = True, wait_seconds: float = WAIT_SECONDS
+    config: _tfx.Connection,
+    *,
+    create: bool = True,
+    wait_seconds: float = WAIT_SECONDS,
+    patience: Patience = USUAL,
 ) -> Iterator[Metadata]:
     """Connect to a store; yield TFX's `Metadata`, whose `store` is ML Metadata's client.
 
     Other processes may use the store at the same time. `wait_seconds` is how long to wait for one
-    that does not let go of it.
+    that does not let go of it, `patience` how long for a server that is away.
 
     Raises:
+      StoreAway: its server does not answer.
       StoreError: it does not exist and `create` is false, or it cannot be used.
     """
-    with Handle(config, create=create, wait_seconds=wait_seconds) as handle:
+    with Handle(config, create=create, wait_seconds=wait_seconds, patience=patience) as handle:
         yield handle
 
 

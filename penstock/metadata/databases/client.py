@@ -1,4 +1,4 @@
-"""ML Metadata's client and TFX's handle of it, safe for several processes at once.
+"""ML Metadata's client, safe for several processes at once.
 
 A call of the client is one transaction: it happens as a whole or not at all. So a call that lost
 against another process is made again. Where that is not enough, because the database holds out no
@@ -18,15 +18,11 @@ from typing import Any, NoReturn
 from penstock import _tfx
 from penstock.errors import StoreError
 from penstock.metadata.databases import filtering, requests
-from penstock.metadata.databases.database import Database, InMemory, no_store_yet
+from penstock.metadata.databases.database import Database
 from penstock.metadata.databases.limits import declared_by, is_refusal, make_fit
-from penstock.metadata.databases.locking import WAIT_SECONDS, locked_for_long
-from penstock.metadata.databases.mysql import MySql
-from penstock.metadata.databases.postgresql import PostgreSql
+from penstock.metadata.databases.locking import locked_for_long
 from penstock.metadata.databases.queries import UnknownQueryError
-from penstock.metadata.databases.remote import Access, Remote, access_of
 from penstock.metadata.databases.requests import UnusableRequestError
-from penstock.metadata.databases.sqlite import SqliteFile
 
 _errors = _tfx.ml_metadata.errors
 _service = _tfx.metadata_store_service_pb2
@@ -39,13 +35,6 @@ _LOST = re.compile(
 # Another process wrote the same thing, which a second call will find; or the caller did.
 _WRITTEN_ALREADY = re.compile("duplicate|unique constraint", re.IGNORECASE)
 _SECOND_TRIES = 3
-# The server was restarted, or closed a connection that was idle for long.
-_CUT = re.compile(
-    "gone away|lost connection|disconnected by the server|terminating connection"
-    "|no connection to the server|server closed the connection|connection has been closed"
-    "|could not (receive|send) data",
-    re.IGNORECASE,
-)
 # A transaction failed so, as on a full disk, that it could not be rolled back either. The call that
 # finds it open was not made.
 _STUCK = "Transaction already open"
@@ -56,30 +45,18 @@ _TYPE_CALLS = {
     "PutExecutionType": ("GetExecutionType", "execution_type"),
     "PutContextType": ("GetContextType", "context_type"),
 }
-_VERSIONS = re.compile(
-    r"database version (\d+) is (older|greater) than library version (\d+)", re.IGNORECASE
-)
-
-_INCOMPLETE = re.compile(
-    "a subset of tables.*(doesn't exist|does not exist|no such table)"
-    "|no schema_version can be found",
-    re.DOTALL,
-)
 
 
 class Store(_tfx.ml_metadata.MetadataStore):
     """ML Metadata's client for a database that other processes use at the same time."""
 
-    _idle_seconds = 1.0
-
-    def __init__(self, database: Database, settings: Any = None, *, upgrade: bool = False) -> None:
+    def __init__(self, database: Database, *, settings: Any = None, upgrade: bool = False) -> None:
         self._database = database
         self._settings = settings or database.settings()
-        self._used = time.monotonic()
         self._has_queries = True
         self._makes_fit = False
         self._changed: list[str] = []
-        super().__init__(self._settings, enable_upgrade_migration=upgrade)
+        self._connect(upgrade=upgrade)
 
     def answer(self, method_name: str, request: Any, response: Any) -> None:
         """Call a method of ML Metadata's service by its name, and fill in the response.
@@ -89,6 +66,9 @@ class Store(_tfx.ml_metadata.MetadataStore):
           StatusError: ML Metadata's own, for all other errors.
         """
         self._call(method_name, request, response)
+
+    def close(self) -> None:
+        """Let go of the connection; a call that comes after all makes another."""
 
     @contextmanager
     def fitting(self) -> Iterator[None]:
@@ -104,23 +84,30 @@ class Store(_tfx.ml_metadata.MetadataStore):
         changed, self._changed = self._changed, []
         return changed
 
+    def _connect(self, *, upgrade: bool = False) -> None:
+        super().__init__(self._settings, enable_upgrade_migration=upgrade)
+
     def _call(
         self, method_name: str, request: Any, response: Any, extra_options: Any = None
     ) -> None:
+        self._try(method_name, request, response)
+        _check_name(self._database, method_name, request, response)
+        self._database.decode(response)
+
+    def _try(self, method_name: str, request: Any, response: Any) -> None:
+        """Make a call, as often as others keep it from being done."""
         deadline = time.monotonic() + self._database.wait_seconds
         tries, fitted = 0, False
         ask = self._ask_with(method_name, request)
-        self._wake_up(deadline)
         while True:
             try:
                 with self._guard(method_name, request):
                     ask(method_name, request, response)
-                break
+                return
             except _errors.StatusError as error:
                 tries += 1
                 text = str(error)
-                cut = self._is_cut(error) and method_name.startswith("Get")
-                if cut or (_STUCK in text and tries <= _SECOND_TRIES):
+                if _STUCK in text and tries <= _SECOND_TRIES:
                     self._connect_again(deadline, error)
                 elif isinstance(error, _errors.AbortedError) or _LOST.search(text):
                     if time.monotonic() > deadline:
@@ -136,9 +123,6 @@ class Store(_tfx.ml_metadata.MetadataStore):
                 elif tries > _SECOND_TRIES or not _may_be_a_race(method_name, error):
                     self._raise(error, method_name)
             time.sleep(random.uniform(0, min(0.5, 0.002 * 2**tries)))
-        _check_name(self._database, method_name, request, response)
-        self._database.decode(response)
-        self._used = time.monotonic()
 
     def _ask_with(self, method_name: str, request: Any) -> filtering.Call:
         """Return what makes a call, whose request is then as the store may be asked it."""
@@ -153,10 +137,9 @@ class Store(_tfx.ml_metadata.MetadataStore):
 
     def _call_method(self, method_name: str, request: Any, response: Any) -> None:
         """Make a call; a query that the store cannot answer is answered here."""
-        ask = super()._call_method
         if self._has_queries or not filtering.asks_a_query(method_name, request):
             try:
-                ask(method_name, request, response)
+                self._ask(method_name, request, response)
                 return
             except _errors.StatusError as error:
                 if not filtering.has_no_queries(error):
@@ -167,11 +150,10 @@ class Store(_tfx.ml_metadata.MetadataStore):
 
     def _judge(self, method_name: str, request: Any, response: Any) -> None:
         """Answer a query without the store's help."""
-        ask = super()._call_method
 
         def ask_decoded(method_name: str, request: Any, response: Any) -> None:
             self._database.encode(request)
-            ask(method_name, request, response)
+            self._call_method(method_name, request, response)
             self._database.decode(response)
 
         try:
@@ -179,35 +161,18 @@ class Store(_tfx.ml_metadata.MetadataStore):
         except UnknownQueryError as error:
             raise _errors.InvalidArgumentError(str(error)) from error
 
-    def _wake_up(self, deadline: float) -> None:
-        """Connect again where the connection was cut while nobody used it.
+    def _ask(self, method_name: str, request: Any, response: Any) -> None:
+        super()._call_method(method_name, request, response)
 
-        A call that changes something is not made twice: it may have been done before the cut.
-        """
-        if self._database.locks_each_call or time.monotonic() - self._used < self._idle_seconds:
-            return
-        try:
-            self._call_method(
-                "GetContextType",
-                _service.GetContextTypeRequest(type_name="any"),
-                _service.GetContextTypeResponse(),
-            )
-        except _errors.StatusError as error:
-            if self._is_cut(error):
-                self._connect_again(deadline, error)
-
-    def _is_cut(self, error: Any) -> bool:
-        return bool(_CUT.search(str(error)))
-
-    def _connect_again(self, deadline: float, cut: Exception) -> None:
+    def _connect_again(self, deadline: float, stuck: Exception) -> None:
         while True:
             try:
                 with self._guard("", None):
-                    super().__init__(self._settings)
+                    self._connect()
                 return
             except RuntimeError:
                 if time.monotonic() > deadline:
-                    self._raise(cut, "connecting")
+                    self._raise(stuck, "connecting")
             time.sleep(random.uniform(0.05, 0.2))
 
     def _guard(self, method_name: str, request: Any) -> AbstractContextManager[None]:
@@ -243,121 +208,24 @@ class Store(_tfx.ml_metadata.MetadataStore):
                     f"{message}",
                     hint=hint,
                 ) from error
-            if _CUT.search(message):
-                hint = "When its server runs again, go on with the run: penstock resume RUN."
             raise StoreError(
                 f"the metadata store {self._database.where} failed: {message}", hint=hint
             ) from error
         raise error
 
 
-class RemoteStore(Store):
-    """ML Metadata's client for a server that sees to it that its clients do not collide."""
-
-    # A connection that ends is noticed; one that somebody between forgets is not.
-    _idle_seconds = 60.0
-
-    def __init__(self, remote: Remote) -> None:
-        self._remote = remote
-        super().__init__(remote)
-
-    def _get_channel(self, config: Any) -> Any:
-        return self._remote.channel()
-
-    def _is_cut(self, error: Any) -> bool:
-        return isinstance(
-            error, _errors.UnavailableError | _errors.CancelledError | _errors.DeadlineExceededError
-        )
-
-    def _connect_again(self, deadline: float, cut: Exception) -> None:
-        # The channel does it by itself, and calls wait for it.
-        if time.monotonic() > deadline:
-            self._raise(cut, "connecting")
-
-    def _guard(self, method_name: str, request: Any) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def _raise(self, error: Any, method_name: str) -> NoReturn:
-        failure = self._remote.failure(error, method_name, plain_message(str(error)))
-        if failure is None:
-            raise error
-        raise failure from error
-
-
 class RefusedError(StoreError):
     """The store works, and cannot hold what was to be written."""
 
 
-class OlderStore(StoreError):
-    """A store that an older ML Metadata made."""
-
-
-class Handle(_tfx.metadata.Metadata):
-    """TFX's `Metadata`, whose `store` is a `Store`.
-
-    It opens the store when it is entered, and closes it when it is left as often.
-    """
-
-    def __init__(
-        self,
-        connection: _tfx.Connection,
-        *,
-        create: bool = True,
-        wait_seconds: float = WAIT_SECONDS,
-    ) -> None:
-        super().__init__(connection)
-        self._store: Any = None
-        self._create = create
-        self._wait_seconds = wait_seconds
-
-    def __enter__(self) -> Handle:
-        if self._store is None:
-            database = database_of(self._connection_config, self._wait_seconds)
-            self._store = open_store(database, create=self._create)
-        self._users += 1
-        return self
-
-
-def database_of(connection: _tfx.Connection, wait_seconds: float = WAIT_SECONDS) -> Database:
-    """Return where the store is that connection settings name, ML Metadata's or an `Access`."""
-    if isinstance(connection, _tfx.metadata_store_pb2.MetadataStoreClientConfig):
-        connection = access_of(connection)
-    if isinstance(connection, Access):
-        return Remote(connection, wait_seconds)
-    kind = None
-    if isinstance(connection, _tfx.metadata_store_pb2.ConnectionConfig):
-        kind = connection.WhichOneof("config")
-    if kind == "mysql":
-        return MySql(connection, wait_seconds)
-    if kind == "postgresql":
-        return PostgreSql(connection, wait_seconds)
-    if kind == "sqlite" and connection.sqlite.filename_uri not in ("", ":memory:"):
-        return SqliteFile(connection, wait_seconds)
-    return InMemory(connection, wait_seconds)
-
-
-def open_store(database: Database, *, create: bool, upgrade: bool = False) -> Store:
-    """Open a store; make it where there is none and `create` says so.
-
-    Raises:
-      StoreError: it cannot be used, or there is none, or it is of another version.
-    """
-    database.prepare(create=create)
-    if isinstance(database, Remote):
-        return RemoteStore(database)
-    with database.exclusively():
-        try:
-            if not database.exists():
-                if not create:
-                    raise no_store_yet(database.where)
-                database.create(lambda settings: _fill(database, settings))
-            return Store(database, upgrade=upgrade)
-        except (RuntimeError, OSError, _errors.StatusError) as error:
-            raise _cannot_open(database, str(error)) from error
-
-
-def _fill(database: Database, settings: Any) -> None:
-    Store(database, settings)
+def is_about_content(text: str) -> bool:
+    """Whether an error is about what was to be written, or about others who write, and not more."""
+    return bool(
+        _STUCK in text
+        or _LOST.search(text)
+        or _WRITTEN_ALREADY.search(text)
+        or is_refusal(plain_message(text))
+    )
 
 
 def _is_refused(method_name: str, error: Any) -> bool:
@@ -408,36 +276,3 @@ def plain_message(text: str) -> str:
     text = text.partition(_FROM_SQLITE)[2] or text
     text = re.split(r"\n| query: ", text.strip(), maxsplit=1)[0]
     return text.strip() or "the database gave no reason"
-
-
-def _cannot_open(database: Database, text: str) -> StoreError:
-    versions = _VERSIONS.search(text)
-    if versions:
-        theirs, order, ours = versions.groups()
-        message = (
-            f"the metadata store {database.where} is of schema version {theirs}, and the "
-            f"installed ml-metadata {_tfx.ml_metadata.__version__} needs version {ours}"
-        )
-        if order == "older":
-            return OlderStore(
-                message,
-                hint="Programs with an older ml-metadata cannot use it any more once it is "
-                "upgraded. To upgrade it: penstock store upgrade.",
-            )
-        return StoreError(
-            message, hint="Install the ml-metadata that it was written with, or a newer one."
-        )
-    if _INCOMPLETE.search(text):
-        return StoreError(
-            f"the metadata store {database.where} is not complete: tables are missing, because "
-            "making it was cut off or somebody removed them",
-            hint="If it holds no runs, remove its other tables, and the next run makes it anew; "
-            "else put back a copy of it.",
-        )
-    if "Concurrent writes aborted" in text:
-        return locked_for_long(database.where, database.wait_seconds)
-    message = plain_message(text)
-    return StoreError(
-        f"the metadata store {database.where} cannot be used: {message}",
-        hint=database.explain(message),
-    )

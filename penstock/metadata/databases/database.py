@@ -7,13 +7,14 @@ or the same type, at the same moment.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from penstock.errors import StoreError
 from penstock.metadata.databases.limits import SQLITE, Limits
+from penstock.metadata.databases.patience import USUAL, Patience
 
 TEXT_TOO_LONG = (
     "A store on a server keeps names (of a pipeline, `pipeline.node`, an artifact, a type or a "
@@ -35,6 +36,10 @@ class Database(Protocol):
     @property
     def wait_seconds(self) -> float:
         """How long to wait for other processes."""
+
+    @property
+    def patience(self) -> Patience:
+        """How long to wait for who keeps it, where that is a server."""
 
     @property
     def locks_each_call(self) -> bool:
@@ -67,6 +72,13 @@ class Database(Protocol):
     def create(self, fill: Callable[[Any], None]) -> None:
         """Make the store. `fill` makes ML Metadata's tables with the settings that it is given."""
 
+    def settle(self, execution_ids: Sequence[int]) -> None:
+        """Wait until no connection that was lost can still change these executions.
+
+        Raises:
+          StoreAway: nobody answers, or such a connection still holds what it has changed.
+        """
+
     def back_up(self) -> str | None:
         """Copy the store and return where the copy is, or None where a server has its own way."""
 
@@ -84,6 +96,7 @@ class Kept:
     """What a store asks for that others keep, or nobody but this process uses: nothing."""
 
     limits = SQLITE  # what others keep, they make fit
+    patience = USUAL
 
     def exclusively(self) -> AbstractContextManager[None]:
         """Do nothing: nobody disturbs it, or who keeps it sees to that."""
@@ -95,6 +108,9 @@ class Kept:
 
     def create(self, fill: Callable[[Any], None]) -> None:
         """Do nothing: it exists."""
+
+    def settle(self, execution_ids: Sequence[int]) -> None:
+        """Do nothing: who keeps it does."""
 
     def back_up(self) -> str | None:
         """Copy nothing: that is done where it is kept."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +14,14 @@ from penstock.errors import StoreError
 from penstock.metadata.databases.database import NUMBER_TOO_LARGE, TEXT_TOO_LONG
 from penstock.metadata.databases.limits import MYSQL
 from penstock.metadata.databases.locking import WAIT_SECONDS, locked_for_long
+from penstock.metadata.databases.patience import USUAL, Patience, StoreAway
 
 _CONNECT_SECONDS = 10
+_ANSWER_SECONDS = 10
+_MAKING_SECONDS = 60
+# The server is not there, goes, or has no room for another connection.
+_AWAY = (1040, 1053, 1927, 2002, 2003, 2006, 2013)
+_LOCK_IS_HELD = (1205, 3572)
 
 
 @dataclass(frozen=True)
@@ -22,6 +30,7 @@ class MySql:
 
     connection: Any
     wait_seconds: float = WAIT_SECONDS
+    patience: Patience = USUAL
     locks_each_call = False
     limits = MYSQL
 
@@ -43,12 +52,17 @@ class MySql:
     def exclusively(self) -> Iterator[None]:
         """Let no other process make tables or types meanwhile, on whatever machine it runs."""
         digest = hashlib.sha256(self.connection.mysql.database.encode()).hexdigest()
+        name = f"penstock {digest[:40]}"
+        deadline = time.monotonic() + self.wait_seconds
         with self._connected() as cursor:
-            cursor.execute(
-                "SELECT GET_LOCK(%s, %s)", (f"penstock {digest[:40]}", self.wait_seconds)
-            )
-            if cursor.fetchone() != (1,):
-                raise locked_for_long(self.where, self.wait_seconds)
+            while True:
+                slice_seconds = min(1.0, max(0.0, deadline - time.monotonic()))
+                cursor.execute("SELECT GET_LOCK(%s, %s)", (name, slice_seconds))
+                if cursor.fetchone() == (1,):
+                    break
+                if time.monotonic() >= deadline:
+                    raise locked_for_long(self.where, self.wait_seconds)
+                self.patience.meanwhile("")
             yield
 
     def prepare(self, *, create: bool) -> None:
@@ -89,7 +103,7 @@ class MySql:
 
         name = self.connection.mysql.database
         collation = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
-        with self._connected() as cursor:
+        with self._connected(_MAKING_SECONDS) as cursor:
             cursor.execute(
                 "SELECT default_collation_name FROM information_schema.schemata"
                 " WHERE schema_name = %s",
@@ -104,6 +118,29 @@ class MySql:
             except pymysql.Error as error:
                 raise self._may_not(verb, statement, error) from error
         fill(self.settings())
+
+    def settle(self, execution_ids: Sequence[int]) -> None:
+        """Wait until no connection that was lost can still change these executions.
+
+        Raises:
+          StoreAway: the server does not answer, or one of them still holds what it has changed.
+        """
+        import pymysql
+
+        if not execution_ids:
+            return
+        marks = ", ".join(["%s"] * len(execution_ids))
+        with self._connected() as cursor:
+            cursor.execute("SET innodb_lock_wait_timeout = 5")
+            cursor.execute(f"USE {_backticked(self.connection.mysql.database)}")
+            try:
+                cursor.execute(
+                    f"SELECT id FROM Execution WHERE id IN ({marks}) FOR UPDATE", execution_ids
+                )
+            except pymysql.Error as error:
+                if error.args[:1] and error.args[0] in _LOCK_IS_HELD:
+                    raise self._away("a connection that was lost holds what it changed") from error
+                raise
 
     def back_up(self) -> str | None:
         """Servers have their own tools for this."""
@@ -128,11 +165,18 @@ class MySql:
         return None
 
     @contextmanager
-    def _connected(self) -> Iterator[Any]:
-        with closing(self._connect()) as opened, opened.cursor() as cursor:
-            yield cursor
+    def _connected(self, answer_seconds: int = _ANSWER_SECONDS) -> Iterator[Any]:
+        import pymysql
 
-    def _connect(self) -> Any:
+        with closing(self._connect(answer_seconds)) as opened, opened.cursor() as cursor:
+            try:
+                yield cursor
+            except pymysql.Error as error:
+                if error.args[:1] and error.args[0] in _AWAY:
+                    raise self._away(_reason(error)) from error
+                raise
+
+    def _connect(self, answer_seconds: int) -> Any:
         import pymysql
 
         own = self.connection.mysql
@@ -152,6 +196,8 @@ class MySql:
                 user=own.user,
                 password=own.password.encode(),  # as text it would be sent in Latin-1
                 connect_timeout=_CONNECT_SECONDS,
+                read_timeout=answer_seconds,
+                write_timeout=answer_seconds,
                 charset="utf8mb4",
                 autocommit=True,
                 **options,
@@ -166,8 +212,17 @@ class MySql:
             hint = "See that the user and the password in the profile's address are right."
         elif code == 1040:
             hint = "Too many are connected to the server: raise its max_connections."
-        return StoreError(
+        cause = getattr(error, "original_exception", error)
+        is_unknown = isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN
+        kind = StoreAway if code in _AWAY and not is_unknown else StoreError
+        return kind(
             f"the metadata store {self.where} cannot be reached: {_reason(error)}", hint=hint
+        )
+
+    def _away(self, reason: str) -> StoreAway:
+        return StoreAway(
+            f"the metadata store {self.where} does not answer: {reason}",
+            hint="See that its server runs.",
         )
 
     def _may_not(self, verb: str, statement: str, error: Exception) -> StoreError:

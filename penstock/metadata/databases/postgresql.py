@@ -7,8 +7,8 @@ import random
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,14 @@ from penstock.metadata.databases import backslashes
 from penstock.metadata.databases.database import NUMBER_TOO_LARGE, TEXT_TOO_LONG, no_store_yet
 from penstock.metadata.databases.limits import POSTGRESQL
 from penstock.metadata.databases.locking import WAIT_SECONDS, locked_for_long
+from penstock.metadata.databases.patience import USUAL, Patience, StoreAway
 
 _CONNECT_SECONDS = 10
+_ANSWER_SECONDS = 10
+_MAKING_SECONDS = 60
+# The server starts or goes, or has no room for another connection.
+_AWAY = ("57P01", "57P02", "57P03", "53300", "08006")
+_LOCK_IS_HELD = "55P03"
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,7 @@ class PostgreSql:
 
     connection: Any
     wait_seconds: float = WAIT_SECONDS
+    patience: Patience = USUAL
     locks_each_call = False
     limits = POSTGRESQL
 
@@ -56,14 +63,20 @@ class PostgreSql:
         own = self.connection.postgresql
         digest = hashlib.sha256(f"penstock {own.dbname}".encode()).digest()
         key = int.from_bytes(digest[:8], "big", signed=True)
+        deadline = time.monotonic() + self.wait_seconds
         with self._connected(own.dbname) as cursor:
-            cursor.execute(f"SET lock_timeout = {max(1, int(self.wait_seconds * 1000))}")
-            try:
-                cursor.execute("SELECT pg_advisory_lock(%s)", (key,))
-            except pg8000.dbapi.Error as error:
-                if _code(error) == "55P03":
-                    raise locked_for_long(self.where, self.wait_seconds) from error
-                raise
+            while True:
+                slice_seconds = min(1.0, deadline - time.monotonic())
+                cursor.execute(f"SET lock_timeout = {max(1, int(slice_seconds * 1000))}")
+                try:
+                    cursor.execute("SELECT pg_advisory_lock(%s)", (key,))
+                    break
+                except pg8000.dbapi.Error as error:
+                    if _code(error) != _LOCK_IS_HELD:
+                        raise
+                    if time.monotonic() >= deadline:
+                        raise locked_for_long(self.where, self.wait_seconds) from error
+                self.patience.meanwhile("")
             yield
 
     def prepare(self, *, create: bool) -> None:
@@ -98,6 +111,26 @@ class PostgreSql:
     def create(self, fill: Callable[[Any], None]) -> None:
         """Make the store."""
         fill(self.settings())
+
+    def settle(self, execution_ids: Sequence[int]) -> None:
+        """Wait until no connection that was lost can still change these executions.
+
+        Raises:
+          StoreAway: the server does not answer, or one of them still holds what it has changed.
+        """
+        import pg8000.dbapi
+
+        if not execution_ids:
+            return
+        ids = ", ".join(str(int(execution_id)) for execution_id in execution_ids)
+        with self._connected(self.connection.postgresql.dbname) as cursor:
+            cursor.execute("SET lock_timeout = 5000")
+            try:
+                cursor.execute(f"SELECT id FROM execution WHERE id IN ({ids}) FOR UPDATE")
+            except pg8000.dbapi.Error as error:
+                if _code(error) == _LOCK_IS_HELD:
+                    raise self._away("a connection that was lost holds what it changed") from error
+                raise
 
     def back_up(self) -> str | None:
         """Servers have their own tools for this."""
@@ -134,9 +167,11 @@ class PostgreSql:
         deadline = time.monotonic() + self.wait_seconds
         while True:
             try:
-                with self._connected("postgres") as cursor:
+                with self._connected("postgres", _MAKING_SECONDS) as cursor:
                     cursor.execute(statement)
                 return
+            except StoreAway:
+                raise
             except (pg8000.dbapi.Error, StoreError, _NoSuchDatabase) as error:
                 cause = error if isinstance(error, pg8000.dbapi.Error) else error.__cause__
                 if _code(cause) in ("42P04", "23505"):  # it exists: another process was first
@@ -151,12 +186,22 @@ class PostgreSql:
             time.sleep(random.uniform(0.01, 0.1))
 
     @contextmanager
-    def _connected(self, database: str) -> Iterator[Any]:
-        with ExitStack() as stack:
-            opened = self._connect(database, stack)
-            yield stack.enter_context(closing(opened.cursor()))
+    def _connected(self, database: str, answer_seconds: float = _ANSWER_SECONDS) -> Iterator[Any]:
+        import pg8000.dbapi
 
-    def _connect(self, database: str, stack: ExitStack) -> Any:
+        with ExitStack() as stack:
+            opened = self._connect(database, stack, answer_seconds)
+            cursor = stack.enter_context(closing(opened.cursor()))
+            try:
+                yield cursor
+            except (pg8000.dbapi.InterfaceError, OSError) as error:
+                raise self._away(_reason(error)) from error
+            except pg8000.dbapi.Error as error:
+                if _code(error) in _AWAY:
+                    raise self._away(_reason(error)) from error
+                raise
+
+    def _connect(self, database: str, stack: ExitStack, answer_seconds: float) -> Any:
         import pg8000.dbapi
 
         own = self.connection.postgresql
@@ -178,9 +223,8 @@ class PostgreSql:
             if _code(error) == "3D000":
                 raise _NoSuchDatabase(database) from error
             raise self._unreachable(error) from error
-        stack.enter_context(closing(opened))
-        # The limit was for connecting; what waits for a lock has its own.
-        reached.settimeout(None)
+        stack.callback(_close, opened)
+        reached.settimeout(answer_seconds)
         opened.autocommit = True
         return opened
 
@@ -193,13 +237,35 @@ class PostgreSql:
             hint = f"Let the user {self.connection.postgresql.user} connect to the database."
         elif code == "53300":
             hint = "Too many are connected to the server: raise its max_connections."
-        return StoreError(
+        return (StoreAway if _is_away(error) else StoreError)(
             f"the metadata store {self.where} cannot be reached: {_reason(error)}", hint=hint
+        )
+
+    def _away(self, reason: str) -> StoreAway:
+        return StoreAway(
+            f"the metadata store {self.where} does not answer: {reason}",
+            hint="See that its server runs.",
         )
 
 
 class _NoSuchDatabase(Exception):
     pass
+
+
+def _is_away(error: Exception) -> bool:
+    if isinstance(error, socket.gaierror):
+        return error.errno == socket.EAI_AGAIN
+    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+        return False
+    # What has no code is none that the server has told.
+    return isinstance(error, OSError) or (_code(error) or _AWAY[0]) in _AWAY
+
+
+def _close(opened: Any) -> None:
+    import pg8000.dbapi
+
+    with suppress(pg8000.dbapi.Error, OSError):  # it was lost meanwhile
+        opened.close()
 
 
 def _code(error: BaseException | None) -> str:

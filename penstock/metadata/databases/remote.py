@@ -17,15 +17,14 @@ from penstock.errors import StoreError
 from penstock.metadata.databases.database import Kept
 from penstock.metadata.databases.limits import POSTGRESQL
 from penstock.metadata.databases.locking import WAIT_SECONDS
+from penstock.metadata.databases.patience import USUAL, Patience, StoreAway
 
 _errors = _tfx.ml_metadata.errors
 _service = _tfx.metadata_store_service_pb2
 SERVICE = _service.DESCRIPTOR.services_by_name["MetadataStoreService"].full_name
 
-# A server that is being restarted is waited for so long when a store is opened, and so long by a
-# call under way, which may also wait for others there.
+# A server that is being restarted is waited for so long when a store is opened.
 _CONNECT_SECONDS = 10.0
-_CALL_SECONDS = 120.0
 _CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -108,6 +107,7 @@ class Remote(Kept):
 
     access: Access
     wait_seconds: float = WAIT_SECONDS
+    patience: Patience = USUAL
     locks_each_call = False
     limits = POSTGRESQL  # whatever is behind it, that holds no less
 
@@ -119,7 +119,9 @@ class Remote(Kept):
     def settings(self) -> Any:
         """Return what ML Metadata's client is made with; it connects through `channel`."""
         return _tfx.metadata_store_pb2.MetadataStoreClientConfig(
-            host=self.access.host, port=self.access.port, client_timeout_sec=_CALL_SECONDS
+            host=self.access.host,
+            port=self.access.port,
+            client_timeout_sec=self.patience.call_seconds,
         )
 
     def channel(self) -> Any:
@@ -160,6 +162,7 @@ class Remote(Kept):
                         return
                     if not _could_come(error) or time.monotonic() > deadline:
                         raise self._unreachable(error) from error
+                self.patience.meanwhile("")
                 time.sleep(random.uniform(0.1, 0.3))
 
     def failure(self, error: Any, method_name: str, text: str) -> StoreError | None:
@@ -174,7 +177,7 @@ class Remote(Kept):
         if isinstance(error, _errors.DeadlineExceededError):
             return StoreError(
                 f"the metadata store {self.where} has not answered {method_name} within "
-                f"{_CALL_SECONDS:g} seconds",
+                f"{self.patience.call_seconds:g} seconds",
                 hint=f"See that its server runs. {_RESUME}",
             )
         if isinstance(error, _errors.UnauthenticatedError | _errors.PermissionDeniedError):
@@ -207,7 +210,8 @@ class Remote(Kept):
                 hint="See that the host and the port in the profile are right.",
             )
         reason, hint = _reason(text, self.access)
-        return StoreError(f"the metadata store {self.where} cannot be reached: {reason}", hint=hint)
+        kind = StoreAway if _could_come(error) else StoreError
+        return kind(f"the metadata store {self.where} cannot be reached: {reason}", hint=hint)
 
 
 class _Details(NamedTuple):

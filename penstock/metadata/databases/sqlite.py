@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +13,7 @@ from urllib.parse import quote
 from penstock.errors import StoreError
 from penstock.metadata.databases.limits import SQLITE
 from penstock.metadata.databases.locking import WAIT_SECONDS, file_lock, locked_for_long
+from penstock.metadata.databases.patience import USUAL, Patience
 
 # ML Metadata 0.13.2 had no version in its stores, and these tables.
 _FIRST_TABLES = {"Type", "TypeProperty", "Artifact", "Execution", "Event"}
@@ -24,6 +25,7 @@ class SqliteFile:
 
     connection: Any
     wait_seconds: float = WAIT_SECONDS
+    patience: Patience = USUAL
     locks_each_call = True
     limits = SQLITE
 
@@ -118,6 +120,9 @@ class SqliteFile:
         settings.sqlite.filename_uri = unfinished
         fill(settings)
         os.rename(unfinished, self.path)
+
+    def settle(self, execution_ids: Sequence[int]) -> None:
+        """Do nothing: what a process that has ended had begun is undone when the file is opened."""
 
     def back_up(self) -> str | None:
         """Copy the store beside itself and return the copy's path."""

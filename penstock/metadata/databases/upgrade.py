@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock.metadata.databases.client import OlderStore, database_of, open_store
+from penstock.metadata.databases.opening import OlderStore, database_of, open_store
 
 
 def upgrade(config: Any) -> tuple[bool, str | None]:

@@ -17,7 +17,8 @@ from penstock.config import read_config
 from penstock.errors import StoreError
 from penstock.execution.workers.jobs import Job
 from penstock.execution.workers.nursery import _redaction
-from penstock.metadata.databases.client import RemoteStore, database_of
+from penstock.metadata.databases.distant import RemoteStore
+from penstock.metadata.databases.opening import database_of
 from penstock.metadata.server.serving import Protection
 from penstock.metadata.store import connect, connection_config, without_password
 from penstock_support import metadata_servers

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
 
 import grpc
@@ -235,16 +237,36 @@ def test_a_backslash_reaches_postgresql_and_comes_back(postgresql):
     assert found.name == r"it's\' a name"
 
 
-def test_a_process_that_is_killed_is_replaced(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_a_process_that_is_killed_is_replaced(tmp_path, number):
     with metadata_servers.serving(str(tmp_path / "metadata.sqlite")) as served:
         stock = stock_client(served.port)
         stock.put_artifact_type(proto.ArtifactType(name="before"))
-        [worker] = served._workers._pool._processes
-        os.kill(worker, 9)
-        with pytest.raises(ml_metadata.errors.UnavailableError, match="was killed"):
-            while True:
-                stock.get_artifact_types()
+        [store] = served._stores._all
+        os.kill(store._client.process_id, number)
         assert [t.name for t in stock.get_artifact_types()] == ["before"]
+
+
+def test_calls_whose_requests_do_not_come_hold_up_nobody_and_are_ended(tmp_path):
+    path, ended = str(tmp_path / "metadata.sqlite"), threading.Event()
+
+    def nothing():
+        ended.wait()
+        yield b""
+
+    with (
+        metadata_servers.serving(path, request_seconds=3) as served,
+        grpc.insecure_channel(f"localhost:{served.port}") as channel,
+    ):
+        silent = channel.stream_unary(f"/{SERVICE}/GetArtifactTypes")
+        calls = [silent.future(nothing(), wait_for_ready=True) for _ in range(80)]
+        try:
+            assert channel.unary_unary(f"/{SERVICE}/GetArtifactTypes")(b"", timeout=2) == b""
+            assert not [call for call in calls if call.done()]
+            codes = {call.code() for call in calls}
+        finally:
+            ended.set()
+    assert codes == {grpc.StatusCode.DEADLINE_EXCEEDED}
 
 
 def test_a_port_that_is_taken_is_a_named_error(served, tmp_path):

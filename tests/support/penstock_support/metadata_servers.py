@@ -23,10 +23,10 @@ __all__ = ["Command", "Signed", "certificates", "serving", "wait_until", "waits_
 
 @contextmanager
 def serving(
-    address: str, protection: server.Protection = server.Protection()
+    address: str, protection: server.Protection = server.Protection(), **more: float
 ) -> Iterator[server.Server]:
     """Serve a store from this process."""
-    started = server.start(connection_config(address), "localhost", 0, protection)
+    started = server.start(connection_config(address), "localhost", 0, protection, **more)
     try:
         yield started
     finally:

@@ -1,25 +1,17 @@
-"""A process of the metadata server's, which asks the store what the server was asked.
-
-ML Metadata's library holds Python's lock while it works or waits for a database, so that one that
-waits for long would keep a server from all else, its own end included. So the store is opened in
-processes beside it.
-"""
+"""What a metadata server does with a request, once it has come."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
-from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
 from penstock import _tfx
 from penstock.errors import StoreError
-from penstock.metadata.databases.client import Store, database_of, open_store
+from penstock.metadata.databases.client import Store
 from penstock.metadata.databases.locking import StoreLocked
+from penstock.metadata.databases.native import Answer
+from penstock.metadata.databases.patience import StoreAway
 
 _errors = _tfx.ml_metadata.errors
 _service = _tfx.metadata_store_service_pb2
@@ -30,37 +22,9 @@ _IN_PARTS = {
 }
 _NOT_IN_LIBRARY = {"GetLineageGraph": "GetLineageSubgraph"}
 
-# A process of a pool keeps what it works with here: the pool passes it nothing but tasks.
-_opened: list[Store] = []
 
-
-@dataclass(frozen=True)
-class Answer:
-    """A response, or the code and the text of an error as gRPC and ML Metadata number them."""
-
-    response: bytes = b""
-    code: int = 0
-    text: str = ""
-
-
-def start(connection: _tfx.Connection) -> None:
-    """Open the store, for the life of this process, which ends with the server's."""
-    # Both also reach the server, which lets calls under way come to their end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=_end_with_the_server, daemon=True).start()
-    _opened[:] = [open_store(database_of(connection), create=True)]
-
-
-def _end_with_the_server() -> None:
-    server = multiprocessing.parent_process()
-    if server is not None:
-        server.join()
-        os._exit(1)
-
-
-def answer(method_name: str, serialized: bytes) -> Answer:
-    """Answer a serialized request."""
+def answer(store: Store, method_name: str, serialized: bytes) -> Answer:
+    """Ask a store what a serialized request asks."""
     method = _service.DESCRIPTOR.services_by_name["MetadataStoreService"].methods_by_name[
         method_name
     ]
@@ -69,7 +33,6 @@ def answer(method_name: str, serialized: bytes) -> Answer:
     except DecodeError:
         return Answer(code=_errors.INVALID_ARGUMENT, text=f"this is no {method.input_type.name}")
     response = getattr(_service, method.output_type.name)()
-    [store] = _opened
     try:
         if method_name in _IN_PARTS:
             _answer_in_parts(store, method_name, request, response)
@@ -81,6 +44,8 @@ def answer(method_name: str, serialized: bytes) -> Answer:
         return Answer(code=error.error_code, text=str(error))
     except StoreLocked as error:
         return Answer(code=_errors.ABORTED, text=str(error))
+    except StoreAway as error:
+        return Answer(code=_errors.UNAVAILABLE, text=str(error))
     except StoreError as error:
         return Answer(code=_errors.INTERNAL, text=str(error))
     return Answer(response.SerializeToString())
