@@ -25,7 +25,9 @@ from penstock.execution.cache import CODE_PARAMETERS, source_file
 from penstock.execution.recording import check_properties, make_recordable
 from penstock.execution.steps import OnStep, Step, ignore
 from penstock.metadata.databases.opening import Handle
+from penstock.metadata.databases.patience import Patience
 from penstock.metadata.runs import DONE_BY_PROPERTY
+from penstock.project.config import Profile
 from penstock.project.source import certain_imports
 from penstock.safety import secrets
 from penstock.safety.secrets import Redaction, redaction_for
@@ -50,7 +52,9 @@ def run_driver(
     resolved = dict(info.exec_properties)
     _prepare_for(spec.class_path)
     driver_class = _tfx.import_class_by_path(spec.class_path)
-    driver = driver_class(Handle(metadata_connection))
+    # The node's own timeout says how long all of it may take.
+    patience = Patience(Profile.metadata_patience)
+    driver = driver_class(Handle(metadata_connection, patience=patience))
     output = driver.run(info)
     references.take_back(output.exec_properties, properties, resolved)
     redaction = redaction or redaction_for(invocation)

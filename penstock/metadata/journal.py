@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -111,6 +112,8 @@ def intend(
     # As JSON, since not all characters of a text are kept by all databases.
     names = {"journal": json.dumps(journal), "key": json.dumps(key), "who": json.dumps(who)}
     _write(context, {**names, "state": state, "intent": _text(intent), "outcome": _text({})})
+    # So that two who write the same are not taken for one who does not know if it has written.
+    context.custom_properties["writer"].string_value = secrets.token_hex(16)
     try:
         [context_id] = store.put_contexts([context])
     except _tfx.ml_metadata.errors.AlreadyExistsError:

@@ -11,9 +11,13 @@ from dataclasses import dataclass, field
 from penstock import _tfx
 from penstock.errors import StoreError
 from penstock.metadata import turns
+from penstock.metadata.databases.patience import Patience, StoreAway
 from penstock.metadata.protocol import Store
 from penstock.metadata.store import connect
 from penstock.metadata.turns import Turn
+
+# A renewal that takes longer is made again.
+_LIMIT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -55,11 +59,16 @@ def held(store: Store, connection: _tfx.Connection, name: str) -> Iterator[Lease
 
 
 def _keep(connection: _tfx.Connection, turn: Turn, lease: Lease, over: threading.Event) -> None:
+    def stop_if_over(_reason: str) -> None:
+        if over.is_set():
+            raise StoreAway("nobody waits for it")
+
+    patience = Patience(0, _LIMIT_SECONDS, stop_if_over)
     while not over.wait(turns.RENEWAL_SECONDS):
         # A store that cannot be reached now may be there again before the lease's term is over.
         with (
             contextlib.suppress(StoreError, _tfx.ml_metadata.errors.StatusError),
-            connect(connection, create=False) as metadata,
+            connect(connection, create=False, patience=patience) as metadata,
         ):
             if not turns.renew(metadata.store, turn):
                 lease.lost.set()

@@ -1,6 +1,7 @@
 """What Penstock asks of an ML Metadata store; `penstock.metadata.store.connect` gives one.
 
-ML Metadata's own client has all of it but `answer`, `fitting` and `take_changed`.
+ML Metadata's own client has all of it but `answer`, `another`, `close`, `fitting` and
+`take_changed`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from penstock import _tfx
+    from penstock.metadata.databases.patience import Patience
 
 
 class Store(Protocol):
@@ -18,6 +20,12 @@ class Store(Protocol):
 
     def answer(self, method_name: str, request: Any, response: Any) -> None:
         """Call a method of ML Metadata's service by its name, and fill in the response."""
+
+    def another(self, patience: Patience) -> Store:
+        """Return another connection to the store, which the first keeps from nothing."""
+
+    def close(self) -> None:
+        """Let go of the connection; a call that comes after all makes another."""
 
     def fitting(self) -> AbstractContextManager[None]:
         """Write what the database refuses of executions and artifacts once more, made to fit."""

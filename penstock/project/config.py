@@ -41,6 +41,7 @@ for an environment variable, which is read when the value is used.
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import re
 import tomllib
@@ -89,13 +90,15 @@ class Profile:
     """Where and how pipelines run.
 
     `parameters` has for every pipeline the parameters that differ from its own defaults. Values
-    may refer to environment variables, which are read where the values are used. With `accelerate`
-    engines of Penstock's do the work of TFX's own executors, where they can.
+    may refer to environment variables, which are read where the values are used.
+    `metadata_patience` is how many seconds a run waits for a store whose server is away. With
+    `accelerate` engines of Penstock's do the work of TFX's own executors, where they can.
     """
 
     name: str = DEFAULT_PROFILE
     pipeline_root: str = ".penstock"
     metadata: str = ""
+    metadata_patience: float = 600.0
     beam_args: tuple[str, ...] = ()
     parallelism: int | None = None
     openlineage: str = ""
@@ -379,6 +382,7 @@ def _profile(path: Path, name: str, table: dict[str, Any]) -> Profile:
         name=name,
         pipeline_root=table.get("pipeline_root", Profile.pipeline_root),
         metadata=table.get("metadata", ""),
+        metadata_patience=_patience(path, key, table),
         beam_args=tuple(str(arg) for arg in table.get("beam_args", ())),
         parallelism=table.get("parallelism"),
         openlineage=table.get("openlineage", ""),
@@ -390,6 +394,17 @@ def _profile(path: Path, name: str, table: dict[str, Any]) -> Profile:
         kubeflow=kubeflow,
     )
     return _at_folder(profile, path.parent)
+
+
+def _patience(path: Path, key: str, table: Mapping[str, Any]) -> float:
+    value = table.get("metadata_patience", Profile.metadata_patience)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ConfigError(
+            f"expected a number of seconds, got {value!r}",
+            path=str(path),
+            key=f"{key}.metadata_patience",
+        )
+    return float(value)
 
 
 def refuse_password(path: Path | None, key: str, address: str, what: str) -> None:

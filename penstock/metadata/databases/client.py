@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from penstock import _tfx
@@ -21,6 +22,7 @@ from penstock.metadata.databases import filtering, requests
 from penstock.metadata.databases.database import Database
 from penstock.metadata.databases.limits import declared_by, is_refusal, make_fit
 from penstock.metadata.databases.locking import locked_for_long
+from penstock.metadata.databases.patience import Patience
 from penstock.metadata.databases.queries import UnknownQueryError
 from penstock.metadata.databases.requests import UnusableRequestError
 
@@ -69,6 +71,11 @@ class Store(_tfx.ml_metadata.MetadataStore):
 
     def close(self) -> None:
         """Let go of the connection; a call that comes after all makes another."""
+
+    def another(self, patience: Patience) -> Store:
+        """Return another connection to the store, which the first keeps from nothing."""
+        database = replace(self._database, patience=patience)  # type: ignore[type-var]
+        return type(self)(database, settings=self._settings)
 
     @contextmanager
     def fitting(self) -> Iterator[None]:

@@ -142,6 +142,9 @@ class BesideStore(DistantStore):
         except LostError as lost:
             self.close()
             raise self._away(_LostAnswer, str(lost)) from lost
+        except BaseException:
+            self.close()
+            raise
         if not answer.code:
             response.ParseFromString(answer.response)
             return
@@ -183,9 +186,6 @@ class RemoteStore(DistantStore):
 
     _database: Remote
     _slow_clock_seconds = 60.0
-
-    def __init__(self, remote: Remote) -> None:
-        super().__init__(remote)
 
     def _get_channel(self, config: Any) -> Any:
         return self._database.channel()

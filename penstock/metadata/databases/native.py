@@ -67,7 +67,7 @@ class NativeClient:
         return self._process.pid
 
     def ask(self, name: str, first: bytes, second: bytes = b"", *, seconds: float) -> Answer:
-        """Call a function of the native library.
+        """Call a function of the native library; after any error the client cannot be used again.
 
         Raises:
           LostError: no answer will come, or none came within these seconds.
@@ -85,9 +85,6 @@ class NativeClient:
             raise LostError(f"its client's process {self._ending()}") from error
         except _TimeIsUp:
             raise LostError(f"it has not answered {name} within {seconds:g} seconds") from None
-        except BaseException:
-            self.close()  # its answer would be taken for that to the next request
-            raise
         return Answer(response, code, text.decode(errors="replace"))
 
     def close(self) -> None:

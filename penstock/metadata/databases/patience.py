@@ -11,7 +11,7 @@ from penstock.errors import StoreError
 # Whoever opens a store may have its address wrong: so long one that does not answer is waited for.
 OPENING_SECONDS = 5.0
 _SLICE_SECONDS = 0.1
-_LONGEST_PAUSE = 1.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 1.0
 
 
 class StoreAway(StoreError):
@@ -51,7 +51,7 @@ class Wait:
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
         self._since: float | None = None
-        self._pause = _SLICE_SECONDS
+        self._pause = _FIRST_PAUSE
 
     def pause(self, away: StoreAway) -> None:
         """Wait a little before the next try.

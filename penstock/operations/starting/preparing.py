@@ -64,6 +64,7 @@ def prepare(
         and parse_destination(address, token=token, namespace=profile.openlineage_namespace),
         opentelemetry=collector_of(profile.collector_address(), os.environ) if events else None,
         accelerate=accelerate and profile.accelerate,
+        store_patience=profile.metadata_patience,
     )
     values = {**given, **parameter_values(name, parameters, ir.run_parameters(compiled))}
     if without_deployment:

@@ -54,6 +54,9 @@ class Display(Protocol):
     def refresh(self) -> None:
         """Some time has passed, or a node has reported progress."""
 
+    def waiting(self, reason: str) -> None:
+        """The run waits for its metadata store, or no more where the reason is empty."""
+
     def stop(self) -> None:
         """The run is over, however it ended."""
 
@@ -68,6 +71,9 @@ class Silent:
         """Show nothing."""
 
     def refresh(self) -> None:
+        """Show nothing."""
+
+    def waiting(self, reason: str) -> None:
         """Show nothing."""
 
     def stop(self) -> None:
@@ -95,6 +101,10 @@ class PlainLines:
     def refresh(self) -> None:
         """Write nothing: only changes are worth a line."""
 
+    def waiting(self, reason: str) -> None:
+        """Write a line, and another one when it is over."""
+        self._write(waiting_line(reason))
+
     def stop(self) -> None:
         """Write nothing."""
 
@@ -119,6 +129,10 @@ class Forgiving:
     def refresh(self) -> None:
         """Let it show that time has passed."""
         self._try(self._display.refresh)
+
+    def waiting(self, reason: str) -> None:
+        """Let it show that the run waits."""
+        self._try(lambda: self._display.waiting(reason))
 
     def stop(self) -> None:
         """Let it stop."""
@@ -153,6 +167,7 @@ class LiveLines:
         self.console = console or Console(stderr=True)
         self._live: Any = None
         self._nodes: Mapping[str, NodeView] = {}
+        self._waiting = ""
 
     def start(self, title: str, nodes: Mapping[str, NodeView]) -> None:
         """Begin to draw."""
@@ -177,6 +192,13 @@ class LiveLines:
         if self._live is not None:
             self._live.refresh()
 
+    def waiting(self, reason: str) -> None:
+        """Draw a line below the nodes until it is over."""
+        self._waiting = reason
+        if self._live is None and reason:
+            self.console.print(waiting_line(reason), highlight=False, markup=False)
+        self.refresh()
+
     def stop(self) -> None:
         """Draw the last picture and leave it standing."""
         live, self._live = self._live, None
@@ -187,6 +209,7 @@ class LiveLines:
                 live.stop()
 
     def _table(self) -> Any:
+        from rich.console import Group
         from rich.table import Table
         from rich.text import Text
 
@@ -199,7 +222,15 @@ class LiveLines:
                 Text(node.state.value, style=style),
                 Text(node.details(), style="dim"),
             )
-        return table
+        if not self._waiting:
+            return table
+        return Group(table, Text(waiting_line(self._waiting), style="yellow"))
+
+
+def waiting_line(reason: str) -> str:
+    """Return what is said of a run that waits for its metadata store, or of the end of that."""
+    text = f"waiting for the metadata store: {reason}" if reason else "the metadata store answers"
+    return line(text)
 
 
 def default_display() -> Display:

@@ -20,11 +20,13 @@ from penstock.execution.plan import NodePlan, plan
 from penstock.execution.recovery import end_executions, mark_abandoned
 from penstock.execution.schedule import State, read_graph
 from penstock.execution.steps import OnStep, ignore
+from penstock.execution.waiting import StoreWait
 from penstock.execution.workers.failures import describe
 from penstock.execution.workers.interrupts import counted_interrupts
 from penstock.execution.workers.nursery import Nurseries
 from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata import attempts, turns
+from penstock.metadata.databases.patience import Patience, StoreAway
 from penstock.metadata.protocol import Store
 from penstock.metadata.run_requests import (
     RunOptions,
@@ -39,6 +41,7 @@ from penstock.metadata.runs import EventDelivery, find_run, record_elapsed, reco
 from penstock.metadata.store import connect, connection_config
 from penstock.openlineage import Destination, RunEvents, parse_destination
 from penstock.opentelemetry import Collector, RunTelemetry, collector_of
+from penstock.project.config import Profile
 from penstock.runners.local.display import Display, Forgiving, default_display
 from penstock.runners.local.result import RunFailed, RunResult
 from penstock.runners.local.running import Run, RunSetup
@@ -61,7 +64,8 @@ class LocalRunner:
     `nurseries` are processes that have imported heavy modules already; without them a run makes its
     own. With `accelerate=False` TFX's own executors do the work of the nodes of a TFX pipeline,
     also where Penstock has an engine with the same results. `definition_seconds` is how long it
-    took to come to a run, where that is known; it is recorded with the run.
+    took to come to a run, where that is known; it is recorded with the run. `store_patience` is how
+    many seconds a run waits for a metadata store whose server is away.
     """
 
     pipeline_root: str | None = None
@@ -75,6 +79,7 @@ class LocalRunner:
     nurseries: Nurseries | None = None
     accelerate: bool = True
     definition_seconds: float = 0.0
+    store_patience: float = Profile.metadata_patience
 
     def run(
         self,
@@ -108,9 +113,14 @@ class LocalRunner:
         values = ir.effective_parameters(compiled, parameters or {})
         options = self._options(cache, from_nodes, to_nodes, only, base_run)
         bound = _bind(compiled, run_id or new_run_id(), values, options)
-        setup = self._setup(bound, values, connection, events)
+        display = self._display()
+        setup = self._setup(bound, values, connection, events, display)
         needs.check(bound, bound.chosen)
-        with connect(connection) as metadata, counted_interrupts() as interrupts:
+        waiting, patience = self._waiting(display)
+        with (
+            connect(connection, patience=patience) as metadata,
+            counted_interrupts() as waiting.interrupts,
+        ):
             mark_abandoned(metadata)
             if base_run is not None:
                 options = replace(options, base_run=find_run(metadata.store, base_run).run_id)
@@ -119,7 +129,7 @@ class LocalRunner:
             attempt = attempts.begin(metadata.store, bound.run_id)
             _check_new(metadata.store, attempt)
             record_request(metadata, bound, RunRequest(values, definition, options))
-            return _conclude(Run(setup, metadata, attempt, interrupts), raise_on_failure)
+            return _conclude(Run(setup, metadata, attempt, waiting), raise_on_failure)
 
     def resume(
         self, pipeline: Any, run_id: str = "latest", *, raise_on_failure: bool = True
@@ -135,7 +145,12 @@ class LocalRunner:
         """
         events = self._events()
         compiled, connection = self._compile(pipeline)
-        with connect(connection, create=False) as metadata, counted_interrupts() as interrupts:
+        display = self._display()
+        waiting, patience = self._waiting(display)
+        with (
+            connect(connection, create=False, patience=patience) as metadata,
+            counted_interrupts() as waiting.interrupts,
+        ):
             mark_abandoned(metadata)
             record = find_run(metadata.store, run_id)
             name = compiled.pipeline_info.id
@@ -151,14 +166,16 @@ class LocalRunner:
             request = read_request(metadata.store, record.run_id)
             values = ir.effective_parameters(compiled, request.parameters)
             bound = _bind(compiled, record.run_id, values, request.options)
-            setup = self._setup(bound, values, connection, events, request.options.base_run)
+            setup = self._setup(
+                bound, values, connection, events, display, request.options.base_run
+            )
             done = partial(_is_done, metadata.store)
             needs.check(bound, bound.chosen, is_done=done)
             attempt = attempts.begin(metadata.store, record.run_id)
             # Those of a process that was taken for abandoned and began one after that.
             end_executions(metadata.store, record.run_id, "its process had lost the run")
             reopen(metadata.store, bound)
-            running = Run(setup, metadata, attempt, interrupts)
+            running = Run(setup, metadata, attempt, waiting)
             return _conclude(running, raise_on_failure, resumed=True)
 
     def plan(
@@ -192,6 +209,7 @@ class LocalRunner:
         parameters: Mapping[str, Any],
         connection: _tfx.Connection,
         events: RunEvents | None,
+        display: Display,
         base_run: str | None = None,
     ) -> RunSetup:
         """Return what a run is made of.
@@ -207,13 +225,21 @@ class LocalRunner:
             connection,
             base_run,
             self.parallelism or len(os.sched_getaffinity(0)),
-            Forgiving(self.display or default_display()),
+            display,
             self.on_step,
             events,
             self.nurseries or Nurseries(),
             self._telemetry(),
             self.definition_seconds,
         )
+
+    def _display(self) -> Display:
+        return Forgiving(self.display or default_display())
+
+    def _waiting(self, display: Display) -> tuple[StoreWait, Patience]:
+        """Return what is done while the store is waited for, and how long that may take."""
+        waiting = StoreWait(display.waiting)
+        return waiting, Patience(self.store_patience, meanwhile=waiting)
 
     def _options(
         self,
@@ -307,7 +333,9 @@ def _conclude(running: Run, raise_on_failure: bool, *, resumed: bool = False) ->
     """Run to the end and record how it came to it, whatever happens."""
     try:
         result = running.run(resumed=resumed)
-    except BaseException:
+    except BaseException as ended_by:
+        if isinstance(ended_by, StoreAway):
+            running.waiting.give_up(ended_by)
         # What ended the run is told, not what comes of it in a store that may be its reason.
         with contextlib.suppress(Exception):
             _record_end(running, State.FAILED, "the run ended in an error", in_error=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -19,14 +20,15 @@ from penstock.execution.logs import add_line, begin_try
 from penstock.execution.schedule import Graph, State, ready, settle
 from penstock.execution.stages import Finished, Outcome, Prepared, Skipped, Work
 from penstock.execution.steps import OnStep, ignore
+from penstock.execution.waiting import StoreWait
 from penstock.execution.workers import failures
-from penstock.execution.workers.interrupts import Interrupts
 from penstock.execution.workers.jobs import Advanced, Failed, Job, Report, Started, job_of
 from penstock.execution.workers.nursery import Nurseries, main_is_importable
 from penstock.execution.workers.origin import reason_for_new_process
 from penstock.execution.workers.pool import Pool
 from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata import attempts, turns
+from penstock.metadata.databases.patience import Patience, StoreAway
 from penstock.metadata.layout import log_path, open_run_file, resources_path, run_folder
 from penstock.metadata.protocol import Metadata
 from penstock.metadata.reading import newest_contexts
@@ -38,6 +40,8 @@ from penstock.safety.opening import make_folder_below
 
 _GRACE_SECONDS = 10.0
 _CANCELED = "the run was canceled"
+# A renewal that takes longer is made again.
+_RENEWAL_LIMIT_SECONDS = 5.0
 _ORIGIN_COPY, _ORIGIN_NEW = "copies of the process that runs the pipeline", "a new process: "
 
 
@@ -124,13 +128,14 @@ class Run:
         setup: RunSetup,
         metadata: Metadata,
         attempt: attempts.Attempt,
-        interrupts: Interrupts,
+        waiting: StoreWait,
     ) -> None:
         self.setup = setup
         self.pipeline = setup.pipeline
         self.metadata = metadata
         self.attempt = attempt
-        self._interrupts = interrupts
+        self.waiting = waiting
+        self._interrupts = waiting.interrupts
         self._observer = _Events(setup.events) if setup.events is not None else Unobserved()
         self._pool: Pool | None = None
         self._held: dict[str, _Held] = {}
@@ -138,8 +143,9 @@ class Run:
         self._results: dict[str, NodeResult] = {}
         self._retries: dict[str, int] = {}
         self._renewed, self._leased_until = time.time(), attempt.until
-        self._canceling = False
+        self._canceling = self._taken = False
         self.elapsed = Elapsed()
+        waiting.mind = self._mind
 
     def run(self, *, resumed: bool = False) -> RunResult:
         """Run to the end; `resumed` takes over what the run has done already."""
@@ -279,7 +285,7 @@ class Run:
             return
         self._renewed = time.time()
         try:
-            renewed = turns.renew(self.metadata.store, self.attempt)
+            renewed = not self._taken and turns.renew(self.metadata.store, self.attempt)
         except StoreError:
             # What keeps the store from writing may pass, as a disk that a node fills until it ends.
             if time.time() > self._leased_until:
@@ -293,6 +299,34 @@ class Run:
                 "heard of",
                 hint=f"Go on with it: penstock resume {self.pipeline.run_id}.",
             )
+
+    def _mind(self) -> None:
+        """Do what does not wait, while the store is waited for: nodes have their timeouts.
+
+        The run is renewed over another connection: it may be the first that is cut off, or busy.
+        """
+        self._mind_workers()
+        if self._canceling or abs(time.time() - self._renewed) < turns.RENEWAL_SECONDS:
+            return
+        self._renewed = time.time()
+
+        def meanwhile(_reason: str) -> None:
+            self._mind_workers()
+            if self._interrupts.count:
+                raise StoreAway("the run was asked to end")
+
+        patience = Patience(0, _RENEWAL_LIMIT_SECONDS, meanwhile)
+        with (
+            contextlib.suppress(StoreError, RuntimeError, _tfx.ml_metadata.errors.StatusError),
+            contextlib.closing(self.metadata.store.another(patience)) as store,
+        ):
+            self._taken = not turns.renew(store, self.attempt)
+            self._leased_until = self._renewed + turns.TERM_SECONDS
+
+    def _mind_workers(self) -> None:
+        if self._pool is not None:
+            self._stop_overdue(self._pool)
+        self.setup.display.refresh()
 
     def _stop_overdue(self, pool: Pool) -> None:
         now = time.monotonic()
@@ -375,6 +409,7 @@ class Run:
 
     def _receive(self, pool: Pool) -> None:
         self._count(BOOKKEEPING)
+        self.waiting.over()
         reports = pool.reports(timeout=0.2)
         self._count(LIBRARIES)
         for token, report in reports:

@@ -76,9 +76,11 @@ def open_store(context: click.Context, profile_name: str | None) -> Iterator[Any
     Runs whose process was killed are put in order first, and named.
     """
     from penstock.execution.recovery import mark_abandoned
+    from penstock.metadata.databases.patience import OPENING_SECONDS, Patience
     from penstock.metadata.store import connect
 
-    with connect(store_config(context, profile_name), create=False) as metadata:
+    connection = store_config(context, profile_name)
+    with connect(connection, create=False, patience=Patience(OPENING_SECONDS)) as metadata:
         for run_id in mark_abandoned(metadata):
             echo(f"run {run_id} was killed; go on with it: penstock resume {run_id}", err=True)
         yield metadata

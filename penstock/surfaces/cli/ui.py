@@ -36,6 +36,7 @@ def ui(context: click.Context, port: int, opens: bool, profile_name: str | None)
         raise missing
     from penstock.metadata.store import connect, without_password
     from penstock.surfaces.ui.app import Server, application
+    from penstock.surfaces.ui.pages import PATIENCE
 
     config = project_config(context)
     address = config.profile(profile_name).metadata_address()
@@ -49,7 +50,8 @@ def ui(context: click.Context, port: int, opens: bool, profile_name: str | None)
             # The browser's command line, which other users can read, holds what is used up at once.
             click.launch(page.replace(f"token={token}", f"code={code}"))
 
-    with connect(store_config(context, profile_name), create=False) as metadata:
+    connection = store_config(context, profile_name)
+    with connect(connection, create=False, patience=PATIENCE) as metadata:
         access = application(
             metadata.store, token, without_password(address), tuple(config.monitors), code
         )

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from penstock.runners.local.display import Display, NodeView, default_display
+from penstock.runners.local.display import Display, NodeView, default_display, waiting_line
 from penstock.surfaces.notebook.blocks import Line, to_html, to_text
 from penstock.surfaces.notebook.cells import shell
 
@@ -20,6 +20,7 @@ class CellLine:
         self._handle: Any = None
         self._nodes: Mapping[str, NodeView] = {}
         self._updated = 0.0
+        self._waiting = ""
 
     def start(self, title: str, nodes: Mapping[str, NodeView]) -> None:
         """Begin the line."""
@@ -37,6 +38,11 @@ class CellLine:
         if time.monotonic() - self._updated > _EVERY_SECONDS:
             self._update()
 
+    def waiting(self, reason: str) -> None:
+        """Write below it what is waited for, until that is over."""
+        self._waiting = reason
+        self._update()
+
     def stop(self) -> None:
         """Write the line for the last time."""
         self._update()
@@ -47,10 +53,11 @@ class CellLine:
             self._handle.update(_Shown(self._lines()))
 
     def _lines(self) -> list[Line]:
-        return [
+        lines = [
             Line(f"{node.name} {node.state.value}  {_first_line(node.details())}".rstrip(), "quiet")
             for node in self._nodes.values()
         ]
+        return [*lines, Line(waiting_line(self._waiting), "quiet")] if self._waiting else lines
 
 
 class _Shown:

@@ -300,6 +300,7 @@ class Session:
             openlineage=None,
             nurseries=self._nurseries,
             accelerate=self._profile.accelerate,
+            store_patience=self._profile.metadata_patience,
         )
         pipeline = definitions.with_inputs(definition, artifacts)
         declared = ir.run_parameters(pipeline)

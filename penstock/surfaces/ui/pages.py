@@ -31,6 +31,7 @@ from penstock.data.results.training_curves import Curve
 from penstock.errors import PenstockError, RunError
 from penstock.execution.logs import log_tail
 from penstock.metadata.comparison import compare_runs, seconds_of
+from penstock.metadata.databases.patience import Patience, StoreAway
 from penstock.metadata.evaluations import metrics_of
 from penstock.metadata.graph import ExecutionRecord
 from penstock.metadata.layout import log_path, open_run_file
@@ -51,6 +52,10 @@ from penstock.report.wording import plain
 from penstock.surfaces.notebook.blocks import Block
 from penstock.surfaces.ui.reports import Reports
 
+# A store that takes longer is away, until it answers again; who reads a page waits no longer.
+PATIENCE = Patience(seconds=2.0, call_seconds=10.0)
+_MOST_SECONDS = 10.0
+_RETRY_SECONDS = 5
 _MOST_RUNS = 200
 _LOG_LINES = 200
 _BLOCK = 1 << 16
@@ -62,7 +67,11 @@ _STATES = ("done", "failed", "canceled", "abandoned", "running", _BLESSED, _NOT_
 
 
 class OneAtATime:
-    """A store that several threads use: one call at a time."""
+    """A store that several threads use: one call at a time.
+
+    Raises:
+      StoreAway: by each of its methods, too, where a call of another thread takes too long.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -73,8 +82,12 @@ class OneAtATime:
 
         @functools.wraps(method)
         def locked(*arguments: Any, **options: Any) -> Any:
-            with self._lock:
+            if not self._lock.acquire(timeout=_MOST_SECONDS):
+                raise StoreAway("the metadata store has not answered another page yet")
+            try:
                 return method(*arguments, **options)
+            finally:
+                self._lock.release()
 
         return locked
 
@@ -417,6 +430,9 @@ class Pages:
             except PenstockError as error:
                 response = self.rendered("error.html", error=error)
                 response.status_code = 404
+                if isinstance(error, StoreAway):
+                    response.status_code = 503
+                    response.headers["retry-after"] = str(_RETRY_SECONDS)
                 return response
 
         async def answered(request: Request) -> Response:

@@ -50,9 +50,105 @@ def program(name: str, *folders: str) -> str:
     return found
 
 
+class Instance:
+    """A server that may be stopped, killed, halted, and started again on its data.
+
+    `ready` is what its log says when it is, `end` the signal that stops it.
+    """
+
+    def __init__(self, server: Server, command: Sequence[str], ready: str, end: signal.Signals):
+        self.server = server
+        self._command = command
+        self._ready = ready
+        self._end = end
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it is ready."""
+        while not self._starts():
+            pass  # processes of one that was killed were still there
+
+    def stop(self) -> None:
+        """Stop it as its administrators do."""
+        self._send(self._end)
+
+    def kill(self) -> None:
+        """Kill it with all its processes."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(timeout=60)
+
+    def halt(self) -> None:
+        """Let none of its processes go on."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let them go on."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGCONT)
+
+    def close(self) -> None:
+        """Stop it if it runs."""
+        if self._process is not None and self._process.poll() is None:
+            self.go_on()
+            self.stop()
+
+    def _send(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+        self._process.wait(timeout=60)
+
+    def _starts(self) -> bool:
+        process = self._process = subprocess.Popen(
+            self._command,
+            user=unprivileged(),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            process_group=0,
+        )
+        log: list[str] = []
+        is_ready, ended = threading.Event(), threading.Event()
+
+        def read() -> None:
+            assert process.stderr is not None
+            for line in process.stderr:
+                log.append(line)
+                if self._ready in line:
+                    is_ready.set()
+            ended.set()
+            is_ready.set()
+
+        threading.Thread(target=read, daemon=True).start()
+        assert is_ready.wait(timeout=120), "".join(log)
+        if ended.is_set():
+            assert "shared memory" in "".join(log) or "lock" in "".join(log), "".join(log)
+            process.wait(timeout=60)
+            return False
+        return True
+
+
 @contextmanager
 def mariadb() -> Iterator[Server]:
     """Start a MariaDB server whose user may create databases."""
+    with mariadb_instance() as instance:
+        yield instance.server
+
+
+@contextmanager
+def postgresql() -> Iterator[Server]:
+    """Start a PostgreSQL server whose user may create databases."""
+    with postgresql_instance() as instance:
+        yield instance.server
+
+
+@contextmanager
+def mariadb_instance() -> Iterator[Instance]:
+    """Start a MariaDB server that the test may stop."""
     server = program("mariadbd", "/usr/sbin")
     install = program("mariadb-install-db", "/usr/bin")
     with _folder() as folder:
@@ -67,7 +163,7 @@ def mariadb() -> Iterator[Server]:
         first = folder / "first.sql"
         secret = PASSWORD.replace("\\", "\\\\").replace("'", "\\'")
         first.write_text(
-            f"CREATE USER '{USER}'@'%' IDENTIFIED BY '{secret}';\n"
+            f"CREATE USER IF NOT EXISTS '{USER}'@'%' IDENTIFIED BY '{secret}';\n"
             f"GRANT ALL ON *.* TO '{USER}'@'%' WITH GRANT OPTION;\n",
             encoding="utf-8",
         )
@@ -75,14 +171,15 @@ def mariadb() -> Iterator[Server]:
         command = [server, "--no-defaults", f"--datadir={data}", f"--init-file={first}"]
         command += [f"--socket={folder}/socket", f"--port={port}", "--bind-address=127.0.0.1"]
         command += [f"--pid-file={folder}/pid", "--skip-log-bin", "--innodb-buffer-pool-size=32M"]
-        command += ["--innodb-flush-log-at-trx-commit=0", "--character-set-server=utf8mb4"]
-        with _running(command, ready="ready for connections", end=signal.SIGTERM):
-            yield Server("mysql", port)
+        command += ["--innodb-flush-log-at-trx-commit=2", "--character-set-server=utf8mb4"]
+        yield from _running(
+            Instance(Server("mysql", port), command, "ready for connections", signal.SIGTERM)
+        )
 
 
 @contextmanager
-def postgresql() -> Iterator[Server]:
-    """Start a PostgreSQL server whose user may create databases."""
+def postgresql_instance() -> Iterator[Instance]:
+    """Start a PostgreSQL server that the test may stop."""
     initdb = program("initdb", "/usr/lib/postgresql/*/bin")
     server = program("postgres", "/usr/lib/postgresql/*/bin")
     with _folder() as folder:
@@ -103,8 +200,15 @@ def postgresql() -> Iterator[Server]:
         command = [server, "-D", str(data), "-p", str(port), "-k", str(folder)]
         command += ["-h", "127.0.0.1", "-F", "-c", "max_connections=50"]
         ready = "database system is ready to accept connections"
-        with _running(command, ready=ready, end=signal.SIGINT):
-            yield Server("postgresql", port)
+        yield from _running(Instance(Server("postgresql", port), command, ready, signal.SIGINT))
+
+
+def _running(instance: Instance) -> Iterator[Instance]:
+    instance.start()
+    try:
+        yield instance
+    finally:
+        instance.close()
 
 
 def unprivileged() -> str | None:
@@ -129,40 +233,6 @@ def _call(*command: str) -> None:
         command, user=unprivileged(), cwd="/", capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-@contextmanager
-def _running(command: Sequence[str], *, ready: str, end: signal.Signals) -> Iterator[None]:
-    """Start a server, wait until its log says that it is ready, and stop it in the end."""
-    process = subprocess.Popen(
-        command,
-        user=unprivileged(),
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-    )
-    log: list[str] = []
-    is_ready = threading.Event()
-
-    def read() -> None:
-        assert process.stderr is not None
-        for line in process.stderr:
-            log.append(line)
-            if ready in line:
-                is_ready.set()
-
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
-    try:
-        assert is_ready.wait(timeout=120), "".join(log)
-        yield
-    finally:
-        process.send_signal(end)
-        process.wait(timeout=60)
-        reader.join()
 
 
 def _free_port() -> int:

@@ -32,15 +32,18 @@ from penstock.execution.stages import (
     Skipped,
     Work,
 )
+from penstock.execution.waiting import StoreWait
 from penstock.execution.workers import failures
 from penstock.execution.workers.interrupts import Interrupts, counted_interrupts
 from penstock.execution.workers.jobs import Failed, Succeeded, job_of
 from penstock.execution.workers.nursery import Nurseries
 from penstock.execution.workers.pool import Pool
 from penstock.metadata import attempts, leases, turns
+from penstock.metadata.databases.patience import Patience
 from penstock.metadata.protocol import Metadata
 from penstock.metadata.run_requests import record_parameters
 from penstock.metadata.store import connect, connection_config
+from penstock.project.config import Profile
 from penstock.runners.kubeflow.contract import locations, names
 from penstock.runners.kubeflow.contract.task import (
     DECIDE,
@@ -94,11 +97,14 @@ def run_task(task: PodTask, executor_input: ExecutorInput) -> str:
     connection = connection_config(secrets.resolve_address(task.store))
     preconditions.check(pipeline)
     needs.check(pipeline)
+    waiting = StoreWait(_say_waiting)
+    patience = Patience(Profile.metadata_patience, meanwhile=waiting)
     with (
         _workers(task, node) as workers,
-        connect(connection) as metadata,
-        counted_interrupts() as interrupts,
+        connect(connection, patience=patience) as metadata,
+        counted_interrupts() as waiting.interrupts,
     ):
+        interrupts = waiting.interrupts
         if task.action == DECIDE:
             return _decide(task, executor_input, node, metadata)
         mark_abandoned(metadata)
@@ -135,6 +141,11 @@ def _workers(task: PodTask, node: ir.Node) -> Iterator[Pool | None]:
         yield pool
     finally:
         pool.close()
+
+
+def _say_waiting(reason: str) -> None:
+    if reason:
+        print(f"waiting for the metadata store: {reason}", file=sys.stderr, flush=True)
 
 
 def _log() -> str:

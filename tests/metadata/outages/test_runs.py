@@ -1,0 +1,137 @@
+"""A run whose database goes away waits for it, and nothing is lost or done twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from penstock.errors import StoreError
+from penstock.execution.steps import Step
+from penstock.metadata.databases import distant
+from penstock.metadata.store import connect, connection_config
+from penstock.runners.local.display import Silent
+from penstock_support.outages import AwayAt, Losing, stopped_at, what_is_there
+from penstock_support.resuming_components import OnlyHere, runner_in, runs_of, three
+
+COMPLETE = {
+    "executions": {("First", "COMPLETE"): 1, ("Second", "COMPLETE"): 1, ("Third", "COMPLETE"): 1},
+    "artifacts": {"Model": 2, "Integer": 1},
+    "doubled": [],
+}
+
+
+class Heard(Silent):
+    """Keeps what is said of waiting."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def waiting(self, reason):
+        self.said.append(reason)
+
+
+def stored(address):
+    with connect(connection_config(address), create=False) as metadata:
+        return what_is_there(metadata.store)
+
+
+@pytest.mark.parametrize(
+    ("step", "node", "kill"),
+    [
+        (Step.CLEANED, "First", False),
+        (Step.REGISTERED, "Second", True),
+        (Step.REPORTED, "Second", False),
+    ],
+    ids=["before a registration", "while a node runs, by SIGKILL", "at a publication"],
+)
+def test_a_run_outlives_a_server_that_is_away_for_five_seconds(
+    tmp_path, instance, address, step, node, kill
+):
+    display, away = Heard(), stopped_at(step, node, instance, 5, kill=kill)
+    runner = runner_in(tmp_path, metadata=address, display=display, on_step=OnlyHere(away))
+    result = runner.run(three, parameters={"folder": str(tmp_path)})
+    assert result.succeeded
+    assert stored(address) == COMPLETE
+    assert [runs_of(tmp_path, name) for name in ("First", "Second", "Third")] == [1, 1, 1]
+    assert display.said[0] != ""
+    assert display.said[-1] == ""
+
+
+@pytest.mark.parametrize("loses_requests", [False, True], ids=["answers", "requests"])
+def test_a_run_whose_every_change_is_lost_once_does_it_once(
+    tmp_path, address, monkeypatch, loses_requests
+):
+    monkeypatch.setattr(distant, "NativeClient", Losing)
+    monkeypatch.setattr(Losing, "loses_requests", loses_requests)
+    monkeypatch.setattr(Losing, "seen", Losing.seen.copy())
+    Losing.seen.clear()
+    result = runner_in(tmp_path, metadata=address).run(three, parameters={"folder": str(tmp_path)})
+    assert result.succeeded
+    assert sum(number for (name, _), number in Losing.seen.items() if name.startswith("Put")) > 20
+    monkeypatch.undo()
+    assert stored(address) == COMPLETE
+
+
+def test_a_run_outlives_its_client_s_crashes(tmp_path, address):
+    crashes = []
+
+    def crash(step, node):
+        [store] = stores
+        crashes.append(step)
+        os.kill(store._client.process_id, (signal.SIGKILL, signal.SIGSEGV)[len(crashes) % 2])
+
+    stores = []
+    original = distant.BesideStore.__init__
+
+    def remembering(self, *arguments, **options):
+        original(self, *arguments, **options)
+        stores[:] = [self]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distant.BesideStore, "__init__", remembering)
+        result = runner_in(tmp_path, metadata=address, on_step=OnlyHere(crash)).run(
+            three, parameters={"folder": str(tmp_path)}
+        )
+    assert result.succeeded
+    assert len(crashes) > 10
+    assert stored(address) == COMPLETE
+
+
+def test_a_run_gives_up_when_its_patience_is_over_and_says_how_to_go_on(
+    tmp_path, instance, address
+):
+    away = stopped_at(Step.CLEANED, "First", instance, 6, kill=False)
+    runner = runner_in(tmp_path, metadata=address, on_step=OnlyHere(away), store_patience=2)
+    with pytest.raises(StoreError) as raised:
+        runner.run(three, parameters={"folder": str(tmp_path)})
+    assert "(waited 2 seconds). " in str(raised.value)
+    assert str(raised.value).endswith("go on with the run: penstock resume RUN.")
+    away.returns.join()
+    assert runner_in(tmp_path, metadata=address).resume(three).succeeded
+    assert runs_of(tmp_path, "First") == 1
+
+
+def test_a_run_outlives_a_network_that_drops_all_for_a_while(tmp_path, proxy, cut_address):
+    away = AwayAt(Step.REPORTED, "Second", proxy.cut, proxy.mend, 8)
+    runner = runner_in(tmp_path, metadata=cut_address, on_step=OnlyHere(away))
+    result = runner.run(three, parameters={"folder": str(tmp_path)})
+    assert result.succeeded
+    assert stored(cut_address) == COMPLETE
+
+
+def test_a_run_is_ended_by_ctrl_c_while_its_database_does_not_answer(tmp_path, proxy, cut_address):
+    def interrupted():
+        proxy.cut()
+        threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+
+    at = AwayAt(Step.CLEANED, "First", interrupted, proxy.mend, 60)
+    runner = runner_in(tmp_path, metadata=cut_address, on_step=OnlyHere(at))
+    began = time.monotonic()
+    with pytest.raises(StoreError, match="the run was asked to end while its metadata store"):
+        runner.run(three, parameters={"folder": str(tmp_path)})
+    assert time.monotonic() - began < 30
+    proxy.mend()
