@@ -29,7 +29,7 @@ from penstock.execution.workers.pool import Pool
 from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata import attempts, turns
 from penstock.metadata.databases.patience import Patience, StoreAway
-from penstock.metadata.layout import log_path, open_run_file, resources_path, run_folder
+from penstock.metadata.layout import log_path, resources_path, run_folder
 from penstock.metadata.protocol import Metadata
 from penstock.metadata.reading import newest_contexts
 from penstock.openlineage import RunEvents
@@ -231,8 +231,7 @@ class Run:
         if self.setup.nurseries.lasting and not self._must_fork():
             reason = "they serve a session"
         log = os.path.join(self.setup.log_folder, ".workers.log")
-        with open_run_file(log, "a", encoding="utf-8") as file:
-            file.write(f"workers come of {_ORIGIN_NEW + reason if reason else _ORIGIN_COPY}\n")
+        add_line(log, f"workers come of {_ORIGIN_NEW + reason if reason else _ORIGIN_COPY}")
         self._pool = Pool(self.setup.nurseries, self._preload(), log, fork=not reason)
         if self._surely_works():
             self._pool.warm_up()

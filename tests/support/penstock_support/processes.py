@@ -25,13 +25,13 @@ class Family:
     arguments: tuple[str, ...] = ()
     mark: str = field(default_factory=lambda: secrets.token_hex(8))
 
-    def start(self) -> subprocess.Popen[str]:
+    def start(self, **streams: Any) -> subprocess.Popen[str]:
+        """Start the script, with pipes for what it prints unless `streams` are others."""
         return subprocess.Popen(
             [sys.executable, "-W", "ignore", self.script, *self.arguments],
             env={**os.environ, "PYTHONPATH": IMPORT_PATH, MARK: self.mark},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
             text=True,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams},
         )
 
     def alive(self) -> list[int]:
