@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
 
 import pytest
 
-from penstock.errors import StoreError
 from penstock.execution.steps import Step
 from penstock.metadata.databases import distant
 from penstock.metadata.store import connect, connection_config
 from penstock.runners.local.display import Silent
+from penstock_support import outages
 from penstock_support.outages import AwayAt, Losing, stopped_at, what_is_there
 from penstock_support.resuming_components import OnlyHere, runner_in, runs_of, three
 
@@ -104,15 +103,49 @@ def test_a_run_outlives_its_client_s_crashes(tmp_path, address):
 def test_a_run_gives_up_when_its_patience_is_over_and_says_how_to_go_on(
     tmp_path, instance, address
 ):
-    away = stopped_at(Step.CLEANED, "First", instance, 6, kill=False)
-    runner = runner_in(tmp_path, metadata=address, on_step=OnlyHere(away), store_patience=2)
-    with pytest.raises(StoreError) as raised:
-        runner.run(three, parameters={"folder": str(tmp_path)})
-    assert "(waited 2 seconds). " in str(raised.value)
-    assert str(raised.value).endswith("go on with the run: penstock resume RUN.")
-    away.returns.join()
-    assert runner_in(tmp_path, metadata=address).resume(three).succeeded
-    assert runs_of(tmp_path, "First") == 1
+    running = outages.project_in(tmp_path, address, patience=2)
+    with running.run() as process:
+        running.wait_for("Second")
+        instance.stop()
+        running.go_on()
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "waiting for the metadata store: the metadata store " in said
+    assert "(waited 2 seconds). " in said
+    assert said.endswith("go on with the run: penstock resume RUN.\n")
+    instance.start()
+    with running.resume() as process:
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert [runs_of(tmp_path, name) for name in ("First", "Second", "Third")] == [1, 2, 1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_is_ended_by_a_signal_while_its_database_does_not_answer(
+    tmp_path, proxy, cut_address, number
+):
+    running = outages.project_in(tmp_path, cut_address)
+    with running.run() as process:
+        running.wait_for("Second")
+        proxy.cut()
+        began = time.monotonic()
+        process.send_signal(number)
+        _, said = process.communicate(timeout=120)
+    assert time.monotonic() - began < 25
+    assert "the run was asked to end while its metadata store did not answer" in said
+
+
+def test_a_node_has_its_timeout_also_while_the_database_does_not_answer(
+    tmp_path, proxy, cut_address
+):
+    away = AwayAt(Step.STAGED, "SaysWhenItIsStopped", proxy.cut, proxy.mend, 14)
+    runner = runner_in(tmp_path, metadata=cut_address, on_step=OnlyHere(away))
+    result = runner.run(
+        outages.too_long, parameters={"folder": str(tmp_path)}, raise_on_failure=False
+    )
+    [node] = result.nodes.values()
+    assert node.error == "it took longer than its timeout of 4 s"
+    assert float((tmp_path / "stopped").read_text()) < away.returned - 5
 
 
 def test_a_run_outlives_a_network_that_drops_all_for_a_while(tmp_path, proxy, cut_address):
@@ -121,17 +154,3 @@ def test_a_run_outlives_a_network_that_drops_all_for_a_while(tmp_path, proxy, cu
     result = runner.run(three, parameters={"folder": str(tmp_path)})
     assert result.succeeded
     assert stored(cut_address) == COMPLETE
-
-
-def test_a_run_is_ended_by_ctrl_c_while_its_database_does_not_answer(tmp_path, proxy, cut_address):
-    def interrupted():
-        proxy.cut()
-        threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-
-    at = AwayAt(Step.CLEANED, "First", interrupted, proxy.mend, 60)
-    runner = runner_in(tmp_path, metadata=cut_address, on_step=OnlyHere(at))
-    began = time.monotonic()
-    with pytest.raises(StoreError, match="the run was asked to end while its metadata store"):
-        runner.run(three, parameters={"folder": str(tmp_path)})
-    assert time.monotonic() - began < 30
-    proxy.mend()

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import select
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
-from penstock import _tfx
+from penstock import _tfx, component, pipeline
 from penstock.execution.steps import Step
 from penstock.metadata.databases.native import Answer, LostError, NativeClient
 from penstock.metadata.protocol import Store
-from penstock_support.servers import Instance
+from penstock_support import IMPORT_PATH
+from penstock_support.processes import wait_until
+from penstock_support.resuming_components import runs_of
+from penstock_support.servers import PASSWORD, Instance
 
 _PORTION = 65536
 
@@ -115,6 +124,13 @@ def stopped_at(
     return AwayAt(step, node_id, away, instance.start, seconds)
 
 
+def starts_in(seconds: float, instance: Instance) -> threading.Timer:
+    """Start a server that was stopped, after some seconds."""
+    timer = threading.Timer(seconds, instance.start)
+    timer.start()
+    return timer
+
+
 class Losing(NativeClient):
     """A native client that loses the first answer to each request, or the request itself."""
 
@@ -150,3 +166,73 @@ def what_is_there(store: Store) -> dict[str, Any]:
         "artifacts": dict(Counter(artifact.type for artifact in store.get_artifacts())),
         "doubled": [key for key, number in (events + names).items() if number > 1],
     }
+
+
+@component
+def SaysWhenItIsStopped(folder: str) -> None:
+    """Sleep until a signal comes, and write down when that was."""
+
+    def stopped(*_: object) -> None:
+        Path(folder, "stopped").write_text(str(time.monotonic()))
+        sys.exit(1)
+
+    signal.signal(signal.SIGTERM, stopped)
+    while True:
+        signal.pause()
+
+
+@pipeline
+def too_long(folder: str = "") -> list[Any]:
+    """A node that takes too long."""
+    return [SaysWhenItIsStopped(folder=folder).with_options(timeout_seconds=4)]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project of three nodes whose store is a database; the second waits for the test."""
+
+    folder: Path
+
+    def run(self) -> subprocess.Popen[str]:
+        """Start a run whose second node waits."""
+        (self.folder / "waiting").touch()
+        return self.command("run", "three", "-p", f"folder={self.folder}")
+
+    def resume(self) -> subprocess.Popen[str]:
+        """Go on with the last run."""
+        return self.command("resume")
+
+    def wait_for(self, node: str) -> None:
+        """Wait until a node works."""
+        wait_until(lambda: runs_of(self.folder, node) > 0)
+
+    def go_on(self) -> None:
+        """Let the second node come to its end."""
+        (self.folder / "waiting").unlink()
+
+    def command(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command of Penstock's; what it says, in whichever way, is its standard error."""
+        return subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", "penstock", *arguments],
+            cwd=self.folder,
+            env={**os.environ, "STORE_PASSWORD": PASSWORD},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+def project_in(folder: Path, address: str, *, patience: float = 600) -> Project:
+    """Write a project into a folder."""
+    scheme, _, rest = address.partition("://")
+    where = rest.rpartition("@")[2]
+    (folder / "mine.py").write_text(
+        f"import sys\nsys.path.insert(0, {IMPORT_PATH!r})\n"
+        "from penstock_support.resuming_components import three\n"
+    )
+    (folder / "penstock.toml").write_text(
+        '[pipelines]\nthree = "mine.py:three"\n[profiles.default]\n'
+        f'metadata = "{scheme}://penstock:${{env:STORE_PASSWORD}}@{where}"\n'
+        f"metadata_patience = {patience}\n"
+    )
+    return Project(folder)
