@@ -144,14 +144,18 @@ class Store(_tfx.ml_metadata.MetadataStore):
 
     def _call_method(self, method_name: str, request: Any, response: Any) -> None:
         """Make a call; a query that the store cannot answer is answered here."""
-        if self._has_queries or not filtering.asks_a_query(method_name, request):
+        is_query = filtering.asks_a_query(method_name, request)
+        if self._has_queries or not is_query:
             try:
                 self._ask(method_name, request, response)
                 return
             except _errors.StatusError as error:
-                if not filtering.has_no_queries(error):
+                if not is_query:
                     raise
-                self._has_queries = False
+                if filtering.has_no_queries(error):
+                    self._has_queries = False
+                elif not filtering.has_no_order(str(error)):
+                    raise
         self._database.decode(request)
         self._judge(method_name, request, response)
 
@@ -229,6 +233,7 @@ def is_about_content(text: str) -> bool:
     """Whether an error is about what was to be written, or about others who write, and not more."""
     return bool(
         _STUCK in text
+        or filtering.has_no_order(text)
         or _LOST.search(text)
         or _WRITTEN_ALREADY.search(text)
         or is_refusal(plain_message(text))

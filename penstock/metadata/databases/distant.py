@@ -8,6 +8,7 @@ looked up in the store what became of it (`fates`).
 from __future__ import annotations
 
 import re
+import sys
 import time
 from typing import Any, NoReturn
 
@@ -28,8 +29,6 @@ _CUT = re.compile(
     "|could not (receive|send) data|shutdown in progress|the database system is",
     re.IGNORECASE,
 )
-# How often the answer to one call may be lost. What crashes each client is given up.
-_MOST_LOSSES = 5
 _CONNECT_SECONDS = 30.0
 _UPGRADE_SECONDS = 86_400.0
 _SLICE_SECONDS = 0.2
@@ -46,6 +45,8 @@ class DistantStore(Store):
     _doubt: fates.Doubt | None = None
     # By how much the clock of whoever writes times into the store may be behind this one.
     _slow_clock_seconds = 0.0
+    # How often the answer to one call may be lost.
+    _most_losses = sys.maxsize
 
     def _try(self, method_name: str, request: Any, response: Any) -> None:
         if not self._database.locks_each_call:
@@ -86,7 +87,7 @@ class DistantStore(Store):
                 return
             except _LostAnswer as away:
                 losses += 1
-                if losses > _MOST_LOSSES:
+                if losses > self._most_losses:
                     raise
                 failed = None
                 if is_change and self._doubt is not None:
@@ -104,6 +105,8 @@ class BesideStore(DistantStore):
     """A client whose native part is in a process of its own, as for databases of servers."""
 
     _client: NativeClient | None = None
+    # What crashes each client, or is too large for each connection, is given up.
+    _most_losses = 5
 
     def close(self) -> None:
         """End the process; a call that comes after all starts another."""
@@ -170,6 +173,7 @@ class BesideStore(DistantStore):
         try:
             self._connect()
         except RuntimeError as error:
+            self._database.exists()  # which says why, where the native client does not
             raise self._away(StoreAway, plain_message(str(error))) from error
         assert self._client is not None
         return self._client

@@ -78,6 +78,8 @@ def was_done(ask: Ask, method_name: str, request: Any, response: Any, doubt: Dou
             pair.parent_id in store.parents(pair.child_id) for pair in request.parent_contexts
         )
     written = _written(request)
+    if not (written.executions or written.artifacts or written.contexts):
+        return False  # relations, which may be written again
     found = _found(store, written, doubt)
     if found is None:
         return False

@@ -36,6 +36,8 @@ _errors = _tfx.ml_metadata.errors
 
 # What a library or a server without queries answers.
 _NO_QUERIES = "filter_query is not supported"
+# What PostgreSQL says of a query whose answer is to be in the order of a time.
+_NO_ORDER = "ORDER BY expressions must appear in select list"
 _PAGE = 100
 _MOST_HOPS = 100
 _MOST_STARTING_NODES = 100
@@ -49,6 +51,11 @@ Call = Callable[[str, Any, Any], None]
 def has_no_queries(error: Exception) -> bool:
     """Say whether a store refused a call because it has no queries."""
     return isinstance(error, _errors.UnimplementedError) and _NO_QUERIES in str(error)
+
+
+def has_no_order(text: str) -> bool:
+    """Say whether a store cannot answer a query in the order that was asked for."""
+    return _NO_ORDER in text
 
 
 def asks_a_query(method_name: str, request: Any) -> bool:
