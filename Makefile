@@ -70,7 +70,7 @@ test-kubeflow: $(SETUP)  ## build the image and run penguins in containers, with
 		docker.io debootstrap docker-registry iptables; }
 	.venv/bin/python -m pytest --timeout 0 $(DOCKER_TESTS)
 
-chaos: $(SETUP)  ## kill whoever takes part in a release, at each of its steps, for half an hour or so
+chaos: $(SETUP)  ## kill whoever takes part in a release, at each of its steps, and take databases away, for an hour or so
 	.venv/bin/python -m pytest $(CHAOS_TESTS)
 
 loop: $(SETUP)  ## a year of a model that nobody touches, for half an hour or so: .loop/year.html

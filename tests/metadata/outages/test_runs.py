@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 
 import pytest
 
 from penstock.execution.steps import Step
 from penstock.metadata.databases import distant
-from penstock.metadata.store import connect, connection_config
 from penstock.runners.local.display import Silent
 from penstock_support import outages
-from penstock_support.outages import AwayAt, Losing, stopped_at, what_is_there
+from penstock_support.outages import Losing, stopped_at
 from penstock_support.resuming_components import OnlyHere, runner_in, runs_of, three
-
-COMPLETE = {
-    "executions": {("First", "COMPLETE"): 1, ("Second", "COMPLETE"): 1, ("Third", "COMPLETE"): 1},
-    "artifacts": {"Model": 2, "Integer": 1},
-    "doubled": [],
-}
 
 
 class Heard(Silent):
@@ -31,11 +23,6 @@ class Heard(Silent):
 
     def waiting(self, reason):
         self.said.append(reason)
-
-
-def stored(address):
-    with connect(connection_config(address), create=False) as metadata:
-        return what_is_there(metadata.store)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +41,7 @@ def test_a_run_outlives_a_server_that_is_away_for_five_seconds(
     runner = runner_in(tmp_path, metadata=address, display=display, on_step=OnlyHere(away))
     result = runner.run(three, parameters={"folder": str(tmp_path)})
     assert result.succeeded
-    assert stored(address) == COMPLETE
+    assert outages.stored(address) == outages.COMPLETE
     assert [runs_of(tmp_path, name) for name in ("First", "Second", "Third")] == [1, 1, 1]
     assert display.said[0] != ""
     assert display.said[-1] == ""
@@ -72,7 +59,7 @@ def test_a_run_whose_every_change_is_lost_once_does_it_once(
     assert result.succeeded
     assert sum(number for (name, _), number in Losing.seen.items() if name.startswith("Put")) > 20
     monkeypatch.undo()
-    assert stored(address) == COMPLETE
+    assert outages.stored(address) == outages.COMPLETE
 
 
 def test_a_run_outlives_its_client_s_crashes(tmp_path, address):
@@ -97,7 +84,7 @@ def test_a_run_outlives_its_client_s_crashes(tmp_path, address):
         )
     assert result.succeeded
     assert len(crashes) > 10
-    assert stored(address) == COMPLETE
+    assert outages.stored(address) == outages.COMPLETE
 
 
 def test_a_run_gives_up_when_its_patience_is_over_and_says_how_to_go_on(
@@ -118,39 +105,3 @@ def test_a_run_gives_up_when_its_patience_is_over_and_says_how_to_go_on(
         _, said = process.communicate(timeout=120)
     assert process.returncode == 0, said
     assert [runs_of(tmp_path, name) for name in ("First", "Second", "Third")] == [1, 2, 1]
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_is_ended_by_a_signal_while_its_database_does_not_answer(
-    tmp_path, proxy, cut_address, number
-):
-    running = outages.project_in(tmp_path, cut_address)
-    with running.run() as process:
-        running.wait_for("Second")
-        proxy.cut()
-        began = time.monotonic()
-        process.send_signal(number)
-        _, said = process.communicate(timeout=120)
-    assert time.monotonic() - began < 25
-    assert "the run was asked to end while its metadata store did not answer" in said
-
-
-def test_a_node_has_its_timeout_also_while_the_database_does_not_answer(
-    tmp_path, proxy, cut_address
-):
-    away = AwayAt(Step.STAGED, "SaysWhenItIsStopped", proxy.cut, proxy.mend, 14)
-    runner = runner_in(tmp_path, metadata=cut_address, on_step=OnlyHere(away))
-    result = runner.run(
-        outages.too_long, parameters={"folder": str(tmp_path)}, raise_on_failure=False
-    )
-    [node] = result.nodes.values()
-    assert node.error == "it took longer than its timeout of 4 s"
-    assert float((tmp_path / "stopped").read_text()) < away.returned - 5
-
-
-def test_a_run_outlives_a_network_that_drops_all_for_a_while(tmp_path, proxy, cut_address):
-    away = AwayAt(Step.REPORTED, "Second", proxy.cut, proxy.mend, 8)
-    runner = runner_in(tmp_path, metadata=cut_address, on_step=OnlyHere(away))
-    result = runner.run(three, parameters={"folder": str(tmp_path)})
-    assert result.succeeded
-    assert stored(cut_address) == COMPLETE

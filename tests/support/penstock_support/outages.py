@@ -21,6 +21,7 @@ from penstock import _tfx, component, pipeline
 from penstock.execution.steps import Step
 from penstock.metadata.databases.native import Answer, LostError, NativeClient
 from penstock.metadata.protocol import Store
+from penstock.metadata.store import connect, connection_config
 from penstock_support import IMPORT_PATH
 from penstock_support.processes import wait_until
 from penstock_support.resuming_components import runs_of
@@ -145,6 +146,20 @@ class Losing(NativeClient):
             super().ask(name, first, second, seconds=seconds)
         self.close()
         raise LostError("the test has lost it")
+
+
+# What a store has after a run of three nodes.
+COMPLETE = {
+    "executions": {("First", "COMPLETE"): 1, ("Second", "COMPLETE"): 1, ("Third", "COMPLETE"): 1},
+    "artifacts": {"Model": 2, "Integer": 1},
+    "doubled": [],
+}
+
+
+def stored(address: str) -> dict[str, Any]:
+    """Count what a store at an address has."""
+    with connect(connection_config(address), create=False) as metadata:
+        return what_is_there(metadata.store)
 
 
 def what_is_there(store: Store) -> dict[str, Any]:
