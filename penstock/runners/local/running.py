@@ -144,6 +144,8 @@ class Run:
         self._retries: dict[str, int] = {}
         self._renewed, self._leased_until = time.time(), attempt.until
         self._canceling = self._taken = False
+        # What came of work while the store was waited for.
+        self._ends: list[tuple[str, Report]] = []
         self.elapsed = Elapsed()
         waiting.mind = self._mind
 
@@ -324,13 +326,18 @@ class Run:
 
     def _mind_workers(self) -> None:
         if self._pool is not None:
+            for token, report in self._pool.reports(timeout=0):
+                if isinstance(report, Started | Advanced):
+                    self._handle_report(self._pool, token, report)
+                else:
+                    self._ends.append((token, report))
             self._stop_overdue(self._pool)
         self.setup.display.refresh()
 
     def _stop_overdue(self, pool: Pool) -> None:
-        now = time.monotonic()
+        now, ended = time.monotonic(), {token for token, _ in self._ends}
         for held in self._held.values():
-            if held.deadline is None or now < held.deadline:
+            if held.deadline is None or now < held.deadline or held.token in ended:
                 continue
             number = signal.SIGKILL if held.timed_out else signal.SIGTERM
             held.timed_out, held.deadline = True, now + _GRACE_SECONDS
@@ -409,13 +416,17 @@ class Run:
     def _receive(self, pool: Pool) -> None:
         self._count(BOOKKEEPING)
         self.waiting.over()
-        reports = pool.reports(timeout=0.2)
+        reports = pool.reports(timeout=0 if self._ends else 0.2)
+        reports, self._ends = [*self._ends, *reports], []
         self._count(LIBRARIES)
         for token, report in reports:
-            # Handling one report may end a node that another is about.
-            for held in [held for held in self._held.values() if held.token == token]:
-                self._handle(pool, held, report)
+            self._handle_report(pool, token, report)
         self.setup.display.refresh()
+
+    def _handle_report(self, pool: Pool, token: str, report: Report) -> None:
+        # Handling one report may end a node that another is about.
+        for held in [held for held in self._held.values() if held.token == token]:
+            self._handle(pool, held, report)
 
     def _count(self, kind: str) -> None:
         """Count what has passed, unless a node works and it is that one's."""
