@@ -59,7 +59,7 @@ class StoreWait:
 
     def over(self) -> None:
         """Say that the store answers again, where it was said that it does not."""
-        if self._shown:
+        if self._shown and self._given_up is None:
             self._shown = False
             self._show("")
 

@@ -28,6 +28,7 @@ pipeline_root = "artifacts"
 metadata = "mysql://me:${env:STORE_PASSWORD}@db.example/mlmd"
 beam_args = ["--runner=DirectRunner"]
 parallelism = 3
+metadata_patience = 20
 
 [profiles.nightly.parameters.taxi]
 steps = 5
@@ -42,6 +43,7 @@ def test_a_profile_has_what_the_file_says(write, tmp_path):
         metadata="mysql://me:${env:STORE_PASSWORD}@db.example/mlmd",
         beam_args=("--runner=DirectRunner",),
         parallelism=3,
+        metadata_patience=20.0,
         parameters={"taxi": {"steps": 5}},
     )
 
@@ -87,6 +89,12 @@ def test_a_password_in_the_file_is_refused_and_not_repeated(write):
         ("[profiles.a]\nparallelism = 'two'", "expected int, got 'two' .*profiles.a.parallelism"),
         ("[profiles.a]\nparallelism = 0", "expected 1 or more, got 0"),
         ("[profiles.a]\nparallelism = true", "expected int, got True"),
+        (
+            "[profiles.a]\nmetadata_patience = 'long'",
+            "expected a number of seconds, got 'long' .*profiles.a.metadata_patience",
+        ),
+        ("[profiles.a]\nmetadata_patience = -1", "expected a number of seconds, got -1"),
+        ("[profiles.a]\nmetadata_patience = true", "expected a number of seconds, got True"),
         ("[profiles.a]\naccelerate = 'no'", "expected bool, got 'no' .*profiles.a.accelerate"),
         ("[profiles.a]\nbeam_args = '--x'", "expected list, got '--x'"),
         ("[pipelines]\na = 'taxi'", "module:function or file.py, got 'taxi'"),

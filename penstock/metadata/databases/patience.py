@@ -43,6 +43,8 @@ class Patience:
 
 
 USUAL = Patience()
+# For who would rather have no answer than a late one.
+HASTY = Patience(seconds=0.0, call_seconds=5.0)
 
 
 class Wait:

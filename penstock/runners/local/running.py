@@ -468,6 +468,7 @@ class Run:
             self.setup.display.changed(view)
 
     def _finish(self, node_id: str, finished: Finished, note: str = "") -> None:
+        self.waiting.over()
         self._settle(
             node_id,
             State.CACHED if finished.cached else State.DONE,

@@ -66,10 +66,12 @@ def _environments(context: click.Context) -> Iterable[str]:
 
 
 def _store(context: click.Context) -> AbstractContextManager[Any]:
+    from penstock.metadata.databases.patience import HASTY
     from penstock.metadata.store import connect, connection_config
 
     profile = _config(context).profile(context.params.get("profile_name"))
-    return connect(connection_config(profile.metadata_address()), create=False, wait_seconds=1)
+    connection = connection_config(profile.metadata_address())
+    return connect(connection, create=False, wait_seconds=1, patience=HASTY)
 
 
 def _runs(context: click.Context) -> Iterable[str]:
