@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,26 @@ from penstock.metadata.databases.patience import USUAL, Patience, StoreAway
 
 _CONNECT_SECONDS = 10
 _ANSWER_SECONDS = 10
-_MAKING_SECONDS = 60
+_MAKING_SECONDS, _MAKING_PAUSE_SECONDS = 60, 2
+_TABLES = frozenset(
+    [
+        "artifact",
+        "artifactproperty",
+        "association",
+        "attribution",
+        "context",
+        "contextproperty",
+        "event",
+        "eventpath",
+        "execution",
+        "executionproperty",
+        "mlmdenv",
+        "parentcontext",
+        "parenttype",
+        "type",
+        "typeproperty",
+    ]
+)
 # The server is not there, goes, or has no room for another connection.
 _AWAY = (1040, 1053, 1927, 2002, 2003, 2006, 2013)
 _LOCK_IS_HELD = (1205, 3572)
@@ -84,14 +103,19 @@ class MySql:
             )
 
     def exists(self) -> bool:
-        """Say whether there is a store, of whatever version."""
+        """Say whether there is a store, of whatever version.
+
+        Tables of which none has a row are none: whoever began to make the store, one statement
+        after the other, was ended before it wrote the version.
+        """
         with self._connected() as cursor:
-            cursor.execute(
-                "SELECT 1 FROM information_schema.tables WHERE table_schema = %s"
-                " AND lower(table_name) IN ('mlmdenv', 'execution')",
-                (self.connection.mysql.database,),
-            )
-            return cursor.fetchone() is not None
+            found = self._tables(cursor)
+            if not {"mlmdenv", "execution"} & found.keys():
+                return False
+            if self._has_rows(cursor, found):
+                return True
+            time.sleep(_MAKING_PAUSE_SECONDS)  # one who does not know our lock may be at it
+            return self._has_rows(cursor, self._tables(cursor))
 
     def create(self, fill: Callable[[Any], None]) -> None:
         """Make the database, if there is none, and the store.
@@ -117,7 +141,29 @@ class MySql:
                     cursor.execute(statement)
             except pymysql.Error as error:
                 raise self._may_not(verb, statement, error) from error
+            for table in self._tables(cursor).values():
+                cursor.execute(f"DROP TABLE {self._named(table)}")
         fill(self.settings())
+
+    def _tables(self, cursor: Any) -> dict[str, str]:
+        """Return ML Metadata's tables that there are, by their names in lower case."""
+        cursor.execute(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = %s"
+            " AND table_type = 'BASE TABLE'",
+            (self.connection.mysql.database,),
+        )
+        names = [name for (name,) in cursor.fetchall()]
+        return {name.lower(): name for name in names if name.lower() in _TABLES}
+
+    def _has_rows(self, cursor: Any, tables: Mapping[str, str]) -> bool:
+        for table in sorted(tables, key=lambda name: name != "mlmdenv"):
+            cursor.execute(f"SELECT 1 FROM {self._named(tables[table])} LIMIT 1")
+            if cursor.fetchone() is not None:
+                return True
+        return False
+
+    def _named(self, table: str) -> str:
+        return f"{_backticked(self.connection.mysql.database)}.{_backticked(table)}"
 
     def settle(self, execution_ids: Sequence[int]) -> None:
         """Wait until no connection that was lost can still change these executions.

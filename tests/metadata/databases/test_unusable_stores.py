@@ -373,6 +373,22 @@ def test_a_store_whose_making_was_cut_off(mariadb):
     ) in refusal(mariadb.address("half"))
 
 
+def test_a_store_whose_making_was_cut_off_before_it_held_anything_is_made_anew(mariadb):
+    with connect(connection_config(mariadb.address("begun"))):
+        pass
+    administer(
+        mariadb,
+        [
+            *(f"DELETE FROM begun.{table}" for table in ("MLMDEnv", "Type", "TypeProperty")),
+            "DROP TABLE begun.Attribution",
+            "CREATE TABLE begun.others (id INT)",
+        ],
+    )
+    with connect(connection_config(mariadb.address("begun"))) as metadata:
+        assert put_type(metadata.store, "name")
+    administer(mariadb, ["DROP TABLE begun.others"])
+
+
 def test_what_is_logged_has_no_password(server, caplog):
     with caplog.at_level("DEBUG", "absl"):
         with connect(connection_config(server.address("logged"))):

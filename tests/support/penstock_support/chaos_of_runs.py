@@ -78,7 +78,7 @@ class Attacked:
     def finish(self) -> None:
         """Leave the runs in peace, and go on with each until it has come to its end."""
         for _ in range(3):
-            left = [run for run in self._recorded() if self._recorded()[run] != DONE]
+            left = [run for run, state in self._recorded().items() if state != DONE]
             if not left:
                 return
             origin = self._start_origin()
@@ -197,7 +197,7 @@ class Attacked:
 
     def _recorded(self) -> dict[str, str]:
         with connect(connection_config(self.store), create=False) as metadata:
-            return {run.run_id: str(run.state) for run in list_runs(metadata.store)}
+            return {run.run_id: str(run.state) for run in list_runs(metadata.store, most=_ALL)}
 
     def told(self) -> str:
         """Return what has happened, in a line."""
@@ -211,7 +211,7 @@ class Attacked:
         """Return what is lost or double, half or left behind, in words."""
         found = list(self.errors)
         with connect(connection_config(self.store), create=False) as metadata:
-            runs = list_runs(metadata.store)
+            runs = list_runs(metadata.store, most=_ALL)
             for listed in runs:
                 run = find_run(metadata.store, listed.run_id)
                 if run.state != DONE:
@@ -233,6 +233,7 @@ class Attacked:
         return found
 
 
+_ALL = 1_000_000
 _RUNNING = proto.Execution.RUNNING
 
 
