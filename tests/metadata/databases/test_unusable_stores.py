@@ -460,6 +460,7 @@ def test_commands_say_it_in_a_paragraph_and_exit_with_2(tmp_path, command):
     )
     assert done.returncode == 2
     assert re.fullmatch(
+        r"(waiting for the metadata store: .*\n)?"
         r"error: the metadata store mysql://penstock@127\.0\.0\.1:1/mlmd cannot be reached: "
         r"Can't connect to MySQL server on '127\.0\.0\.1' \(\[Errno 111\] Connection refused\) "
         r"\(waited 5 seconds\)\. "
