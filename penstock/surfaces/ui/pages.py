@@ -428,10 +428,11 @@ class Pages:
             try:
                 return page(request)
             except PenstockError as error:
-                response = self.rendered("error.html", error=error)
-                response.status_code = 404
-                if isinstance(error, StoreAway):
-                    response.status_code = 503
+                is_away = isinstance(error, StoreAway)
+                headline = "The store does not answer" if is_away else "Not found"
+                response = self.rendered("error.html", error=error, headline=headline)
+                response.status_code = 503 if is_away else 404
+                if is_away:
                     response.headers["retry-after"] = str(_RETRY_SECONDS)
                 return response
 
