@@ -2,24 +2,23 @@
 
 Its methods are those that the installed ml-metadata declares. Requests and responses pass through
 it as they are. The store is opened in processes beside this one, so that no call keeps the server
-from all else, its own end included. A request is awaited without a thread, and not for long: a
-client that sends none holds up nobody.
+from all else, its own end included. A request is not awaited for long: a client that sends none
+holds up nobody.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import queue
 import threading
+import time
 import urllib.parse
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
-import grpc.aio
 
 from penstock import _tfx
 from penstock.errors import StoreError
@@ -38,8 +37,8 @@ _METHODS = frozenset(
     ].methods_by_name
 )
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
-# Calls under way at once; more wait in a queue.
-_CALLS = 64
+# Calls under way at once; more are refused. Each has a thread, which mostly waits.
+_CALLS = 1000
 # Connections to a database server, each in a process of its own.
 _CONNECTIONS = 4
 _LARGEST_REQUEST = 256 * 2**20
@@ -49,8 +48,6 @@ _LONGEST_TEXT = 4000
 _PATIENCE_SECONDS = 5.0
 _CALL_SECONDS = 100.0
 _REQUEST_SECONDS = 30.0
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -69,18 +66,18 @@ class Protection:
 class Server:
     """A server that has started; `where` is the store that it serves, as it may be shown."""
 
-    def __init__(self, where: str, stores: _Stores, loop: _Loop, served: Any, port: int) -> None:
+    def __init__(self, where: str, stores: _Stores, limit: _Limit, served: Any, port: int) -> None:
         self.where = where
         self.port = port
         self._stores = stores
-        self._loop = loop
+        self._limit = limit
         self._served = served
 
     def stop(self, grace_seconds: float) -> None:
         """Take no more calls and wait for the end of those under way; cancel what takes longer."""
-        self._loop.do(self._served.stop(grace_seconds))
+        self._served.stop(grace_seconds).wait()
+        self._limit.close()
         self._stores.close()
-        self._loop.close()
 
 
 def start(
@@ -98,32 +95,27 @@ def start(
     Raises:
       StoreError: the store cannot be used, or the server not be started so.
     """
-    stores = _Stores(connection)
-    loop = _Loop()
-
-    async def begin() -> tuple[Any, int]:
-        served = grpc.aio.server(
-            handlers=[_Service(stores, protection.token, request_seconds)],
-            options=[
-                ("grpc.max_receive_message_length", _LARGEST_REQUEST),
-                ("grpc.max_send_message_length", -1),
-                # Else a second server could take every other call on the same port.
-                ("grpc.so_reuseport", 0),
-                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-            ],
-        )
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        bound = _bind(served, address, protection)
-        await served.start()
-        return served, bound
-
+    stores, limit = _Stores(connection), _Limit(request_seconds)
+    served = grpc.server(
+        ThreadPoolExecutor(_CALLS, thread_name_prefix="call"),
+        handlers=[_Service(stores, protection.token, limit)],
+        maximum_concurrent_rpcs=_CALLS,
+        options=[
+            ("grpc.max_receive_message_length", _LARGEST_REQUEST),
+            ("grpc.max_send_message_length", -1),
+            # Else a second server could take every other call on the same port.
+            ("grpc.so_reuseport", 0),
+            ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        ],
+    )
     try:
-        served, bound = loop.do(begin())
+        bound = _bind(served, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", protection)
+        served.start()
     except BaseException:
+        limit.close()
         stores.close()
-        loop.close()
         raise
-    return Server(stores.database.where, stores, loop, served, bound)
+    return Server(stores.database.where, stores, limit, served, bound)
 
 
 def _bind(server: Any, address: str, protection: Protection) -> int:
@@ -149,26 +141,42 @@ def _bind(server: Any, address: str, protection: Protection) -> int:
     return int(bound)
 
 
-class _Loop:
-    """An event loop in a thread of its own."""
+class _Limit:
+    """Cancels calls whose requests take too long to come; all are given the same time."""
 
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="grpc", daemon=True)
-        self._thread.start()
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._waiting: queue.SimpleQueue[tuple[float, threading.Event, Any] | None]
+        self._waiting = queue.SimpleQueue()
+        threading.Thread(target=self._watch, name="limit", daemon=True).start()
 
-    def do(self, work: Coroutine[Any, Any, T]) -> T:
-        """Return what comes of a coroutine."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+    def first(self, requests: Iterator[bytes], context: Any) -> bytes:
+        """Return the request of a call.
+
+        Raises:
+          StopIteration: there is none.
+          grpc.RpcError: it has not come in time, or who asked is gone.
+        """
+        has_come = threading.Event()
+        self._waiting.put((time.monotonic() + self._seconds, has_come, context))
+        try:
+            return next(requests)
+        finally:
+            has_come.set()
 
     def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._waiting.put(None)
+
+    def _watch(self) -> None:
+        # The first that began is also the first whose time is over.
+        while (waiting := self._waiting.get()) is not None:
+            until, has_come, context = waiting
+            if not has_come.wait(max(0.0, until - time.monotonic())):
+                context.cancel()
 
 
 class _Stores:
-    """The store, opened as often as calls are made at once, and the threads that ask it."""
+    """The store, opened as often as calls are made at once."""
 
     def __init__(self, connection: _tfx.Connection) -> None:
         self._closed = threading.Event()
@@ -179,11 +187,10 @@ class _Stores:
         for _ in range(0 if self.database.locks_each_call else _CONNECTIONS - 1):
             self._free.put(None)  # opened when it is needed
         self._free.put(self._all[0])
-        self.threads = ThreadPoolExecutor(_CALLS, thread_name_prefix="call")
 
-    def answer(self, method_name: str, request: bytes, gone: threading.Event) -> Answer:
+    def answer(self, method_name: str, request: bytes, is_wanted: Callable[[], bool]) -> Answer:
         """Answer a request, unless who asked is gone before its turn."""
-        while not gone.is_set():
+        while is_wanted():
             try:
                 store = self._free.get(timeout=1.0)
             except queue.Empty:
@@ -199,7 +206,6 @@ class _Stores:
 
     def close(self) -> None:
         self._closed.set()
-        self.threads.shutdown(cancel_futures=True)
         for store in self._all:
             store.close()
 
@@ -216,10 +222,10 @@ class _Stores:
 class _Service(grpc.GenericRpcHandler):
     """ML Metadata's service."""
 
-    def __init__(self, stores: _Stores, token: str, request_seconds: float) -> None:
+    def __init__(self, stores: _Stores, token: str, limit: _Limit) -> None:
         self._stores = stores
         self._expected = f"Bearer {token}".encode() if token else b""
-        self._request_seconds = request_seconds
+        self._limit = limit
 
     def service(self, handler_call_details: Any) -> Any:
         service, _, method_name = handler_call_details.method.removeprefix("/").partition("/")
@@ -229,11 +235,10 @@ class _Service(grpc.GenericRpcHandler):
             # Refused before the request is read, which may be long.
             return grpc.stream_unary_rpc_method_handler(_refuse)
 
-        async def answered(requests: AsyncIterator[bytes], context: Any) -> bytes:
-            return await self._answer(method_name, requests, context)
-
         # As a stream, so that who reads the request says how long it may take to come.
-        return grpc.stream_unary_rpc_method_handler(answered)
+        return grpc.stream_unary_rpc_method_handler(
+            lambda requests, context: self._answer(method_name, requests, context)
+        )
 
     def _is_allowed(self, metadata: Any) -> bool:
         if not self._expected:
@@ -242,33 +247,22 @@ class _Service(grpc.GenericRpcHandler):
         tokens = [value.encode() if isinstance(value, str) else value for value in tokens]
         return len(tokens) == 1 and hmac.compare_digest(tokens[0], self._expected)
 
-    async def _answer(
-        self, method_name: str, requests: AsyncIterator[bytes], context: Any
-    ) -> bytes:
+    def _answer(self, method_name: str, requests: Iterator[bytes], context: Any) -> bytes:
         try:
-            request = await asyncio.wait_for(anext(requests), self._request_seconds)
-        except StopAsyncIteration:
-            await context.abort(grpc.StatusCode.INTERNAL, "no request has come")
-        except TimeoutError:
-            await context.abort(
-                grpc.StatusCode.DEADLINE_EXCEEDED,
-                f"the request has not come within {self._request_seconds:g} seconds",
-            )
-        gone = threading.Event()
-        try:
-            answered = await asyncio.get_running_loop().run_in_executor(
-                self._stores.threads, self._stores.answer, method_name, request, gone
-            )
-        finally:
-            gone.set()
+            request = self._limit.first(requests, context)
+        except StopIteration:
+            context.abort(grpc.StatusCode.INTERNAL, "no request has come")
+        except grpc.RpcError:  # it has come to its end on the way
+            return b""
+        answered = self._stores.answer(method_name, request, context.is_active)
         if answered.code:
             code = _CODES.get(answered.code, grpc.StatusCode.UNKNOWN)
-            await context.abort(code, as_detail(answered.text))
+            context.abort(code, as_detail(answered.text))
         return answered.response
 
 
-async def _refuse(_requests: Any, context: Any) -> bytes:
-    await context.abort(
+def _refuse(_requests: Any, context: Any) -> bytes:
+    context.abort(
         grpc.StatusCode.UNAUTHENTICATED,
         "this metadata server asks for a token, and none came or not the right one: send it as "
         "`authorization: Bearer TOKEN`",

@@ -340,6 +340,11 @@ def _conclude(running: Run, raise_on_failure: bool, *, resumed: bool = False) ->
         with contextlib.suppress(Exception):
             _record_end(running, State.FAILED, "the run ended in an error", in_error=True)
             _write_report(running)
+        if isinstance(ended_by, StoreAway):
+            go_on = f"penstock resume {running.pipeline.run_id}"
+            raise StoreAway(
+                ended_by.message, hint=f"When it answers again, go on with the run: {go_on}."
+            ) from ended_by
         raise
     error = "" if result.succeeded else RunFailed(result).message
     events = _record_end(running, result.state, error)

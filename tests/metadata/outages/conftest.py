@@ -14,10 +14,18 @@ _NUMBERS = count(1)
 
 
 @pytest.fixture(scope="session", params=["mariadb", "postgresql"])
-def instance(request) -> Iterator[servers.Instance]:
+def started(request) -> Iterator[servers.Instance]:
     start = {"mariadb": servers.mariadb_instance, "postgresql": servers.postgresql_instance}
     with start[request.param]() as started:
         yield started
+
+
+@pytest.fixture
+def instance(started) -> Iterator[servers.Instance]:
+    """A server that the test may take away; it is there again for the next one."""
+    yield started
+    if not started.runs:
+        started.start()
 
 
 @pytest.fixture

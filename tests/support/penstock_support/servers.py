@@ -88,9 +88,13 @@ class Instance:
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGCONT)
 
+    @property
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def close(self) -> None:
         """Stop it if it runs."""
-        if self._process is not None and self._process.poll() is None:
+        if self.runs:
             self.go_on()
             self.stop()
 
@@ -101,8 +105,7 @@ class Instance:
 
     def _starts(self) -> bool:
         process = self._process = subprocess.Popen(
-            self._command,
-            user=unprivileged(),
+            [*_as_unprivileged(), *self._command],
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -214,6 +217,18 @@ def _running(instance: Instance) -> Iterator[Instance]:
 def unprivileged() -> str | None:
     """Return the user to start programs as: root's place is taken by nobody."""
     return pwd.getpwnam("nobody").pw_name if os.geteuid() == 0 else None
+
+
+def _as_unprivileged() -> list[str]:
+    """Return what starts a program as the unprivileged user.
+
+    Popen's own `user` forks, which a process that uses gRPC does not always outlive.
+    """
+    user = unprivileged()
+    if user is None:
+        return []
+    entry = pwd.getpwnam(user)
+    return ["setpriv", f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--clear-groups"]
 
 
 @contextmanager
