@@ -20,6 +20,7 @@ from typing import Any
 
 from penstock import _tfx, ir
 from penstock.data.files import remote
+from penstock.errors import UserCodeError
 from penstock.execution.contents import fingerprint, first_damage
 from penstock.metadata.executions import newest_first
 from penstock.metadata.protocol import Store
@@ -291,7 +292,13 @@ def _executor_digests(class_path: str, digests_of: _Digests) -> dict[str, str]:
     module, _, class_name = class_path.rpartition(".")
     if module.startswith("tfx."):
         return {module: _digest(module)}
-    executor_class = _tfx.import_class_by_path(class_path)
+    try:
+        executor_class = _tfx.import_class_by_path(class_path)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserCodeError(
+            f"the executor {class_path!r} that the pipeline names cannot be imported: {error}",
+            hint="Compile the pipeline again, where its components are.",
+        ) from error
     function = getattr(executor_class, "function", None)
     if function is not None and source_file(module) is None:
         return function_digests(function)

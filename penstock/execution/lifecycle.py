@@ -39,6 +39,7 @@ _REFUSED = (
     RefusedError,
     _tfx.ml_metadata.errors.InvalidArgumentError,
     _tfx.ml_metadata.errors.AlreadyExistsError,
+    _tfx.ml_metadata.errors.UnimplementedError,
 )
 
 

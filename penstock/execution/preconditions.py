@@ -38,6 +38,11 @@ def check(pipeline: ir.Pipeline, node_ids: Iterable[str] | None = None) -> None:
 
 
 def _check_names(pipeline: ir.Pipeline) -> None:
+    if not pipeline.root:
+        raise PipelineError(
+            f"pipeline {pipeline.name} has no root, and nothing can be written",
+            hint="Compile it with one.",
+        )
     named = [("the pipeline's name", pipeline.name), ("the run's name", pipeline.run_id)]
     for node in pipeline:
         named.append(("a node's name", node.id))

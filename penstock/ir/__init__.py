@@ -1,5 +1,6 @@
 """A pipeline as TFX's intermediate representation (IR): what runs, plans or translates it reads."""
 
+from penstock.ir.checking import check
 from penstock.ir.compiling import compile_pipeline
 from penstock.ir.parameters import (
     RunParameter,
@@ -18,6 +19,7 @@ __all__ = [
     "Pipeline",
     "RunParameter",
     "bind",
+    "check",
     "check_parameters",
     "check_used",
     "class_path",

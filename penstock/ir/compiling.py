@@ -12,6 +12,7 @@ from penstock.authoring.options import may_accelerate, pod_options, uses_cache
 from penstock.authoring.pipeline import PipelineDefinition
 from penstock.authoring.values import PARAMETER_KEY
 from penstock.errors import PipelineError
+from penstock.ir.checking import check
 from penstock.ir.reading import deployment, runtime_parameters, values
 from penstock.ir.view import ACCELERATE_KEY, POD_KEY
 from penstock.project.tables import as_table
@@ -34,6 +35,7 @@ def compile_pipeline(
       PipelineError: it is no pipeline, or it does not hold together.
     """
     if isinstance(pipeline, _tfx.pipeline_pb2.Pipeline):
+        check(pipeline)
         copied = _tfx.pipeline_pb2.Pipeline()
         copied.CopyFrom(pipeline)
         return copied

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penstock import _tfx, ir
+from penstock.errors import PipelineError
 from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata.protocol import Metadata, Store
 from penstock.metadata.reading import run_context
@@ -99,8 +100,13 @@ def _run_context(metadata: Metadata, node: ir.Node) -> _tfx.ContextProto:
     contexts = _tfx.context_lib.prepare_contexts(
         metadata_handle=metadata, node_contexts=node.proto.contexts
     )
-    [context] = [c for c in contexts if c.name == node.run_id]
-    return context
+    of_run = [context for context in contexts if context.name == node.run_id]
+    if len(of_run) != 1:
+        raise PipelineError(
+            f"node {node.id}: expected one context of the run {node.run_id}, got {len(of_run)}",
+            hint="Compile the pipeline again.",
+        )
+    return of_run[0]
 
 
 def reopen(store: Store, pipeline: ir.Pipeline) -> None:

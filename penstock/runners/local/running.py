@@ -250,8 +250,10 @@ class Run:
         modules: list[str] = []
         for node_id in self.setup.graph.upstream:
             if not self._views[node_id].state.final:
-                needed = work.preloads(self.pipeline.nodes[node_id], self.pipeline)
-                modules += [module for module in needed if module not in modules]
+                # Of an executor that cannot be imported its node tells.
+                with contextlib.suppress(ImportError, AttributeError, ValueError):
+                    needed = work.preloads(self.pipeline.nodes[node_id], self.pipeline)
+                    modules += [module for module in needed if module not in modules]
         return tuple(sorted(modules, key=lambda module: module != "tensorflow"))
 
     def _must_fork(self) -> bool:

@@ -55,7 +55,7 @@ def read_yaml(content: bytes) -> Pipeline:
 
     try:
         documents = [d for d in yaml.safe_load_all(content.decode("utf-8")) if d is not None]
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise invalid(f"unable to decode yaml document: {error}") from None
     return read_documents(documents)
 
@@ -139,10 +139,13 @@ def _check_platform(document: Mapping[str, Any], spec: Any) -> None:
 def _executors(spec: Any) -> Mapping[str, Any]:
     from google.protobuf import json_format
 
-    deployment = json_format.ParseDict(
-        json_format.MessageToDict(spec.deployment_spec),
-        protos.pipeline_spec().PipelineDeploymentConfig(),
-    )
+    try:
+        deployment = json_format.ParseDict(
+            json_format.MessageToDict(spec.deployment_spec),
+            protos.pipeline_spec().PipelineDeploymentConfig(),
+        )
+    except json_format.ParseError as error:
+        raise invalid(f"invalid deployment spec: {error}") from None
     executors: Mapping[str, Any] = deployment.executors
     return executors
 

@@ -53,8 +53,7 @@ class Documents:
         for component in components:
             for task in component.get("dag", {}).get("tasks", {}).values():
                 task["cachingOptions"] = {}
-        for executor in spec.get("deploymentSpec", {}).get("executors", {}).values():
-            arguments = executor.get("container", {}).get("args", [])
+        for arguments in _arguments(spec):
             if arguments[:1] == ["--task"]:
                 arguments[1] = PodTask.from_text(arguments[1]).without_cache().to_text()
         return self._as_value(spec)
@@ -82,13 +81,33 @@ def read(text: str, path: str | None = None) -> Documents:
         spec = documents[0]
         if not (spec["pipelineInfo"]["name"] and isinstance(spec["root"], dict)):
             raise KeyError("root")
-    except (yaml.YAMLError, LookupError, TypeError) as error:
+        whole = Documents(text, spec, documents[1] if len(documents) > 1 else None)
+        _look_through(whole)
+    except (yaml.YAMLError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             f"this is no compiled pipeline ({type(error).__name__})",
             path=path,
             hint="Make one with penstock compile PIPELINE --profile PROFILE -o FILE.yaml.",
         ) from None
-    return Documents(text, spec, documents[1] if len(documents) > 1 else None)
+    return whole
+
+
+def _look_through(documents: Documents) -> None:
+    """Ask for all that is asked of documents later: what is none of its kind is found now."""
+    tasks(documents.spec)
+    for declared in documents.parameters.values():
+        declared.get("defaultValue")
+    for component in (documents.spec["root"], *documents.spec.get("components", {}).values()):
+        for task in component.get("dag", {}).get("tasks", {}).values():
+            task.get("cachingOptions")
+    for arguments in _arguments(documents.spec):
+        arguments[:1]
+
+
+def _arguments(spec: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield the arguments of all containers."""
+    for executor in spec.get("deploymentSpec", {}).get("executors", {}).values():
+        yield executor.get("container", {}).get("args", [])
 
 
 def parse_parameters(documents: Documents, arguments: Iterable[str]) -> dict[str, Any]:

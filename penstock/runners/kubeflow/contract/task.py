@@ -53,6 +53,7 @@ from penstock.errors import RunError
 from penstock.project.tables import as_table, read_table
 
 VERSION = 1
+_COMPILED = "Compile the pipeline again: penstock compile."
 
 COMMAND = ("python", "-m", "penstock.runners.kubeflow.entrypoint")
 RUN_ID_VARIABLE = "KFP_RUN_ID"
@@ -135,9 +136,15 @@ class PodTask:
         """Read what `to_text` wrote.
 
         Raises:
-          RunError: another version of Penstock wrote it.
+          RunError: it is no task, or another version of Penstock wrote it.
+          ConfigError: a key is unknown or missing, or has a value that is none of its.
         """
-        table = json.loads(text)
+        try:
+            table = json.loads(text)
+        except (ValueError, RecursionError):
+            table = None
+        if not isinstance(table, dict):
+            raise RunError(f"expected a task as JSON, got {text[:200]!r}", hint=_COMPILED)
         if table.get("version") != VERSION:
             raise RunError(
                 f"the task was compiled for version {table.get('version')} of tasks, and this "
@@ -158,7 +165,18 @@ class PodTask:
         return replace(self, pipeline=pipeline)
 
     def ir(self) -> Any:
-        """Return the IR with the task's node alone."""
+        """Return the IR with the task's node alone.
+
+        Raises:
+          RunError: the task has none.
+        """
         from google.protobuf import json_format
 
-        return json_format.ParseDict(dict(self.pipeline), _tfx.pipeline_pb2.Pipeline())
+        try:
+            return json_format.ParseDict(dict(self.pipeline), _tfx.pipeline_pb2.Pipeline())
+        # What it says of a field of another kind depends on how deep it noticed.
+        except (json_format.ParseError, AttributeError, TypeError, ValueError) as error:
+            raise RunError(
+                f"the task of node {self.node} has no pipeline that can be read: {error}",
+                hint=_COMPILED,
+            ) from error

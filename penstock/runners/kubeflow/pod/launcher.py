@@ -55,7 +55,7 @@ def read_executor_input(text: str) -> ExecutorInput:
         content = json.loads(text)
         inputs, outputs = content.get("inputs") or {}, content["outputs"]
         return ExecutorInput(
-            inputs.get("parameterValues") or {},
+            dict(inputs.get("parameterValues") or {}),
             {name: _artifacts(entry) for name, entry in (inputs.get("artifacts") or {}).items()},
             {
                 name: artifacts[0]
@@ -63,12 +63,12 @@ def read_executor_input(text: str) -> ExecutorInput:
                 if (artifacts := _artifacts(entry))
             },
             {
-                name: entry["outputFile"]
+                name: _text(entry["outputFile"])
                 for name, entry in (outputs.get("parameters") or {}).items()
             },
-            outputs["outputFile"],
+            _text(outputs["outputFile"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RunError(
             f"expected Kubeflow's ExecutorInput, got {text[:200]!r}",
             hint="Kubeflow's launcher puts it in the place of {{$}}: run the container by a "
@@ -87,13 +87,19 @@ def local_path(uri: str) -> str:
 def _artifacts(entry: Mapping[str, Any]) -> list[LaunchedArtifact]:
     return [
         LaunchedArtifact(
-            artifact["uri"],
-            artifact.get("customPath") or local_path(artifact["uri"]),
+            _text(artifact["uri"]),
+            _text(artifact.get("customPath") or local_path(artifact["uri"])),
             artifact.get("metadata") or {},
         )
         for artifact in entry.get("artifacts") or ()
         if artifact.get("uri")
     ]
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
 
 
 def bind_parameters(arguments: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, Any]:

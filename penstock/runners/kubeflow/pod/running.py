@@ -164,6 +164,7 @@ def bind(task: PodTask, executor_input: ExecutorInput) -> ir.Pipeline:
         task.pipeline, lambda text: locations.localize(text, task.project_folder)
     )
     compiled = replace(task, pipeline=localized).ir()
+    ir.check(compiled)
     name = compiled.pipeline_info.id
     run_id = os.environ.get(RUN_ID_VARIABLE) or launcher.run_name(
         names.pipeline_name(name), executor_input
