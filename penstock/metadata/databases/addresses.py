@@ -19,6 +19,7 @@ _FORMS = (
 )
 SERVER_PORT = 8080
 _SERVER_FILES = ("ca", "certificate", "key")
+_TLS_OPTIONS = {*_SERVER_FILES, "sslmode", "sslrootcert", "sslcert", "sslkey", "ssl", "ssl_ca"}
 
 
 def connection_config(address: str) -> Any:
@@ -126,6 +127,15 @@ def _account(address: str, parts: SplitResult) -> tuple[str, str, str]:
     database = unquote(parts.path.removeprefix("/"))
     if not parts.hostname or not database or "/" in database or not parts.username:
         raise _not_an_address(address)
+    if not _TLS_OPTIONS.isdisjoint(name for name, _ in parse_qsl(parts.query)):
+        # Its client of PostgreSQL is built without TLS, and that of MySQL accepts no certificate
+        # when it is to look at it, and any when it is not.
+        raise StoreError(
+            f"{without_password(address)!r} asks for TLS, which ML Metadata has for none of its "
+            "databases in a way that says who answers",
+            hint="Run penstock metadata serve with a certificate beside the database, and write "
+            "grpcs://:${env:NAME}@host:port?ca=FILE; or reach the database through a tunnel.",
+        )
     if parts.query or parts.fragment:
         raise StoreError(
             f"{without_password(address)!r} has something after the database's name",

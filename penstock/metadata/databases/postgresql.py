@@ -211,6 +211,8 @@ class PostgreSql:
             context = _ssl_context(own.ssloption)
         try:
             reached = stack.enter_context(socket.create_connection((host, port), _CONNECT_SECONDS))
+            # Where the server has TLS another socket takes this one's place, with its timeout.
+            reached.settimeout(answer_seconds)
             opened = pg8000.dbapi.connect(
                 own.user,
                 host=host,
@@ -224,7 +226,6 @@ class PostgreSql:
                 raise _NoSuchDatabase(database) from error
             raise self._unreachable(error) from error
         stack.callback(_close, opened)
-        reached.settimeout(answer_seconds)
         opened.autocommit = True
         return opened
 

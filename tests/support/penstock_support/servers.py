@@ -150,8 +150,8 @@ def postgresql() -> Iterator[Server]:
 
 
 @contextmanager
-def mariadb_instance() -> Iterator[Instance]:
-    """Start a MariaDB server that the test may stop."""
+def mariadb_instance(*options: str) -> Iterator[Instance]:
+    """Start a MariaDB server that the test may stop, with further options."""
     server = program("mariadbd", "/usr/sbin")
     install = program("mariadb-install-db", "/usr/bin")
     with _folder() as folder:
@@ -174,15 +174,19 @@ def mariadb_instance() -> Iterator[Instance]:
         command = [server, "--no-defaults", f"--datadir={data}", f"--init-file={first}"]
         command += [f"--socket={folder}/socket", f"--port={port}", "--bind-address=127.0.0.1"]
         command += [f"--pid-file={folder}/pid", "--skip-log-bin", "--innodb-buffer-pool-size=32M"]
-        command += ["--innodb-flush-log-at-trx-commit=2", "--character-set-server=utf8mb4"]
+        command += [
+            "--innodb-flush-log-at-trx-commit=2",
+            "--character-set-server=utf8mb4",
+            *options,
+        ]
         yield from _running(
             Instance(Server("mysql", port), command, "ready for connections", signal.SIGTERM)
         )
 
 
 @contextmanager
-def postgresql_instance() -> Iterator[Instance]:
-    """Start a PostgreSQL server that the test may stop."""
+def postgresql_instance(*options: str) -> Iterator[Instance]:
+    """Start a PostgreSQL server that the test may stop, with further options."""
     initdb = program("initdb", "/usr/lib/postgresql/*/bin")
     server = program("postgres", "/usr/lib/postgresql/*/bin")
     with _folder() as folder:
@@ -201,7 +205,7 @@ def postgresql_instance() -> Iterator[Instance]:
             "--no-sync",
         )
         command = [server, "-D", str(data), "-p", str(port), "-k", str(folder)]
-        command += ["-h", "127.0.0.1", "-F", "-c", "max_connections=50"]
+        command += ["-h", "127.0.0.1", "-F", "-c", "max_connections=50", *options]
         ready = "database system is ready to accept connections"
         yield from _running(Instance(Server("postgresql", port), command, ready, signal.SIGINT))
 
