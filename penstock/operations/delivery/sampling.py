@@ -100,6 +100,7 @@ class _CsvFields:
     encoding: str = "utf-8"
     missing_cells: str = "empty"
     block_size: int = 1 << 20
+    max_columns: int = CsvOptions.max_columns
 
     def options(self) -> CsvOptions:
         """Return them as options."""
