@@ -13,6 +13,9 @@ from penstock.authoring.values import SCALARS, PipelineParameter, describe, used
 from penstock.errors import PipelineError, UserCodeError
 from penstock.project import user_code
 
+# What Kubernetes takes as a label, which TFX holds pipelines to.
+_LONGEST_NAME = 63
+
 
 @dataclass(frozen=True)
 class PipelineDefinition:
@@ -57,6 +60,7 @@ class PipelineDefinition:
           UserCodeError: the function raises.
         """
         with _tfx.new_node_registry() as registry:
+            _check_name(self.name)
             returned = self._call()
             returned_nodes = _nodes(self.name, returned)
             _check_ids(self.name, registry.all_nodes)
@@ -195,14 +199,31 @@ def _cycle(nodes: list[Any], registry: Any) -> list[str]:
     return []
 
 
+def _check_name(name: str) -> None:
+    if len(name) > _LONGEST_NAME:
+        raise PipelineError(
+            f"the name of a pipeline has up to {_LONGEST_NAME} characters, and {name} has "
+            f"{len(name)}",
+            hint='Give it a shorter one: @pipeline(name="…").',
+        )
+
+
+def _renamed(node: Any) -> str:
+    return f'{type(node).__name__}(...).with_id("another_name")'
+
+
 def _check_ids(name: str, nodes: list[Any]) -> None:
     seen: dict[str, Any] = {}
     for node in nodes:
         if node.id in seen:
             raise PipelineError(
                 f"pipeline {name} has two nodes {node.id!r}",
-                hint=f"Give one of them another name: {type(node).__name__}(...)"
-                '.with_id("another_name").',
+                hint=f"Give one of them another name: {_renamed(node)}.",
+            )
+        if node.id == name:
+            raise PipelineError(
+                f"a node of pipeline {name} has the pipeline's own name",
+                hint=f"Give it another one: {_renamed(node)}.",
             )
         seen[node.id] = node
 

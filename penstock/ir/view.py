@@ -23,6 +23,9 @@ from penstock.project.tables import read_table
 POD_KEY = "pod"
 ACCELERATE_KEY = "accelerate"
 
+# TFX's TriggerStrategy.ALL_UPSTREAM_NODES_COMPLETED.
+_WHATEVER_COMES = 2
+
 IMPORTER = "tfx.dsl.components.common.importer.Importer"
 RESOLVER = "tfx.dsl.components.common.resolver.Resolver"
 
@@ -107,8 +110,12 @@ class Node:
 
     @property
     def is_cached(self) -> bool:
-        """Whether what earlier executions made may stand in for its work."""
-        return bool(self.proto.execution_options.caching_options.enable_cache)
+        """Whether what earlier executions made may stand in for its work.
+
+        A node that starts whatever has become of the others does so for what it does.
+        """
+        options = self.proto.execution_options
+        return bool(options.caching_options.enable_cache) and options.strategy != _WHATEVER_COMES
 
     @property
     def retries(self) -> int:

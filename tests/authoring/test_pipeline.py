@@ -56,6 +56,20 @@ def test_two_nodes_of_one_name_are_an_error_with_the_remedy():
         build(twins)
 
 
+def test_a_node_with_the_pipeline_s_name_is_an_error_with_the_remedy():
+    @pipeline
+    def same():
+        return examples.MakeExamples().with_id("same")
+
+    with pytest.raises(PipelineError, match=r"has the pipeline's own name. Give it .*with_id"):
+        build(same)
+
+
+def test_a_name_that_kubernetes_would_not_take_is_an_error():
+    with pytest.raises(PipelineError, match=r"up to 63 characters, and p{64} has 64. Give it a sh"):
+        build(pipeline(name="p" * 64)(lambda: examples.MakeExamples()))
+
+
 def test_a_cycle_is_an_error_that_names_its_nodes_in_their_order():
     @pipeline
     def circle():

@@ -152,3 +152,14 @@ def test_an_unknown_trigger_strategy_is_refused_by_name_before_anything_is_writt
     with pytest.raises(PipelineError, match="node First: the trigger strategy 99 is not known"):
         runner_in(tmp_path).run(compiled)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_node_that_starts_whatever_has_become_of_others_is_not_taken_from_the_cache(tmp_path):
+    for _ in range(2):
+        first = resuming.First(folder=str(tmp_path))
+        last = resuming.Cleans(folder=str(tmp_path))
+        last = with_tfx_options(last, trigger_strategy=Strategy.ALL_UPSTREAM_NODES_COMPLETED)
+        last.add_upstream_node(first)
+        result = run(tmp_path, [first, last])
+    assert states(result) == {"First": State.CACHED, "Cleans": State.DONE}
+    assert [runs_of(tmp_path, name) for name in ("First", "Cleans")] == [1, 2]

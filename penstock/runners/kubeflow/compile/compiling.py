@@ -29,6 +29,12 @@ from penstock.safety import secrets
 SCHEMA_VERSION = "2.1.0"
 _SCHEMES = ("gs://", "s3://", "minio://")
 _EXIT_HANDLER = "exit-handler-1"
+# What every YAML takes for a text as it stands, and what it takes for lines.
+_WORD = re.compile(
+    r"(?!(?:yes|no|on|off|true|false|null|inf|infinity|nan)$)[A-Za-z]{2,}[A-Za-z0-9_./-]*",
+    re.IGNORECASE,
+)
+_LINES = re.compile(r"[!-~](?:[ -~]*[!-~])?\n(?:(?:[ -~]*[!-~])?\n)*(?:[ -~]*[!-~])?")
 _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 
 
@@ -52,7 +58,7 @@ class Compiled:
 
     def to_yaml(self) -> str:
         """Return both documents, the same text for the same pipeline anywhere."""
-        return "---\n".join(_yaml(message) for message in (self.spec, self.platform))
+        return "---\n".join(as_yaml(message) for message in (self.spec, self.platform))
 
 
 def compile_for_kubeflow(pipeline: Any, profile: Profile, project: Path) -> Compiled:
@@ -239,18 +245,27 @@ def _variables(compilation: Compilation, node: ir.Node) -> list[str]:
     return sorted({name for text in texts for name in secrets.names(text)} - provided)
 
 
-def _yaml(message: Any) -> str:
+def as_yaml(message: Any) -> str:
+    """Return a message as a YAML document; the same text for the same message."""
     import yaml
 
     class Dumper(yaml.SafeDumper):
-        """Writes texts of several lines as they read."""
+        """Writes texts so that every reader takes them for texts, whichever YAML it reads."""
 
     Dumper.add_representer(str, _represent_text)
     return yaml.dump(_plain(_as_dict(message)), Dumper=Dumper, sort_keys=True, width=100)
 
 
 def _represent_text(dumper: Any, text: str) -> Any:
-    style = "|" if "\n" in text else None
+    """Write a text of several plain lines as it reads, a plain word as it is, all else in quotes.
+
+    Readers differ in what is a number, a date or a yes (`1e3`, `0o7`, `1_000`, `y`), and in which
+    characters end a line.
+    """
+    if _LINES.fullmatch(text):
+        style: str | None = "|"
+    else:
+        style = None if _WORD.fullmatch(text) else '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+_DRIVER = "-driver"
+
 
 def pipeline_name(pipeline_id: str) -> str:
     """Return the name of a pipeline: lower case letters, digits and hyphens."""
@@ -20,8 +22,13 @@ def task_names(node_ids: Iterable[str]) -> dict[str, str]:
 
 
 def unused(name: str, taken: Iterable[str]) -> str:
-    """Return a name, with a number if it is taken."""
+    """Return a name, with a number if it is taken: by another, or by the driver of another.
+
+    The driver of a task `x` is the task `x-driver` of Argo's.
+    """
     names = set(taken)
+    names |= {f"{other}{_DRIVER}" for other in names}
+    names |= {other.removesuffix(_DRIVER) for other in names}
     candidates = (name, *(f"{name}-{number}" for number in range(2, len(names) + 3)))
     return next(candidate for candidate in candidates if candidate not in names)
 
@@ -32,4 +39,5 @@ def key_name(key: str, taken: Iterable[str] = ()) -> str:
 
 
 def _lower(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "node"
+    lower = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "node"
+    return f"node-{lower}" if lower[0].isdigit() else lower

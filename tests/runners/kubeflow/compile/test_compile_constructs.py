@@ -214,6 +214,11 @@ def test_a_node_that_starts_after_failures_is_an_exit_handler_as_the_sdk_writes_
     assert set(made.tasks) == {"notify", "exit-handler-1"}
 
 
+def test_an_exit_handler_is_never_taken_from_a_cache(compiled):
+    made = compiled(exit_handler())
+    assert not made.tasks["notify"].get("cachingOptions", {}).get("enableCache")
+
+
 def test_the_pipeline_inside_an_exit_handler_gets_the_parameters_of_the_run(compiled):
     made = compiled(exit_handler())
     inner = made.spec["components"]["comp-exit-handler-1"]
