@@ -64,7 +64,7 @@ def test_the_stock_client_runs_a_package_as_it_is(client, package, server):
     assert client.get_run(result.run_id).state == "RUNNING"
     assert client.list_runs().runs[0].run_id == result.run_id
     client.terminate_run(result.run_id)
-    assert [client.get_run(result.run_id).state] == ["CANCELED"]
+    assert [client.get_run(result.run_id).state] == ["FAILED"]
 
 
 def test_the_stock_client_schedules(client, package, server):

@@ -14,7 +14,7 @@ from penstock.project.config import Config, Profile
 from penstock.project.kubeflow import KubeflowOptions
 from penstock.runners.kubeflow.contract import documents as contract
 from penstock.runners.kubeflow.server import connecting, submission, versions
-from penstock.runners.kubeflow.server.operations import find_run, terminate
+from penstock.runners.kubeflow.server.operations import find_run, state_of, terminate
 from penstock.runners.kubeflow.server.service import Service
 
 WHERE = "kubeflow"
@@ -52,7 +52,7 @@ def read(profile: Profile, token: str) -> Started | None:
         return None
     runs = submission.runs_of(service, str(experiment["experiment_id"]), token)
     # Of several one is kept; the others are being canceled.
-    kept = [run for run in runs if run.get("state") not in ("CANCELING", "CANCELED")] or runs
+    kept = [run for run in runs if state_of(run) not in ("CANCELING", "CANCELED")] or runs
     return _started(service, find_run(service, kept[0]["run_id"])) if kept else None
 
 
@@ -153,7 +153,7 @@ def _started(service: Service, run: Mapping[str, Any]) -> Started:
     return Started(
         run["run_id"],
         WHERE,
-        _STATES.get(str(run.get("state") or "PENDING"), RunState.UNKNOWN),
+        _STATES.get(state_of(run), RunState.UNKNOWN),
         service.page_of("runs", run["run_id"]),
         error=str(error.get("message", "")) if isinstance(error, dict) else str(error),
     )

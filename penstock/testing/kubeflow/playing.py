@@ -38,9 +38,9 @@ class Playing:
     def look(self) -> None:
         """Take a step."""
         if self.state == "CANCELING":
-            self.state = "CANCELED"
+            self.state = "FAILED"  # as the real server ends what was canceled
             self.states = {
-                n: "CANCELED" if s in ("RUNNING", "PENDING") else s for n, s in self.states.items()
+                n: "FAILED" if s in ("RUNNING", "PENDING") else s for n, s in self.states.items()
             }
         elif self.state == "PENDING":
             self.state = "RUNNING"
@@ -87,23 +87,25 @@ class Playing:
         """Return the tasks as a run's details have them: every node of Argo's workflow."""
         if self.state == "PENDING":
             return []
-        ends = "1970-01-01T00:00:00Z"
+        ends = "0001-01-01T00:00:00Z"
         nodes = [(self.workflow, self.state, []), ("root-driver", "SUCCEEDED", ["root"])]
         nodes.append(("root", self.state, [f"{task}-driver" for task in self.states]))
         for task, state in self.states.items():
             nodes.append((f"{task}-driver", "SUCCEEDED", [task]))
             nodes.append((task, state, [f"{task}/executor"]))
             nodes.append((f"{task}/executor", state, []))
+        # Those that never start have no state.
+        nodes += [(task, "", []) for task in self.tasks if task not in self.states]
         return [
             {
                 "run_id": run_id,
                 "task_id": f"00000000-0000-4000-8000-{_number(name):012d}",
                 "display_name": name.rpartition("/")[2],
                 "create_time": at,
-                "start_time": at,
+                "start_time": at if state else ends,
                 "end_time": at if state in FINAL else ends,
-                "state": state,
-                "state_history": [{"update_time": at, "state": state}],
+                **({"state": state} if state else {}),
+                "state_history": [{"update_time": at, "state": state}] if state else [],
                 **({"child_tasks": [self._child(n) for n in children]} if children else {}),
             }
             for name, state, children in nodes

@@ -129,7 +129,11 @@ class FakePipelines:
     @property
     def active_runs(self) -> list[dict[str, Any]]:
         """The runs that nobody has canceled."""
-        return [r for r in self.runs if r["state"] not in ("CANCELING", "CANCELED")]
+        return [
+            run
+            for run in self.runs
+            if "CANCELING" not in (past["state"] for past in run["state_history"])
+        ]
 
     @property
     def recurring_runs(self) -> list[dict[str, Any]]:

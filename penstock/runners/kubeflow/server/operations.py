@@ -13,7 +13,8 @@ from penstock.runners.kubeflow.server.service import Service
 
 # `wait_for_run_completion` of the SDK does not know that CANCELED is the end.
 FINAL = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
-_NEVER = "1970-01-01T00:00:00Z"
+# What one server or another writes of what has not happened yet.
+_NEVER = ("1970-01-01T00:00:00Z", "0001-01-01T00:00:00Z")
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,13 @@ def status_of(service: Service, run: Mapping[str, Any]) -> RunStatus:
     return _status(service, run, expected_tasks(service, run))
 
 
+def state_of(run: Mapping[str, Any]) -> str:
+    """Return the state of a run that was read; the server ends canceled ones as failed."""
+    state = str(run.get("state") or "PENDING")
+    was_canceled = any(past.get("state") == "CANCELING" for past in run.get("state_history") or ())
+    return "CANCELED" if state == "FAILED" and was_canceled else state
+
+
 def expected_tasks(service: Service, run: Mapping[str, Any]) -> list[Task]:
     """Return a run's tasks, in an order in which they can run."""
     spec = run.get("pipeline_spec")
@@ -115,9 +123,9 @@ def _status(service: Service, run: Mapping[str, Any], expected: list[Task]) -> R
     return RunStatus(
         run_id=run["run_id"],
         name=run.get("display_name", ""),
-        state=run.get("state", "PENDING"),
+        state=state_of(run),
         created_at=run.get("created_at", ""),
-        finished_at="" if finished_at == _NEVER else finished_at,
+        finished_at="" if finished_at in _NEVER else finished_at,
         nodes=_nodes(run, expected),
         address=service.page_of("runs", run["run_id"]),
         error=_message(run),
@@ -126,16 +134,22 @@ def _status(service: Service, run: Mapping[str, Any], expected: list[Task]) -> R
 
 def _nodes(run: Mapping[str, Any], expected: list[Task]) -> tuple[NodeStatus, ...]:
     details = task_details(run)
+    return tuple(_node(run, task.title, details.get(task.key) or {}) for task in expected)
+
+
+def _node(run: Mapping[str, Any], title: str, detail: Mapping[str, Any]) -> NodeStatus:
     over = run.get("state") in FINAL
-    nodes = []
-    for task in expected:
-        detail = details.get(task.key)
-        if detail is None:
-            nodes.append(NodeStatus(task.title, "SKIPPED" if over else "PENDING"))
-        else:
-            state = detail.get("state") or "PENDING"
-            nodes.append(NodeStatus(task.title, state, _seconds(detail), _message(detail)))
-    return tuple(nodes)
+    # One that never starts has no details, or no state in them.
+    state = detail.get("state") or "PENDING"
+    if over and state == "PENDING":
+        return NodeStatus(title, "SKIPPED")
+    if state == "FAILED" and state_of(run) == "CANCELED":
+        state = "CANCELED"
+    started, ended = _time(detail.get("start_time")), _time(detail.get("end_time"))
+    if over and ended is None:
+        ended = _time(run.get("finished_at"))
+    seconds = None if started is None else ((ended or datetime.now(UTC)) - started).total_seconds()
+    return NodeStatus(title, state, seconds, _message(detail))
 
 
 def find_task(service: Service, run: Mapping[str, Any], node: str) -> Task:
@@ -161,15 +175,8 @@ def task_details(run: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {detail.get("display_name", ""): detail for detail in ordered}
 
 
-def _seconds(detail: Mapping[str, Any]) -> float | None:
-    start, end = _time(detail.get("start_time")), _time(detail.get("end_time"))
-    if start is None:
-        return None
-    return ((end or datetime.now(UTC)) - start).total_seconds()
-
-
 def _time(text: Any) -> datetime | None:
-    return None if not text or text == _NEVER else datetime.fromisoformat(text)
+    return None if not text or text in _NEVER else datetime.fromisoformat(text)
 
 
 def _message(task: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.errors import ParameterError, ServiceError, UnansweredError
-from penstock.runners.kubeflow.server.operations import FINAL, terminate
+from penstock.runners.kubeflow.server.operations import FINAL, state_of, terminate
 from penstock.runners.kubeflow.server.service import Service
 from penstock.runners.kubeflow.server.versions import equals
 
@@ -155,7 +155,7 @@ def _settled(
     service: Service, runs: list[dict[str, Any]], token: str, *, found: bool = False
 ) -> Submission:
     """Keep one of the runs of a submission."""
-    kept, *others = sorted(runs, key=lambda run: run.get("state") in ("CANCELING", "CANCELED"))
+    kept, *others = sorted(runs, key=lambda run: state_of(run) in ("CANCELING", "CANCELED"))
     canceled = []
     for run in others:
         if run.get("state") not in FINAL:

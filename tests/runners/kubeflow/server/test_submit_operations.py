@@ -93,6 +93,25 @@ def test_a_canceled_run_is_waited_for(server, service):
     assert (status.state, by_this) == ("CANCELED", True)
 
 
+def test_nodes_of_a_canceled_run_were_canceled_and_those_after_them_skipped(server, service):
+    run_id = start(service)
+    status, _ = operations.cancel(service, run_id)
+    assert states(status) == {"First": "CANCELED", "Second": "SKIPPED"}
+    assert operations.read_status(service, run_id).state == "CANCELED"
+
+
+def test_a_node_that_works_has_worked_since_it_began(server, service):
+    server.set_play(Play(hold=True))
+    first = operations.read_status(service, start(service)).nodes[0]
+    assert first.state == "RUNNING"
+    assert 0 <= first.seconds < 60
+
+
+def test_a_node_that_waits_has_not_worked(service):
+    second = operations.read_status(service, start(service)).nodes[1]
+    assert (second.state, second.seconds) == ("PENDING", None)
+
+
 def test_canceling_what_is_over_changes_nothing(service):
     run_id = start(service)
     operations.wait(service, run_id)
