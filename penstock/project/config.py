@@ -83,6 +83,7 @@ _EXAMPLES = {
     "flights": "penstock.pipelines.flights.pipeline:flights",
     "penguins": "penstock.pipelines.penguins.pipeline:penguins",
 }
+_CLUSTER_SCHEMES = ("gs://", "s3://", "minio://")
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,12 @@ class Profile:
         """
         name = containment.name(pipeline_name, "a pipeline's name")
         return os.path.join(_resolved(self.pipeline_root), name)
+
+    @property
+    def cluster_root(self) -> str:
+        """The root of runs on a cluster, of those that its launcher knows; else "", its own."""
+        is_known = self.pipeline_root.startswith(_CLUSTER_SCHEMES)
+        return self.pipeline_root if is_known and not secrets.names(self.pipeline_root) else ""
 
     def metadata_address(self) -> str:
         """Return the address of the metadata store, secrets included."""

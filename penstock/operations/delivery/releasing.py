@@ -68,7 +68,8 @@ def schedule(config: Config, environment: Environment, deployment: Deployment) -
     from penstock.operations.starting.kubeflow import DEFAULT_EXPERIMENT, options_of
     from penstock.runners.kubeflow.server import connecting, schedules, versions
 
-    options = options_of(config.profile(environment.profile or None))
+    profile = config.profile(environment.profile or None)
+    options = options_of(profile)
     service = connecting.connect_to(options)
     wanted = read_table(ScheduleOptions, dict(deployment.schedule))
     version = versions.Version(
@@ -91,6 +92,7 @@ def schedule(config: Config, environment: Environment, deployment: Deployment) -
             catch_up=wanted.catch_up,
             concurrency=wanted.concurrency,
             service_account=options.service_account,
+            pipeline_root=profile.cluster_root,
         ),
     )
 

@@ -84,6 +84,7 @@ def start(config: Config, definition: Any, request: Request, token: str) -> Star
         experiment_id=versions.experiment_id(service, experiment),
         name=request.name or f"{whole.name} {token}",
         service_account=options.service_account,
+        pipeline_root=whole.pipeline_root,
     )
     done = submission.submit(service, asked, token)
     address = service.page_of("runs", done.run_id)

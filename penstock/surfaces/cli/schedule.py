@@ -111,6 +111,7 @@ def schedule(
         catch_up=catch_up,
         concurrency=concurrency,
         service_account=options.service_account,
+        pipeline_root=documents.pipeline_root,
     )
     done = schedules.apply(service, wanted)
     _print_scheduled(service, wanted, done, as_json)

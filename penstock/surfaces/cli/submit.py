@@ -126,6 +126,7 @@ def submit(
         experiment_id=experiment_of(service, experiment, options.experiment),
         name=run_name or f"{documents.name} {datetime.now():%Y-%m-%d %H-%M-%S}",
         service_account=options.service_account,
+        pipeline_root=documents.pipeline_root,
     )
     if not as_json:
         state = "uploaded" if version.created else "was there already"

@@ -102,6 +102,15 @@ def test_a_pipeline_is_compiled_for_the_profile_and_its_parameters_are_typed(
     assert penstock("logs", "latest", "Count", "--profile", "cluster") == "count says hello\n"
 
 
+def test_runs_and_schedules_have_the_root_that_was_compiled(penstock, server, tmp_path):
+    compiled = tmp_path / "greeting.yaml"
+    compiled.write_text(f"defaultPipelineRoot: s3://bucket/path\n{compiled.read_text()}")
+    submitted(penstock)
+    penstock("schedule", "greeting.yaml", "--every", "1h", "-p", "n=1")
+    for asked in (server.runs[0], server.recurring_runs[0]):
+        assert asked["runtime_config"]["pipeline_root"] == "s3://bucket/path"
+
+
 def test_the_same_submission_is_not_a_second_run(penstock, server):
     first = submitted(penstock, "--submission", "build-17")
     second = submitted(penstock, "--submission", "build-17")

@@ -27,7 +27,6 @@ from penstock.runners.kubeflow.contract import names
 from penstock.safety import secrets
 
 SCHEMA_VERSION = "2.1.0"
-_SCHEMES = ("gs://", "s3://", "minio://")
 _EXIT_HANDLER = "exit-handler-1"
 # What every YAML takes for a text as it stands, and what it takes for lines.
 _WORD = re.compile(
@@ -152,8 +151,8 @@ def _pipeline_spec(
         schema_version=SCHEMA_VERSION, sdk_version=f"penstock-{__version__}"
     )
     spec.pipeline_info.name = names.pipeline_name(compiled.name)
-    if profile.pipeline_root.startswith(_SCHEMES) and not secrets.names(profile.pipeline_root):
-        spec.default_pipeline_root = profile.pipeline_root
+    if profile.cluster_root:
+        spec.default_pipeline_root = profile.cluster_root
     deployment = protos.pipeline_spec().PipelineDeploymentConfig()
     for task in tasks:
         spec.components[f"comp-{task.name}"].CopyFrom(task.component)

@@ -43,6 +43,11 @@ class Documents:
         )
         return declared
 
+    @property
+    def pipeline_root(self) -> str:
+        """Where runs keep their artifacts, "" for the cluster's own place."""
+        return str(self.spec.get("defaultPipelineRoot", ""))
+
     def without_cache(self) -> dict[str, Any]:
         """Return the documents as one value, in which no task takes anything from a cache.
 

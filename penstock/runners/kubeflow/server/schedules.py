@@ -22,7 +22,7 @@ from typing import Any
 from penstock.errors import RunError, ServiceError, UnansweredError, suggestion
 from penstock.runners.kubeflow.server.operations import FINAL
 from penstock.runners.kubeflow.server.service import Service
-from penstock.runners.kubeflow.server.versions import Version, equals
+from penstock.runners.kubeflow.server.versions import Version, equals, runtime_config
 
 _MARK = "penstock schedule "
 
@@ -78,6 +78,7 @@ class Schedule:
     catch_up: bool = False
     concurrency: int = 1
     service_account: str = ""
+    pipeline_root: str = ""
 
     def body(self, start: datetime | None) -> dict[str, Any]:
         """Return what the server is sent: a recurring run that is not enabled yet."""
@@ -89,7 +90,7 @@ class Schedule:
             "display_name": self.name,
             "experiment_id": self.experiment_id,
             "pipeline_version_reference": self.version.reference(),
-            "runtime_config": {"parameters": dict(self.parameters)},
+            "runtime_config": runtime_config(self.parameters, self.pipeline_root),
             "trigger": self.timing.trigger(start),
             "max_concurrency": self.concurrency,
             "no_catchup": not self.catch_up,

@@ -27,7 +27,7 @@ from typing import Any
 from penstock.errors import ParameterError, ServiceError, UnansweredError
 from penstock.runners.kubeflow.server.operations import FINAL, state_of, terminate
 from penstock.runners.kubeflow.server.service import Service
-from penstock.runners.kubeflow.server.versions import equals
+from penstock.runners.kubeflow.server.versions import equals, runtime_config
 
 _TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{3,99}")
 
@@ -41,6 +41,7 @@ class Request:
     experiment_id: str
     name: str
     service_account: str = ""
+    pipeline_root: str = ""
 
     def body(self, token: str) -> dict[str, Any]:
         """Return what the server is sent."""
@@ -49,7 +50,7 @@ class Request:
             "display_name": self.name,
             "description": description(token),
             "experiment_id": self.experiment_id,
-            "runtime_config": {"parameters": dict(self.parameters)},
+            "runtime_config": runtime_config(self.parameters, self.pipeline_root),
             **self.source,
             **account,
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -27,6 +27,12 @@ class Version:
     def reference(self) -> dict[str, str]:
         """Return how requests name it."""
         return {"pipeline_id": self.pipeline_id, "pipeline_version_id": self.version_id}
+
+
+def runtime_config(parameters: Mapping[str, Any], pipeline_root: str) -> dict[str, Any]:
+    """Return how requests say what a run gets; the root that a specification has does not count."""
+    root = {"pipeline_root": pipeline_root} if pipeline_root else {}
+    return {"parameters": dict(parameters), **root}
 
 
 def equals(key: str, value: str) -> str:

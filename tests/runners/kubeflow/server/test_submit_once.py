@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -51,6 +52,13 @@ def test_a_submission_starts_a_run_with_its_parameters(server):
     [run] = server.runs
     assert run["run_id"] == done.run_id
     assert run["runtime_config"] == {"parameters": {"n": 3}}
+
+
+def test_the_root_that_a_request_names_is_the_run_s(server):
+    service, request = prepare(server)
+    submission.submit(service, replace(request, pipeline_root="s3://bucket/path"), "token-1")
+    [run] = server.runs
+    assert run["runtime_config"]["pipeline_root"] == "s3://bucket/path"
 
 
 def test_the_same_submission_again_finds_its_run(server):
