@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from penstock.errors import ParameterError, suggestion
+from penstock.project import kubernetes
 
-# https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
-_QUANTITY = re.compile(r"[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+|m|k|[KMGTPE]i|[MGTPE])?")
 _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 _OPERATORS = ("Equal", "Exists")
 _EFFECTS = ("", "NoSchedule", "PreferNoSchedule", "NoExecute")
@@ -42,6 +40,23 @@ class Toleration:
     def __post_init__(self) -> None:
         _check_choice("operator", self.operator, _OPERATORS)
         _check_choice("effect", self.effect, _EFFECTS)
+        taint = f"the toleration of {self.key or 'all taints'!r}"
+        if self.operator == "Exists" and self.value:
+            raise ParameterError(
+                f"{taint} has the operator Exists and the value {self.value!r}",
+                hint="Leave the value out, or take the operator Equal.",
+            )
+        if self.operator == "Equal" and not self.key:
+            raise ParameterError(
+                f"{taint} has no key", hint='Name one, or take the operator "Exists" for all.'
+            )
+        if self.key:
+            kubernetes.check_key(self.key, "the toleration")
+        if self.seconds is not None and self.effect != "NoExecute":
+            raise ParameterError(
+                f"{taint} has seconds, and the effect {self.effect or 'of all'!r}",
+                hint='Seconds are for the effect "NoExecute".',
+            )
 
 
 @dataclass(frozen=True)
@@ -85,6 +100,7 @@ class Volume:
     def __post_init__(self) -> None:
         if not self.path.startswith("/"):
             raise ParameterError(f"path should be absolute, got {self.path!r}")
+        kubernetes.check_volume_name(self.claim, "claim")
 
 
 @dataclass(frozen=True)
@@ -118,11 +134,64 @@ class PodOptions:
             _check_choice("image_pull_policy", self.image_pull_policy, _PULL_POLICIES)
         for name in ("cpu", "memory", "cpu_request", "memory_request"):
             quantity = getattr(self, name)
-            if quantity and not _QUANTITY.fullmatch(quantity):
+            if quantity and kubernetes.amount(quantity) is None:
                 raise ParameterError(
                     f"{name} should be a Kubernetes quantity, got {quantity!r}",
                     hint='Write "500m" or "2" for CPU, "512Mi" or "4Gi" for memory.',
                 )
+
+        self._check_requests()
+        for key, value in self.node_selector.items():
+            kubernetes.check_key(key, "node_selector")
+            kubernetes.check_label(value, f"node_selector {key}")
+        for key, value in self.labels.items():
+            kubernetes.check_key(key, "labels")
+            kubernetes.check_label(value, f"the label {key}")
+        for key in self.annotations:
+            kubernetes.check_key(key, "annotations")
+        for name in self.env:
+            kubernetes.check_variable(name)
+        self._check_mounts()
+
+    def _check_requests(self) -> None:
+        for name in ("cpu", "memory"):
+            limit, request = getattr(self, name), getattr(self, f"{name}_request")
+            if limit and request and _amount(request) > _amount(limit):
+                raise ParameterError(
+                    f"{name}_request is {request}, which is more than the limit, {name} = {limit}",
+                    hint=f"Raise {name}, or ask for less.",
+                )
+
+    def _check_mounts(self) -> None:
+        paths: dict[str, _Mount] = {}
+        names: dict[str, _Mount] = {}
+        for mount in self._mounts():
+            path = mount.path.rstrip("/")
+            if path in paths:
+                raise ParameterError(
+                    f"{paths[path]} and {mount} are both mounted at {mount.path}",
+                    hint="Give each a path of its own.",
+                )
+            same = names.get(mount.name)
+            if same is not None and (same.what, same.optional) != (mount.what, mount.optional):
+                raise ParameterError(
+                    f"{same} and {mount} would be one volume, which Kubeflow calls {mount.name!r}",
+                    hint="Give one of them another name."
+                    if same.what != mount.what
+                    else "Make both optional, or none.",
+                )
+            paths[path] = names[mount.name] = mount
+
+    def _mounts(self) -> Iterator[_Mount]:
+        for volume in self.volumes:
+            yield _Mount("claim", volume.claim, volume.path)
+        for secret in self.secrets:
+            if secret.path:
+                yield _Mount("secret", secret.secret, secret.path, secret.optional)
+        for config_map in self.config_maps:
+            if config_map.path:
+                used = config_map.config_map, config_map.path, config_map.optional
+                yield _Mount("config map", *used)
 
     def overridden_by(self, more: PodOptions) -> PodOptions:
         """Return these options with others on top: lists and mappings are joined."""
@@ -136,6 +205,23 @@ class PodOptions:
             else:
                 joined[described.name] = theirs or ours
         return PodOptions(**joined)
+
+
+@dataclass(frozen=True)
+class _Mount:
+    """What is mounted where."""
+
+    what: str
+    name: str
+    path: str
+    optional: bool = False
+
+    def __str__(self) -> str:
+        return f"the {'optional ' if self.optional else ''}{self.what} {self.name!r}"
+
+
+def _amount(quantity: str) -> float:
+    return kubernetes.amount(quantity) or 0.0
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -153,3 +239,7 @@ def _check_use(what: str, name: str, key: str, env: str, path: str) -> None:
             hint='Write key = "password", env = "STORE_PASSWORD" for a variable, or '
             'path = "/etc/store" for files.',
         )
+    if path:
+        kubernetes.check_volume_name(name, what)
+    else:
+        kubernetes.check_variable(env)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from penstock import _tfx, ir
+from penstock.errors import ParameterError, PipelineError
 from penstock.execution import needs
 from penstock.execution.cache import code_digests
 from penstock.project.environment import IMAGE_VARIABLE
@@ -79,7 +80,11 @@ class Compilation:
         self, name: str, own: PodOptions, needs_no_more: Callable[[], bool]
     ) -> PodOptions:
         """Return the options of a pod; without an image of its own it may have the core's."""
-        pod, core_image = self.options.pod_of(name, own), self.options.core_image
+        try:
+            pod = self.options.pod_of(name, own)
+        except ParameterError as error:  # what each part says is right, and both together are not
+            raise PipelineError(f"node {name}: {error.message}", hint=error.hint) from None
+        core_image = self.options.core_image
         is_named = own.image or self.options.nodes.get(name, PodOptions()).image
         if core_image and not is_named and needs_no_more():
             return replace(pod, image=core_image)

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from penstock import ir
 from penstock.errors import PipelineError
+from penstock.project.kubernetes import amount
 from penstock.project.pods import Gpu, PodOptions
 from penstock.runners.kubeflow.compile import protos
 from penstock.runners.kubeflow.contract.task import RUN_ID_LABEL, RUN_ID_VARIABLE
-
-_UNITS = {
-    "": 1.0,
-    "m": 1e-3,
-    **{unit: 1000.0**power for power, unit in enumerate("kMGTPE", 1)},
-    **{f"{unit}i": 1024.0**power for power, unit in enumerate("KMGTPE", 1)},
-}
 
 
 def add_resources(container: Any, pod: PodOptions) -> None:
@@ -33,18 +26,12 @@ def add_resources(container: Any, pod: PodOptions) -> None:
     ):
         if quantity:
             setattr(container.resources, f"resource_{field}", quantity)
-            setattr(container.resources, field, _number(quantity) / unit)
+            setattr(container.resources, field, (amount(quantity) or 0.0) / unit)
     if pod.gpu is not None:
         accelerator = container.resources.accelerator
         accelerator.resource_type = accelerator.type = pod.gpu.type
         accelerator.resource_count = str(pod.gpu.count)
         accelerator.count = pod.gpu.count
-
-
-def _number(quantity: str) -> float:
-    digits = re.match(r"[0-9.]+([eE][+-]?[0-9]+)?", quantity)
-    assert digits is not None, "PodOptions takes no other"
-    return float(digits.group()) * _UNITS[quantity[digits.end() :]]
 
 
 def requested_options(node: ir.Node) -> PodOptions:
@@ -152,5 +139,12 @@ def _add_config_maps(config: Any, pod: PodOptions) -> None:
 
 def _set_optional(used: Any, optional: bool) -> None:
     # Not all backends know the field, and those that do not refuse the whole document.
-    if optional:
-        used.optional = True
+    if not optional:
+        return
+    if "optional" not in used.DESCRIPTOR.fields_by_name:
+        what = used.DESCRIPTOR.name
+        raise PipelineError(
+            f"the installed kfp-kubernetes cannot say that a {what} is optional",
+            hint="Leave optional out, mount it as files, or install a newer kfp-kubernetes.",
+        )
+    used.optional = True

@@ -11,6 +11,8 @@ from tfx.dsl.experimental.conditionals import conditional
 
 from penstock import compile_pipeline, pipeline
 from penstock.errors import ConfigError, ParameterError, PipelineError, UserCodeError
+from penstock.pods import PodOptions, Secret, Volume
+from penstock.runners.kubeflow.compile import protos
 from penstock.runners.kubeflow.compile.compiling import compile_for_kubeflow
 from penstock_support import example_components as examples
 from penstock_support.kubeflow_pipelines import (
@@ -230,3 +232,19 @@ def test_a_module_file_of_the_project_is_found_again_in_the_image(compiled, pod_
     written = node["parameters"]["parameters"]["module_file"]["field_value"]["string_value"]
     assert written == "@{project}/support/penstock_support/example_components.py"
     assert pod_task(made.containers["makeexamples"]).import_paths == (".", "support")
+
+
+def test_mounts_of_profile_and_pipeline_that_get_in_each_other_s_way_are_told_by_node(compiled):
+    node = Prepare().with_options(pod=PodOptions(volumes=(Volume("mine", "/data"),)))
+    with pytest.raises(PipelineError, match=r"node Prepare: the claim .* both mounted at /data"):
+        compiled(single(lambda: node), volumes=(Volume("theirs", "/data"),))
+
+
+def test_a_variable_that_may_be_missing_is_written_or_refused_in_words(compiled):
+    maybe = PodOptions(secrets=(Secret("store", "key", "KEY", optional=True),))
+    toy = single(lambda: Prepare().with_options(pod=maybe))
+    if "optional" in protos.kubernetes().SecretAsEnv.DESCRIPTOR.fields_by_name:
+        assert compiled(toy).pods["prepare"]["secretAsEnv"][0]["optional"] is True
+        return
+    with pytest.raises(PipelineError, match="cannot say that a SecretAsEnv is optional. Leave op"):
+        compiled(toy)

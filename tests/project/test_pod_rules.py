@@ -1,0 +1,102 @@
+"""What Kubernetes would refuse of a pod is told where it is written."""
+
+from __future__ import annotations
+
+import pytest
+
+from penstock.errors import ParameterError
+from penstock.pods import ConfigMap, PodOptions, Secret, Toleration, Volume
+from penstock.project.kubernetes import amount
+
+pytestmark = pytest.mark.core
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Toleration("spot", "Exists", "yes"), "has the operator Exists and the value"),
+        (lambda: Toleration(value="yes"), "of 'all taints' has no key"),
+        (lambda: Toleration("spot", seconds=5, effect="NoSchedule"), "Seconds are for the effect"),
+        (lambda: Toleration("spot", seconds=5), "Seconds are for the effect"),
+        (lambda: Toleration("a b"), "takes no key 'a b'"),
+        (lambda: Volume("raw.data", "/data"), "the claim 'raw.data' cannot be mounted"),
+        (lambda: Secret("tls.example.com", path="/tls"), "the secret 'tls.example.com' cannot be"),
+        (lambda: ConfigMap("a.b", path="/x"), "the config map 'a.b' cannot be mounted"),
+        (lambda: Secret("s", "key", "1X"), "no environment variable '1X'"),
+        (lambda: PodOptions(env={"A=B": "x"}), "no environment variable 'A=B'"),
+        (lambda: PodOptions(labels={"a": "x" * 64}), "the label a: Kubernetes takes no value"),
+        (lambda: PodOptions(labels={"/a": "x"}), "labels: Kubernetes takes no key '/a'"),
+        (lambda: PodOptions(annotations={"a/b/c": "x"}), "annotations: Kubernetes takes no key"),
+        (lambda: PodOptions(node_selector={"pool": "-"}), "node_selector pool: Kubernetes takes"),
+        (lambda: PodOptions(node_selector={"": "x"}), "node_selector: Kubernetes takes no key ''"),
+        (lambda: PodOptions(cpu="500m", cpu_request="1"), "cpu_request is 1, which is more than"),
+        (lambda: PodOptions(memory="1G", memory_request="1Gi"), "memory_request is 1Gi, which is"),
+    ],
+)  # fmt: skip
+def test_what_kubernetes_refuses_is_refused_where_it_is_written(make, said):
+    with pytest.raises(ParameterError) as told:
+        make()
+    assert said in str(told.value)
+
+
+FILES = Secret("store", path="/etc/store")
+
+
+@pytest.mark.parametrize(
+    ("mounts", "said"),
+    [
+        (
+            {"volumes": (Volume("data", "/x"), Volume("more", "/x/"))},
+            "the claim 'data' and the claim 'more' are both mounted at /x/",
+        ),
+        (
+            {"secrets": (FILES,), "config_maps": (ConfigMap("store", path="/etc/other"),)},
+            "the secret 'store' and the config map 'store' would be one volume",
+        ),
+        (
+            {"secrets": (FILES, Secret("store", path="/etc/other", optional=True))},
+            "the secret 'store' and the optional secret 'store' would be one volume",
+        ),
+    ],
+)
+def test_mounts_that_get_in_each_other_s_way_are_refused(mounts, said):
+    with pytest.raises(ParameterError) as told:
+        PodOptions(**mounts)
+    assert said in str(told.value)
+
+
+def test_mounts_of_profile_and_pipeline_are_looked_at_together():
+    ours, theirs = (
+        PodOptions(volumes=(Volume("a", "/x"),)),
+        PodOptions(volumes=(Volume("b", "/x"),)),
+    )
+    with pytest.raises(ParameterError, match="are both mounted at /x"):
+        ours.overridden_by(theirs)
+
+
+def test_what_kubernetes_takes_is_taken():
+    PodOptions(
+        secrets=(FILES, Secret("store", path="/etc/other"), Secret("a.b", "key", "A_B")),
+        tolerations=(
+            Toleration(operator="Exists"),
+            Toleration("spot", "Exists", "", "NoExecute", 60),
+            Toleration("example.com/pool", value="gpu"),
+        ),
+        labels={"example.com/team": "", "a": "b.c_d-e"},
+        env={"_A.b-c": "x=y"},
+        cpu="1",
+        cpu_request="500m",
+    )
+
+
+@pytest.mark.parametrize(
+    ("quantity", "number"),
+    [("500m", 0.5), ("2", 2), ("4Gi", 4 * 2**30), ("1e3", 1000), ("1E", 1e18), ("1.5k", 1500)],
+)
+def test_a_quantity_is_a_number(quantity, number):
+    assert amount(quantity) == number
+
+
+@pytest.mark.parametrize("text", ["", "x", "1 Gi", "-1", "1KB", "1e"])
+def test_what_is_no_quantity_is_none(text):
+    assert amount(text) is None
