@@ -77,7 +77,7 @@ class Playing:
 
     def pod(self, task: str) -> str:
         """Return the name of the pod that does a task's work."""
-        return f"{self.workflow}-system-container-impl-{_number(f'{task}/executor')}"
+        return f"{self.workflow}-system-container-impl-{_number(f'{task}/executor(0)')}"
 
     def log(self, pod: str) -> str | None:
         """Return what a pod has printed, or None if there is no such pod."""
@@ -93,7 +93,9 @@ class Playing:
         for task, state in self.states.items():
             nodes.append((f"{task}-driver", "SUCCEEDED", [task]))
             nodes.append((task, state, [f"{task}/executor"]))
-            nodes.append((f"{task}/executor", state, []))
+            # Newer servers have each pod be the child of a node that tries again.
+            nodes.append((f"{task}/executor", state, [f"{task}/executor(0)"]))
+            nodes.append((f"{task}/executor(0)", state, []))
         # Those that never start have no state.
         nodes += [(task, "", []) for task in self.tasks if task not in self.states]
         return [
@@ -101,6 +103,7 @@ class Playing:
                 "run_id": run_id,
                 "task_id": f"00000000-0000-4000-8000-{_number(name):012d}",
                 "display_name": name.rpartition("/")[2],
+                "pod_name": self._node_id(name),
                 "create_time": at,
                 "start_time": at if state else ends,
                 "end_time": at if state in FINAL else ends,
@@ -112,8 +115,11 @@ class Playing:
         ]
 
     def _child(self, name: str) -> dict[str, str]:
-        # What the API calls a pod's name is the id of Argo's node.
-        return {"pod_name": f"{self.workflow}-{_number(name)}"}
+        return {"pod_name": self._node_id(name)}
+
+    def _node_id(self, name: str) -> str:
+        # What the API calls a pod's name.
+        return f"{self.workflow}-{_number(name)}"
 
 
 def _number(name: str) -> int:

@@ -239,9 +239,10 @@ class State:
     def list_runs(self, query: Mapping[str, str]) -> dict[str, Any]:
         """Return a page of the runs of an experiment or a namespace."""
         items = self._listed(self.runs, query)
-        fields = (*_NAMED, "run_id", "state", "state_history", "storage_state", "recurring_run_id")
-        fields = (*fields, "experiment_id")
-        return _answer("runs", page(items, query, fields=(*fields, "scheduled_at", "finished_at")))
+        states = ("state", "state_history", "storage_state")
+        ids = ("run_id", "recurring_run_id", "experiment_id")
+        fields = (*_NAMED, *states, *ids, "scheduled_at", "finished_at")
+        return _answer("runs", page(items, query, fields=fields))
 
     def terminate_run(self, run_id: str) -> dict[str, Any]:
         """Begin to cancel a run."""

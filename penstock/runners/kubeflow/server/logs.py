@@ -9,7 +9,7 @@ following means reading again.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from penstock.errors import RunError
@@ -86,10 +86,23 @@ def _no_log(service: Service, run: Mapping[str, Any], task: Task) -> RunError:
 def _pods(run: Mapping[str, Any], task: Task) -> Iterator[str]:
     """Yield what the pod that did a task's work can be called, the likeliest first."""
     detail = task_details(run).get(task.key, {})
+    children = {
+        str(node["pod_name"]): [str(c["pod_name"]) for c in node.get("child_tasks") or ()]
+        for node in (run.get("run_details") or {}).get("task_details") or ()
+        if node.get("pod_name")
+    }
     own = [detail.get("pod_name"), (detail.get("executor_detail") or {}).get("main_job")]
-    children = [child.get("pod_name") for child in detail.get("child_tasks") or ()]
-    names = [*own, *(name for child in children if child for name in _pod_names(child))]
+    below = [child.get("pod_name") for child in detail.get("child_tasks") or ()]
+    nodes = [node for child in below if child for node in _down_to_pods(str(child), children)]
+    names = [*(name for node in nodes for name in _pod_names(node)), *own]
     yield from dict.fromkeys(name for name in names if name)
+
+
+def _down_to_pods(node: str, children: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield Argo's nodes at and below one, those that are pods first, and of them the last try."""
+    for child in reversed(children.get(node, ())):
+        yield from _down_to_pods(child, children)
+    yield node
 
 
 def _pod_names(argo_node: str) -> tuple[str, str]:
