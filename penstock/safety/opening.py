@@ -106,10 +106,10 @@ def _folder_of(root: str, path: str, *, makes: bool) -> Iterator[tuple[int, str]
     held = os.open(root, _WALK & ~os.O_NOFOLLOW)
     try:
         for index, folder in enumerate(names):
-            if makes:
-                with suppress(FileExistsError):
-                    os.mkdir(folder, 0o777, dir_fd=held)
             try:
+                if makes:
+                    with suppress(FileExistsError):
+                        os.mkdir(folder, 0o777, dir_fd=held)
                 below = os.open(folder, _WALK, dir_fd=held)
             except OSError as error:
                 raise _about(error, os.path.join(root, *names[: index + 1])) from None

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.authoring import values
@@ -41,11 +41,13 @@ outer_values = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(outer_values)
 def test_a_value_survives_being_written_down(value):
     assert values.convert(json.loads(values.encode(value)), Outer, "x") == value
 
 
+@settings(deadline=None)
 @given(outer_values)
 def test_the_text_of_a_value_is_always_the_same(value):
     again = values.convert(value, Outer, "x")
