@@ -108,6 +108,12 @@ def bind_parameters(arguments: Mapping[str, Any], types: Mapping[str, str]) -> d
     Raises:
       ParameterError: one has not come, or is none of its type.
     """
+    for name, kind in types.items():
+        if kind not in _TYPES:
+            raise ParameterError(
+                f"the parameter {name!r} has the type {kind!r}, which no parameter has",
+                hint="Compile the pipeline again.",
+            )
     return {name: _cast(name, arguments, _TYPES[kind]) for name, kind in types.items()}
 
 
