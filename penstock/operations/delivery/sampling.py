@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from penstock.authoring import values
 from penstock.data import ingestion, spans
 from penstock.data.csv_options import CsvOptions
 from penstock.data.records import TFRecordWriter, read_serialized
@@ -70,6 +71,7 @@ def source_of(kind: str, parameters: Mapping[str, Any], name: str) -> Source | N
 
     Raises:
       ConfigError: a configuration has a field that is not known.
+      ParameterError: so have the options of CSV.
     """
     form = READERS.get(kind.rpartition(".")[2])
     base = parameters.get("input_base")
@@ -82,29 +84,11 @@ def source_of(kind: str, parameters: Mapping[str, Any], name: str) -> Source | N
         form,
         read_table(InputConfig, tables["input_config"] or {}),
         read_table(RangeConfig, tables["range_config"]) if tables["range_config"] else None,
-        read_table(_CsvFields, tables["csv"]).options() if tables["csv"] else CsvOptions(),
+        values.convert(tables["csv"] or {}, CsvOptions, f"{name}.csv"),
     )
 
 
 _TABLES = ("input_config", "range_config", "csv")
-
-
-@dataclass(frozen=True)
-class _CsvFields:
-    """CsvOptions as tables can be read."""
-
-    delimiter: str = ","
-    quote_char: str = '"'
-    null_values: tuple[str, ...] = ()
-    column_types: Mapping[str, str] | None = None
-    encoding: str = "utf-8"
-    missing_cells: str = "empty"
-    block_size: int = 1 << 20
-    max_columns: int = CsvOptions.max_columns
-
-    def options(self) -> CsvOptions:
-        """Return them as options."""
-        return CsvOptions(**{**vars(self), "column_types": dict(self.column_types or {})})
 
 
 def take_sample(source: Source, folder: Path, rows: int, *, anew: bool = False) -> Sample:
