@@ -54,14 +54,15 @@ def resources_path(run_folder: str, node_id: str) -> str:
 def open_run_file(path: str, mode: str = "r", **options: Any) -> IO[Any]:
     """Open one of the files in the folder of a run, as `open` does, over no link below the root.
 
+    What stands in no such folder, as the standard output of a pod, is opened as it is.
+
     Raises:
       OSError: as `opening.open_below`.
     """
-
-    def opener(_: str, flags: int) -> int:
-        return run_file_descriptor(path, flags)
-
-    return open(path, mode, opener=opener, **options)  # the caller closes it
+    root = _root_of(path)
+    if root is None:
+        return open(path, mode, **options)
+    return opening.open_below(root, path, mode, **options)
 
 
 def run_file_descriptor(path: str, flags: int) -> int:
@@ -72,7 +73,13 @@ def run_file_descriptor(path: str, flags: int) -> int:
     Raises:
       OSError: as `opening.open_below`.
     """
-    runs = os.path.dirname(os.path.dirname(os.path.abspath(path)))
-    if os.path.basename(runs) != RUNS:
+    root = _root_of(path)
+    if root is None:
         return os.open(path, flags | os.O_CLOEXEC, 0o666)
-    return opening.descriptor_below(os.path.dirname(runs), path, flags)
+    return opening.descriptor_below(root, path, flags)
+
+
+def _root_of(path: str) -> str | None:
+    """Return the pipeline's root, of a path in the folder of a run; None for another path."""
+    runs = os.path.dirname(os.path.dirname(os.path.abspath(path)))
+    return os.path.dirname(runs) if os.path.basename(runs) == RUNS else None

@@ -91,11 +91,7 @@ def text_of(message: Any, name: str) -> str:
     Raises:
       ValueError: there is none of that name, or it is something else.
     """
-    value = message.custom_properties.get(name)
-    kind = None if value is None else value.WhichOneof("value")
-    if kind != "string_value":
-        raise ValueError(f"expected a text as {name!r}, got {_got(kind)}")
-    return str(value.string_value)
+    return str(_property(message, name, "string_value", "a text"))
 
 
 def int_of(message: Any, name: str) -> int:
@@ -104,11 +100,7 @@ def int_of(message: Any, name: str) -> int:
     Raises:
       ValueError: there is none of that name, or it is something else.
     """
-    value = message.custom_properties.get(name)
-    kind = None if value is None else value.WhichOneof("value")
-    if kind != "int_value":
-        raise ValueError(f"expected a whole number as {name!r}, got {_got(kind)}")
-    return int(value.int_value)
+    return int(_property(message, name, "int_value", "a whole number"))
 
 
 def json_of(text: str, kind: type[V], name: str) -> V:
@@ -134,8 +126,13 @@ def time_of(milliseconds: int) -> datetime:
         return datetime.max
 
 
-def _got(kind: str | None) -> str:
-    return "nothing" if kind is None else f"a property of {kind}"
+def _property(message: Any, name: str, wanted: str, noun: str) -> Any:
+    value = message.custom_properties.get(name)
+    kind = None if value is None else value.WhichOneof("value")
+    if kind != wanted:
+        got = "nothing" if kind is None else f"a property of {kind}"
+        raise ValueError(f"expected {noun} as {name!r}, got {got}")
+    return getattr(value, wanted)
 
 
 def _problem(error: Exception) -> str:

@@ -18,7 +18,7 @@ from penstock import _tfx
 from penstock.metadata.databases import fates, native_main
 from penstock.metadata.databases.client import Store, is_about_content, plain_message
 from penstock.metadata.databases.native import LostError, NativeClient
-from penstock.metadata.databases.patience import StoreAway, Wait
+from penstock.metadata.databases.patience import RESUME, StoreAway, Wait
 from penstock.metadata.databases.remote import Remote
 
 _errors = _tfx.ml_metadata.errors
@@ -32,7 +32,6 @@ _CUT = re.compile(
 _CONNECT_SECONDS = 30.0
 _UPGRADE_SECONDS = 86_400.0
 _SLICE_SECONDS = 0.2
-_RESUME = "When its server runs again, go on with the run: penstock resume RUN."
 
 
 class _LostAnswer(StoreAway):
@@ -179,7 +178,7 @@ class BesideStore(DistantStore):
         return self._client
 
     def _away(self, kind: type[StoreAway], reason: str) -> StoreAway:
-        hint = self._database.explain(reason) or _RESUME
+        hint = self._database.explain(reason) or RESUME
         return kind(
             f"the metadata store {self._database.where} does not answer: {reason}", hint=hint
         )

@@ -142,28 +142,14 @@ class _Asked:
                 if _is_written(asked, stored, doubt)
             ]
         else:
-            [kind] = self.get("GetExecutionTypesByID", type_ids=[asked.type_id]).execution_types
-            response = self.get(
-                "GetExecutionByTypeAndName",
-                type_name=kind.name,
-                type_version=kind.version or None,
-                execution_name=asked.name,
-            )
-            found = [response.execution] if response.HasField("execution") else []
+            return self.named("Execution", asked)
         return found[0] if found else None
 
     def context(self, asked: Any) -> Any:
         if asked.id:
             found = self.get("GetContextsByID", context_ids=[asked.id]).contexts
             return found[0] if found else None
-        [kind] = self.get("GetContextTypesByID", type_ids=[asked.type_id]).context_types
-        response = self.get(
-            "GetContextByTypeAndName",
-            type_name=kind.name,
-            type_version=kind.version or None,
-            context_name=asked.name,
-        )
-        return response.context if response.HasField("context") else None
+        return self.named("Context", asked)
 
     def artifacts_like(self, asked: Any) -> Iterable[Any]:
         """Return the artifacts among which one is that a request makes."""
@@ -176,9 +162,20 @@ class _Asked:
 
     def of_type(self, node: str, type_id: int) -> Any:
         """Return the response that has all artifacts or executions of a type."""
+        return self.get(f"Get{node}sByType", **self._type(node, type_id))
+
+    def named(self, node: str, asked: Any) -> Any:
+        """Return the execution or context of a type and a name, or None."""
+        field = node.lower()
+        by_name = {**self._type(node, asked.type_id), f"{field}_name": asked.name}
+        response = self.get(f"Get{node}ByTypeAndName", **by_name)
+        return getattr(response, field) if response.HasField(field) else None
+
+    def _type(self, node: str, type_id: int) -> dict[str, Any]:
+        """Return how requests name a type."""
         kinds = self.get(f"Get{node}TypesByID", type_ids=[type_id])
-        [kind] = kinds.artifact_types if node == "Artifact" else kinds.execution_types
-        return self.get(f"Get{node}sByType", type_name=kind.name, type_version=kind.version or None)
+        [kind] = getattr(kinds, f"{node.lower()}_types")
+        return {"type_name": kind.name, "type_version": kind.version or None}
 
     def artifacts(self, ids: Sequence[int]) -> Mapping[int, Any]:
         found = self.get("GetArtifactsByID", artifact_ids=ids).artifacts if ids else ()

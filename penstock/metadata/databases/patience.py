@@ -10,6 +10,8 @@ from penstock.errors import StoreError
 
 # Whoever opens a store may have its address wrong: so long one that does not answer is waited for.
 OPENING_SECONDS = 5.0
+# What to do about a run whose store was away for too long.
+RESUME = "When its server runs again, go on with the run: penstock resume RUN."
 _SLICE_SECONDS = 0.1
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 1.0
 

@@ -17,7 +17,7 @@ from penstock.errors import StoreError
 from penstock.metadata.databases.database import Kept
 from penstock.metadata.databases.limits import POSTGRESQL
 from penstock.metadata.databases.locking import WAIT_SECONDS
-from penstock.metadata.databases.patience import USUAL, Patience, StoreAway
+from penstock.metadata.databases.patience import RESUME, USUAL, Patience, StoreAway
 
 _errors = _tfx.ml_metadata.errors
 _service = _tfx.metadata_store_service_pb2
@@ -62,7 +62,6 @@ _REASONS = (
         "See that the host and the port in the profile are right.",
     ),
 )
-_RESUME = "When its server runs again, go on with the run: penstock resume RUN."
 
 
 @dataclass(frozen=True)
@@ -172,13 +171,13 @@ class Remote(Kept):
         if isinstance(error, _errors.UnavailableError | _errors.CancelledError):
             return StoreError(
                 f"the metadata store {self.where} was cut off in {method_name}: {text}",
-                hint=_RESUME,
+                hint=RESUME,
             )
         if isinstance(error, _errors.DeadlineExceededError):
             return StoreError(
                 f"the metadata store {self.where} has not answered {method_name} within "
                 f"{self.patience.call_seconds:g} seconds",
-                hint=f"See that its server runs. {_RESUME}",
+                hint=f"See that its server runs. {RESUME}",
             )
         if isinstance(error, _errors.UnauthenticatedError | _errors.PermissionDeniedError):
             return self._refused(text)
