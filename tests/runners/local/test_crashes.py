@@ -52,12 +52,7 @@ def complete_versions(folder: Path) -> list[str]:
     """Return the versions that a model server sees; all of them must be complete."""
     versions = sorted(p for p in (folder / "serving").iterdir() if not p.name.startswith("."))
     for version in versions:
-        files = {
-            str(path.relative_to(version)): path.read_text()
-            for path in version.rglob("*")
-            if path.is_file()
-        }
-        assert files == crashing.MODEL_FILES
+        assert crashing.files_of(version) == crashing.MODEL_FILES
     return [version.name for version in versions]
 
 

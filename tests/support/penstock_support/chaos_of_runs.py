@@ -260,11 +260,7 @@ def _wrongs_of_run(store: Any, run: Any) -> Iterator[str]:
 def _complete_versions(serving: Path, found: list[str]) -> list[str]:
     versions = sorted(p for p in serving.iterdir() if not p.name.startswith("."))
     for version in versions:
-        files = {
-            str(path.relative_to(version)): path.read_text()
-            for path in version.rglob("*")
-            if path.is_file()
-        }
+        files = crashing.files_of(version)
         if files != crashing.MODEL_FILES:
             found.append(f"version {version.name} has {sorted(files)}")
     return [version.name for version in versions]

@@ -20,6 +20,15 @@ MODEL_FILES = {
 }
 
 
+def files_of(version: Path) -> dict[str, str]:
+    """Return what a version that was pushed has, by its files' names."""
+    return {
+        str(path.relative_to(version)): path.read_text()
+        for path in version.rglob("*")
+        if path.is_file()
+    }
+
+
 def twice(parameters: dict[str, Any]) -> dict[str, Any]:
     return {"doubled": parameters["rows"] * 2}
 
