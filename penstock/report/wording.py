@@ -1,9 +1,10 @@
-"""Numbers, sizes and times as people read them."""
+"""Numbers, sizes, times and places as people read them."""
 
 from __future__ import annotations
 
 import json
 import math
+import os
 from datetime import UTC, datetime
 
 
@@ -81,6 +82,12 @@ def duration(seconds: float) -> str:
 def counted(number: int, noun: str) -> str:
     """Return how many there are of something, in words."""
     return f"{number} {noun}" + ("" if number == 1 else "es" if noun.endswith("s") else "s")
+
+
+def from_here(place: str) -> str:
+    """Return a path as seen from this folder, if it is below it; a URL as it is."""
+    relative = place if "://" in place else os.path.relpath(place)
+    return place if relative.startswith("..") else relative
 
 
 def when(moment: datetime) -> str:

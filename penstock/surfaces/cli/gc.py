@@ -143,8 +143,7 @@ def _age(age: timedelta) -> str:
 
 
 def _print_removals(removals: Iterable[Removal], title: str, verbose: bool) -> None:
-    from penstock.report.wording import size
-    from penstock.surfaces.cli.summary import short
+    from penstock.report.wording import from_here, size
 
     groups: dict[str, list[Removal]] = {}
     for removal in removals:
@@ -154,7 +153,7 @@ def _print_removals(removals: Iterable[Removal], title: str, verbose: bool) -> N
         echo(f"{len(group):>6}  {size(sum(r.size for r in group)):>8}  {reason}")
         largest = sorted(group, key=lambda r: -r.size)
         for removal in largest if verbose else largest[:_MOST_PATHS]:
-            secho(f"{'':>18}{size(removal.size):>8}  {short(removal.path)}", dim=True)
+            secho(f"{'':>18}{size(removal.size):>8}  {from_here(removal.path)}", dim=True)
         if not verbose and len(group) > _MOST_PATHS:
             secho(f"{'':>28}and {len(group) - _MOST_PATHS} more; -v shows all", dim=True)
 

@@ -88,7 +88,7 @@ def _guides(lasts: list[bool]) -> str:
 
 
 def _print_row(row: Row) -> None:
-    from penstock.surfaces.cli.summary import short
+    from penstock.report.wording import from_here
 
     artifact = row.artifact
     if row.key:
@@ -99,7 +99,7 @@ def _print_row(row: Row) -> None:
         secho(f"{more}  as above", dim=True)
         return
     if row.depth == 0:
-        echo(f"  {short(artifact.uri)}", nl=False)
+        echo(f"  {from_here(artifact.uri)}", nl=False)
     echo(f"  {describe_maker(row.maker)}", nl=False)
     if artifact.digest:
         secho(f"  {artifact.digest[:8]}", dim=True, nl=False)
@@ -145,11 +145,10 @@ def _code_folders(config: Config) -> list[str]:
 
 def _print_served(served: Served, folders: list[str]) -> None:
     from penstock.execution.evidence import is_intact
-    from penstock.report.wording import when
-    from penstock.surfaces.cli.summary import short
+    from penstock.report.wording import from_here, when
 
     push = served.pushed.maker
-    secho(short(served.folder), bold=True, nl=False)
+    secho(from_here(served.folder), bold=True, nl=False)
     if push:
         echo(f"  pushed {when(push.node.ended)} by {push.node.node_id}", nl=False)
         echo(f" in run {push.run_id} of {push.pipeline_name}", nl=False)
@@ -216,14 +215,14 @@ def _print_contents(contents: FolderComparison) -> None:
 
 
 def _print_artifact(title: str, provenance: Provenance, note: str = "") -> None:
-    from penstock.surfaces.cli.summary import short
+    from penstock.report.wording import from_here
 
     artifact = provenance.artifact
     secho(f"{title:<12}", bold=True, nl=False)
     echo(f" {note + ', ' if note else ''}{artifact.type_name} {artifact.artifact_id}", nl=False)
     if title != "model":
         echo(f" {describe_maker(provenance.maker)}", nl=False)
-    secho(f"  {short(artifact.uri)}", dim=True, nl=False)
+    secho(f"  {from_here(artifact.uri)}", dim=True, nl=False)
     if artifact.digest:
         secho(f"  {artifact.digest[:8]}", dim=True, nl=False)
     secho("" if artifact.state == "live" else f"  {artifact.state}", fg="yellow")

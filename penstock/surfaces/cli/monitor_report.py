@@ -58,7 +58,7 @@ def report(
     from penstock.metadata.store import connect
     from penstock.operations.monitors.seen import look
     from penstock.report.monitor_page import page
-    from penstock.surfaces.cli.summary import short
+    from penstock.report.wording import from_here
 
     if window is not None and last is not None:
         raise ParameterError("expected --window or --last, got both")
@@ -85,7 +85,7 @@ def report(
         with unread_output():
             echo_json(content)
     else:
-        echo(short(str(path)))
+        echo(from_here(str(path)))
     if opens:
         click.launch(path.absolute().as_uri())
 

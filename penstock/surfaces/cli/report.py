@@ -46,7 +46,7 @@ def report(
     from penstock.data.files.remote import is_remote
     from penstock.metadata.runs import find_run
     from penstock.report import report_path, write_report
-    from penstock.surfaces.cli.summary import short
+    from penstock.report.wording import from_here
 
     with open_store(context, profile_name) as metadata:
         run = find_run(metadata.store, run_id)
@@ -65,6 +65,6 @@ def report(
     if as_json:
         echo_json({"run_id": run.run_id, "path": os.path.abspath(path)})
     else:
-        echo(short(path))
+        echo(from_here(path))
     if opens:
         click.launch(Path(path).absolute().as_uri())

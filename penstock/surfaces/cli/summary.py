@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,8 @@ from penstock.execution.logs import log_tail
 from penstock.execution.plan import NodePlan, Verdict
 from penstock.metadata.graph import ExecutionRecord
 from penstock.metadata.runs import EventDelivery, NodeRecord, RunRecord
+from penstock.report.wording import from_here, number, size, when
 from penstock.report.wording import metric as shown_metric
-from penstock.report.wording import number, size, when
 from penstock.runners.local import NodeResult, RunResult, State
 from penstock.surfaces.cli.options import column
 from penstock.surfaces.cli.printing import echo, echo_indented, secho
@@ -48,7 +47,7 @@ def print_result(result: RunResult, resume: str) -> None:
         echo(f"  {line}")
     _print_lost_events(result.events)
     if result.report:
-        echo(f"  report     {short(result.report)}")
+        echo(f"  report     {from_here(result.report)}")
     elif result.report_error:
         secho(f"  report     none: {result.report_error}", fg="yellow")
     if result.succeeded:
@@ -128,7 +127,7 @@ def describe_outcome(artifacts: Iterable[Any]) -> list[str]:
     for pushed in by_type.get("PushedModel", []):
         if pushed.get_int_custom_property("pushed") == 1:
             destination = pushed.get_string_custom_property("pushed_destination")
-            lines.append(f"pushed     {short(destination)}")
+            lines.append(f"pushed     {from_here(destination)}")
         else:
             lines.append("pushed     no")
     return lines
@@ -218,7 +217,7 @@ def _print_nodes(
             echo_indented(f"      {node.error}", "      ")
         for key, artifacts in outputs_of_node.items():
             for artifact in artifacts:
-                echo(f"      {key}: {artifact.id}  {short(artifact.uri)}{_fate(artifact)}")
+                echo(f"      {key}: {artifact.id}  {from_here(artifact.uri)}{_fate(artifact)}")
 
 
 def _resources(node: NodeRecord) -> tuple[str, ...]:
@@ -258,18 +257,12 @@ def _print_failure(node: NodeResult) -> None:
     # The log ends with the error, which has been said.
     before = log_tail(node.log_path).rstrip().removesuffix(f"error: {node.error}").rstrip()
     if not before:
-        secho(f"its log: {short(node.log_path)}", dim=True, err=True)
+        secho(f"its log: {from_here(node.log_path)}", dim=True, err=True)
         return
-    secho(f"the end of {short(node.log_path)}:", dim=True, err=True)
+    secho(f"the end of {from_here(node.log_path)}:", dim=True, err=True)
     for line in before.splitlines():
         echo(f"  {line}", err=True)
 
 
 def _print_state(text: str, state: str | None = None) -> None:
     secho(f"{text:<8}", fg=_COLORS.get(state or text), bold=True, nl=False)
-
-
-def short(path: str) -> str:
-    """Return a path from here, where it is below this folder."""
-    relative = os.path.relpath(path)
-    return path if relative.startswith("..") else relative

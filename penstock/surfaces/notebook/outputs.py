@@ -22,8 +22,8 @@ from penstock.metadata.reading import ArtifactRecord, read_artifacts
 from penstock.report import charts, drawing
 from penstock.report.evaluations import Evaluation, SliceRow, read_evaluation
 from penstock.report.features import Feature, SplitStatistics, find
+from penstock.report.wording import from_here, number, quantity, size
 from penstock.report.wording import metric as metric_value
-from penstock.report.wording import number, quantity, size
 from penstock.surfaces.notebook.blocks import (
     Block,
     Cell,
@@ -352,13 +352,13 @@ def _blessing(_: Any, record: ArtifactRecord, others: Sequence[ArtifactRecord]) 
 def _pushed(_: Any, record: ArtifactRecord, __: Any) -> Iterator[Block]:
     if record.properties.get("pushed"):
         where = str(record.properties.get("pushed_destination") or record.uri)
-        yield Line(f"Pushed to {_from_here(where)}", "good")
+        yield Line(f"Pushed to {from_here(where)}", "good")
     else:
         yield Line("Nothing was pushed: the model is not blessed.", "bad")
 
 
 def _model(_: Any, record: ArtifactRecord, __: Any) -> Iterator[Block]:
-    yield Line(f"{_from_here(record.uri)}  {size(record.size)}")
+    yield Line(f"{from_here(record.uri)}  {size(record.size)}")
 
 
 def _value(artifact: Any, _: ArtifactRecord, __: Any) -> Iterator[Block]:
@@ -370,12 +370,7 @@ def _value(artifact: Any, _: ArtifactRecord, __: Any) -> Iterator[Block]:
 
 
 def _plain(_: Any, record: ArtifactRecord, __: Any) -> Iterator[Block]:
-    yield Line(f"{_from_here(record.uri)}  {size(record.size)}", "quiet")
-
-
-def _from_here(path: str) -> str:
-    relative = path if "://" in path else os.path.relpath(path)
-    return path if relative.startswith("..") else relative
+    yield Line(f"{from_here(record.uri)}  {size(record.size)}", "quiet")
 
 
 _Show = Callable[[Any, ArtifactRecord, Sequence[ArtifactRecord]], Iterator[Block]]

@@ -18,6 +18,7 @@ from penstock.metadata.protocol import Store
 from penstock.metadata.runs import find_run
 from penstock.metadata.store import connect, connection_config
 from penstock.project.config import Config, find_config, read_config
+from penstock.report.wording import from_here
 from penstock.runners.local import LocalRunner
 from penstock.runners.local.display import Display
 from penstock.runners.local.result import NodeResult
@@ -37,7 +38,7 @@ class NodeFailed(RunError):
     def __init__(self, result: NodeResult) -> None:
         # Paths of this folder, as the author of the notebook knows them.
         error = result.error.replace(os.getcwd() + os.sep, "")
-        log = f"\nIts log is {shown_path(result.log_path)}." if result.log_path else None
+        log = f"\nIts log is {from_here(result.log_path)}." if result.log_path else None
         super().__init__(f"{result.node_id} {result.state.value}: {error}", hint=log)
         self.result = result
 
@@ -441,9 +442,3 @@ def _wired(node: Any) -> dict[str, Any]:
         if producer is not None:
             wired[producer.id] = producer
     return wired
-
-
-def shown_path(path: str) -> str:
-    """Return a path as seen from this folder, if it is below it."""
-    relative = os.path.relpath(path)
-    return path if relative.startswith("..") else relative
