@@ -236,20 +236,28 @@ def merged_digests(sources: Iterable[Mapping[str, str]]) -> dict[str, str]:
     }
 
 
-def cached_outputs(store: Store, key: str) -> tuple[int, dict[str, list[Any]]] | None:
-    """Return the newest complete execution with a key, and its outputs, if all are intact."""
+@dataclass(frozen=True)
+class Earlier:
+    """What earlier executions with a key have made.
+
+    `outputs` are those of the newest whose artifacts are all intact, `execution_id`; None where
+    there is none. `harm` then says why the newest of all cannot be used, "" if there is none.
+    """
+
+    outputs: dict[str, list[Any]] | None = None
+    execution_id: int | None = None
+    harm: str = ""
+
+
+def cached_outputs(store: Store, key: str) -> Earlier:
+    """Return what the newest complete execution with a key has made that is as it was."""
+    newest = ""
     for execution, outputs in _with_key(store, key):
-        if not first_damage(outputs):
-            return execution.id, outputs
-    return None
-
-
-def damaged_outputs(store: Store, key: str) -> str:
-    """Return why no execution with a key can be used, or "" where there is none."""
-    for _, outputs in _with_key(store, key):
-        if harm := first_damage(outputs):
-            return harm
-    return ""
+        harm = first_damage(outputs)
+        if not harm:
+            return Earlier(outputs, execution.id)
+        newest = newest or harm
+    return Earlier(harm=newest)
 
 
 def _with_key(store: Store, key: str) -> Iterator[tuple[Any, dict[str, list[Any]]]]:

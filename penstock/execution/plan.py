@@ -18,10 +18,10 @@ from penstock.errors import PenstockError
 from penstock.execution import resolution, reuse, work
 from penstock.execution.cache import (
     GIVEN_PROPERTY,
+    Earlier,
     Fingerprint,
     cached_outputs,
     code_digests,
-    damaged_outputs,
     given_fingerprint,
     node_fingerprint,
     recorded_fingerprint,
@@ -179,17 +179,17 @@ def _plan_node(planner: _Planner, node: ir.Node) -> _Planned:
         parameters = _ask_driver(resolved)
         fingerprint = replace(fingerprint, parameters=parameters)
     key = fingerprint.key()
-    cached = cached_outputs(planner.store, key) if node.is_cached else None
+    cached = cached_outputs(planner.store, key) if node.is_cached else Earlier()
     if uncertain:
         planner.uncertain[node_id] = uncertain
-        return NodePlan(node_id, Verdict.DEPENDS, (uncertain,)), cached[1] if cached else None
-    if cached is not None:
-        return NodePlan(node_id, Verdict.CACHED, (), cached[0]), cached[1]
+        return NodePlan(node_id, Verdict.DEPENDS, (uncertain,)), cached.outputs
+    if cached.outputs is not None:
+        return NodePlan(node_id, Verdict.CACHED, (), cached.execution_id), cached.outputs
     last = _last_execution(planner, node_id)
     if not node.is_cached:
         reasons = ["its cache is off"]
-    elif harm := damaged_outputs(planner.store, key):
-        reasons = [harm]
+    elif cached.harm:
+        reasons = [cached.harm]
     else:
         reasons = _differences(planner, fingerprint, last, node, resolved.inputs)
     return NodePlan(node_id, Verdict.RUNS, tuple(reasons), last.id if last else None), None

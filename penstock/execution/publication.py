@@ -31,8 +31,7 @@ def look_up(metadata: Metadata, prepared: Prepared) -> Prepared | Finished:
     contexts = [*prepared.contexts, context]
     if prepared.node.is_cached:
         cached = cached_outputs(metadata.store, key)
-        if cached is not None:
-            _, outputs = cached
+        if cached.outputs is not None:
             [execution] = metadata.store.get_executions_by_id([prepared.execution_id])
             for name, value in recordable(info.exec_properties).items():
                 # Those that the driver computed.
@@ -40,7 +39,9 @@ def look_up(metadata: Metadata, prepared: Prepared) -> Prepared | Finished:
                     _tfx.data_types_utils.set_metadata_value(
                         execution.custom_properties[name], value
                     )
-            return _publish_cached(metadata, prepared, contexts, execution, outputs)
+            return _publish_cached(metadata, prepared, contexts, execution, cached.outputs)
+        if cached.harm:
+            prepared = replace(prepared, note=f"not from the cache, as {cached.harm}")
     staged = staging.stage(
         info.output_dict,
         prepared.node.folder,
@@ -148,7 +149,8 @@ def publish(
         for key, artifacts in (published or {}).items()
     }
     done_by = output.execution_properties.get(DONE_BY_PROPERTY)
-    return Finished(prepared.execution_id, typed, note=done_by.string_value if done_by else "")
+    notes = [done_by.string_value if done_by else "", prepared.note]
+    return Finished(prepared.execution_id, typed, note="; ".join(filter(None, notes)))
 
 
 def code_is_the_same(prepared: Prepared) -> bool:

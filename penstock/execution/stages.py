@@ -62,7 +62,8 @@ class Placement:
 class Prepared:
     """A node registered as running, with all that a worker needs.
 
-    `info` is TFX's `ExecutionInfo`; `staged` are the outputs that are written elsewhere first.
+    `info` is TFX's `ExecutionInfo`; `staged` are the outputs that are written elsewhere first;
+    `note` is what a reader of the run should know of how it came to work.
     """
 
     node: ir.Node
@@ -72,6 +73,7 @@ class Prepared:
     on_step: OnStep = ignore
     staged: Sequence[staging.StagedOutput] = ()
     placement: Placement = Placement()
+    note: str = ""
 
     @property
     def node_id(self) -> str:
