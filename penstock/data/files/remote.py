@@ -2,8 +2,8 @@
 
 A URL of a scheme but `file://` is remote: s3://, gs://, minio:// or any other of fsspec's. What is
 read is fetched to a local folder first, and then read as local files are. minio:// is S3 at the
-endpoint of Kubeflow Pipelines' own MinIO, unless AWS_ENDPOINT_URL names another; credentials and
-endpoints come from the environment, by the names that the services' own libraries give them.
+endpoint of Kubeflow Pipelines' own store, unless the environment names another; credentials and
+endpoints come from there, by the names that the services' own libraries give them.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ from penstock.errors import DataError, StorageError
 from penstock.project import extras
 from penstock.safety import containment
 
-# Kubeflow Pipelines' own MinIO, as its pods see it.
-MINIO_ENDPOINT = "http://minio-service.kubeflow:9000"
+# The store that Kubeflow Pipelines bring since 2.16, as pods see it.
+MINIO_ENDPOINT = "http://seaweedfs.kubeflow:9000"
+# Those that name another, the first that is set. The last is for minio:// alone.
+MINIO_VARIABLE = "PENSTOCK_MINIO_ENDPOINT"
+MINIO_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", MINIO_VARIABLE)
 
 _EXTRAS = {"s3": "s3", "s3a": "s3", "minio": "s3", "gs": "gcs", "gcs": "gcs"}
 # By these a store tells one content of an object from another, the best first.
@@ -320,8 +323,8 @@ def _filesystem(url: str) -> tuple[Any, str]:
     protocol = scheme
     if scheme == "minio":
         protocol = "s3"
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-        options["endpoint_url"] = endpoint or MINIO_ENDPOINT
+        named = (os.environ.get(variable) for variable in MINIO_VARIABLES)
+        options["endpoint_url"] = next(filter(None, named), MINIO_ENDPOINT)
     try:
         files = fsspec.filesystem(protocol, **options)
     except ImportError as error:

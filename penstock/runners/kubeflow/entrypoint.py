@@ -35,8 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(task_text: str, executor_input: str) -> str:
+    from penstock.data.files.remote import MINIO_VARIABLE
     from penstock.runners.kubeflow.contract.task import PodTask
     from penstock.runners.kubeflow.pod.launcher import read_executor_input
+    from penstock.runners.kubeflow.pod.object_store import find_minio
     from penstock.runners.kubeflow.pod.running import run_task
 
     task = PodTask.from_text(task_text)
@@ -45,6 +47,8 @@ def _run(task_text: str, executor_input: str) -> str:
         os.chdir(task.project_folder)
     for folder in reversed(task.import_paths):
         sys.path.insert(0, os.path.abspath(folder))
+    if endpoint := find_minio(launched.addresses):
+        os.environ[MINIO_VARIABLE] = endpoint
     return run_task(task, launched)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +17,9 @@ from penstock.surfaces.cli.options import (
     project_config,
 )
 from penstock.surfaces.cli.printing import echo, echo_json, secho
+
+if TYPE_CHECKING:
+    from penstock.surfaces.cli.examination import Finding
 
 _MARKS = {
     "fine": ("✔", "green"),
@@ -39,12 +44,17 @@ def doctor(context: click.Context, profile_name: str | None, as_json: bool) -> N
       penstock doctor --profile team --json
     """
     from penstock.surfaces.cli import examination
+    from penstock.surfaces.cli.pods_examined import pods
 
     config = project_config(context)
     profile = config.profile(profile_name)
     # Those that wait for others wait at the same time.
+    checks: list[Callable[[], Finding]] = [
+        *examination.checks(config, profile),
+        partial(pods, config, profile),
+    ]
     with ThreadPoolExecutor() as pool:
-        waiting = [pool.submit(check) for check in examination.checks(config, profile)]
+        waiting = [pool.submit(check) for check in checks]
         findings = [future.result() for future in waiting]
     if as_json:
         echo_json([vars(finding) for finding in findings])

@@ -234,3 +234,26 @@ def test_rows_that_cannot_be_read_are_listed(tmp_path):
         "'alert/a/k': expected JSON as 'intent', got '{half'"
     )
     assert "correct them with ML Metadata's client" in found.advice
+
+
+def test_what_a_profile_s_pods_lack_is_told_as_compiling_does(project):
+    with (project / "penstock.toml").open("a") as file:
+        file.write(
+            "[profiles.pods]\n"
+            'metadata = "mysql://me:${env:STORE_PASSWORD}@mysql:3306/mlmd"\n'
+            "[profiles.pods.kubeflow]\n"
+            'image = "registry.example/me:latest"\n'
+        )
+    (project / "mine.py").write_text(
+        "from penstock import component, pipeline\n\n\n"
+        "@component\ndef Tell(value: int) -> int:\n    return value\n\n\n"
+        "@pipeline\ndef mine():\n    return Tell(value=1)\n"
+    )
+    _, found = examined("--profile", "pods")
+    assert found["pods"]["state"] == "doubtful"
+    assert "registry.example/me:latest is named by a tag" in found["pods"]["found"]
+    assert "needs the environment variable STORE_PASSWORD" in found["pods"]["found"]
+
+
+def test_a_profile_without_a_cluster_has_no_pods(project):
+    assert examined()[1]["pods"]["state"] == "unused"

@@ -13,7 +13,7 @@ from penstock import __version__, ir
 from penstock.errors import ConfigError, PipelineError, suggestion
 from penstock.project.config import Profile
 from penstock.project.kubeflow import KubeflowOptions
-from penstock.runners.kubeflow.compile import protos, wiring
+from penstock.runners.kubeflow.compile import protos, provisions, wiring
 from penstock.runners.kubeflow.compile.node_tasks import (
     Compilation,
     Task,
@@ -99,7 +99,9 @@ def compile_for_kubeflow(pipeline: Any, profile: Profile, project: Path) -> Comp
         )
     last = task_names[exit_handler] if exit_handler else None
     spec = _pipeline_spec(compiled, profile, all_tasks, last)
-    return Compiled(spec, _platform_spec(all_tasks), tuple(_warnings(compilation, all_tasks)))
+    return Compiled(
+        spec, _platform_spec(all_tasks), tuple(_warnings(compilation, profile, all_tasks))
+    )
 
 
 def _kubeflow_options(profile: Profile) -> KubeflowOptions:
@@ -212,7 +214,7 @@ def _platform_spec(tasks: Iterable[Task]) -> Any:
     return platform
 
 
-def _warnings(compilation: Compilation, tasks: Iterable[Task]) -> Iterator[str]:
+def _warnings(compilation: Compilation, profile: Profile, tasks: Iterable[Task]) -> Iterator[str]:
     tasks = list(tasks)
     images = {task.container.image for task in tasks}
     task_names = {*compilation.tasks, *(task.name for task in tasks)}
@@ -232,16 +234,14 @@ def _warnings(compilation: Compilation, tasks: Iterable[Task]) -> Iterator[str]:
                 'given. Add to the profile: secrets = [{ secret = "…", key = "…", '
                 f'env = "{variable}" }}]'
             )
+    yield from provisions.told_blind(profile, compilation.pipeline, compilation.pod)
 
 
 def _variables(compilation: Compilation, node: ir.Node) -> list[str]:
     """Return the variables that a node refers to and that its pod does not have."""
-    pod = compilation.pod(node.id)
-    provided = {*pod.env, *(secret.env for secret in pod.secrets)}
-    provided |= {config_map.env for config_map in pod.config_maps}
     texts = [compilation.store, *secrets.texts(node.proto.parameters)]
     texts += secrets.texts(node.executor) if node.executor is not None else []
-    return sorted({name for text in texts for name in secrets.names(text)} - provided)
+    return provisions.missing_variables(compilation.pod(node.id), texts)
 
 
 def as_yaml(message: Any) -> str:

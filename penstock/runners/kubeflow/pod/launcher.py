@@ -44,6 +44,12 @@ class ExecutorInput:
     files: Mapping[str, str]
     output_file: str
 
+    @property
+    def addresses(self) -> list[str]:
+        """The URIs of all artifacts."""
+        taken = [artifact.uri for artifacts in self.inputs.values() for artifact in artifacts]
+        return [*(artifact.uri for artifact in self.outputs.values()), *taken]
+
 
 def read_executor_input(text: str) -> ExecutorInput:
     """Read an `ExecutorInput` from the JSON that stands for `{{$}}`.

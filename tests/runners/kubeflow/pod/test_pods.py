@@ -75,6 +75,16 @@ def test_a_node_that_would_do_the_same_takes_an_earlier_runs_outputs(played):
     assert not remote.list_files(own["uri"])
 
 
+def test_a_pod_that_may_not_look_at_earlier_outputs_says_so(played, backend, tmp_path):
+    _, compiled, *_ = played
+    nobody = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+    alone = {"AWS_EC2_METADATA_DISABLED": "true", "HOME": str(tmp_path)}
+    blind = Backend(tmp_path, {**backend.environment, **nobody, **alone})
+    ended = blind.run_pod(compiled, "makes", "run-3")
+    assert "Makes  done  not from the cache, as cannot list minio://" in ended.printed
+    assert "NoCredentialsError" in ended.printed
+
+
 def test_what_the_launcher_does_not_bring_is_fetched(played):
     store, _, _, second = played
     # The examples of the first run, and the model that the resolver found there.
