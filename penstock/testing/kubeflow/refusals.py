@@ -14,6 +14,7 @@ _CODES = {
     "UNAVAILABLE": (14, 503),
     "UNAUTHENTICATED": (16, 401),
 }
+_INTERNAL, _FOR_PEOPLE = 13, "Internal Server Error"
 
 
 class Refusal(Exception):
@@ -31,10 +32,12 @@ class Refusal(Exception):
         """Return what the answer says."""
         if plain:
             return {"error_message": self.message, "error_details": self.message}
+        # The reason of an INTERNAL error is for operators: it stands in the message alone.
+        # (GRPCStatus in backend/src/common/util/error.go, 2.17.0)
         detail = {
             "@type": "type.googleapis.com/google.rpc.Status",
             "code": self.code,
-            "message": self.message,
+            "message": _FOR_PEOPLE if self.code == _INTERNAL else self.message,
         }
         return {
             "error": f"Invalid input error: {self.message}" if self.code == 3 else self.message,

@@ -9,6 +9,11 @@ from typing import Any
 from penstock.errors import ServiceError, UnansweredError
 
 _LONGEST_QUOTE = 600
+# Who answers with these could not do it now.
+_AWAY = (502, 503, 504)
+# What servers write for people where they write the reason elsewhere. (NewInternalServerError in
+# backend/src/common/util/error.go of kubeflow/pipelines 2.17.0)
+_SAYS_NOTHING = frozenset({"", "Internal Server Error"})
 _OBJECT = re.compile(r"^(<.*?>|\w+\(.*?\)): ")
 
 
@@ -59,11 +64,18 @@ def refusal(
             hint="The message is the server's. If it is about the pipeline's specification, look "
             "at it with penstock compile.",
         )
+    away = status in _AWAY
     hint = "Try again; if it lasts, the log of the deployment ml-pipeline says more."
     if _is_json(body):
         # The API server itself has come to the end of the request.
         message = f"{host} failed to {request} (status {status}){quoted}"
-        return ServiceError(message, status=status, transient=True, hint=hint)
+        if not away:
+            # What Argo and Kubernetes refuse comes as an error of the server.
+            hint = (
+                "The message is the server's, of what it could not do; the log of the deployment "
+                "ml-pipeline says more."
+            )
+        return ServiceError(message, status=status, transient=away, hint=hint)
     return UnansweredError(
         f"what stands before {host} answered with status {status} when asked to {request}{quoted}",
         status=status,
@@ -133,13 +145,15 @@ def message_of(body: str) -> str:
     if not isinstance(content, dict):
         return _one_line(body)
     details = [d.get("message") for d in content.get("details") or () if isinstance(d, dict)]
-    candidates = (
+    candidates = [
         *details,
         content.get("message"),
         content.get("error_message"),
         content.get("error"),
-    )
-    return _one_line(next((str(text) for text in candidates if text), ""))
+    ]
+    texts = [str(text) for text in candidates if text]
+    telling = (text for text in texts if text not in _SAYS_NOTHING)
+    return _one_line(next(telling, texts[0] if texts else ""))
 
 
 def is_page(body: str, content_type: str | None) -> bool:
@@ -161,7 +175,11 @@ def _is_json(body: str) -> bool:
 
 def _one_line(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= _LONGEST_QUOTE else f"{line[:_LONGEST_QUOTE]}…"
+    if len(line) <= _LONGEST_QUOTE:
+        return line
+    # A server says what it was about first, and the reason last.
+    beginning = _LONGEST_QUOTE // 3
+    return f"{line[:beginning]} … {line[beginning - _LONGEST_QUOTE :]}"
 
 
 def _brief(error: Any) -> str:

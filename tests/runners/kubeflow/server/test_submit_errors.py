@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 
 import pytest
@@ -85,6 +86,37 @@ def test_a_specification_that_is_refused_comes_with_the_server_s_words(server):
         upload(connected(server), wrong)
     assert raised.value.status == 400
     assert "penstock compile" in str(raised.value)
+
+
+def test_what_argo_refuses_comes_with_its_reason_and_no_advice_to_try_again(server):
+    service = connected(server)
+    unknown = GREETING.replace("executorLabel: exec-first", "executorLabel: exec-nowhere")
+    version = upload(service, unknown)
+    body = {
+        "display_name": "greeting",
+        "pipeline_version_reference": version.reference(),
+        "runtime_config": {"parameters": {"n": 1}},
+    }
+    with pytest.raises(ServiceError, match="executor with label exec-nowhere not found") as raised:
+        service.post("/runs", "create a run", body)
+    assert (raised.value.status, raised.value.transient) == (500, False)
+    assert "Try again" not in str(raised.value)
+
+
+def test_of_a_long_message_the_reason_at_its_end_is_kept():
+    body = json.dumps({"message": f"Failed to create a run: {'x' * 2000}: spec.nodes is wrong"})
+    message = responses.message_of(body)
+    assert message.startswith("Failed to create a run")
+    assert message.endswith("spec.nodes is wrong")
+
+
+@pytest.mark.parametrize(("status", "transient"), [(500, False), (502, True), (503, True)])
+def test_trying_again_is_advised_where_it_helps(status, transient):
+    body = '{"code": 13, "message": "no such column", "details": []}'
+    error = responses.refusal(status, body, "", "list the runs", "http://kf")
+    assert error.transient is transient
+    assert ("Try again" in str(error)) is transient
+    assert "no such column" in str(error)
 
 
 def test_a_run_that_is_not_there_is_named(server):
