@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from penstock.errors import RunError
 from penstock.surfaces.cli.completion import PIPELINE, RUN
 from penstock.surfaces.cli.options import json_option, open_store, profile_option
 from penstock.surfaces.cli.printing import echo_json
@@ -59,10 +60,16 @@ def show(context: click.Context, run_id: str, profile_name: str | None, as_json:
     from penstock.metadata.reading import run_context
     from penstock.metadata.run_requests import run_root
     from penstock.metadata.runs import find_run, node_artifacts
+    from penstock.surfaces.cli.service import cached_elsewhere
     from penstock.surfaces.cli.summary import print_run
 
     with open_store(context, profile_name) as metadata:
-        record = find_run(metadata.store, run_id)
+        try:
+            record = find_run(metadata.store, run_id)
+        except RunError:
+            if found := cached_elsewhere(context, profile_name, run_id):
+                raise found from None
+            raise
         artifacts = {n.execution_id: node_artifacts(metadata.store, n) for n in record.nodes}
         artifact_ids = {
             a.id for _, outputs in artifacts.values() for f in outputs.values() for a in f

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock.errors import ConfigError
+from penstock.errors import ConfigError, PenstockError, RunError
 from penstock.project.config import Profile
 from penstock.project.kubeflow import KubeflowOptions
 from penstock.surfaces.cli.options import column, project_config
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _MARKS = {
     "SUCCEEDED": ("✔", "green"),
+    "CACHED": ("✔", "green"),
     "SKIPPED": ("–", None),
     "FAILED": ("✘", "red"),
     "CANCELED": ("✘", "yellow"),
@@ -27,6 +28,11 @@ _MARKS = {
     "PENDING": ("·", None),
     "PAUSED": ("·", "yellow"),
 }
+
+
+_ALL_CACHED = (
+    "All of it came from Kubeflow's cache: no pod has recorded anything in the metadata store."
+)
 
 
 def cluster_profile(context: click.Context, name: str | None) -> tuple[Profile, KubeflowOptions]:
@@ -106,6 +112,26 @@ def print_end(status: RunStatus) -> None:
     if status.error:
         echo(f"  error      {status.error}")
     echo(f"  page       {status.address}")
+    if status.all_cached:
+        echo(f"  {_ALL_CACHED}")
+
+
+def cached_elsewhere(context: click.Context, name: str | None, run_id: str) -> RunError | None:
+    """Return what to say of a run that the store does not know, if Kubeflow has it."""
+    from penstock.runners.kubeflow.server import operations
+
+    profile = project_config(context).profile(name)
+    if profile.kubeflow is None or run_id == "latest":
+        return None
+    try:
+        status = operations.read_status(connect(profile.kubeflow), run_id)
+    except PenstockError:
+        return None
+    known = _ALL_CACHED if status.all_cached else f"There it is {status.state.lower()}."
+    return RunError(
+        f"the metadata store has nothing of run {run_id}, which is on {status.address}. {known}",
+        hint=f"penstock status {run_id} --profile {profile.name} shows its nodes.",
+    )
 
 
 def as_json(status: RunStatus) -> dict[str, Any]:

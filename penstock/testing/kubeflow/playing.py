@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
+
+from penstock.runners.kubeflow.server.tasks import fnv1a
+
+# What a pod takes from its start to its end, on a real cluster.
+_POD_SECONDS = 20
 
 FINAL = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 
@@ -16,11 +21,12 @@ class Play:
 
     It is PENDING at first, then RUNNING for as many looks as it has tasks, then it SUCCEEDED; or
     it FAILED at the task `fails`. With `hold` it stays RUNNING at its last task. `messages` are
-    what tasks print, by their names.
+    what tasks print, by their names. The tasks in `cached` come from Kubeflow's cache.
     """
 
     fails: str = ""
     hold: bool = False
+    cached: frozenset[str] = frozenset()
     messages: dict[str, str] = field(default_factory=dict)
 
 
@@ -64,8 +70,10 @@ class Playing:
 
     def _start_next(self) -> None:
         left = [name for name in self.tasks if name not in self.states]
-        if left:
-            self.states[left[0]] = "RUNNING"
+        if not left:
+            return
+        self.states[left[0]] = "RUNNING"
+        if left[0] not in self.play.cached:
             self.logs[left[0]] = self.play.messages.get(left[0], f"{left[0]} says hello\n")
 
     def terminate(self) -> bool:
@@ -77,50 +85,120 @@ class Playing:
 
     def pod(self, task: str) -> str:
         """Return the name of the pod that does a task's work."""
-        return f"{self.workflow}-system-container-impl-{_number(f'{task}/executor(0)')}"
+        return self._pod_name("system-container-impl", f"{task}.executor(0)")
 
-    def log(self, pod: str) -> str | None:
-        """Return what a pod has printed, or None if there is no such pod."""
-        return next((text for task, text in self.logs.items() if self.pod(task) == pod), None)
+    def log(self, pod: str, *, from_pods: bool) -> str | None:
+        """Return what a pod has printed, None if there is no such pod or its log is not to be had.
+
+        A pod's own log is had where the server looks in its namespace; what Argo has archived of
+        one that is over, by the name of Argo's node, a try's or that of all its tries.
+        (ReadLog in backend/src/apiserver/resource/resource_manager.go, 2.17.0)
+        """
+        for task, text in self.logs.items():
+            own = self.pod(task)
+            archived = [own, *(self._node_id(f"{task}.executor{end}") for end in ("", "(0)"))]
+            is_over = self.states[task] in FINAL
+            if (from_pods and pod == own) or (is_over and pod in archived):
+                return text
+        return None
 
     def details(self, run_id: str, at: str) -> list[dict[str, Any]]:
-        """Return the tasks as a run's details have them: every node of Argo's workflow."""
+        """Return the tasks as a run's details have them: every node of Argo's workflow.
+
+        The nodes' own names do not stand there, but those of their children.
+        (toApiPipelineTaskDetail in backend/src/apiserver/server/api_converter.go, 2.17.0)
+        """
         if self.state == "PENDING":
             return []
         ends = "0001-01-01T00:00:00Z"
-        nodes = [(self.workflow, self.state, []), ("root-driver", "SUCCEEDED", ["root"])]
-        nodes.append(("root", self.state, [f"{task}-driver" for task in self.states]))
-        for task, state in self.states.items():
-            nodes.append((f"{task}-driver", "SUCCEEDED", [task]))
-            nodes.append((task, state, [f"{task}/executor"]))
-            # Newer servers have each pod be the child of a node that tries again.
-            nodes.append((f"{task}/executor", state, [f"{task}/executor(0)"]))
-            nodes.append((f"{task}/executor(0)", state, []))
-        # Those that never start have no state.
-        nodes += [(task, "", []) for task in self.tasks if task not in self.states]
         return [
             {
                 "run_id": run_id,
-                "task_id": f"00000000-0000-4000-8000-{_number(name):012d}",
-                "display_name": name.rpartition("/")[2],
-                "pod_name": self._node_id(name),
+                "task_id": f"00000000-0000-4000-8000-{fnv1a(path):012d}",
+                "display_name": path.rpartition(".")[2],
                 "create_time": at,
                 "start_time": at if state else ends,
-                "end_time": at if state in FINAL else ends,
+                "end_time": self._end_of(path, at) if state in FINAL else ends,
                 **({"state": state} if state else {}),
                 "state_history": [{"update_time": at, "state": state}] if state else [],
                 **({"child_tasks": [self._child(n) for n in children]} if children else {}),
             }
-            for name, state, children in nodes
+            for path, state, children in self._nodes()
         ]
 
-    def _child(self, name: str) -> dict[str, str]:
-        return {"pod_name": self._node_id(name)}
+    def _end_of(self, path: str, at: str) -> str:
+        """Return when a node has ended: at once where nothing was done for it."""
+        if path.partition(".")[0] in self.play.cached:
+            return at
+        ended = datetime.fromisoformat(at) + timedelta(seconds=_POD_SECONDS)
+        return ended.strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    def _node_id(self, name: str) -> str:
+    def _nodes(self) -> Iterator[tuple[str, str, list[str]]]:
+        yield self.workflow, self.state, []
+        yield "root-driver", "SUCCEEDED", ["root"]
+        yield "root", self.state, [f"{task}-driver" for task in self.states][:1]
+        begun = list(self.states)
+        for number, (task, state) in enumerate(self.states.items()):
+            # What comes after a task is a child of its last node.
+            following = [f"{after}-driver" for after in begun[number + 1 : number + 2]]
+            yield f"{task}-driver", "SUCCEEDED", [task]
+            yield task, state, [f"{task}.executor"]
+            if task in self.play.cached:
+                yield f"{task}.executor", "SKIPPED", following
+                continue
+            # Newer installations have each pod be the child of a node that tries again.
+            yield f"{task}.executor", state, [f"{task}.executor(0)"]
+            yield f"{task}.executor(0)", state, following
+        for task in self.tasks:
+            if task not in self.states:
+                yield task, "", []
+
+    def api_tasks(self, run_id: str, at: str) -> list[dict[str, Any]]:
+        """Return the tasks as servers without ML Metadata have them.
+
+        (PipelineTask in backend/api/v2beta1/run.proto, branch mlmd-removal)
+        """
+        tasks: list[tuple[str, str, str, list[dict[str, str]]]] = []
+        tasks.append(("root", self.state, "ROOT", []))
+        for task, state in self.states.items():
+            is_cached = task in self.play.cached
+            pods = [("system-container-driver", f"{task}-driver", "DRIVER")]
+            if not is_cached:
+                pods.append(("system-container-impl", f"{task}.executor(0)", "EXECUTOR"))
+            named = [
+                {"name": self._pod_name(template, path), "uid": "", "type": kind}
+                for template, path, kind in pods
+            ]
+            done = "CACHED" if is_cached and state == "SUCCEEDED" else state
+            tasks.append((task, done, "RUNTIME", named))
+        return [
+            {
+                "name": name,
+                "display_name": name,
+                "task_id": f"00000000-0000-4000-8000-{fnv1a(name):012d}",
+                "run_id": run_id,
+                "pods": pods,
+                "create_time": at,
+                **({"end_time": at} if state in (*FINAL, "CACHED") else {}),
+                "state": state,
+                "type": kind,
+                "scope_path": "root" if name == "root" else f"root.{name}",
+            }
+            for name, state, kind, pods in tasks
+            if state != "PENDING"
+        ]
+
+    def _child(self, path: str) -> dict[str, str]:
+        return {"pod_name": self._node_id(path)}
+
+    def _pod_name(self, template: str, path: str) -> str:
+        return f"{self.workflow}-{template}-{fnv1a(self._path(path))}"
+
+    def _node_id(self, path: str) -> str:
         # What the API calls a pod's name.
-        return f"{self.workflow}-{_number(name)}"
+        return f"{self.workflow}-{fnv1a(self._path(path))}"
 
-
-def _number(name: str) -> int:
-    return zlib.crc32(name.encode())
+    def _path(self, path: str) -> str:
+        if path in ("root", "root-driver"):
+            return f"{self.workflow}.{path}"
+        return f"{self.workflow}.root.{path}"

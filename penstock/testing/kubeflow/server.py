@@ -84,17 +84,19 @@ class FakePipelines:
 
     `tokens` are those that it accepts, if it asks for any; `namespaces` those of the user, where
     there are several users. `login_page` makes it answer as a proxy that wants a password does.
+    `has_tasks` is that of servers without ML Metadata.
     """
 
     tokens: set[str] = field(default_factory=set)
     namespaces: set[str] | None = None
     login_page: bool = False
     play: Play = field(default_factory=Play)
+    has_tasks: bool = False
     faults: list[Fault] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.state = State(self.namespaces, self.play)
+        self.state = State(self.namespaces, self.play, self.has_tasks)
         self._lock = threading.RLock()
         self._closing = threading.Event()
         self._late: list[_Late] = []
@@ -391,7 +393,12 @@ _ROUTES: tuple[tuple[str, str, set[str], _Make], ...] = (
     ("GET", f"{_API}/experiments/([^/:]+)", set(), lambda s, c: s.get_experiment(*c.names)),
     ("POST", f"{_API}/runs", set(), lambda s, c: s.create_run(c.json())),
     ("GET", f"{_API}/runs", _LISTS | {"experiment_id"}, lambda s, c: s.list_runs(c.query)),
-    ("GET", f"{_API}/runs/([^/:]+)", set(), lambda s, c: s.get_run(*c.names)),
+    (
+        "GET",
+        f"{_API}/runs/([^/:]+)",
+        {"view"},
+        lambda s, c: s.get_run(c.names[0], c.query.get("view", "")),
+    ),
     ("POST", f"{_API}/runs/([^/:]+):terminate", set(), lambda s, c: s.terminate_run(*c.names)),
     (
         "GET",

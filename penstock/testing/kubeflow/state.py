@@ -21,10 +21,14 @@ _NEVER = "1970-01-01T00:00:00Z"
 
 @dataclass
 class State:
-    """The server's database. `namespaces` is None for a single user."""
+    """The server's database. `namespaces` is None for a single user.
+
+    `has_tasks` is that of servers without ML Metadata: runs have tasks, and no details.
+    """
 
     namespaces: set[str] | None = None
     play: Play = field(default_factory=Play)
+    has_tasks: bool = False
     pipelines: dict[str, dict[str, Any]] = field(default_factory=dict)
     versions: dict[str, dict[str, Any]] = field(default_factory=dict)
     experiments: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -218,14 +222,20 @@ class State:
         self.playing[run_id] = Playing(workflow, pipeline.tasks(), self.play)
         return run
 
-    def get_run(self, run_id: str) -> dict[str, Any]:
+    def get_run(self, run_id: str, view: str = "") -> dict[str, Any]:
         """Return a run, which goes on with each look."""
         run = self._find(self.runs, "Run", run_id)
         playing = self.playing[run_id]
-        playing.look()
+        if view != "FULL":  # which is asked for after the other
+            playing.look()
         self._record_state(run, playing)
-        details = playing.details(run_id, run["created_at"])
-        return {**run, "run_details": {"task_details": details}} if details else run
+        if not self.has_tasks:
+            details = playing.details(run_id, run["created_at"])
+            return {**run, "run_details": {"task_details": details}} if details else run
+        # (toApiRun in backend/src/apiserver/server/api_converter.go, branch mlmd-removal)
+        tasks = playing.api_tasks(run_id, run["created_at"])
+        counted = {**run, "run_details": {}, "task_count": len(tasks)}
+        return {**counted, "tasks": tasks} if view == "FULL" else counted
 
     def _record_state(self, run: dict[str, Any], playing: Playing) -> None:
         if run["state"] == playing.state:
@@ -256,7 +266,8 @@ class State:
     def read_log(self, run_id: str, pod: str) -> str:
         """Return what a pod has printed."""
         self._find(self.runs, "Run", run_id)
-        text = self.playing[run_id].log(pod)
+        # For a single user it looks for the pod in the namespace "".
+        text = self.playing[run_id].log(pod, from_pods=self.namespaces is not None)
         if text is None:
             raise Refusal("INTERNAL", f"Failed to read logs for run {run_id}")
         return text

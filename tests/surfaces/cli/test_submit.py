@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from penstock.errors import PenstockError
+from penstock.metadata.store import connect, connection_config
 from penstock.runners.kubeflow.server import connecting
 from penstock.surfaces.cli.main import penstock as group
 from penstock.testing.kubeflow import FakePipelines, Play
@@ -99,6 +100,7 @@ def test_a_pipeline_is_compiled_for_the_profile_and_its_parameters_are_typed(
     assert run["runtime_config"]["parameters"] == {"factor": 3.0}
     executors = version["pipeline_spec"]["pipeline_spec"]["deploymentSpec"]["executors"]
     assert [executor["container"]["image"] for executor in executors.values()] == [image]
+    penstock("status", "latest", "--watch", "--profile", "cluster")
     assert penstock("logs", "latest", "Count", "--profile", "cluster") == "count says hello\n"
 
 
@@ -217,3 +219,22 @@ def test_a_token_that_is_not_set_is_named(penstock, monkeypatch):
     monkeypatch.delenv("KUBEFLOW_TOKEN")
     with pytest.raises(PenstockError, match="KUBEFLOW_TOKEN is not set"):
         penstock("status", "latest")
+
+
+def test_a_run_that_kubeflow_s_cache_has_done_is_said_to_be_there(penstock, server, tmp_path):
+    server.set_play(Play(cached=frozenset({"first", "second"})))
+    run_id = submitted(penstock)["run_id"]
+    shown = penstock("status", run_id, "--watch")
+    assert "All of it came from Kubeflow's cache" in shown
+    assert "✔ First   cached   \n" in penstock("status", run_id)
+    with (tmp_path / "penstock.toml").open("a") as file:
+        file.write('[profiles.cluster]\nmetadata = "sqlite:///store.sqlite"\n')
+    penstock_store(tmp_path)
+    with pytest.raises(PenstockError, match="the metadata store has nothing of run") as told:
+        penstock("show", run_id, "--profile", "cluster")
+    assert f"penstock status {run_id} --profile cluster" in str(told.value)
+
+
+def penstock_store(folder):
+    with connect(connection_config(str(folder / "store.sqlite"))):
+        pass

@@ -3,38 +3,49 @@
 The server reads the log of a pod, or the log that Argo has archived, by the name of the pod. Its
 answers name Argo's nodes and not their pods, so that the pods' names are put together as Argo
 does. It says 200 before it looks, so that an error comes as text; it ignores `follow`, so that
-following means reading again.
+following means reading again. What it cannot read of a pod that is there, Kubernetes is asked for.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from penstock.errors import RunError
 from penstock.runners.kubeflow.contract.documents import Task
-from penstock.runners.kubeflow.server.operations import FINAL, find_run, find_task, task_details
+from penstock.runners.kubeflow.contract.task import RUN_ID_LABEL
+from penstock.runners.kubeflow.server.operations import FINAL, find_run, find_task
+from penstock.runners.kubeflow.server.pods import PodLog, read_pod_log
+from penstock.runners.kubeflow.server.responses import message_of
 from penstock.runners.kubeflow.server.service import Service
+from penstock.runners.kubeflow.server.tasks import CACHED, TaskRun, task_runs
 
-_TEMPLATE = "system-container-impl"
+ReadPod = Callable[[str, str, Task], PodLog]
+
+_DEFAULT_NAMESPACE = "kubeflow"
+_OVER = (*FINAL, CACHED)
 
 
-def read_log(service: Service, run: Mapping[str, Any], node: str) -> str:
+def read_log(
+    service: Service, run: Mapping[str, Any], node: str, read_pod: ReadPod = read_pod_log
+) -> str:
     """Return what a node has printed so far.
 
     Raises:
-      RunError: the run has no such node, or the server no log of it.
+      RunError: the run has no such node, or nobody a log of it.
       ServiceError: the server cannot be reached, or refuses.
     """
     task = find_task(service, run, node)
-    text = _read(service, run, task)
-    if text is None:
-        raise _no_log(service, run, task)
-    return text
+    found = _read(service, run, task, read_pod)
+    if found.reason:
+        raise _no_log(service, run, task, found.reason)
+    return found.text
 
 
-def follow(service: Service, run_id: str, node: str) -> Iterator[str]:
+def follow(
+    service: Service, run_id: str, node: str, read_pod: ReadPod = read_pod_log
+) -> Iterator[str]:
     """Yield what a node prints, as long as neither its run nor the node itself is over.
 
     Raises:
@@ -45,77 +56,82 @@ def follow(service: Service, run_id: str, node: str) -> Iterator[str]:
     task = find_task(service, run, node)
     printed = ""
     while True:
-        text = _read(service, run, task)
-        if text is not None:
+        found = _read(service, run, task, read_pod)
+        if not found.reason:
+            text = found.text
             # A pod that was tried again has a log of its own.
             yield text[len(printed) :] if text.startswith(printed) else text
             printed = text
-        state = task_details(run).get(task.key, {}).get("state")
-        if state in FINAL or run.get("state") in FINAL:
-            if text is None and not printed:
-                raise _no_log(service, run, task)
+        if _state(run, task) in _OVER or run.get("state") in FINAL:
+            if found.reason and not printed:
+                raise _no_log(service, run, task, found.reason)
             return
         service.patience.sleep(service.patience.interval)
         run = find_run(service, run["run_id"])
 
 
-def _read(service: Service, run: Mapping[str, Any], task: Task) -> str | None:
-    for pod in _pods(run, task):
+def _read(service: Service, run: Mapping[str, Any], task: Task, read_pod: ReadPod) -> PodLog:
+    """Return a task's log, from the server or else from Kubernetes."""
+    known = _known(run, task)
+    if known.state in ("", "PENDING", "SKIPPED", CACHED):
+        return PodLog(reason="it has no pod")
+    refusals = []
+    for pod in known.pods:
         path = f"/apis/v1alpha1/runs/{run['run_id']}/nodes/{pod}/log"
         text = service.text(path, f"read the log of {task.title}")
-        if not _is_failure(text):
-            return text
-    return None
+        refusal = _refusal(text)
+        if not refusal:
+            return PodLog(text)
+        refusals.append(refusal)
+    found = read_pod(service.namespace or _DEFAULT_NAMESPACE, run["run_id"], task)
+    if not found.reason:
+        return found
+    said = refusals[0] if refusals else "it names no pod"
+    return PodLog(reason=f"the server says: {said}; and {found.reason}")
 
 
-def _no_log(service: Service, run: Mapping[str, Any], task: Task) -> RunError:
-    state = task_details(run).get(task.key, {}).get("state")
-    if state in (None, "PENDING", "SKIPPED"):
+def _known(run: Mapping[str, Any], task: Task) -> TaskRun:
+    return task_runs(run).get(task.key, TaskRun())
+
+
+def _state(run: Mapping[str, Any], task: Task) -> str:
+    return _known(run, task).state
+
+
+def _no_log(service: Service, run: Mapping[str, Any], task: Task, reason: str) -> RunError:
+    whose = f"{task.title} of run {run['run_id']}"
+    state = _state(run, task)
+    if state == CACHED:
+        return RunError(
+            f"{whose} has no log: Kubeflow's cache has lent what an earlier run had made, and no "
+            "pod was started",
+            hint=f"Its page names what it lent: {service.page_of('runs', run['run_id'])}. "
+            "penstock submit --no-cache has all nodes work.",
+        )
+    if state in ("", "PENDING", "SKIPPED"):
         why = "it was skipped" if state == "SKIPPED" else "it has not run"
-        return RunError(f"{task.title} of run {run['run_id']} has no log: {why}")
-    namespace = service.namespace or "kubeflow"
-    pod = next(_pods(run, task), "POD")
+        return RunError(f"{whose} has no log: {why}")
+    namespace = service.namespace or _DEFAULT_NAMESPACE
+    if state in FINAL:
+        return RunError(
+            f"{service.host} has no log of {whose}: its pod is gone ({reason})",
+            hint="Logs outlive their pods, which Argo removes with the workflow, where it archives "
+            "them (archiveLogs).",
+        )
     return RunError(
-        f"{service.host} has no log of {task.title} of run {run['run_id']}: its pod is gone, or "
-        "has not begun, or its outputs came from the cache",
-        hint="Logs outlive their pods where Argo archives them (archiveLogs); while the pod is "
-        f"there: kubectl logs -n {namespace} {pod} -c main.",
+        f"the log of {whose}, which is {state.lower()}, cannot be read: {reason}",
+        hint="Servers for one user read no log of a pod that runs. With access to Kubernetes: "
+        f"kubectl logs -n {namespace} -l {RUN_ID_LABEL}={run['run_id']} -c main --prefix "
+        f"--tail=-1; where kubectl works here, penstock logs does too.",
     )
 
 
-def _pods(run: Mapping[str, Any], task: Task) -> Iterator[str]:
-    """Yield what the pod that did a task's work can be called, the likeliest first."""
-    detail = task_details(run).get(task.key, {})
-    children = {
-        str(node["pod_name"]): [str(c["pod_name"]) for c in node.get("child_tasks") or ()]
-        for node in (run.get("run_details") or {}).get("task_details") or ()
-        if node.get("pod_name")
-    }
-    own = [detail.get("pod_name"), (detail.get("executor_detail") or {}).get("main_job")]
-    below = [child.get("pod_name") for child in detail.get("child_tasks") or ()]
-    nodes = [node for child in below if child for node in _down_to_pods(str(child), children)]
-    names = [*(name for node in nodes for name in _pod_names(node)), *own]
-    yield from dict.fromkeys(name for name in names if name)
-
-
-def _down_to_pods(node: str, children: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """Yield Argo's nodes at and below one, those that are pods first, and of them the last try."""
-    for child in reversed(children.get(node, ())):
-        yield from _down_to_pods(child, children)
-    yield node
-
-
-def _pod_names(argo_node: str) -> tuple[str, str]:
-    """Return what the pod of one of Argo's nodes is called: newer releases name the template."""
-    workflow, _, number = argo_node.rpartition("-")
-    return f"{workflow}-{_TEMPLATE}-{number}", argo_node
-
-
-def _is_failure(text: str) -> bool:
-    """Say whether the server has written an error in the place of a log."""
+def _refusal(text: str) -> str:
+    """Return what the server says in the place of a log, "" if this is one."""
     if not text.startswith('{"error_message"'):
-        return False
+        return ""
     try:
-        return set(json.loads(text)) <= {"error_message", "error_details"}
+        content = json.loads(text)
     except ValueError:
-        return False
+        return ""
+    return message_of(text) if set(content) <= {"error_message", "error_details"} else ""

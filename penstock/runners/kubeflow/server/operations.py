@@ -4,22 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from penstock.errors import RunError, ServiceError, UnansweredError, suggestion
 from penstock.runners.kubeflow.contract.documents import Task, tasks
 from penstock.runners.kubeflow.server.service import Service
+from penstock.runners.kubeflow.server.tasks import (
+    CACHED,
+    NEVER,
+    TaskRun,
+    message_of,
+    seconds_of,
+    task_runs,
+    tasks_without_a_specification,
+    tells_more,
+)
 
 # `wait_for_run_completion` of the SDK does not know that CANCELED is the end.
 FINAL = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
-# What one server or another writes of what has not happened yet.
-_NEVER = ("1970-01-01T00:00:00Z", "0001-01-01T00:00:00Z")
 
 
 @dataclass(frozen=True)
 class NodeStatus:
-    """A node of a run. `seconds` is how long it has worked; None as long as it has not begun."""
+    """A node of a run. `seconds` is how long it has worked; None as long as it has not begun.
+
+    Beside a server's own states there is CACHED: Kubeflow's cache has lent its outputs.
+    """
 
     name: str
     state: str
@@ -50,6 +60,12 @@ class RunStatus:
         """Whether the run did all that it should."""
         return self.state in ("SUCCEEDED", "SKIPPED")
 
+    @property
+    def all_cached(self) -> bool:
+        """Whether Kubeflow's cache stood in for every node, so that no pod has recorded any."""
+        states = {node.state for node in self.nodes}
+        return self.succeeded and CACHED in states and states <= {CACHED, "SKIPPED"}
+
 
 def find_run(service: Service, run_id: str, experiment: str = "") -> dict[str, Any]:
     """Return a run by its id, or the newest as `latest`.
@@ -60,7 +76,7 @@ def find_run(service: Service, run_id: str, experiment: str = "") -> dict[str, A
     """
     if run_id != "latest":
         try:
-            return service.get(f"/runs/{run_id}", f"look at run {run_id}")
+            return _with_tasks(service, service.get(f"/runs/{run_id}", f"look at run {run_id}"))
         except ServiceError as error:
             if error.status != 404:
                 raise
@@ -80,6 +96,13 @@ def find_run(service: Service, run_id: str, experiment: str = "") -> dict[str, A
     if not page.get("runs"):
         raise RunError("the server has no runs yet", hint="Start one: penstock submit PIPELINE.")
     return find_run(service, page["runs"][0]["run_id"])
+
+
+def _with_tasks(service: Service, run: dict[str, Any]) -> dict[str, Any]:
+    if not tells_more(run):
+        return run
+    run_id = run["run_id"]
+    return service.get(f"/runs/{run_id}", f"look at the tasks of run {run_id}", view="FULL")
 
 
 def read_status(service: Service, run_id: str) -> RunStatus:
@@ -113,9 +136,7 @@ def expected_tasks(service: Service, run: Mapping[str, Any]) -> list[Task]:
     expected = tasks((spec or {}).get("pipeline_spec", spec or {}))
     if expected:
         return expected
-    # Without a specification, whatever has a driver is a task.
-    details = task_details(run)
-    return [Task(n, n) for n in sorted(details) if f"{n}-driver" in details and n != "root"]
+    return tasks_without_a_specification(run)
 
 
 def _status(service: Service, run: Mapping[str, Any], expected: list[Task]) -> RunStatus:
@@ -125,31 +146,28 @@ def _status(service: Service, run: Mapping[str, Any], expected: list[Task]) -> R
         name=run.get("display_name", ""),
         state=state_of(run),
         created_at=run.get("created_at", ""),
-        finished_at="" if finished_at in _NEVER else finished_at,
+        finished_at="" if finished_at in NEVER else finished_at,
         nodes=_nodes(run, expected),
         address=service.page_of("runs", run["run_id"]),
-        error=_message(run),
+        error=message_of(run),
     )
 
 
 def _nodes(run: Mapping[str, Any], expected: list[Task]) -> tuple[NodeStatus, ...]:
-    details = task_details(run)
-    return tuple(_node(run, task.title, details.get(task.key) or {}) for task in expected)
+    known = task_runs(run)
+    return tuple(_node(run, task.title, known.get(task.key, TaskRun())) for task in expected)
 
 
-def _node(run: Mapping[str, Any], title: str, detail: Mapping[str, Any]) -> NodeStatus:
+def _node(run: Mapping[str, Any], title: str, task: TaskRun) -> NodeStatus:
     over = run.get("state") in FINAL
-    # One that never starts has no details, or no state in them.
-    state = detail.get("state") or "PENDING"
+    state = task.state or "PENDING"
     if over and state == "PENDING":
         return NodeStatus(title, "SKIPPED")
+    if state == CACHED:
+        return NodeStatus(title, state)
     if state == "FAILED" and state_of(run) == "CANCELED":
         state = "CANCELED"
-    started, ended = _time(detail.get("start_time")), _time(detail.get("end_time"))
-    if over and ended is None:
-        ended = _time(run.get("finished_at"))
-    seconds = None if started is None else ((ended or datetime.now(UTC)) - started).total_seconds()
-    return NodeStatus(title, state, seconds, _message(detail))
+    return NodeStatus(title, state, seconds_of(task, run, over=over), task.error)
 
 
 def find_task(service: Service, run: Mapping[str, Any], node: str) -> Task:
@@ -166,22 +184,6 @@ def find_task(service: Service, run: Mapping[str, Any], node: str) -> Task:
         f"run {run['run_id']} has no node {node!r}",
         hint=suggestion(node, {task.title for task in expected}, noun="node"),
     )
-
-
-def task_details(run: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Return the details of a run's tasks by their names; the newest of those of one name."""
-    details = (run.get("run_details") or {}).get("task_details") or []
-    ordered = sorted(details, key=lambda detail: detail.get("start_time") or "")
-    return {detail.get("display_name", ""): detail for detail in ordered}
-
-
-def _time(text: Any) -> datetime | None:
-    return None if not text or text in _NEVER else datetime.fromisoformat(text)
-
-
-def _message(task: Mapping[str, Any]) -> str:
-    error = task.get("error") or {}
-    return str(error.get("message", "")) if isinstance(error, dict) else str(error)
 
 
 def wait(

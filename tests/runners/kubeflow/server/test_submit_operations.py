@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock.errors import RunError
 from penstock.runners.kubeflow.contract import documents
-from penstock.runners.kubeflow.server import connecting, logs, operations, submission, versions
+from penstock.runners.kubeflow.server import connecting, operations, submission, versions
 from penstock.testing.kubeflow import FakePipelines, Fault, FaultKind, Play
 from penstock_support.kubeflow_service import HASTY
 from penstock_support.kubeflow_specs import GREETING
@@ -16,9 +15,10 @@ from penstock_support.kubeflow_specs import GREETING
 GOLDEN = Path(__file__).parents[3] / "golden"
 
 
-@pytest.fixture
-def server():
-    with FakePipelines() as running:
+@pytest.fixture(params=[False, True], ids=["details", "tasks"])
+def server(request):
+    """A server of each of the two kinds: up to 2.17, and without ML Metadata."""
+    with FakePipelines(has_tasks=request.param) as running:
         yield running
 
 
@@ -145,45 +145,17 @@ def test_the_page_of_a_run_is_where_people_look(server):
     assert service.page_of("runs", "r1") == "https://kubeflow.example/pipeline/#/runs/details/r1"
 
 
-def test_a_node_s_log_is_read_by_the_name_of_its_pod(server, service):
-    server.set_play(Play(messages={"second": "hello, you\n"}))
-    run_id = start(service)
-    operations.wait(service, run_id)
-    run = operations.find_run(service, run_id)
-    assert logs.read_log(service, run, "Second") == "hello, you\n"
-    assert logs.read_log(service, run, "second") == "hello, you\n"
+def test_a_node_from_kubeflow_s_cache_is_shown_as_cached_and_without_seconds(server, service):
+    server.set_play(Play(cached=frozenset({"first"})))
+    status = operations.wait(service, start(service))
+    assert states(status) == {"First": "CACHED", "Second": "SUCCEEDED"}
+    assert status.nodes[0].seconds is None
+    assert not status.all_cached
 
 
-def test_following_shows_what_is_new_until_the_node_is_over(server, service):
-    run_id = start(service)
-    shown = []
-    for text in logs.follow(service, run_id, "Second"):
-        shown.append(text)
-        if len(shown) == 1:
-            server.state.playing[run_id].logs["second"] += "and more\n"
-    assert "".join(shown) == "second says hello\nand more\n"
-
-
-def test_a_log_that_is_gone_is_told_with_another_way_to_it(server, service):
-    run_id = start(service)
-    operations.wait(service, run_id)
-    server.state.playing[run_id].logs.clear()
-    with pytest.raises(RunError, match="its pod is gone") as raised:
-        logs.read_log(service, operations.find_run(service, run_id), "First")
-    assert "kubectl logs -n kubeflow greeting-" in str(raised.value)
-
-
-def test_a_node_that_has_not_run_has_no_log(service):
-    run_id = start(service)
-    run = operations.find_run(service, run_id)
-    with pytest.raises(RunError, match="Second of run .* has no log: it has not run"):
-        logs.read_log(service, run, "Second")
-
-
-def test_a_node_of_another_name_is_answered_with_the_nearest(service):
-    run = operations.find_run(service, start(service))
-    with pytest.raises(RunError, match="has no node 'Secnd'. Did you mean 'Second'?"):
-        logs.read_log(service, run, "Secnd")
+def test_a_run_that_is_cached_to_its_end_is_known_as_such(server, service):
+    server.set_play(Play(cached=frozenset({"first", "second"})))
+    assert operations.wait(service, start(service)).all_cached
 
 
 @pytest.mark.parametrize("name", ["penguins", "flights", "taxi"])
@@ -201,5 +173,3 @@ def test_what_we_compile_is_what_the_server_takes_and_runs(service, name):
     status = operations.wait(service, run_id)
     assert status.succeeded
     assert {"Trainer", "Evaluator", "Pusher"} <= {node.name for node in status.nodes}
-    last = operations.find_run(service, run_id)
-    assert logs.read_log(service, last, "Trainer") == "trainer says hello\n"
