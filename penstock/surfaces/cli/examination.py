@@ -21,7 +21,6 @@ from penstock.project import extras
 from penstock.project.config import Config, Profile
 from penstock.project.kubeflow import KubeflowOptions
 from penstock.runners.kubeflow.server.service import API, Patience, Service
-from penstock.safety import secrets
 from penstock.surfaces.cli.options import load_pipeline
 
 # Nothing waits longer for an answer: all of it is said within three seconds.
@@ -278,21 +277,10 @@ def cluster(profile: Profile) -> Finding:
 
 def _connected(options: KubeflowOptions) -> Service:
     """Return the profile's server, which is asked once and with little patience."""
-    from penstock.runners.kubeflow.server.connecting import connect
+    from penstock.runners.kubeflow.server.connecting import connect_to
 
-    resolved = [
-        secrets.resolve(text)
-        for text in (options.host, options.token, options.cookies, options.ca_certificate)
-    ]
-    host, token, cookies, authority = resolved
     patience = Patience(connecting=_PATIENCE_SECONDS, reading=_PATIENCE_SECONDS, pauses=())
-    return connect(
-        host,
-        token=token,
-        cookies=cookies,
-        ca_certificate=os.path.expanduser(authority),
-        patience=patience,
-    )
+    return connect_to(options, patience)
 
 
 def checks(config: Config, profile: Profile) -> tuple[Callable[[], Finding], ...]:

@@ -241,12 +241,24 @@ class Pod:
             assert uri.startswith(f"{self.run_root}/"), f"{uri} is not below {self.run_root}"
             _upload(Path(artifact["customPath"]), uri)
             metadata = {**artifact.get("metadata", {}), **merged.get("metadata", {})}
+            if artifact["type"].get("schemaTitle") == "system.Metrics":
+                _check_metrics(metadata)
             outputs[name] = {"uri": uri, "metadata": through_the_backend(metadata)}
         values = {
             name: Path(described["outputFile"]).read_text()
             for name, described in self.given["outputs"]["parameters"].items()
         }
         return Ended(code, printed, outputs, values)
+
+
+def _check_metrics(metadata: Mapping[str, Any]) -> None:
+    """Refuse metrics that are no numbers, as launchers without ML Metadata do.
+
+    (uploadOutputArtifacts in backend/src/v2/component/launcher_v2.go, branch mlmd-removal)
+    """
+    for name, value in metadata.items():
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        assert is_number, f'metric value "{name}" must be a number, got {value!r}'
 
 
 def _executor_input(

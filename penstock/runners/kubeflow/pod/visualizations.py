@@ -120,7 +120,8 @@ def _metrics(store: Store, outputs: _tfx.Artifacts) -> dict[str, float]:
                 metrics.update({metric.name: metric.value for metric in metrics_of(record)})
             for name, value in visible_properties(artifact.mlmd_artifact).items():
                 if isinstance(value, (int, float)) and not name.startswith("__"):
-                    metrics[f"{key}.{name}"] = value
+                    # A truth value is no number for newer launchers, which then fail the node.
+                    metrics[f"{key}.{name}"] = +value
     return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
 

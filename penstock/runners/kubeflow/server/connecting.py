@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import warnings
 from typing import Any
@@ -13,7 +14,7 @@ from penstock.safety import secrets
 from penstock.safety.secrets import Redaction
 
 
-def connect_to(options: KubeflowOptions) -> Service:
+def connect_to(options: KubeflowOptions, patience: Patience | None = None) -> Service:
     """Return the server that a profile's table names, with its secrets.
 
     Raises:
@@ -23,10 +24,12 @@ def connect_to(options: KubeflowOptions) -> Service:
         return connect(
             secrets.resolve(options.host),
             token=secrets.resolve(options.token),
+            token_file=os.path.expanduser(secrets.resolve(options.token_file)),
             cookies=secrets.resolve(options.cookies),
             namespace=options.namespace,
-            ca_certificate=os.path.expanduser(options.ca_certificate),
+            ca_certificate=os.path.expanduser(secrets.resolve(options.ca_certificate)),
             pages=options.pages,
+            patience=patience,
         )
     except ParameterError as error:
         raise ConfigError(error.message, hint=error.hint) from None
@@ -36,6 +39,7 @@ def connect(
     host: str,
     *,
     token: str = "",
+    token_file: str = "",
     cookies: str = "",
     namespace: str = "",
     ca_certificate: str = "",
@@ -46,13 +50,17 @@ def connect(
 
     Without `host`, the credentials that the Kubeflow SDK finds count: those of the pod that this
     runs in, or of the kubeconfig file. `pages` is the address of the server's pages for people,
-    where it is not `host`.
+    where it is not `host`. `token_file` is read anew for each request: a token that Kubernetes
+    projects into a pod changes.
 
     Raises:
-      ConfigError: there is no host, and the SDK finds none.
+      ConfigError: there is no host, and the SDK finds none; or there is no such file.
     """
+    token = token or (_read_token(token_file) if token_file else "")
     redaction = Redaction({secret: "[secret]" for secret in (token, cookies) if secret})
     api = _at_host(host, token, ca_certificate) if host else _in_cluster(namespace, token)
+    if token_file:
+        api.configuration.refresh_api_key_hook = functools.partial(_renew, token_file)
     api.rest_client.pool_manager.connection_pool_kw["retries"] = _no_retries()
     if cookies:
         api.cookie = cookies
@@ -106,6 +114,26 @@ def _authorize(settings: Any, token: str) -> None:
     if token:
         settings.api_key["authorization"] = token
         settings.api_key_prefix["authorization"] = "Bearer"
+
+
+def _renew(token_file: str, settings: Any) -> None:
+    _authorize(settings, _read_token(token_file))
+
+
+def _read_token(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            token = file.read().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise ConfigError(
+            f"the token in {path} cannot be read: {reason}",
+            hint="The profile's `token_file` names it; in a pod it is where a projected volume "
+            "puts the service account's token.",
+        ) from None
+    if not token:
+        raise ConfigError(f"the file {path}, which the profile's `token_file` names, is empty")
+    return token
 
 
 def _no_retries() -> Any:

@@ -78,3 +78,13 @@ def test_a_report_that_cannot_be_made_fails_no_node(shown_by_pusher):
     page = shown_by_pusher("another-run")
     assert "done. The report of the run cannot be made: there is no run" in page
     assert "PushedModel" in page
+
+
+def test_metrics_are_numbers_and_so_are_truth_values(tmp_path):
+    model = Model()
+    model.set_float_custom_property("rate", float("nan"))
+    model.set_int_custom_property("rows", 3)
+    model.mlmd_artifact.custom_properties["blessed"].bool_value = True
+    metrics = shown._metrics(None, {"model": [model]})
+    assert metrics == {"model.rows": 3, "model.blessed": 1}
+    assert type(metrics["model.blessed"]) is int

@@ -58,6 +58,23 @@ def test_an_expired_token_is_told_from_a_missing_right(server):
     assert "Tokens expire" in str(raised.value)
 
 
+def test_a_token_from_a_file_is_read_anew_at_each_request(server, tmp_path):
+    path = tmp_path / "token"
+    path.write_text("first\n")
+    server.tokens.add("first")
+    service = connected(server, token_file=str(path))
+    upload(service)
+    server.tokens.clear()
+    server.tokens.add("rotated")
+    path.write_text("rotated\n")
+    assert not upload(service).created
+
+
+def test_a_token_s_file_that_is_not_there_is_named(server, tmp_path):
+    with pytest.raises(ConfigError, match="the token in .*/none cannot be read: No such file"):
+        connected(server, token_file=str(tmp_path / "none"))
+
+
 def test_a_namespace_of_others_is_forbidden():
     with FakePipelines(namespaces={"mine"}) as server:
         upload(connected(server, namespace="mine"))
