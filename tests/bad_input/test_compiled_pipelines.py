@@ -18,6 +18,7 @@ from penstock.errors import DataError, PenstockError, PipelineError, RunError
 from penstock.execution import preconditions
 from penstock.runners.kubeflow.contract import documents
 from penstock.runners.kubeflow.contract.task import PodTask
+from penstock.runners.kubeflow.contract.texts import OWN, Texts
 from penstock.runners.kubeflow.pod.launcher import read_executor_input
 from penstock.runners.kubeflow.pod.running import bind
 from penstock.testing import Silent
@@ -157,7 +158,6 @@ def test_an_executor_that_cannot_be_imported_fails_its_node(
 def arguments(compiled: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a task as it is compiled, and an ExecutorInput for it."""
     [name] = [name for name in compiled.tasks if name == "tells"]
-    command = compiled.command(name)
     given = {
         "inputs": {
             "parameterValues": {"rows": 3.0, "bonus": 0.0, "threshold": 0.5},
@@ -171,7 +171,20 @@ def arguments(compiled: Any) -> tuple[dict[str, Any], dict[str, Any]]:
             "outputFile": "/tmp/kfp_outputs/output_metadata.json",
         },
     }
-    return json.loads(command[command.index("--task") + 1]), given
+    told = compiled.texts(name)
+    given["inputs"]["parameterValues"][OWN] = told.own
+    return {"shared": parsed_text(told.shared), "own": parsed_text(told.own)}, given
+
+
+SWAPPED = str.maketrans({'"': "'", "'": '"'})
+
+
+def parsed_text(text: str) -> Any:
+    return json.loads(text.translate(SWAPPED))
+
+
+def text_of(parsed: Any) -> str:
+    return json.dumps(parsed).translate(SWAPPED)
 
 
 @pytest.mark.parametrize("which", ["task", "input"])
@@ -182,14 +195,15 @@ def test_a_pod_takes_what_it_is_told_or_says_what_is_wrong(
 ) -> None:
     task, launched = arguments(compiled)
     if which == "task":
-        task = mutated(task, seed)
+        part = ("shared", "own")[seed % 2]
+        task[part] = mutated(task[part], seed)
     else:
         launched = mutated(launched, seed)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tempfile.tempdir", str(tmp_path_factory.getbasetemp()))
 
         def begin() -> None:
-            taken = PodTask.from_text(json.dumps(task))
+            taken = PodTask.from_texts(Texts(text_of(task["shared"]), text_of(task["own"])))
             preconditions.check(bind(taken, read_executor_input(json.dumps(launched))))
 
         assert told(begin) in (True, False)
@@ -198,7 +212,7 @@ def test_a_pod_takes_what_it_is_told_or_says_what_is_wrong(
 @pytest.mark.parametrize("text", ["", "[]", "null", "1", "[" * 100_000], ids=lambda t: t[:5])
 def test_what_is_no_task_is_told(text: str) -> None:
     with pytest.raises(RunError, match="expected a task as JSON"):
-        PodTask.from_text(text)
+        PodTask.from_texts(Texts(text))
 
 
 @settings(deadline=None, max_examples=60)

@@ -24,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--task", required=True, help="the node, as the compiler wrote it")
     parser.add_argument("--executor-input", required=True, help="Kubeflow's ExecutorInput")
     options = parser.parse_args(arguments)
-    redaction = redaction_for(options.task.encode())
+    # The node's own text is in the second.
+    redaction = redaction_for(options.task.encode(), options.executor_input.encode())
     try:
         return _EXIT_CODES[_run(options.task, options.executor_input)]
     except PenstockError as error:
@@ -37,12 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(task_text: str, executor_input: str) -> str:
     from penstock.data.files.remote import MINIO_VARIABLE
     from penstock.runners.kubeflow.contract.task import PodTask
+    from penstock.runners.kubeflow.contract.texts import Texts
     from penstock.runners.kubeflow.pod.launcher import read_executor_input
     from penstock.runners.kubeflow.pod.object_store import find_minio
     from penstock.runners.kubeflow.pod.running import run_task
 
-    task = PodTask.from_text(task_text)
     launched = read_executor_input(executor_input)
+    task = PodTask.from_texts(Texts(task_text, launched.own))
     if task.project_folder:
         os.chdir(task.project_folder)
     for folder in reversed(task.import_paths):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +11,7 @@ import yaml
 
 from penstock.runners.kubeflow.compile.compiling import compile_for_kubeflow
 from penstock.runners.kubeflow.contract.task import PodTask
+from penstock.runners.kubeflow.contract.texts import OWN, Texts
 from penstock_support.kubeflow_pipelines import cluster
 
 PROJECT = Path(__file__).parents[2]
@@ -47,12 +47,12 @@ def compiled() -> Any:
 
 @pytest.fixture
 def pod_task() -> Any:
-    """Read what a container is told."""
+    """Read what a task and its container are told."""
 
-    def read(container: dict[str, Any]) -> PodTask:
-        flag, text, *_ = container["args"]
+    def read(made: SimpleNamespace, name: str) -> PodTask:
+        flag, text, *_ = made.containers[name]["args"]
         assert flag == "--task"
-        assert json.loads(text)
-        return PodTask.from_text(text)
+        own = made.tasks[name].get("inputs", {}).get("parameters", {}).get(OWN)
+        return PodTask.from_texts(Texts(text, own["runtimeValue"]["constant"] if own else ""))
 
     return read

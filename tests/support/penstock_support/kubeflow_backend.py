@@ -29,6 +29,7 @@ from penstock import _tfx
 from penstock.data.files import remote
 from penstock.runners.kubeflow.compile.compiling import compile_for_kubeflow
 from penstock.runners.kubeflow.contract.task import RUN_ID_VARIABLE, PodTask
+from penstock.runners.kubeflow.contract.texts import OWN, Texts
 from penstock_support import IMPORT_PATH
 from penstock_support.kubeflow_pipelines import cluster
 
@@ -314,6 +315,8 @@ def _parameter(
     ended: Mapping[str, Ended],
     parameters: Mapping[str, Any],
 ) -> Any:
+    if "runtimeValue" in given:
+        return given["runtimeValue"]["constant"]
     if "taskOutputParameter" in given:
         source = given["taskOutputParameter"]
         return ended[source["producerTask"]].values[source["outputParameterKey"]] == "true"
@@ -403,8 +406,14 @@ class Compiled:
 
     def pod_task(self, name: str) -> PodTask:
         """Return what a task's container is told."""
+        return PodTask.from_texts(self.texts(name))
+
+    def texts(self, name: str) -> Texts:
+        """Return what a task's container and the task are told."""
         command = self.command(name)
-        return PodTask.from_text(command[command.index("--task") + 1])
+        own = self.tasks[name].get("inputs", {}).get("parameters", {}).get(OWN)
+        constant = own["runtimeValue"]["constant"] if own else ""
+        return Texts(command[command.index("--task") + 1], constant)
 
 
 def compile_with_store(pipeline: Any, store: Path) -> Compiled:

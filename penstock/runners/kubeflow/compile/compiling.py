@@ -23,6 +23,8 @@ from penstock.runners.kubeflow.compile.node_tasks import (
     tasks_of,
 )
 from penstock.runners.kubeflow.compile.project import Project
+from penstock.runners.kubeflow.compile.sharing import shared
+from penstock.runners.kubeflow.compile.workflow import ARGO_LIMIT, LIMIT, workflow_size
 from penstock.runners.kubeflow.contract import names
 from penstock.safety import secrets
 
@@ -97,11 +99,12 @@ def compile_for_kubeflow(pipeline: Any, profile: Profile, project: Path) -> Comp
             "it does could not be recorded after it",
             hint="Write it as a component in Python.",
         )
+    all_tasks = shared(all_tasks)
     last = task_names[exit_handler] if exit_handler else None
-    spec = _pipeline_spec(compiled, profile, all_tasks, last)
-    return Compiled(
-        spec, _platform_spec(all_tasks), tuple(_warnings(compilation, profile, all_tasks))
-    )
+    spec, platform = _pipeline_spec(compiled, profile, all_tasks, last), _platform_spec(all_tasks)
+    size = workflow_size(_as_dict(spec), _as_dict(platform))
+    _check_size(compiled, all_tasks, size)
+    return Compiled(spec, platform, tuple(_warnings(compilation, profile, all_tasks, size)))
 
 
 def _kubeflow_options(profile: Profile) -> KubeflowOptions:
@@ -157,8 +160,10 @@ def _pipeline_spec(
         spec.default_pipeline_root = profile.cluster_root
     deployment = protos.pipeline_spec().PipelineDeploymentConfig()
     for task in tasks:
-        spec.components[f"comp-{task.name}"].CopyFrom(task.component)
-        deployment.executors[f"exec-{task.name}"].container.CopyFrom(task.container)
+        component = spec.components[f"comp-{task.owner}"]
+        component.CopyFrom(task.component)
+        component.executor_label = f"exec-{task.owner}"
+        deployment.executors[component.executor_label].container.CopyFrom(task.container)
     spec.deployment_spec.update(_as_dict(deployment))
     _add_root_parameters(spec, compiled, profile)
     inner = spec.root
@@ -173,6 +178,20 @@ def _pipeline_spec(
         strategy = type(last).TriggerPolicy.TriggerStrategy
         last.trigger_policy.strategy = strategy.Value("ALL_UPSTREAM_TASKS_COMPLETED")
     return spec
+
+
+def _check_size(compiled: ir.Pipeline, tasks: list[Task], size: int) -> None:
+    if size <= LIMIT:
+        return
+    told = {task.name: sum(map(len, task.container.args)) for task in tasks}
+    longest = max(told, key=lambda name: told[name])
+    raise PipelineError(
+        f"pipeline {compiled.name} becomes a workflow of {size:,} bytes, {size // len(tasks):,} "
+        f"for each of its {len(tasks)} tasks, and Kubernetes takes none of more than {LIMIT:,}",
+        hint="Make two pipelines of it, the second of which finds by a resolver what the first "
+        f"has made. The most is said of {longest} ({told[longest]:,} bytes): long texts are better "
+        "kept in a file of the project.",
+    )
 
 
 def _add_root_parameters(spec: Any, compiled: ir.Pipeline, profile: Profile) -> None:
@@ -210,12 +229,21 @@ def _platform_spec(tasks: Iterable[Task]) -> Any:
     platform = protos.pipeline_spec().PlatformSpec()
     executors = platform.platforms["kubernetes"].deployment_spec.executors
     for task in tasks:
-        executors[f"exec-{task.name}"].update(_as_dict(task.pod))
+        executors[f"exec-{task.owner}"].update(_as_dict(task.pod))
     return platform
 
 
-def _warnings(compilation: Compilation, profile: Profile, tasks: Iterable[Task]) -> Iterator[str]:
+def _warnings(
+    compilation: Compilation, profile: Profile, tasks: Iterable[Task], size: int
+) -> Iterator[str]:
     tasks = list(tasks)
+    if size > ARGO_LIMIT:
+        yield (
+            f"the pipeline becomes a workflow of {size:,} bytes. Argo keeps one, with what has "
+            f"become of its nodes, in {ARGO_LIMIT:,}, and etcd in 1,572,864, unless the cluster is "
+            "set up for more: MAX_WORKFLOW_SIZE or nodeStatusOffLoad of Argo's controller, and "
+            "etcd's --max-request-bytes"
+        )
     images = {task.container.image for task in tasks}
     task_names = {*compilation.tasks, *(task.name for task in tasks)}
     for image in sorted(image for image in images if not _DIGEST.search(image)):
@@ -246,13 +274,18 @@ def _variables(compilation: Compilation, node: ir.Node) -> list[str]:
 
 def as_yaml(message: Any) -> str:
     """Return a message as a YAML document; the same text for the same message."""
+    return yaml_of(_plain(_as_dict(message)))
+
+
+def yaml_of(content: Any) -> str:
+    """Return plain values as a YAML document that every reader takes for them."""
     import yaml
 
     class Dumper(yaml.SafeDumper):
         """Writes texts so that every reader takes them for texts, whichever YAML it reads."""
 
     Dumper.add_representer(str, _represent_text)
-    return yaml.dump(_plain(_as_dict(message)), Dumper=Dumper, sort_keys=True, width=100)
+    return yaml.dump(content, Dumper=Dumper, sort_keys=True, width=100)
 
 
 def _represent_text(dumper: Any, text: str) -> Any:

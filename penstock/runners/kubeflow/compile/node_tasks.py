@@ -33,6 +33,7 @@ from penstock.runners.kubeflow.contract.task import (
     PodOutput,
     PodTask,
 )
+from penstock.runners.kubeflow.contract.texts import OWN
 
 PARAMETER_TYPES: Mapping[type, str] = {
     str: "STRING",
@@ -44,6 +45,8 @@ PARAMETER_TYPES: Mapping[type, str] = {
 _EVALUATION = "ModelEvaluation"
 # And of what stands for something outside of the store, which may have been removed since.
 _PUSHED = "PushedModel"
+# The parameter that says whether a task's conditions hold; no parameter of a run has a hyphen.
+_CONDITION = "condition-holds"
 
 
 @dataclass(frozen=True)
@@ -93,9 +96,13 @@ class Compilation:
 
 @dataclass(frozen=True)
 class Task:
-    """A task and what is named after it: its component, its container and its pod."""
+    """A task, its component, its container and its pod.
+
+    The last three are named after the task `owner`: the task itself, or one that is like it.
+    """
 
     name: str
+    owner: str
     spec: Any
     component: Any
     container: Any
@@ -202,11 +209,10 @@ def add_condition(compilation: Compilation, task: Task, node: ir.Node) -> None:
     deciding = compilation.decisions.get(node.conditions)
     if deciding is None:
         return
-    name = f"{deciding}-{HOLDS}"
-    task.component.input_definitions.parameters[name].parameter_type = parameter_type(bool)
-    source = task.spec.inputs.parameters[name].task_output_parameter
+    task.component.input_definitions.parameters[_CONDITION].parameter_type = parameter_type(bool)
+    source = task.spec.inputs.parameters[_CONDITION].task_output_parameter
     source.producer_task, source.output_parameter_key = deciding, HOLDS
-    task.spec.trigger_policy.condition = f"inputs.parameter_values['{name}'] == true"
+    task.spec.trigger_policy.condition = f"inputs.parameter_values['{_CONDITION}'] == true"
     task.spec.dependent_tasks[:] = sorted({*task.spec.dependent_tasks, deciding})
 
 
@@ -237,13 +243,13 @@ def _begin(
         after = sorted({compilation.last_task(before) for before in node.upstream})
     task = Task(
         name,
+        name,
         spec.PipelineTaskSpec(dependent_tasks=after),
-        spec.ComponentSpec(executor_label=f"exec-{name}"),
+        spec.ComponentSpec(),
         spec.PipelineDeploymentConfig.PipelineContainerSpec(image=pod.image),
         platform.executor_config(pod, timeout),
     )
     task.spec.task_info.name = helper or node_id
-    task.spec.component_ref.name = f"comp-{name}"
     task.spec.caching_options.enable_cache = cached
     # A process cannot find out by which name, or digest, its image was pulled.
     for variable, value in sorted({IMAGE_VARIABLE: pod.image, **pod.env}.items()):
@@ -293,14 +299,21 @@ def _run_ours(
         import_paths=compilation.project.import_paths(alone),
     )
     _add_inputs(compilation, task, inputs, parameters)
+    told = pod_task.to_texts()
+    if told.own:
+        task.component.input_definitions.parameters[OWN].parameter_type = parameter_type(str)
+        task.spec.inputs.parameters[OWN].runtime_value.constant.string_value = told.own
     task.container.command.extend(COMMAND)
-    task.container.args.extend(["--task", pod_task.to_text(), "--executor-input", "{{$}}"])
+    task.container.args.extend(["--task", told.shared, "--executor-input", "{{$}}"])
 
 
 def _inputs(compilation: Compilation, node: ir.Node) -> tuple[PodInput, ...]:
     inputs: list[PodInput] = []
     for link in wiring.links(node):
-        name = names.key_name(link.key, [taken.name for taken in inputs])
+        # What TFX's compiler names after a node would keep alike tasks from sharing a component.
+        is_value = link.key == f"_{link.producer}.{link.output}"
+        key = f"value_{link.output}" if is_value else link.key
+        name = names.key_name(key, [taken.name for taken in inputs])
         by_run = compilation.pipeline.nodes[link.producer].works_in_store
         inputs.append(PodInput(name, link.key, link.type, link.producer, link.output, by_run))
     return tuple(inputs)

@@ -11,9 +11,12 @@ from typing import Any
 
 from penstock.errors import DataError, ParameterError, suggestion
 from penstock.project.scalars import scalar_of
-from penstock.runners.kubeflow.contract.task import PodTask
+from penstock.runners.kubeflow.contract import texts
+from penstock.runners.kubeflow.contract.task import RECORD, RUN
+from penstock.runners.kubeflow.contract.texts import Texts
 
 _TYPES = {"BOOLEAN": bool, "NUMBER_INTEGER": int, "NUMBER_DOUBLE": float, "STRING": str}
+_COMPILE = "Make one with penstock compile PIPELINE --profile PROFILE -o FILE.yaml."
 _JSON_TYPES = {"LIST": list, "STRUCT": dict}
 
 
@@ -60,7 +63,7 @@ class Documents:
                 task["cachingOptions"] = {}
         for arguments in _arguments(spec):
             if arguments[:1] == ["--task"]:
-                arguments[1] = PodTask.from_text(arguments[1]).without_cache().to_text()
+                arguments[1] = _without_cache(arguments[1])
         return self._as_value(spec)
 
     def as_value(self) -> dict[str, Any]:
@@ -71,6 +74,13 @@ class Documents:
         if self.platform is None:
             return spec
         return {"pipeline_spec": spec, "platform_spec": dict(self.platform)}
+
+
+def _without_cache(shared: Any) -> str:
+    try:
+        return texts.without_cache(shared)
+    except (ValueError, AttributeError) as error:
+        raise DataError(f"a container's task cannot be read: {error}", hint=_COMPILE) from error
 
 
 def read(text: str, path: str | None = None) -> Documents:
@@ -92,7 +102,7 @@ def read(text: str, path: str | None = None) -> Documents:
         raise DataError(
             f"this is no compiled pipeline ({type(error).__name__})",
             path=path,
-            hint="Make one with penstock compile PIPELINE --profile PROFILE -o FILE.yaml.",
+            hint=_COMPILE,
         ) from None
     return whole
 
@@ -190,12 +200,14 @@ class Task:
 
 def tasks(spec: Mapping[str, Any]) -> list[Task]:
     """Return a pipeline's tasks, those of inner graphs too, each after those that it needs."""
-    return list(_tasks(spec, spec.get("root", {}), frozenset()))
+    found = dict(_tasks(spec, spec.get("root", {}), frozenset()))
+    titles = _titles(spec, found)
+    return [Task(key, titles.get(key) or _name(task) or key) for key, task in found.items()]
 
 
 def _tasks(
     spec: Mapping[str, Any], component: Mapping[str, Any], above: frozenset[str]
-) -> Iterator[Task]:
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
     waiting = dict(sorted(component.get("dag", {}).get("tasks", {}).items()))
     while waiting:
         ready = [n for n, task in waiting.items() if not _needs(task) & (set(waiting) - {n})]
@@ -204,9 +216,42 @@ def _tasks(
             inner = task.get("componentRef", {}).get("name", "")
             component_of_task = spec.get("components", {}).get(inner, {})
             if "dag" not in component_of_task:
-                yield Task(name, task.get("taskInfo", {}).get("name") or name)
+                yield name, task
             elif inner not in above:
                 yield from _tasks(spec, component_of_task, above | {inner})
+
+
+def _name(task: Mapping[str, Any]) -> Any:
+    return task.get("taskInfo", {}).get("name")
+
+
+def _titles(spec: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return the names of the nodes that tasks run, where their containers are told of any.
+
+    A container of its own is told nothing, and what records what it did is told its node.
+    """
+    titles: dict[str, str] = {}
+    for key, task in found.items():
+        node, action = _node_and_action(spec, task)
+        if action in (RUN, RECORD):
+            titles[key if action == RUN else key.removesuffix("-record")] = node
+    return titles
+
+
+def _node_and_action(spec: Mapping[str, Any], task: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what a task's container is told of, "" where it is told nothing that is known here."""
+    component = spec.get("components", {}).get(task.get("componentRef", {}).get("name"), {})
+    executor = spec.get("deploymentSpec", {}).get("executors", {})
+    container = executor.get(component.get("executorLabel"), {}).get("container", {})
+    arguments = container.get("args", [])
+    if arguments[:1] != ["--task"]:
+        return "", ""
+    own = task.get("inputs", {}).get("parameters", {}).get(texts.OWN, {})
+    told = Texts(arguments[1], own.get("runtimeValue", {}).get("constant", ""))
+    try:
+        return texts.node_and_action(told)
+    except ValueError:  # another version of Penstock has compiled it
+        return "", ""
 
 
 def _needs(task: Mapping[str, Any]) -> set[str]:

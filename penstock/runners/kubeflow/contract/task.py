@@ -4,10 +4,9 @@ A task's container runs COMMAND with these arguments:
 
     --task TEXT --executor-input {{$}}
 
-TEXT is `PodTask.to_text()`; `{{$}}` becomes the ExecutorInput when the launcher starts the
-container. TEXT is JSON in which neither `{{` nor `$(` occurs: the launcher and Argo would
-substitute the one, Kubernetes the other. All of TEXT goes into Kubeflow's own cache key, so what
-differs from run to run must not stand in it.
+TEXT is what `PodTask.to_texts()` says is shared; `{{$}}` becomes the ExecutorInput when the
+launcher starts the container, and has the node's own text as the parameter OWN. All of both goes
+into Kubeflow's own cache key, so what differs from run to run must not stand in it.
 
 The run's name. Runs in ML Metadata have the names of Kubeflow's runs. As a task's parameter the
 name would be part of the cache key, so it comes by two other ways, of which the first counts:
@@ -43,16 +42,17 @@ them start after it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from penstock import _tfx
 from penstock.errors import RunError
 from penstock.project.tables import as_table, read_table
+from penstock.runners.kubeflow.contract import texts
+from penstock.runners.kubeflow.contract.texts import Texts
 
-VERSION = 1
+VERSION = 2
 _COMPILED = "Compile the pipeline again: penstock compile."
 
 COMMAND = ("python", "-m", "penstock.runners.kubeflow.entrypoint")
@@ -124,27 +124,24 @@ class PodTask:
     import_paths: tuple[str, ...] = ()
     version: int = VERSION
 
-    def to_text(self) -> str:
-        """Return the task as the argument of a container."""
-        table = {**as_table(self), "version": self.version}
-        text = json.dumps(table, sort_keys=True, indent=1)
-        # Two braces or a dollar before a parenthesis can only stand inside of JSON's strings.
-        return text.replace("{{", "{\\u007b").replace("$(", "\\u0024(")
+    def to_texts(self) -> Texts:
+        """Return the task as what its container and its task are told."""
+        return texts.write({**as_table(self), "version": self.version})
 
     @classmethod
-    def from_text(cls, text: str) -> PodTask:
-        """Read what `to_text` wrote.
+    def from_texts(cls, told: Texts) -> PodTask:
+        """Read what `to_texts` wrote.
 
         Raises:
           RunError: it is no task, or another version of Penstock wrote it.
           ConfigError: a key is unknown or missing, or has a value that is none of its.
         """
         try:
-            table = json.loads(text)
-        except (ValueError, RecursionError):
-            table = None
-        if not isinstance(table, dict):
-            raise RunError(f"expected a task as JSON, got {text[:200]!r}", hint=_COMPILED)
+            table = texts.read(told)
+        except ValueError:
+            raise RunError(
+                f"expected a task as JSON, got {told.shared[:200]!r}", hint=_COMPILED
+            ) from None
         if table.get("version") != VERSION:
             raise RunError(
                 f"the task was compiled for version {table.get('version')} of tasks, and this "
@@ -153,16 +150,6 @@ class PodTask:
                 "image anew: penstock build.",
             )
         return read_table(cls, table)
-
-    def without_cache(self) -> PodTask:
-        """Return a task that takes nothing from what earlier runs have made."""
-        from google.protobuf import json_format
-
-        alone = self.ir()
-        for entry in alone.nodes:
-            entry.pipeline_node.execution_options.caching_options.enable_cache = False
-        pipeline = json_format.MessageToDict(alone, preserving_proto_field_name=True)
-        return replace(self, pipeline=pipeline)
 
     def ir(self) -> Any:
         """Return the IR with the task's node alone.

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penstock.errors import ParameterError, RunError
+from penstock.runners.kubeflow.contract.texts import OWN
 
 _MOUNTS = {"gs://": "/gcs/", "minio://": "/minio/", "s3://": "/s3/"}
 _TYPES: Mapping[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
@@ -35,7 +36,8 @@ class LaunchedArtifact:
 class ExecutorInput:
     """What the launcher says: parameters and artifacts by name, and where to report.
 
-    `files` has, by the names of output parameters, where their values are written.
+    `files` has, by the names of output parameters, where their values are written. `own` is what
+    the node's task is told beside its container, "" for nothing.
     """
 
     parameters: Mapping[str, Any]
@@ -43,6 +45,7 @@ class ExecutorInput:
     outputs: Mapping[str, LaunchedArtifact]
     files: Mapping[str, str]
     output_file: str
+    own: str = ""
 
     @property
     def addresses(self) -> list[str]:
@@ -60,8 +63,10 @@ def read_executor_input(text: str) -> ExecutorInput:
     try:
         content = json.loads(text)
         inputs, outputs = content.get("inputs") or {}, content["outputs"]
+        parameters = dict(inputs.get("parameterValues") or {})
+        own = _text(parameters.pop(OWN, ""))
         return ExecutorInput(
-            dict(inputs.get("parameterValues") or {}),
+            parameters,
             {name: _artifacts(entry) for name, entry in (inputs.get("artifacts") or {}).items()},
             {
                 name: artifacts[0]
@@ -73,6 +78,7 @@ def read_executor_input(text: str) -> ExecutorInput:
                 for name, entry in (outputs.get("parameters") or {}).items()
             },
             _text(outputs["outputFile"]),
+            own,
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RunError(

@@ -293,7 +293,8 @@ def _tell_broken(pod: Pod, broken: Broken) -> str:
 
 def _redaction(pod: Pod) -> secrets.Redaction:
     """Return what takes out all secrets of the task, also those of the store's address."""
-    return secrets.redaction_for(pod.task.to_text().encode())
+    told = pod.task.to_texts()
+    return secrets.redaction_for(told.shared.encode(), told.own.encode())
 
 
 def _tell(pod: Pod, outcome: Finished | Skipped) -> None:

@@ -11,6 +11,7 @@ import yaml
 from penstock import Output, component, pipeline, with_options
 from penstock.artifacts import PushedModel
 from penstock.pods import ConfigMap, Gpu, PodOptions, Secret, Toleration, Volume
+from penstock.runners.kubeflow.contract.texts import OWN
 from penstock_support.kubeflow_pipelines import Count, Learn, Notify, Prepare, single
 
 
@@ -77,17 +78,20 @@ def test_a_parameter_without_a_default_must_be_given(compiled):
     assert found == {"label": {"parameterType": "STRING"}}
 
 
+def of_the_run(task: dict[str, Any]) -> dict[str, Any]:
+    """Return what a task takes beside what it is told of its node."""
+    return {name: taken for name, taken in task["inputs"]["parameters"].items() if name != OWN}
+
+
 def test_a_parameter_reaches_the_nodes_that_depend_on_it_and_no_others(compiled, pod_task):
     @pipeline(name="toy")
     def toy(label: str = "a", start: int = 1):
         return Prepare(label=label), Count(start=start)
 
     made = compiled(toy)
-    assert made.tasks["prepare"]["inputs"]["parameters"] == {
-        "label": {"componentInputParameter": "label"}
-    }
-    assert pod_task(made.containers["prepare"]).parameters == {"label": "str"}
-    assert pod_task(made.containers["count"]).parameters == {"start": "int"}
+    assert of_the_run(made.tasks["prepare"]) == {"label": {"componentInputParameter": "label"}}
+    assert pod_task(made, "prepare").parameters == {"label": "str"}
+    assert pod_task(made, "count").parameters == {"start": "int"}
 
 
 def test_values_of_the_profile_are_the_defaults(compiled):
@@ -120,10 +124,12 @@ def test_without_cache_neither_kubeflow_nor_a_pod_takes_what_was_made_before(com
     from penstock import ir
     from penstock.runners.kubeflow.contract import documents
 
-    made = documents.read(compiled(single(Prepare)).text).without_cache()["pipeline_spec"]
-    assert made["root"]["dag"]["tasks"]["prepare"]["cachingOptions"] == {}
-    container = made["deploymentSpec"]["executors"]["exec-prepare"]["container"]
-    [node] = ir.view(pod_task(container).ir())
+    made = compiled(single(Prepare))
+    spec = documents.read(made.text).without_cache()["pipeline_spec"]
+    made.tasks = spec["root"]["dag"]["tasks"]
+    assert made.tasks["prepare"]["cachingOptions"] == {}
+    made.containers["prepare"] = spec["deploymentSpec"]["executors"]["exec-prepare"]["container"]
+    [node] = ir.view(pod_task(made, "prepare").ir())
     assert not node.is_cached
 
 
@@ -223,7 +229,7 @@ def test_the_pipeline_inside_an_exit_handler_gets_the_parameters_of_the_run(comp
     made = compiled(exit_handler())
     inner = made.spec["components"]["comp-exit-handler-1"]
     assert set(inner["dag"]["tasks"]) == {"prepare", "learn"}
-    assert inner["dag"]["tasks"]["prepare"]["inputs"]["parameters"] == {
+    assert of_the_run(inner["dag"]["tasks"]["prepare"]) == {
         "label": {"componentInputParameter": "label"}
     }
     assert inner["inputDefinitions"]["parameters"]["label"] == {"parameterType": "STRING"}
@@ -251,15 +257,15 @@ def test_a_condition_is_decided_in_a_pod_and_obeyed_as_the_sdk_writes_it(
     compiled, theirs, pod_task
 ):
     made = compiled(conditional())
-    [(name, given)] = made.tasks["learn"]["inputs"]["parameters"].items()
-    assert given == {
+    name = "condition-holds"
+    assert made.tasks["learn"]["inputs"]["parameters"][name] == {
         "taskOutputParameter": {"outputParameterKey": "holds", "producerTask": "decide-learn"}
     }
     condition = theirs.tasks["condition-2"]["triggerPolicy"]["condition"]
     assert made.tasks["learn"]["triggerPolicy"]["condition"] == condition.replace(
         "pipelinechannel--decide-holds", name
     )
-    deciding = pod_task(made.containers["decide-learn"])
+    deciding = pod_task(made, "decide-learn")
     assert (deciding.action, deciding.node) == ("decide", "Learn")
     assert [taken.producer for taken in deciding.inputs] == ["Count"]
     outputs = made.spec["components"]["comp-decide-learn"]["outputDefinitions"]
@@ -308,10 +314,10 @@ def test_importers_and_resolvers_are_tasks_that_are_never_cached(compiled, pod_t
     made = compiled(toy)
     assert Examples.TYPE_NAME == "Examples"
     assert made.tasks["latest"]["cachingOptions"] == {}
-    looking = pod_task(made.containers["latest"])
+    looking = pod_task(made, "latest")
     assert [output.key for output in looking.outputs] == ["examples"]
     assert looking.inputs == ()
-    [taken] = pod_task(made.containers["learn"]).inputs
+    [taken] = pod_task(made, "learn").inputs
     assert taken.by_run
 
 
@@ -326,7 +332,7 @@ def test_artifacts_of_several_producers_come_by_several_names(compiled, pod_task
         return examples.Join(models=[first.outputs["model"], second.outputs["model"]])
 
     made = compiled(toy)
-    inputs = pod_task(made.containers["join"]).inputs
+    inputs = pod_task(made, "join").inputs
     assert [taken.producer for taken in inputs] == ["first", "second"]
     assert set(made.tasks["join"]["inputs"]["artifacts"]) == {taken.name for taken in inputs}
 
@@ -339,4 +345,4 @@ def test_an_evaluation_can_be_drawn_and_every_node_reports(compiled, pod_task):
         for name, kind in outputs.items()
         if name.startswith("penstock_")
     } == {"penstock_metrics": "system.Metrics", "penstock_report": "system.HTML"}
-    assert pod_task(made.containers["prepare"]).shown == ("penstock_metrics", "penstock_report")
+    assert pod_task(made, "prepare").shown == ("penstock_metrics", "penstock_report")

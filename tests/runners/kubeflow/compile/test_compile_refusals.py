@@ -227,11 +227,11 @@ def test_a_module_file_that_is_missing_is_told_before_anything_runs(compiled):
 
 def test_a_module_file_of_the_project_is_found_again_in_the_image(compiled, pod_task):
     made = compiled(trains(Path(examples.__file__)))
-    task = pod_task(made.containers["trainer"])
+    task = pod_task(made, "trainer")
     [node] = [entry["pipeline_node"] for entry in task.pipeline["nodes"]]
     written = node["parameters"]["parameters"]["module_file"]["field_value"]["string_value"]
     assert written == "@{project}/support/penstock_support/example_components.py"
-    assert pod_task(made.containers["makeexamples"]).import_paths == (".", "support")
+    assert pod_task(made, "makeexamples").import_paths == (".", "support")
 
 
 def test_mounts_of_profile_and_pipeline_that_get_in_each_other_s_way_are_told_by_node(compiled):

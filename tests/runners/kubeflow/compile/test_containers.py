@@ -72,7 +72,7 @@ def test_a_container_runs_as_it_is_with_the_launcher_s_paths(compiled):
 
 def test_a_task_after_it_records_what_it_did_and_others_wait_for_that(compiled, pod_task):
     made = compiled(filtering())
-    task = pod_task(made.containers["filter-record"])
+    task = pod_task(made, "filter-record")
     assert (task.action, task.node) == ("record", "Filter")
     assert made.tasks["filter-record"]["dependentTasks"] == ["filter"]
     assert made.tasks["filter-record"]["inputs"]["artifacts"] == {

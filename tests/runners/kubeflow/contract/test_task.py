@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from penstock.errors import RunError
 from penstock.runners.kubeflow.contract import locations
 from penstock.runners.kubeflow.contract.task import PodInput, PodOutput, PodTask
+from penstock.runners.kubeflow.contract.texts import Texts
 
 pytestmark = pytest.mark.core
 
@@ -26,23 +28,94 @@ TASK = PodTask(
 )
 
 
-def test_a_task_survives_its_text():
-    assert PodTask.from_text(TASK.to_text()) == TASK
+def compiled_task(node: str = "Learn", producer: str = "Prepare", rate: float = 0.5) -> PodTask:
+    """Return a task as the compiler makes one of a node that takes what another makes."""
+
+    def contexts(node: str) -> list[dict[str, Any]]:
+        run = {"runtime_parameter": {"name": "pipeline-run-id", "type": "STRING"}}
+        names = {
+            "pipeline": {"field_value": {"string_value": "toy"}},
+            "pipeline_run": run,
+            "node": {"field_value": {"string_value": f"toy.{node}"}},
+        }
+        return [{"name": name, "type": {"name": kind}} for kind, name in names.items()]
+
+    channel = {
+        "artifact_query": {"type": {"name": "Examples"}},
+        "context_queries": contexts(producer),
+        "output_key": "examples",
+        "producer_node_query": {"id": producer},
+    }
+    described = {
+        "contexts": {"contexts": contexts(node)},
+        "inputs": {"inputs": {"examples": {"channels": [channel], "min_count": 1}}},
+        "node_info": {"id": node, "type": {"name": "toy.Learn"}},
+        "parameters": {"parameters": {"rate": {"field_value": {"double_value": rate}}}},
+    }
+    pipeline = {
+        "pipeline_info": {"id": "toy"},
+        "nodes": [{"pipeline_node": described}],
+        "deployment_config": {"executor_specs": {node: {"class_path": "toy.LearnExecutor"}}},
+    }
+    taken = PodInput("examples", "examples", "Examples", producer, "examples")
+    return replace(TASK, node=node, pipeline=pipeline, inputs=(taken,))
 
 
-@given(st.text(alphabet='{}$("\\a'))
+@pytest.mark.parametrize("task", [TASK, compiled_task()], ids=["no-node", "a-node"])
+def test_a_task_survives_its_texts(task):
+    assert PodTask.from_texts(task.to_texts()) == task
+
+
+def test_nodes_of_one_component_share_all_but_their_names_and_parameters():
+    one, other = compiled_task().to_texts(), compiled_task("Again", "Other", 1.0).to_texts()
+    assert one.shared == other.shared
+    assert one.own == "{'names':['Learn','Prepare'],'values':{'rate':0.5}}"
+    assert other.own == "{'names':['Again','Other'],'values':{'rate':1.0}}"
+
+
+@pytest.mark.parametrize("name", ["@{0}", "@@{1}", "examples", "toy.Learn", "parameters"])
+def test_a_node_may_be_called_like_anything_else_in_its_task(name):
+    task = compiled_task(name, f"@{name}")
+    assert PodTask.from_texts(task.to_texts()) == task
+
+
+def test_what_is_long_is_told_the_container():
+    task = compiled_task("x" * 500)
+    assert not task.to_texts().own
+    assert PodTask.from_texts(task.to_texts()) == task
+
+
+VALUES = st.one_of(
+    st.builds(lambda v: {"string_value": v}, st.text(alphabet="{}$(\"'\\\\a")),
+    st.builds(lambda v: {"int_value": str(v)}, st.integers(-(2**63), 2**63 - 1)),
+    st.builds(lambda v: {"double_value": v}, st.floats(allow_nan=False, allow_infinity=False)),
+    st.just({"double_value": "NaN"}),
+    st.just({"bool_value": True}),
+)
+
+
+@given(st.dictionaries(st.text(), VALUES))
+def test_parameters_of_every_kind_survive(values):
+    task = compiled_task()
+    [entry] = task.pipeline["nodes"]
+    parameters = {name: {"field_value": value} for name, value in values.items()}
+    entry["pipeline_node"]["parameters"] = {"parameters": parameters} if parameters else {}
+    assert PodTask.from_texts(task.to_texts()) == task
+
+
+@given(st.text(alphabet="{}$(\"'\\\\a"))
 def test_a_text_of_the_pipeline_survives_and_is_nothing_that_others_would_substitute(text):
     task = PodTask("a", {"nested": {"value": text}, "also": text}, "", "/app")
-    written = task.to_text()
+    written = task.to_texts().shared
     assert "{{" not in written
     assert "$(" not in written
-    assert PodTask.from_text(written) == task
+    assert PodTask.from_texts(Texts(written)) == task
 
 
 def test_a_task_of_another_version_names_both_and_what_to_do():
-    text = json.dumps({**json.loads(TASK.to_text()), "version": 7})
-    with pytest.raises(RunError, match="version 7 of tasks, and this image has 1.*penstock build"):
-        PodTask.from_text(text)
+    text = TASK.to_texts().shared.replace("'version':2", "'version':7")
+    with pytest.raises(RunError, match="version 7 of tasks, and this image has 2.*penstock build"):
+        PodTask.from_texts(Texts(text))
 
 
 @pytest.mark.parametrize(
