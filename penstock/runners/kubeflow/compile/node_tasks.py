@@ -249,7 +249,8 @@ def _begin(
         spec.PipelineDeploymentConfig.PipelineContainerSpec(image=pod.image),
         platform.executor_config(pod, timeout),
     )
-    task.spec.task_info.name = helper or node_id
+    # Drivers before 2.14 keep tasks by this name, and look up by the key who made what is taken.
+    task.spec.task_info.name = name
     task.spec.caching_options.enable_cache = cached
     # A process cannot find out by which name, or digest, its image was pulled.
     for variable, value in sorted({IMAGE_VARIABLE: pod.image, **pod.env}.items()):

@@ -36,6 +36,7 @@ from penstock.runners.kubeflow.compile.compiling import (  # noqa: E402
     compile_for_kubeflow,
     yaml_of,
 )
+from penstock.runners.kubeflow.contract import documents  # noqa: E402
 from penstock.runners.kubeflow.contract.texts import OWN  # noqa: E402
 from penstock_support.kubeflow_pipelines import IMAGE, Learn, Prepare, cluster, single  # noqa: E402  # found above
 
@@ -245,6 +246,20 @@ def test_a_node_becomes_a_task_of_our_entrypoint(compiled, pod_task):
         "taskOutputArtifact": {"outputArtifactKey": "examples", "producerTask": "prepare"}
     }
     assert made.tasks["learn"]["dependentTasks"] == ["prepare"]
+
+
+def test_tasks_are_called_as_the_drivers_of_2_5_look_them_up_and_told_by_their_nodes(compiled):
+    @pipeline(name="toy")
+    def toy():
+        return Learn(examples=Prepare(label="a" * 500).outputs["examples"])
+
+    made = compiled(toy)
+    assert {key: task["taskInfo"]["name"] for key, task in made.tasks.items()} == {
+        "prepare": "prepare",
+        "learn": "learn",
+    }
+    titles = [(task.key, task.title) for task in documents.tasks(made.spec)]
+    assert titles == [("prepare", "Prepare"), ("learn", "Learn")]
 
 
 def test_a_change_after_a_node_does_not_change_what_its_container_is_told(compiled):

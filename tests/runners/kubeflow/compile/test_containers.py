@@ -9,6 +9,7 @@ import pytest
 from penstock import pipeline
 from penstock.artifacts import Examples
 from penstock.errors import PipelineError
+from penstock.runners.kubeflow.contract import documents
 from penstock_support.kubeflow_pipelines import Learn, Prepare
 
 pytestmark = pytest.mark.core
@@ -86,6 +87,16 @@ def test_a_task_after_it_records_what_it_did_and_others_wait_for_that(compiled, 
     assert made.tasks["learn"]["dependentTasks"] == ["filter-record"]
     [taken] = made.tasks["learn"]["inputs"]["artifacts"].values()
     assert taken["taskOutputArtifact"]["producerTask"] == "filter"
+
+
+def test_a_container_is_told_by_its_node_and_what_records_it_by_its_task(compiled):
+    titles = {task.key: task.title for task in documents.tasks(compiled(filtering()).spec)}
+    assert titles == {
+        "prepare": "Prepare",
+        "filter": "Filter",
+        "filter-record": "filter-record",
+        "learn": "Learn",
+    }
 
 
 def test_a_command_with_the_content_of_an_artifact_is_refused(compiled):
