@@ -14,14 +14,9 @@ from penstock.errors import ConfigError, PipelineError, suggestion
 from penstock.project.config import Profile
 from penstock.project.kubeflow import KubeflowOptions
 from penstock.runners.kubeflow.compile import protos, provisions, wiring
-from penstock.runners.kubeflow.compile.node_tasks import (
-    Compilation,
-    Task,
-    add_condition,
-    decision,
-    parameter_type,
-    tasks_of,
-)
+from penstock.runners.kubeflow.compile.compilation import Compilation, Task
+from penstock.runners.kubeflow.compile.definitions import parameter_type
+from penstock.runners.kubeflow.compile.node_tasks import add_condition, decision, tasks_of
 from penstock.runners.kubeflow.compile.project import Project
 from penstock.runners.kubeflow.compile.sharing import shared
 from penstock.runners.kubeflow.compile.workflow import ARGO_LIMIT, LIMIT, workflow_size

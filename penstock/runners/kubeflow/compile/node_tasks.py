@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
-from penstock import _tfx, ir
-from penstock.errors import ParameterError, PipelineError
-from penstock.execution import needs
+from penstock import ir
 from penstock.execution.cache import code_digests
 from penstock.project.environment import IMAGE_VARIABLE
-from penstock.project.kubeflow import KubeflowOptions
-from penstock.project.pods import PodOptions
 from penstock.runners.kubeflow.compile import containers, platform, protos, wiring
-from penstock.runners.kubeflow.compile.project import Project
+from penstock.runners.kubeflow.compile.compilation import Compilation, Task
+from penstock.runners.kubeflow.compile.definitions import (
+    add_artifact,
+    add_inputs,
+    add_outputs,
+    inputs_of,
+    looked_up,
+    outputs_of,
+    parameter_type,
+    parameters_of,
+)
 from penstock.runners.kubeflow.compile.reduced import node_alone
 from penstock.runners.kubeflow.contract import names
 from penstock.runners.kubeflow.contract.task import (
@@ -29,84 +34,17 @@ from penstock.runners.kubeflow.contract.task import (
     REPORT,
     RUN,
     SHOWN_TYPES,
-    PodInput,
     PodOutput,
     PodTask,
 )
 from penstock.runners.kubeflow.contract.texts import OWN
 
-PARAMETER_TYPES: Mapping[type, str] = {
-    str: "STRING",
-    int: "NUMBER_INTEGER",
-    float: "NUMBER_DOUBLE",
-    bool: "BOOLEAN",
-}
 # The artifact type of what the UI can draw curves and matrices of.
 _EVALUATION = "ModelEvaluation"
 # And of what stands for something outside of the store, which may have been removed since.
 _PUSHED = "PushedModel"
 # The parameter that says whether a task's conditions hold; no parameter of a run has a hyphen.
 _CONDITION = "condition-holds"
-
-
-@dataclass(frozen=True)
-class Compilation:
-    """What the nodes of one pipeline have in common.
-
-    `tasks` has the name of every node's task. `decisions` has the names of the tasks that decide
-    about conditions, by the conditions' names in the IR.
-    """
-
-    pipeline: ir.Pipeline
-    options: KubeflowOptions
-    store: str
-    project: Project
-    tasks: Mapping[str, str]
-    decisions: Mapping[frozenset[str], str] = field(default_factory=dict)
-
-    def last_task(self, node_id: str) -> str:
-        """Return the task of a node that those after it wait for."""
-        task = self.tasks[node_id]
-        return f"{task}-record" if self.pipeline.nodes[node_id].is_container else task
-
-    def pod(self, node_id: str) -> PodOptions:
-        """Return the options of a node's pod."""
-        node = self.pipeline.nodes[node_id]
-        own = platform.requested_options(node)
-        return self._with_image(node_id, own, lambda: needs.only_the_core(node, self.pipeline))
-
-    def helper_pod(self, name: str) -> PodOptions:
-        """Return the options of the pod of a task that is not a node's own."""
-        return self._with_image(name, PodOptions(), lambda: True)
-
-    def _with_image(
-        self, name: str, own: PodOptions, needs_no_more: Callable[[], bool]
-    ) -> PodOptions:
-        """Return the options of a pod; without an image of its own it may have the core's."""
-        try:
-            pod = self.options.pod_of(name, own)
-        except ParameterError as error:  # what each part says is right, and both together are not
-            raise PipelineError(f"node {name}: {error.message}", hint=error.hint) from None
-        core_image = self.options.core_image
-        is_named = own.image or self.options.nodes.get(name, PodOptions()).image
-        if core_image and not is_named and needs_no_more():
-            return replace(pod, image=core_image)
-        return pod
-
-
-@dataclass(frozen=True)
-class Task:
-    """A task, its component, its container and its pod.
-
-    The last three are named after the task `owner`: the task itself, or one that is like it.
-    """
-
-    name: str
-    owner: str
-    spec: Any
-    component: Any
-    container: Any
-    pod: Any
 
 
 def tasks_of(compilation: Compilation, node: ir.Node) -> list[Task]:
@@ -124,13 +62,13 @@ def tasks_of(compilation: Compilation, node: ir.Node) -> list[Task]:
 
 def _component(compilation: Compilation, node: ir.Node) -> Task:
     """A node whose executor is a class: it runs in our image."""
-    outputs = _outputs(node)
+    outputs = outputs_of(node)
     visualizations: tuple[str, ...] = (METRICS, REPORT)
     if any(output.type == _EVALUATION for output in outputs):
         visualizations = (CLASSIFICATION, *visualizations)
     task = _begin(compilation, node, cached=_is_cacheable(node))
     artifacts = [(output.name, f"tfx.{output.type}") for output in outputs]
-    _add_outputs(task, [*artifacts, *((name, SHOWN_TYPES[name]) for name in visualizations)])
+    add_outputs(task, [*artifacts, *((name, SHOWN_TYPES[name]) for name in visualizations)])
     _run_ours(
         compilation, node, task, outputs=outputs, visualizations=visualizations, code=_code(node)
     )
@@ -139,10 +77,10 @@ def _component(compilation: Compilation, node: ir.Node) -> Task:
 
 def _lookup(compilation: Compilation, node: ir.Node) -> Task:
     """An importer or a resolver: an ordinary task over our store, which may have changed since."""
-    outputs = _outputs(node) or _looked_up(compilation, node)
+    outputs = outputs_of(node) or looked_up(compilation, node)
     task = _begin(compilation, node)
     artifacts = [(output.name, f"tfx.{output.type}") for output in outputs]
-    _add_outputs(task, [*artifacts, (REPORT, SHOWN_TYPES[REPORT])])
+    add_outputs(task, [*artifacts, (REPORT, SHOWN_TYPES[REPORT])])
     _run_ours(compilation, node, task, outputs=outputs, visualizations=(REPORT,))
     return task
 
@@ -151,7 +89,7 @@ def _container(compilation: Compilation, node: ir.Node) -> Task:
     """A component that is a container of its own: it runs as it is."""
     spec = node.executor
     assert spec is not None, "a container is an executor"
-    inputs, outputs = _inputs(compilation, node), _outputs(node)
+    inputs, outputs = inputs_of(compilation, node), outputs_of(node)
     command, arguments = containers.command_lines(
         node,
         spec,
@@ -160,8 +98,8 @@ def _container(compilation: Compilation, node: ir.Node) -> Task:
     )
     task = _begin(compilation, node, cached=_is_cacheable(node))
     alone = node_alone(compilation.pipeline, node, compilation.project.relocate)
-    _add_inputs(compilation, task, inputs, _parameters(alone))
-    _add_outputs(task, [(output.name, f"tfx.{output.type}") for output in outputs])
+    add_inputs(compilation, task, inputs, parameters_of(alone))
+    add_outputs(task, [(output.name, f"tfx.{output.type}") for output in outputs])
     task.container.image = spec.image
     task.container.command.extend(command)
     task.container.args.extend(arguments)
@@ -171,8 +109,8 @@ def _container(compilation: Compilation, node: ir.Node) -> Task:
 def _record(compilation: Compilation, node: ir.Node) -> Task:
     """What writes down in our store what a container of its own did."""
     node_id = node.id
-    own, own_outputs = compilation.tasks[node_id], _outputs(node)
-    taken = {entry.name for entry in _inputs(compilation, node)}
+    own, own_outputs = compilation.tasks[node_id], outputs_of(node)
+    taken = {entry.name for entry in inputs_of(compilation, node)}
     outputs = tuple(
         PodOutput(names.key_name(f"made_{output.key}", taken), output.key, output.type)
         for output in own_outputs
@@ -180,7 +118,7 @@ def _record(compilation: Compilation, node: ir.Node) -> Task:
     task = _begin(compilation, node, helper=f"{own}-record", after=[own])
     _run_ours(compilation, node, task, action=RECORD, outputs=outputs)
     for recorded, output in zip(outputs, own_outputs, strict=True):
-        _add_artifact(task, recorded.name, recorded.type, own, output.name)
+        add_artifact(task, recorded.name, recorded.type, own, output.name)
     return task
 
 
@@ -214,12 +152,6 @@ def add_condition(compilation: Compilation, task: Task, node: ir.Node) -> None:
     source.producer_task, source.output_parameter_key = deciding, HOLDS
     task.spec.trigger_policy.condition = f"inputs.parameter_values['{_CONDITION}'] == true"
     task.spec.dependent_tasks[:] = sorted({*task.spec.dependent_tasks, deciding})
-
-
-def parameter_type(kind: type) -> int:
-    """Return Kubeflow's type of a parameter."""
-    types = protos.pipeline_spec().ParameterType.ParameterTypeEnum
-    return int(types.Value(PARAMETER_TYPES[kind]))
 
 
 def _begin(
@@ -285,7 +217,7 @@ def _run_ours(
 
     alone = node_alone(compilation.pipeline, node, compilation.project.relocate)
     compilation.project.check(alone)
-    inputs, parameters = _inputs(compilation, node), _parameters(alone)
+    inputs, parameters = inputs_of(compilation, node), parameters_of(alone)
     pod_task = PodTask(
         node=node.id,
         pipeline=json_format.MessageToDict(alone, preserving_proto_field_name=True),
@@ -299,87 +231,13 @@ def _run_ours(
         code=code,
         import_paths=compilation.project.import_paths(alone),
     )
-    _add_inputs(compilation, task, inputs, parameters)
+    add_inputs(compilation, task, inputs, parameters)
     told = pod_task.to_texts()
     if told.own:
         task.component.input_definitions.parameters[OWN].parameter_type = parameter_type(str)
         task.spec.inputs.parameters[OWN].runtime_value.constant.string_value = told.own
     task.container.command.extend(COMMAND)
     task.container.args.extend(["--task", told.shared, "--executor-input", "{{$}}"])
-
-
-def _inputs(compilation: Compilation, node: ir.Node) -> tuple[PodInput, ...]:
-    inputs: list[PodInput] = []
-    for link in wiring.links(node):
-        # What TFX's compiler names after a node would keep alike tasks from sharing a component.
-        is_value = link.key == f"_{link.producer}.{link.output}"
-        key = f"value_{link.output}" if is_value else link.key
-        name = names.key_name(key, [taken.name for taken in inputs])
-        by_run = compilation.pipeline.nodes[link.producer].works_in_store
-        inputs.append(PodInput(name, link.key, link.type, link.producer, link.output, by_run))
-    return tuple(inputs)
-
-
-def _outputs(node: ir.Node) -> tuple[PodOutput, ...]:
-    outputs: list[PodOutput] = []
-    for key, spec in sorted(node.proto.outputs.outputs.items()):
-        name = names.key_name(key, [*SHOWN_TYPES, *(output.name for output in outputs)])
-        outputs.append(PodOutput(name, key, spec.artifact_spec.type.name))
-    return tuple(outputs)
-
-
-def _looked_up(compilation: Compilation, node: ir.Node) -> tuple[PodOutput, ...]:
-    """Return what others take from a resolver: its own outputs do not stand in the IR."""
-    types = {
-        link.output: link.type
-        for other in compilation.pipeline
-        for link in wiring.links(other)
-        if link.producer == node.id
-    }
-    outputs: list[PodOutput] = []
-    for key, kind in sorted(types.items()):
-        name = names.key_name(key, [*SHOWN_TYPES, *(output.name for output in outputs)])
-        outputs.append(PodOutput(name, key, kind))
-    return tuple(outputs)
-
-
-def _parameters(alone: _tfx.PipelineProto) -> dict[str, type]:
-    return {name: parameter.type for name, parameter in ir.run_parameters(alone).items()}
-
-
-def _add_inputs(
-    compilation: Compilation,
-    task: Task,
-    inputs: tuple[PodInput, ...],
-    parameters: Mapping[str, type],
-) -> None:
-    for name, kind in sorted(parameters.items()):
-        task.component.input_definitions.parameters[name].parameter_type = parameter_type(kind)
-        task.spec.inputs.parameters[name].component_input_parameter = name
-    for taken in inputs:
-        output = _name_of_output(compilation, taken)
-        _add_artifact(task, taken.name, taken.type, compilation.tasks[taken.producer], output)
-
-
-def _name_of_output(compilation: Compilation, taken: PodInput) -> str:
-    """Return the name of an output in the task that makes it."""
-    producer = compilation.pipeline.nodes[taken.producer]
-    outputs = _outputs(producer) or _looked_up(compilation, producer)
-    return next(output.name for output in outputs if output.key == taken.output)
-
-
-def _add_artifact(task: Task, name: str, kind: str, producer: str, output: str) -> None:
-    definition = task.component.input_definitions.artifacts[name]
-    definition.artifact_type.schema_title = f"tfx.{kind}"
-    definition.artifact_type.schema_version = "0.0.1"
-    source = task.spec.inputs.artifacts[name].task_output_artifact
-    source.producer_task, source.output_artifact_key = producer, output
-
-
-def _add_outputs(task: Task, outputs: list[tuple[str, str]]) -> None:
-    for name, schema_title in outputs:
-        kind = task.component.output_definitions.artifacts[name].artifact_type
-        kind.schema_title, kind.schema_version = schema_title, "0.0.1"
 
 
 def _is_cacheable(node: ir.Node) -> bool:
@@ -389,7 +247,7 @@ def _is_cacheable(node: ir.Node) -> bool:
     was pushed lies there. The pod of such a node starts always, and asks our cache, which looks.
     """
     looks_outside = node.driver is not None or any(
-        output.type == _PUSHED for output in _outputs(node)
+        output.type == _PUSHED for output in outputs_of(node)
     )
     return node.is_cached and not looks_outside
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from penstock.runners.kubeflow.compile.node_tasks import Task
+from penstock.runners.kubeflow.compile.compilation import Task
 
 # In the environment of a container, which then is no other component's.
 _COMPONENT_VARIABLE = "PENSTOCK_COMPONENT"

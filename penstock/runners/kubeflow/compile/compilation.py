@@ -1,0 +1,75 @@
+"""What is made while a pipeline is compiled: its tasks, of what all its nodes have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from penstock import ir
+from penstock.errors import ParameterError, PipelineError
+from penstock.execution import needs
+from penstock.project.kubeflow import KubeflowOptions
+from penstock.project.pods import PodOptions
+from penstock.runners.kubeflow.compile import platform
+from penstock.runners.kubeflow.compile.project import Project
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """What the nodes of one pipeline have in common.
+
+    `tasks` has the name of every node's task. `decisions` has the names of the tasks that decide
+    about conditions, by the conditions' names in the IR.
+    """
+
+    pipeline: ir.Pipeline
+    options: KubeflowOptions
+    store: str
+    project: Project
+    tasks: Mapping[str, str]
+    decisions: Mapping[frozenset[str], str] = field(default_factory=dict)
+
+    def last_task(self, node_id: str) -> str:
+        """Return the task of a node that those after it wait for."""
+        task = self.tasks[node_id]
+        return f"{task}-record" if self.pipeline.nodes[node_id].is_container else task
+
+    def pod(self, node_id: str) -> PodOptions:
+        """Return the options of a node's pod."""
+        node = self.pipeline.nodes[node_id]
+        own = platform.requested_options(node)
+        return self._with_image(node_id, own, lambda: needs.only_the_core(node, self.pipeline))
+
+    def helper_pod(self, name: str) -> PodOptions:
+        """Return the options of the pod of a task that is not a node's own."""
+        return self._with_image(name, PodOptions(), lambda: True)
+
+    def _with_image(
+        self, name: str, own: PodOptions, needs_no_more: Callable[[], bool]
+    ) -> PodOptions:
+        """Return the options of a pod; without an image of its own it may have the core's."""
+        try:
+            pod = self.options.pod_of(name, own)
+        except ParameterError as error:  # what each part says is right, and both together are not
+            raise PipelineError(f"node {name}: {error.message}", hint=error.hint) from None
+        core_image = self.options.core_image
+        is_named = own.image or self.options.nodes.get(name, PodOptions()).image
+        if core_image and not is_named and needs_no_more():
+            return replace(pod, image=core_image)
+        return pod
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task, its component, its container and its pod.
+
+    The last three are named after the task `owner`: the task itself, or one that is like it.
+    """
+
+    name: str
+    owner: str
+    spec: Any
+    component: Any
+    container: Any
+    pod: Any
