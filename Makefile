@@ -4,7 +4,7 @@ PENSTOCK := .venv/bin/penstock
 SETUP := .venv/.setup-done
 TEST_PROCESSES := 2
 # In the order of tests/conftest.py, which has the longest files first.
-PYTEST := pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+PYTEST := pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --durations 60
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 MATRIX := 3.12 3.13
@@ -18,7 +18,7 @@ MODEL_TESTS := tests/models tests/pipelines/test_flights_frameworks.py \
 # Without kept bytecode, each process that imports TensorFlow compiles it anew, which takes longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-core test-models coverage test-matrix test-kubeflow chaos chaos-long loop services lint docs bench bench-kernels notebooks format release clean
+.PHONY: setup demo test test-core test-models coverage test-matrix test-kubeflow test-beam chaos chaos-long loop services services-beam lint docs bench bench-kernels notebooks format release clean
 
 setup: $(SETUP)
 
@@ -26,7 +26,7 @@ setup: $(SETUP)
 	python3 -m venv .uv && .uv/bin/pip install --quiet uv
 
 $(SETUP): pyproject.toml setup.py setup.cfg uv.lock | $(filter .uv/bin/uv,$(UV))
-	$(UV) sync --frozen --all-extras --no-extra torch --all-groups --no-group image --compile-bytecode
+	$(UV) sync --frozen --all-extras --no-extra torch --no-extra spark --no-extra ray --all-groups --no-group image --compile-bytecode
 	touch $@
 
 # Where all is installed already nothing is taken away; else only what the demo needs is installed.
@@ -69,6 +69,18 @@ test-kubeflow: $(SETUP)  ## build the image and run penguins in containers, with
 	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
 		docker.io debootstrap docker-registry iptables; }
 	.venv/bin/python -m pytest --timeout 0 $(DOCKER_TESTS)
+
+# Spark and Ray bring half a gigabyte, and are in no other environment.
+test-beam: services-beam | $(filter .uv/bin/uv,$(UV))  ## run components on a real Spark and a real Ray, and kill their workers
+	UV_PROJECT_ENVIRONMENT=.clusters $(UV) sync --quiet --frozen --no-default-groups --group test \
+		--extra tfx --extra spark --extra ray
+	.clusters/bin/python -m pytest tests/clusters $(TESTS)
+
+services-beam:  ## install the Java that Spark needs (Debian)
+	@command -v java >/dev/null || \
+	{ $(SUDO) apt-get update && \
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
+		default-jre-headless; }
 
 chaos: $(SETUP)  ## attack eight runs at once for ten minutes, at random: CHAOS_SECONDS=600 CHAOS_SEED=1
 	.venv/bin/python -m pytest $(CHAOS_TESTS)/test_at_random.py
@@ -116,4 +128,4 @@ release: $(SETUP)  ## build wheel and sdist into dist/, check them, and run a pi
 	build/release.sh $(UV)
 
 clean:  ## remove what was installed and what runs have made
-	rm -rf .venv .core .models .uv .docker .matrix .loop .penstock serving dist .coverage
+	rm -rf .venv .core .models .clusters .uv .docker .matrix .loop .penstock serving dist .coverage

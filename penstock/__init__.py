@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from penstock.authoring.pipeline import pipeline
     from penstock.errors import PenstockError
     from penstock.ir import compile_pipeline
+    from penstock.project.clusters import RayOptions, SparkOptions
     from penstock.project.pods import PodOptions
     from penstock.runners.local import LocalRunner, RunResult
     from penstock.serving.references import load_model
@@ -33,8 +34,10 @@ _HOMES = {
     "Output": "penstock.authoring.annotations",
     "PenstockError": "penstock.errors",
     "PodOptions": "penstock.pods",
+    "RayOptions": "penstock.clusters",
     "Resolved": "penstock.authoring.annotations",
     "RunResult": "penstock.runners.local",
+    "SparkOptions": "penstock.clusters",
     "compile_pipeline": "penstock.ir",
     "component": "penstock.authoring.component",
     "load_model": "penstock.serving.references",
@@ -51,8 +54,10 @@ __all__ = [
     "Output",
     "PenstockError",
     "PodOptions",
+    "RayOptions",
     "Resolved",
     "RunResult",
+    "SparkOptions",
     "compile_pipeline",
     "component",
     "load_model",

@@ -41,7 +41,7 @@ FLOORS = (
 )
 # Public names of what stands on a floor: they say nothing of their own, and nobody else of ours
 # imports them.
-PUBLIC_NAMES = ("artifacts", "config", "notebook", "pods")
+PUBLIC_NAMES = ("artifacts", "clusters", "config", "notebook", "pods")
 MAPPED = ("components", "pipelines", "schemas")
 
 

@@ -31,6 +31,7 @@ def Executor(node: TfxNode, parameters: ExampleGenParameters) -> None:
         to,
         CsvOptions(),
         node.context.progress,
+        node.beam,
         aligned=False,
     )
     tfx_input.describe(examples, parameters, to.split_names)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any
 
+from penstock.authoring.beam import BeamOptions
 from penstock.data import csv
 from penstock.data.csv import CsvColumns
 from penstock.data.csv_options import CsvOptions
 from penstock.data.ingestion import Destination, check_payload
-from penstock.data.parallel.processes import available_processes, in_processes
+from penstock.data.parallel.workers import Workers
 from penstock.data.spans import ResolvedInput
 from penstock.data.writing import BlockWriter, SplitsWriter, shard_count, write_blocks
 
@@ -20,7 +20,7 @@ def generate_examples(
     to: Destination,
     options: CsvOptions,
     progress: Callable[..., None],
-    beam: Any = None,  # noqa: ARG001  # the engine on Beam needs it
+    beam: BeamOptions = BeamOptions(),
     *,
     aligned: bool = True,
 ) -> dict[str, str]:
@@ -31,19 +31,20 @@ def generate_examples(
     """
     check_payload("CsvExampleGen", to)
     shards = shard_count(resolved.files, csv.block_count(resolved.files, options))
-    processes = min(shards, available_processes())
-    columns, texts = _columns(resolved, options, processes, aligned=aligned)
-    write_blocks(to, partial(_blocks, resolved, columns, options), shards, progress)
+    with beam.workers() as workers:
+        columns, texts = _columns(resolved, options, shards, workers, aligned=aligned)
+        write_blocks(to, partial(_blocks, resolved, columns, options), shards, progress, workers)
     return texts
 
 
 def _columns(
-    resolved: ResolvedInput, options: CsvOptions, processes: int, *, aligned: bool
+    resolved: ResolvedInput, options: CsvOptions, shards: int, workers: Workers, *, aligned: bool
 ) -> tuple[dict[str, CsvColumns], dict[str, str]]:
-    """Infer the columns of every input split; each process looks at some of them."""
+    """Infer the columns of every input split; each worker looks at some of them."""
     texts: dict[str, str] = {}
-    parts = [(number, processes) for number in range(processes)]
-    inferred = in_processes(
+    count = min(shards, workers.count)
+    parts = [(number, count) for number in range(count)]
+    inferred = workers.map(
         partial(_infer, resolved, options), parts, named=lambda _: "infer the types of columns"
     )
     columns_of_splits: dict[str, list[CsvColumns]] = {split.name: [] for split in resolved.splits}

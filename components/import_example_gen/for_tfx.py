@@ -26,5 +26,7 @@ def Executor(node: TfxNode, parameters: ExampleGenParameters) -> None:
 
     examples = node.output("examples")
     to = tfx_input.destination(examples, parameters)
-    in_process.generate_examples(tfx_input.files_of(parameters), to, node.context.progress)
+    in_process.generate_examples(
+        tfx_input.files_of(parameters), to, node.context.progress, node.beam
+    )
     tfx_input.describe(examples, parameters, to.split_names)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
+from penstock.authoring.beam import BeamOptions
 from penstock.components.parquet_example_gen.in_process import write_parquet
 from penstock.data import payload, records
 from penstock.data.ingestion import Destination
@@ -19,14 +19,15 @@ def generate_examples(
     resolved: ResolvedInput,
     to: Destination,
     progress: Callable[..., None],
-    beam: Any = None,  # noqa: ARG001  # the engine on Beam needs it
+    beam: BeamOptions = BeamOptions(),
 ) -> None:
     """Read the records of every input split, and write them to the splits they belong to."""
-    if to.payload_format is PayloadFormat.FORMAT_PARQUET:
-        write_parquet(resolved, to, None, progress)
-        return
-    shards = shard_count(resolved.files, len(resolved.files))
-    write_blocks(to, partial(_blocks, resolved, to), shards, progress)
+    with beam.workers() as workers:
+        if to.payload_format is PayloadFormat.FORMAT_PARQUET:
+            write_parquet(resolved, to, None, progress, workers)
+            return
+        shards = shard_count(resolved.files, len(resolved.files))
+        write_blocks(to, partial(_blocks, resolved, to), shards, progress, workers)
 
 
 def _blocks(resolved: ResolvedInput, to: Destination) -> Iterator[BlockWriter]:

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from penstock.authoring.beam import BeamOptions
 from penstock.data import parquet
 from penstock.data.ingestion import Destination, check_payload
+from penstock.data.parallel.workers import Workers
 from penstock.data.spans import ResolvedInput
 from penstock.data.writing import BlockWriter, SplitsWriter, shard_count, write_blocks
 
@@ -17,11 +19,12 @@ def generate_examples(
     to: Destination,
     columns: Sequence[str] | None,
     progress: Callable[..., None],
-    beam: Any = None,  # noqa: ARG001  # the engine on Beam needs it
+    beam: BeamOptions = BeamOptions(),
 ) -> None:
     """Read the files of every input split, and write their rows to the splits they belong to."""
     check_payload("ParquetExampleGen", to)
-    write_parquet(resolved, to, columns, progress)
+    with beam.workers() as workers:
+        write_parquet(resolved, to, columns, progress, workers)
 
 
 def write_parquet(
@@ -29,11 +32,12 @@ def write_parquet(
     to: Destination,
     columns: Sequence[str] | None,
     progress: Callable[..., None],
+    workers: Workers,
 ) -> None:
     """Write the rows of Parquet files to the splits that they belong to."""
     types = parquet.common_types([split.files for split in resolved.splits], columns, _say)
     shards = shard_count(resolved.files, sum(map(parquet.row_group_count, resolved.files)))
-    write_blocks(to, partial(_blocks, resolved, types), shards, progress)
+    write_blocks(to, partial(_blocks, resolved, types), shards, progress, workers)
 
 
 def _blocks(resolved: ResolvedInput, types: Mapping[str, Any]) -> Iterator[BlockWriter]:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from penstock.data import parquet, unifying
 from penstock.data.ingestion import Destination, check_payload
+from penstock.data.parallel.workers import LocalWorkers
 from penstock.data.spans import ResolvedInput
 from penstock.data.writing import BlockWriter, SplitsWriter, shard_count, write_blocks
 from penstock.errors import DataError
@@ -51,7 +52,7 @@ def generate_examples(
     schema = unifying.common_schema(map(parquet.schema_of, files), _say)
     shards = shard_count(files, sum(map(parquet.row_group_count, files)))
     blocks = partial(_blocks, files, chosen, schema, split.name)
-    write_blocks(to, blocks, shards, progress)
+    write_blocks(to, blocks, shards, progress, LocalWorkers())
     return versions
 
 

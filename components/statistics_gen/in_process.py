@@ -11,13 +11,14 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from penstock.authoring.beam import BeamOptions
 from penstock.components.statistics_gen import feature_kinds
 from penstock.components.statistics_gen.options import reason_for_beam, statistics_options
 from penstock.components.statistics_gen.rows import check_payload_format, read_batches, sampled
-from penstock.data.parallel.processes import in_processes
+from penstock.data.parallel.workers import LocalWorkers
 from penstock.data.results.statistics import write_statistics
 from penstock.data.splits import split_directory
 
@@ -76,23 +77,36 @@ def generate_statistics(
         return
     parts = _parts(files_by_split)
     counted = _Rows(progress)
+    rates = {
+        split: (sample_rate_by_split or {}).get(split, options.sample_rate) or 1.0
+        for split in files_by_split
+    }
+    accumulate = partial(_accumulated_part, options, payload_format, rates)
+    is_small = sum(part.size for part in parts) <= LARGE_BYTES
+    with (beam or BeamOptions()).workers() as workers:
+        results: Iterator[_Result]
+        if is_small and isinstance(workers, LocalWorkers):
+            results = (accumulate(part, counted.add) for part in parts)
+        else:
+            results = workers.map(accumulate, parts, named=_Part.described, advance=counted.add)
+        for split, accumulators in _merged(parts, results, options):
+            statistics = _statistics(accumulators, options)
+            write_statistics(statistics, split_directory(statistics_uri, split))
 
-    def accumulate(part: _Part, advance: Callable[[int], None]) -> _Result:
-        rate = (sample_rate_by_split or {}).get(part.split, options.sample_rate) or 1.0
-        kinds: feature_kinds.Kinds = {}
-        batches = _watched(
-            read_batches(part.files, payload_format, options.feature_allowlist, kinds), advance
-        )
-        return _accumulated(sampled(batches, rate, part.seed_text), options), kinds
 
-    results: Iterator[_Result]
-    if sum(part.size for part in parts) > LARGE_BYTES:
-        results = in_processes(accumulate, parts, named=_Part.described, advance=counted.add)
-    else:
-        results = (accumulate(part, counted.add) for part in parts)
-    for split, accumulators in _merged(parts, results, options):
-        statistics = _statistics(accumulators, options)
-        write_statistics(statistics, split_directory(statistics_uri, split))
+def _accumulated_part(
+    options: StatsOptions,
+    payload_format: str,
+    rates: Mapping[str, float],
+    part: _Part,
+    advance: Callable[[int], None],
+) -> _Result:
+    kinds: feature_kinds.Kinds = {}
+    batches = _watched(
+        read_batches(part.files, payload_format, options.feature_allowlist, kinds), advance
+    )
+    rows = sampled(batches, rates[part.split], part.seed_text)
+    return _accumulated(rows, options), kinds
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Which engine does a node's work: this process, or an Apache Beam runner."""
+"""Which engine does a node's work: this process, a cluster, or an Apache Beam runner."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
+from penstock.data.parallel.workers import Workers, workers_of
+from penstock.project import clusters
+
 _LOCAL_RUNNERS = frozenset({"directrunner", "switchingdirectrunner", "bundlebaseddirectrunner"})
 
 
 @dataclass(frozen=True)
 class BeamOptions:
-    """Command-line arguments of Apache Beam, as `--runner=FlinkRunner`.
+    """Command-line arguments of Apache Beam, as `--runner=FlinkRunner`, or the name of a cluster.
 
     A component's body asks for them with an argument of this type; they come from the node, the
-    pipeline or the profile. Without a `--runner` the work is done in process.
+    pipeline or the profile. Without a `--runner` the work is done in process, or its parts are by
+    the workers of the cluster that `penstock.project.clusters` finds named.
     """
 
     args: tuple[str, ...] = ()
@@ -33,7 +37,16 @@ class BeamOptions:
     @property
     def runner(self) -> str | None:
         """The Beam runner that is asked for, if any."""
-        return self.option("runner")
+        return None if self.cluster else self.option("runner")
+
+    @property
+    def cluster(self) -> clusters.Cluster | None:
+        """The Spark or Ray that is asked for, if any."""
+        return clusters.cluster_of(self.args)
+
+    def workers(self) -> Workers:
+        """Return what does the parts of the work of an engine in process."""
+        return workers_of(self.cluster)
 
     @property
     def is_local(self) -> bool:
@@ -60,4 +73,4 @@ class BeamOptions:
         import apache_beam
         from apache_beam.options.pipeline_options import PipelineOptions
 
-        return apache_beam.Pipeline(options=PipelineOptions(list(self.args)))
+        return apache_beam.Pipeline(options=PipelineOptions(clusters.for_beam(self.args)))

@@ -6,6 +6,7 @@ from typing import Any
 
 from penstock import _tfx
 from penstock.errors import ParameterError, suggestion
+from penstock.project.clusters import Cluster
 from penstock.project.pods import PodOptions
 
 TRIGGERS = {
@@ -29,6 +30,7 @@ def with_options(
     start: str = "succeeded",
     pod: PodOptions | None = None,
     accelerate: bool = True,
+    cluster: Cluster | None = None,
 ) -> Any:
     """Set how a node is executed, and return it; for any node, ours or TFX's.
 
@@ -38,7 +40,8 @@ def with_options(
     before it: "succeeded", or "completed" in whatever way; with "lazily_succeeded" and
     "lazily_completed" it also waits until a node after it waits for nothing else. `pod` is what the
     node asks of Kubernetes, where it runs there. With `accelerate=False` TFX's own executor does
-    the work of a node of TFX's, also where Penstock has an engine for it.
+    the work of a node of TFX's, also where Penstock has an engine for it. `cluster` is the Spark or
+    Ray whose workers do the parts of its work.
 
     Raises:
       ParameterError: a value is not possible.
@@ -65,7 +68,18 @@ def with_options(
     setattr(node, _ACCELERATE, accelerate)
     if pod is not None:
         setattr(node, _POD, pod)
+    if cluster is not None:
+        _set_cluster(node, cluster)
     return node
+
+
+def _set_cluster(node: Any, cluster: Cluster) -> None:
+    if not hasattr(node, "with_beam_pipeline_args"):
+        raise ParameterError(
+            f"{node.id}.with_options: its work has no parts that {cluster} could do",
+            hint="Components whose function takes BeamOptions have.",
+        )
+    node.with_beam_pipeline_args(cluster.args)
 
 
 def uses_cache(node: Any) -> bool:

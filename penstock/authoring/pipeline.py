@@ -11,7 +11,8 @@ from typing import Any, overload
 from penstock import _tfx
 from penstock.authoring.values import SCALARS, PipelineParameter, describe, used_as_value
 from penstock.errors import PipelineError, UserCodeError
-from penstock.project import user_code
+from penstock.project import clusters, user_code
+from penstock.project.clusters import Cluster
 
 # What Kubernetes takes as a label, which TFX holds pipelines to.
 _LONGEST_NAME = 63
@@ -29,6 +30,7 @@ class PipelineDefinition:
     parameters: Mapping[str, PipelineParameter]
     required: frozenset[str]
     cache: bool = True
+    cluster: Cluster | None = None
 
     @property
     def description(self) -> str:
@@ -66,14 +68,19 @@ class PipelineDefinition:
             _check_ids(self.name, registry.all_nodes)
             nodes = _with_ancestors(returned_nodes, registry)
             _check_all_returned(self.name, nodes, registry.all_nodes)
+            own = () if self.cluster is None else self.cluster.args
+            args = clusters.joined(own, beam_args)
             try:
-                return _tfx.Pipeline(
-                    pipeline_name=self.name,
-                    pipeline_root=pipeline_root,
-                    metadata_connection_config=metadata_connection_config,
-                    components=nodes,
-                    enable_cache=self.cache,
-                    beam_pipeline_args=list(beam_args),
+                return _with_own_places(
+                    nodes,
+                    lambda: _tfx.Pipeline(
+                        pipeline_name=self.name,
+                        pipeline_root=pipeline_root,
+                        metadata_connection_config=metadata_connection_config,
+                        components=nodes,
+                        enable_cache=self.cache,
+                        beam_pipeline_args=list(args),
+                    ),
                 )
             except _tfx.InvalidDAGError as error:
                 raise PipelineError(
@@ -83,31 +90,51 @@ class PipelineDefinition:
                 ) from error
 
 
+def _with_own_places(nodes: Iterable[Any], make: Callable[[], Any]) -> Any:
+    """Make a pipeline whose Beam arguments are not put before those of nodes that name a place."""
+    own = {}
+    for node in nodes:
+        args = getattr(getattr(node, "executor_spec", None), "beam_pipeline_args", ())
+        if clusters.names_a_place(args):
+            own[node] = list(args)
+    made = make()
+    for node, args in own.items():
+        node.executor_spec.beam_pipeline_args = args
+    return made
+
+
 @overload
 def pipeline(function: Callable[..., Any]) -> PipelineDefinition: ...
 @overload
 def pipeline(
-    *, name: str | None = None, cache: bool = True
+    *, name: str | None = None, cache: bool = True, cluster: Cluster | None = None
 ) -> Callable[[Callable[..., Any]], PipelineDefinition]: ...
 def pipeline(
-    function: Callable[..., Any] | None = None, *, name: str | None = None, cache: bool = True
+    function: Callable[..., Any] | None = None,
+    *,
+    name: str | None = None,
+    cache: bool = True,
+    cluster: Cluster | None = None,
 ) -> Any:
     """Make a pipeline of a function that builds nodes and returns them.
 
     The function's parameters (str, int, float or bool) become parameters of a run: inside the
     function they stand for values that are not known yet and are passed on to components as they
     are. Nodes that a returned node depends on need not be returned. `cache` lets nodes reuse the
-    results of earlier runs.
+    results of earlier runs. `cluster` is the Spark or Ray whose workers do the parts of its nodes'
+    work, where neither a node nor who runs it names another.
 
     Raises:
       PipelineError: a parameter cannot be one of a run.
     """
     if function is None:
-        return lambda f: _definition(f, name, cache)
-    return _definition(function, None, True)
+        return lambda f: _definition(f, name, cache, cluster)
+    return _definition(function, None, True, None)
 
 
-def _definition(function: Callable[..., Any], name: str | None, cache: bool) -> PipelineDefinition:
+def _definition(
+    function: Callable[..., Any], name: str | None, cache: bool, cluster: Cluster | None
+) -> PipelineDefinition:
     name = name or function.__name__.replace("_", "-")
     hints = typing.get_type_hints(function)
     parameters: dict[str, PipelineParameter] = {}
@@ -132,7 +159,7 @@ def _definition(function: Callable[..., Any], name: str | None, cache: bool) -> 
                 f"default is {default!r}"
             )
         parameters[argument.name] = PipelineParameter(argument.name, kind, default)
-    return PipelineDefinition(name, function, parameters, frozenset(required), cache)
+    return PipelineDefinition(name, function, parameters, frozenset(required), cache, cluster)
 
 
 def _nodes(name: str, returned: Any) -> list[Any]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from itertools import compress
 from typing import Any
@@ -15,12 +18,14 @@ from penstock.data import parquet, payload, records, splits
 from penstock.data.coding import examples
 from penstock.data.files.closing import ClosesOnExit
 from penstock.data.ingestion import Destination
-from penstock.data.parallel.processes import available_processes, in_processes
+from penstock.data.parallel.workers import Workers
 from penstock.data.payload import PayloadFormat
 
 # Input that a shard of a split stands for, until there are the most shards.
 _SHARD_BYTES = 32 << 20
 _MOST_SHARDS = 16
+# How the folders begin in which shards are until they are whole.
+_ASIDE = ".being-written-"
 
 # Writes some rows of the input, read when it is called; a unit of work.
 BlockWriter = Callable[["SplitsWriter"], None]
@@ -42,11 +47,12 @@ def write_blocks(
     blocks: Callable[[], Iterable[BlockWriter]],
     shards: int,
     progress: Callable[..., None],
+    workers: Workers,
 ) -> None:
     """Write blocks by turns to the shards of the splits that their rows belong to.
 
-    Several processes write where there are several shards; the files are the same in any case.
-    `progress` is told the running total of rows.
+    Several workers write where there are several shards; the files are the same in any case, and
+    appear when all of a worker's are written. `progress` is told the running total of rows.
     """
     written = 0
 
@@ -55,10 +61,10 @@ def write_blocks(
         written += rows
         progress(rows=written)
 
-    processes = min(shards, available_processes())
+    count = min(shards, workers.count)
     work = partial(_write_shards, to, blocks, shards)
-    parts = [range(first, shards, processes) for first in range(processes)]
-    for _ in in_processes(work, parts, named=_named, advance=advance):
+    parts = [range(first, shards, count) for first in range(count)]
+    for _ in workers.map(work, parts, named=_named, advance=advance):
         pass
 
 
@@ -73,14 +79,25 @@ def _write_shards(
     mine: range,
     advance: Callable[[int], None],
 ) -> None:
-    with ExitStack() as stack:
-        writers = {
-            shard: stack.enter_context(SplitsWriter(to, shard, shards, advance)) for shard in mine
-        }
-        for number, block in enumerate(blocks()):
-            writer = writers.get(number % shards)
-            if writer is not None:
-                block(writer)
+    # Each of two workers has its own, of which the first was taken for dead, and was not.
+    os.makedirs(to.uri, exist_ok=True)
+    aside = replace(to, uri=tempfile.mkdtemp(prefix=_ASIDE, dir=to.uri))
+    try:
+        with ExitStack() as stack:
+            writers = {
+                shard: stack.enter_context(SplitsWriter(aside, shard, shards, advance))
+                for shard in mine
+            }
+            for number, block in enumerate(blocks()):
+                writer = writers.get(number % shards)
+                if writer is not None:
+                    block(writer)
+        for split in to.split_names:
+            os.makedirs(splits.split_directory(to.uri, split), exist_ok=True)
+            for shard in mine:
+                os.replace(aside.file(split, shard, shards), to.file(split, shard, shards))
+    finally:
+        shutil.rmtree(aside.uri, ignore_errors=True)
 
 
 class SplitsWriter(ClosesOnExit):

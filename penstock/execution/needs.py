@@ -15,6 +15,7 @@ from penstock.errors import UserCodeError
 from penstock.execution import work
 from penstock.execution.cache import source_file
 from penstock.project import extras
+from penstock.project.clusters import SparkOptions
 from penstock.project.source import certain_imports, foreign_imports
 
 # What their components import they say.
@@ -60,8 +61,7 @@ def _missing(node: ir.Node, pipeline: ir.Pipeline) -> list[str]:
 def modules_of(node: ir.Node, pipeline: ir.Pipeline) -> list[str]:
     """Return the modules that a node's work imports, as far as they are known beforehand."""
     modules = [*work.preloads(node, pipeline), *work.preloads_of_driver(node.driver_path)]
-    if _asks_for_beam(node):
-        modules.append("apache_beam")
+    modules += _asked_for(node)
     for path in work.code_files(node):
         try:
             modules += sorted(certain_imports(path))
@@ -111,6 +111,10 @@ def _is_of_models(spec: Any) -> bool:
     return any(channel.artifact_query.type.name == "Model" for channel in spec.channels)
 
 
-def _asks_for_beam(node: ir.Node) -> bool:
+def _asked_for(node: ir.Node) -> list[str]:
+    """Return the module of the engine that a node's arguments of Beam's ask for, if any."""
     arguments = getattr(node.executor, "beam_pipeline_args_placeholders", None) or ()
-    return not BeamOptions(tuple(arg.value.string_value for arg in arguments)).in_process
+    options = BeamOptions(tuple(arg.value.string_value for arg in arguments))
+    if options.cluster is not None:
+        return ["pyspark" if isinstance(options.cluster, SparkOptions) else "ray"]
+    return [] if options.in_process else ["apache_beam"]

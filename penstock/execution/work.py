@@ -27,6 +27,7 @@ from penstock.execution.steps import OnStep, Step, ignore
 from penstock.metadata.databases.opening import Handle
 from penstock.metadata.databases.patience import Patience
 from penstock.metadata.runs import DONE_BY_PROPERTY
+from penstock.project import clusters
 from penstock.project.config import Profile
 from penstock.project.source import certain_imports
 from penstock.safety import secrets
@@ -312,7 +313,13 @@ def _beam_context(
     if any(base.__name__ == "BaseBeamExecutor" for base in inspect.getmro(executor_class)):
         from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 
-        return _context(info, spec, BaseBeamExecutor.Context, progress, beam_pipeline_args=args)
+        return _context(
+            info,
+            spec,
+            BaseBeamExecutor.Context,
+            progress,
+            beam_pipeline_args=clusters.for_beam(args),
+        )
     context = _context(info, spec, _tfx.BaseExecutor.Context, progress)
     context.beam_pipeline_args = args
     return context

@@ -20,6 +20,10 @@
     [profiles.cluster.kubeflow]                 # see penstock/project/kubeflow.py
     image = "registry.example/team/taxi@sha256:…"
 
+    [profiles.large.spark]                      # see penstock/project/clusters.py, as for ray
+    master = "spark://spark.example:7077"
+    conf = { "spark.executor.memory" = "8g" }
+
     [environments.production]                   # see penstock/project/environments.py
     profile = "cluster"
 
@@ -52,8 +56,9 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from penstock.errors import ConfigError, ParameterError, suggestion
-from penstock.project import loading
+from penstock.project import clusters, loading
 from penstock.project.alerting import Sink, read_sinks
+from penstock.project.clusters import Cluster, RayOptions, SparkOptions
 from penstock.project.deployments import Deployment, read_deployments
 from penstock.project.environments import Environment, read_environments
 from penstock.project.kubeflow import KubeflowOptions
@@ -83,6 +88,7 @@ _EXAMPLES = {
     "flights": "penstock.pipelines.flights.pipeline:flights",
     "penguins": "penstock.pipelines.penguins.pipeline:penguins",
 }
+_CLUSTERS: Mapping[str, type[Cluster]] = {"spark": SparkOptions, "ray": RayOptions}
 _CLUSTER_SCHEMES = ("gs://", "s3://", "minio://")
 
 
@@ -91,7 +97,8 @@ class Profile:
     """Where and how pipelines run.
 
     `parameters` has for every pipeline the parameters that differ from its own defaults. Values
-    may refer to environment variables, which are read where the values are used.
+    may refer to environment variables, which are read where the values are used. `beam_args` are
+    also what names a Spark or a Ray, as `penstock.project.clusters` has them.
     `metadata_patience` is how many seconds a run waits for a store whose server is away. With
     `accelerate` engines of Penstock's do the work of TFX's own executors, where they can.
     """
@@ -135,6 +142,10 @@ class Profile:
         if not image or self.kubeflow is None:
             return self
         return replace(self, kubeflow=replace(self.kubeflow, image=image))
+
+    def with_engine(self, args: Iterable[str]) -> Profile:
+        """Return a profile with further arguments of Beam's, or that name a cluster."""
+        return replace(self, beam_args=clusters.joined(self.beam_args, args))
 
     def events_address(self) -> tuple[str, str]:
         """Return where OpenLineage events go, or nothing, and the token, secrets included."""
@@ -341,7 +352,7 @@ def _check_keys(path: Path, prefix: str, table: Mapping[str, Any], keys: tuple[s
 
 def _profile(path: Path, name: str, table: dict[str, Any]) -> Profile:
     key = f"profiles.{name}"
-    keys = tuple(f.name for f in fields(Profile) if f.name != "name")
+    keys = (*(f.name for f in fields(Profile) if f.name != "name"), *_CLUSTERS)
     _check_keys(path, key, table, keys)
     expected = {
         "pipeline_root": str,
@@ -390,7 +401,7 @@ def _profile(path: Path, name: str, table: dict[str, Any]) -> Profile:
         pipeline_root=table.get("pipeline_root", Profile.pipeline_root),
         metadata=table.get("metadata", ""),
         metadata_patience=_patience(path, key, table),
-        beam_args=tuple(str(arg) for arg in table.get("beam_args", ())),
+        beam_args=_beam_args(path, key, table),
         parallelism=table.get("parallelism"),
         openlineage=table.get("openlineage", ""),
         openlineage_token=table.get("openlineage_token", ""),
@@ -401,6 +412,30 @@ def _profile(path: Path, name: str, table: dict[str, Any]) -> Profile:
         kubeflow=kubeflow,
     )
     return _at_folder(profile, path.parent)
+
+
+def _beam_args(path: Path, key: str, table: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return Beam's arguments, and those that name a cluster; only one place can be named."""
+    args = tuple(str(arg) for arg in table.get("beam_args", ()))
+    named = ["beam_args"] if clusters.names_a_place(args) else []
+    for name, kind in _CLUSTERS.items():
+        if name in table:
+            where = f"{key}.{name}"
+            try:
+                cluster = read_table(kind, table[name], key=where, path=str(path))
+            except ParameterError as error:
+                raise ConfigError(
+                    error.message, path=str(path), key=where, hint=error.hint
+                ) from error
+            args, named = (*args, *cluster.args), [*named, name]
+    if len(named) > 1:
+        raise ConfigError(
+            f"{' and '.join(named)} name different places for the work of nodes",
+            path=str(path),
+            key=key,
+            hint="Leave all but one out.",
+        )
+    return args
 
 
 def _patience(path: Path, key: str, table: Mapping[str, Any]) -> float:

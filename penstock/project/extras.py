@@ -37,6 +37,8 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "otel": ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http"),
     "s3": ("s3fs",),
     "gcs": ("gcsfs",),
+    "spark": ("pyspark",),
+    "ray": ("ray",),
     "ui": ("starlette", "uvicorn"),
     "serve": ("uvloop", "httptools", "orjson", "prometheus_client", "open_inference"),
     "notebook": ("IPython", "ipykernel", "nbformat"),

@@ -45,7 +45,7 @@ class _Raised:
     details: str
 
 
-class _ChildTracebackError(Exception):
+class ChildTracebackError(Exception):
     """Where an exception was raised in another process; shown as its cause."""
 
     def __str__(self) -> str:
@@ -232,7 +232,7 @@ def _raised(child: _Child, raised: _Raised) -> BaseException:
         error = None
     if not isinstance(error, BaseException):
         error = PenstockError(raised.message)
-    error.__cause__ = _ChildTracebackError(raised.details)
+    error.__cause__ = ChildTracebackError(raised.details)
     return error
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from penstock.project import clusters
 from penstock.project.config import Config
 from penstock.surfaces.cli import noise
 from penstock.surfaces.cli.completion import PROFILE
@@ -36,6 +37,44 @@ def profile_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--profile", "profile_name", type=PROFILE, help="The profile of penstock.toml to use."
     )(command)
+
+
+def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that say who does the parts of the work of nodes."""
+    for option in (
+        click.option(
+            "--beam-arg",
+            "beam_args",
+            multiple=True,
+            metavar="ARG",
+            help="An argument for Beam, as --beam-arg=--runner=FlinkRunner; repeatable.",
+        ),
+        click.option("--ray", metavar="ADDRESS", help="Let a Ray do the parts of nodes' work."),
+        click.option("--spark", metavar="MASTER", help="Let a Spark do the parts of nodes' work."),
+    ):
+        command = option(command)
+    return command
+
+
+def engine_args(beam_args: tuple[str, ...], spark: str | None, ray: str | None) -> tuple[str, ...]:
+    """Return what the options of `engine_options` add to a profile's arguments.
+
+    Raises:
+      UsageError: they name more than one place.
+    """
+    named = [
+        *(["--beam-arg"] if clusters.names_a_place(beam_args) else []),
+        *(["--spark"] if spark else []),
+        *(["--ray"] if ray else []),
+    ]
+    if len(named) > 1:
+        raise click.UsageError(f"{' and '.join(named)} name different places for the work.")
+    args = beam_args
+    if spark:
+        args = (*args, *clusters.SparkOptions(spark).args)
+    if ray:
+        args = (*args, *clusters.RayOptions(ray).args)
+    return args
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -13,6 +13,8 @@ from penstock.surfaces.cli.completion import NODE, PIPELINE, RUN
 from penstock.surfaces.cli.options import (
     INTERRUPTED,
     RUN_FAILED,
+    engine_args,
+    engine_options,
     json_option,
     load_pipeline,
     open_store,
@@ -65,6 +67,7 @@ def _prepare(
     parallelism: int | None = None,
     events: bool = True,
     accelerate: bool = True,
+    engine: tuple[str, ...] = (),
 ) -> Any:
     from penstock.execution.elapsed import seconds_of_process
     from penstock.operations.starting.preparing import prepare, split_arguments
@@ -73,7 +76,7 @@ def _prepare(
     prepared = prepare(
         load_pipeline(config, pipeline),
         pipeline,
-        config.profile(profile_name),
+        config.profile(profile_name).with_engine(engine),
         split_arguments(arguments),
         parallelism=parallelism,
         events=events,
@@ -127,6 +130,7 @@ def _result_as_json(result: Any) -> dict[str, Any]:
 @profile_option
 @click.option("--parallelism", type=click.IntRange(min=1), help="How many nodes work at a time.")
 @selection_options
+@engine_options
 @json_option
 @click.pass_context
 def run(
@@ -141,6 +145,9 @@ def run(
     no_cache: bool,
     no_accelerate: bool,
     base: str | None,
+    beam_args: tuple[str, ...],
+    spark: str | None,
+    ray: str | None,
     as_json: bool,
 ) -> None:
     """Run PIPELINE: a name from penstock.toml, file:function, or a file or module with one.
@@ -152,7 +159,13 @@ def run(
       penstock run flights --from Trainer
     """
     request = _prepare(
-        context, pipeline, profile_name, arguments, parallelism, accelerate=not no_accelerate
+        context,
+        pipeline,
+        profile_name,
+        arguments,
+        parallelism,
+        accelerate=not no_accelerate,
+        engine=engine_args(beam_args, spark, ray),
     )
     result = request.runner.run(
         request.compiled,
@@ -177,6 +190,7 @@ def run(
     type=PIPELINE,
     help="The pipeline, for a run that was not started by a name of penstock.toml.",
 )
+@engine_options
 @json_option
 @click.pass_context
 def resume(
@@ -185,6 +199,9 @@ def resume(
     profile_name: str | None,
     parallelism: int | None,
     pipeline: str | None,
+    beam_args: tuple[str, ...],
+    spark: str | None,
+    ray: str | None,
     as_json: bool,
 ) -> None:
     """Go on with a RUN that failed, was stopped or was killed; by default the newest.
@@ -216,7 +233,13 @@ def resume(
             f"run {run_id} was started from Python, so it is not known where its pipeline is",
             hint=f"Name it: penstock resume {run_id} --pipeline FILE:FUNCTION.",
         )
-    request = _prepare(context, pipeline, profile_name, parallelism=parallelism)
+    request = _prepare(
+        context,
+        pipeline,
+        profile_name,
+        parallelism=parallelism,
+        engine=engine_args(beam_args, spark, ray),
+    )
     result = request.runner.resume(request.compiled, run_id, raise_on_failure=False)
     _finish(context, result, pipeline, as_json)
 
@@ -226,6 +249,7 @@ def resume(
 @parameter_option
 @profile_option
 @selection_options
+@engine_options
 @json_option
 @click.pass_context
 def plan(
@@ -239,6 +263,9 @@ def plan(
     no_cache: bool,
     no_accelerate: bool,
     base: str | None,
+    beam_args: tuple[str, ...],
+    spark: str | None,
+    ray: str | None,
     as_json: bool,
 ) -> None:
     """Say what a run of PIPELINE would do: which nodes would run, which are cached, and why.
@@ -254,7 +281,13 @@ def plan(
     from penstock.surfaces.cli.summary import print_plan
 
     request = _prepare(
-        context, pipeline, profile_name, arguments, events=False, accelerate=not no_accelerate
+        context,
+        pipeline,
+        profile_name,
+        arguments,
+        events=False,
+        accelerate=not no_accelerate,
+        engine=engine_args(beam_args, spark, ray),
     )
     planned = request.runner.plan(
         request.compiled,

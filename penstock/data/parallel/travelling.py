@@ -1,0 +1,45 @@
+"""Functions on their way to workers that know nothing of this process's folders.
+
+What stands in modules that are installed is named, since workers have them too; modules of the
+user's, with those beside them, go along by value.
+"""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+_OURS = ("penstock", "components", "pipelines", "schemas")
+
+
+def pickled(value: Any, pickler: Any) -> bytes:
+    """Pickle a value by a module with the interface of cloudpickle, which engines bring along."""
+    modules = list(_of_the_user())
+    for module in modules:
+        pickler.register_pickle_by_value(module)
+    try:
+        content: bytes = pickler.dumps(value)
+        return content
+    finally:
+        for module in modules:
+            pickler.unregister_pickle_by_value(module)
+
+
+def _of_the_user() -> Iterator[ModuleType]:
+    """Yield the modules that nobody has installed."""
+    installed = [
+        Path(folder).resolve()
+        for folder in (sys.prefix, sys.base_prefix, *sysconfig.get_paths().values())
+    ]
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if not file or name == "__main__" or name.partition(".")[0] in _OURS:
+            continue
+        if isinstance(module, ModuleType) and module.__name__ == name:
+            path = Path(file).resolve()
+            if not any(path.is_relative_to(folder) for folder in installed):
+                yield module

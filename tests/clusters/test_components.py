@@ -1,0 +1,128 @@
+"""Components whose parts are done on a real Spark and a real Ray: they make what forks make."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from penstock import LocalRunner, pipeline
+from penstock.components import (
+    CsvExampleGen,
+    ImportExampleGen,
+    ParquetExampleGen,
+    StatisticsGen,
+)
+from penstock.data.payload import PayloadFormat
+from penstock.errors import RunError
+from penstock.runners.local.display import Silent
+
+pytestmark = pytest.mark.timeout(600)
+
+ROWS = 300_000
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Files of more than one shard, of the kinds that components read."""
+    import numpy as np
+    import pyarrow as pa
+    from pyarrow import csv, parquet
+
+    numbers = np.random.default_rng(0)
+    table = pa.table(
+        {
+            "id": np.arange(ROWS),
+            "amount": numbers.normal(size=ROWS),
+            "word": numbers.choice(["one", "two", "three", "four"], ROWS),
+            "text": ["x" * (row % 200) for row in range(ROWS)],
+        }
+    )
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "csv").mkdir()
+    csv.write_csv(table, folder / "csv" / "data.csv")
+    (folder / "parquet").mkdir()
+    parquet.write_table(table, folder / "parquet" / "data.parquet", row_group_size=50_000)
+    return folder
+
+
+def run(defined, folder, args=()):
+    runner = LocalRunner(
+        pipeline_root=str(folder),
+        metadata=str(folder / "metadata.sqlite"),
+        beam_args=args,
+        display=Silent(),
+    )
+    return runner.run(defined)
+
+
+def digests(result, node, key):
+    """Return what each file of an output holds, by its path in the artifact."""
+    folder = Path(result.output(node, key).uri)
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def pipelines(data):
+    @pipeline
+    def of_csv():
+        examples = CsvExampleGen(input_base=str(data / "csv"))
+        return StatisticsGen(examples=examples.outputs["examples"])
+
+    @pipeline
+    def of_parquet():
+        parquet = PayloadFormat.FORMAT_PARQUET
+        return ParquetExampleGen(input_base=str(data / "parquet"), output_data_format=parquet)
+
+    return of_csv, of_parquet
+
+
+def test_examples_and_statistics_are_those_of_forks(cluster, data, tmp_path):
+    of_csv, _ = pipelines(data)
+    ours = run(of_csv, tmp_path / "forks")
+    theirs = run(of_csv, tmp_path / "cluster", cluster.options.args)
+    for node, key in (("CsvExampleGen", "examples"), ("StatisticsGen", "statistics")):
+        assert digests(theirs, node, key) == digests(ours, node, key)
+    assert len(digests(ours, "CsvExampleGen", "examples")) > 2
+
+
+def test_parquet_is_written_as_forks_write_it(cluster, data, tmp_path):
+    _, of_parquet = pipelines(data)
+    ours = run(of_parquet, tmp_path / "forks")
+    theirs = run(of_parquet, tmp_path / "cluster", cluster.options.args)
+    assert digests(theirs, "ParquetExampleGen", "examples") == digests(
+        ours, "ParquetExampleGen", "examples"
+    )
+
+
+def test_records_are_written_as_forks_write_them(cluster, data, tmp_path):
+    of_csv, _ = pipelines(data)
+    examples = run(of_csv, tmp_path / "made").output("CsvExampleGen", "examples")
+
+    @pipeline
+    def of_records():
+        return ImportExampleGen(input_base=str(Path(examples.uri) / "Split-train"))
+
+    ours = run(of_records, tmp_path / "forks")
+    theirs = run(of_records, tmp_path / "cluster", cluster.options.args)
+    assert digests(theirs, "ImportExampleGen", "examples") == digests(
+        ours, "ImportExampleGen", "examples"
+    )
+
+
+def test_a_bad_row_is_told_with_its_file_and_line(cluster, data, tmp_path):
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    text = (data / "csv" / "data.csv").read_text().splitlines()[:1000]
+    (folder / "bad.csv").write_text("\n".join([*text, "1,2"]) + "\n")
+
+    @pipeline
+    def of_bad_rows():
+        return CsvExampleGen(input_base=str(folder))
+
+    with pytest.raises(RunError, match=r"bad\.csv:1001"):
+        run(of_bad_rows, tmp_path / "cluster", cluster.options.args)
