@@ -154,7 +154,7 @@ def test_the_monitoring_page_names_every_option():
 def test_the_kubeflow_page_s_profile_is_read_and_compiles(tmp_path):
     from penstock.runners.kubeflow.compile.compiling import compile_for_kubeflow
 
-    [text] = blocks(ROOT / "docs" / "kubeflow.md", "toml")
+    text, _ = blocks(ROOT / "docs" / "kubeflow.md", "toml")
     (tmp_path / "penstock.toml").write_text(text)
     config = read_config(tmp_path / "penstock.toml")
     pipeline = config.load_pipeline("flights")
@@ -162,6 +162,14 @@ def test_the_kubeflow_page_s_profile_is_read_and_compiles(tmp_path):
     assert compiled.name == "flights"
     [warning] = compiled.warnings
     assert "registry.example/team/flights is named by a tag" in warning
+
+
+def test_the_kubeflow_page_s_schedules_are_read(tmp_path):
+    _, text = blocks(ROOT / "docs" / "kubeflow.md", "toml")
+    (tmp_path / "penstock.toml").write_text(text)
+    options = read_config(tmp_path / "penstock.toml").profile("kubeflow").kubeflow
+    assert options.schedules["nightly"].pipeline == "flights"
+    assert (options.experiments, options.versions) == (("research",), ("penguins",))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -19,9 +19,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from penstock.errors import ParameterError
+from penstock.project import cron
+from penstock.project.intervals import parse_interval
 from penstock.project.pods import PodOptions
+
+
+@dataclass(frozen=True)
+class ClusterSchedule:
+    """A pipeline that `penstock apply` has a cluster run, by `cron` or `every` so often, as "6h".
+
+    Without an `experiment` it is the profile's. One that is not `enabled` stands there and waits.
+    """
+
+    pipeline: str = ""
+    cron: str = ""
+    every: str = ""
+    experiment: str = ""
+    concurrency: int = 1
+    catch_up: bool = False
+    enabled: bool = True
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.pipeline:
+            raise ParameterError("the schedule names no pipeline", hint='pipeline = "NAME"')
+        if bool(self.cron) == bool(self.every):
+            raise ParameterError("expected either cron or every")
+        if not 1 <= self.concurrency <= 10:
+            raise ParameterError(f"concurrency should be 1 to 10, got {self.concurrency}")
+        if self.cron:
+            cron.parse(self.cron)
+        else:
+            parse_interval(self.every)
 
 
 @dataclass(frozen=True)
@@ -33,6 +65,8 @@ class KubeflowOptions(PodOptions):
     token is, if it is a file's, which is read anew for each request. `cookies` are those of a
     session, where there is no token; `ca_certificate` is the file of an authority that the server's
     certificate is from; `pages` is the address of the server's pages, where it is not `host`.
+    `experiments`, `versions` (pipelines) and `schedules` are what `penstock apply` has the server
+    have, and `project` is whose they are there, by default the name of the project's folder.
     """
 
     host: str = ""
@@ -47,6 +81,10 @@ class KubeflowOptions(PodOptions):
     project_folder: str = "/app"
     core_image: str = ""
     nodes: Mapping[str, PodOptions] = field(default_factory=dict)
+    project: str = ""
+    experiments: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
+    schedules: Mapping[str, ClusterSchedule] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()

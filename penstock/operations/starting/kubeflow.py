@@ -68,7 +68,7 @@ def start(config: Config, definition: Any, request: Request, token: str) -> Star
     profile = config.profile(request.profile).with_image(request.image)
     options = options_of(profile)
     whole = contract.read(compile_for_kubeflow(definition, profile, config.folder).to_yaml())
-    values = _values(whole, request.parameters)
+    values = contract.typed_values(whole, request.parameters)
     service = connecting.connect_to(options)
     if request.without_deployment:
         documents = _without_deployment(config, definition, profile)
@@ -89,14 +89,6 @@ def start(config: Config, definition: Any, request: Request, token: str) -> Star
     done = submission.submit(service, asked, token)
     address = service.page_of("runs", done.run_id)
     return Started(done.run_id, WHERE, RunState.RUNNING, address)
-
-
-def _values(documents: contract.Documents, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    texts = [f"{name}={value}" for name, value in parameters.items() if _is_text(value)]
-    others = {name: value for name, value in parameters.items() if not _is_text(value)}
-    values = {**others, **contract.parse_parameters(documents, texts)}
-    contract.check_parameters(documents, values)
-    return values
 
 
 def _without_deployment(config: Config, definition: Any, profile: Profile) -> contract.Documents:
@@ -143,10 +135,6 @@ def succeeded_runs(
         if run.get("state") == "SUCCEEDED"
         and (run.get("pipeline_version_reference") or {}).get("pipeline_id") == found["pipeline_id"]
     ]
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
 
 
 def _started(service: Service, run: Mapping[str, Any]) -> Started:

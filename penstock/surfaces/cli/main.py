@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, str] = {
     "resume": "penstock.surfaces.cli.run:resume",
     "submit": "penstock.surfaces.cli.submit:submit",
     "schedule": "penstock.surfaces.cli.schedule:schedule",
+    "apply": "penstock.surfaces.cli.apply:apply",
     "trigger": "penstock.surfaces.cli.trigger:trigger",
     "alert": "penstock.surfaces.cli.alert:alert",
     "status": "penstock.surfaces.cli.status:status",

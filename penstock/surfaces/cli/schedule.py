@@ -199,6 +199,7 @@ _CHANGES = {
     "created": "new",
     "moved": "takes the place of what was scheduled before",
     "enabled": "was there already, and is enabled now",
+    "disabled": "was there already, and is disabled now",
     "unchanged": "as it was",
 }
 
@@ -234,7 +235,7 @@ def _print_list(recurring_runs: list[dict[str, Any]], as_json: bool) -> None:
     names = column(one["display_name"] for one in recurring_runs)
     for one, name in zip(recurring_runs, names, strict=True):
         state = str(one.get("status", "")).lower()
-        version = str(one.get("description", "")).rpartition("version ")[2]
+        version = str(one.get("description", "")).rpartition("version ")[2].partition(",")[0]
         color = "green" if state == "enabled" else None
         secho(f"{name}  {state:<8}", fg=color, nl=False)
         echo(f"  {_when(one)}  version {version}  {one['recurring_run_id']}")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from penstock.runners.kubeflow.server.service import Service
 
 _COMPILED = (".yaml", ".yml")
-_DEFAULT_EXPERIMENT = "Default"
+DEFAULT_EXPERIMENT = "Default"
 
 
 def read_documents(context: click.Context, pipeline: str, profile: Profile) -> Documents:
@@ -69,7 +69,7 @@ def experiment_of(service: Service, name: str | None, of_profile: str) -> str:
     """Return the id of the experiment that a run belongs to."""
     from penstock.runners.kubeflow.server.versions import experiment_id
 
-    return experiment_id(service, name or of_profile or _DEFAULT_EXPERIMENT)
+    return experiment_id(service, name or of_profile or DEFAULT_EXPERIMENT)
 
 
 @click.command()

@@ -160,6 +160,19 @@ def check_parameters(documents: Documents, values: Mapping[str, Any]) -> None:
         )
 
 
+def typed_values(documents: Documents, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of all parameters that are named; texts get the types that are declared.
+
+    Raises:
+      ParameterError: a name is unknown or lacking, or a text is not of its type.
+    """
+    texts = [f"{name}={value}" for name, value in parameters.items() if isinstance(value, str)]
+    others = {name: value for name, value in parameters.items() if not isinstance(value, str)}
+    values = {**others, **parse_parameters(documents, texts)}
+    check_parameters(documents, values)
+    return values
+
+
 def _declaration(documents: Documents, name: str) -> Mapping[str, Any]:
     declared = documents.parameters.get(name)
     if declared is None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,6 +25,7 @@ from penstock.runners.kubeflow.server.service import Service
 from penstock.runners.kubeflow.server.versions import Version, equals, runtime_config
 
 _MARK = "penstock schedule "
+_OWNER = ", applied by "
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,10 @@ class Timing:
 
 @dataclass(frozen=True)
 class Schedule:
-    """What is to run, when, and how many of its runs at a time."""
+    """What is to run, when, and how many of its runs at a time.
+
+    `owner` is who has declared it, "" for one that somebody has asked for by hand.
+    """
 
     name: str
     version: Version
@@ -79,6 +83,8 @@ class Schedule:
     concurrency: int = 1
     service_account: str = ""
     pipeline_root: str = ""
+    enabled: bool = True
+    owner: str = ""
 
     def body(self, start: datetime | None) -> dict[str, Any]:
         """Return what the server is sent: a recurring run that is not enabled yet."""
@@ -103,12 +109,16 @@ class Schedule:
         """A mark with a digest of all that is asked for."""
         settings = json.dumps(self._settings(self.timing.start), sort_keys=True)
         digest = hashlib.sha256(settings.encode()).hexdigest()
-        return f"{_MARK}{digest[:16]}, version {self.version.name}"
+        owner = f"{_OWNER}{self.owner}" if self.owner else ""
+        return f"{_MARK}{digest[:16]}, version {self.version.name}{owner}"
 
 
 @dataclass(frozen=True)
 class Scheduled:
-    """What became of asking for a schedule: `change` is created, moved, enabled or unchanged."""
+    """What became of asking for a schedule.
+
+    `change` is created, moved, enabled, disabled or unchanged.
+    """
 
     recurring_run_id: str
     change: str
@@ -136,16 +146,29 @@ def apply(service: Service, schedule: Schedule, now: datetime | None = None) -> 
     for recurring_run in old:
         if _is_enabled(recurring_run):
             switch(service, recurring_run["recurring_run_id"], on=False)
-    was_enabled = _is_enabled(kept)
-    if not was_enabled:
-        switch(service, kept["recurring_run_id"], on=True)
+    was_as_wanted = _is_enabled(kept) == schedule.enabled
+    if not was_as_wanted:
+        switch(service, kept["recurring_run_id"], on=schedule.enabled)
     left = [r["recurring_run_id"] for r in old if not _remove(service, r["recurring_run_id"])]
     created = kept["recurring_run_id"] not in {r["recurring_run_id"] for r in there}
     if created:
         change = "moved" if others else "created"
     else:
-        change = "unchanged" if was_enabled and not others else "enabled"
+        switched = "enabled" if schedule.enabled else "disabled"
+        change = "unchanged" if was_as_wanted and not others else switched
     return Scheduled(kept["recurring_run_id"], change, tuple(left))
+
+
+def is_as_wanted(there: Sequence[Mapping[str, Any]], schedule: Schedule) -> bool:
+    """Whether the recurring runs of a schedule's name are what asking for it would leave."""
+    return [(r.get("description"), _is_enabled(r)) for r in there] == [
+        (schedule.description, schedule.enabled)
+    ]
+
+
+def owner_of(recurring_run: Mapping[str, Any]) -> str:
+    """Return who has declared a recurring run of ours, "" if nobody has."""
+    return str(recurring_run.get("description", "")).partition(_OWNER)[2]
 
 
 def _create(service: Service, schedule: Schedule, start: datetime | None) -> list[dict[str, Any]]:
