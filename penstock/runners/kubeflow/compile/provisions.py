@@ -34,12 +34,11 @@ def missing_variables(pod: PodOptions, texts: Iterable[str]) -> list[str]:
 def may_read_artifacts(profile: Profile, pod: PodOptions) -> bool:
     """Whether a pod can read artifacts of earlier runs by itself, as far as a profile tells.
 
-    The store that Kubeflow brings asks for keys. It is where the root is at minio://, and where
-    the profile has none, unless there is a service account for a store that somebody has set up.
+    The store that Kubeflow brings asks for keys, whatever the service account is: it is where the
+    root is at minio://, or the profile has none. Stores of a cloud may know who a pod is.
     """
-    root, options = profile.cluster_root, profile.kubeflow
-    other_store = root or (options is not None and options.service_account)
-    if other_store and not root.startswith("minio://"):
+    root = profile.cluster_root
+    if root and not root.startswith("minio://"):
         return True
     provided = variables(pod)
     return provided.issuperset(_KEYS) or not provided.isdisjoint(_OTHER_WAYS)
@@ -70,5 +69,6 @@ def told_blind(
         yield (
             f"{', '.join(blind)} read artifacts of earlier runs, and their pods are given no keys "
             "of the object store: what a resolver finds cannot be read, and nothing comes from "
-            f"Penstock's cache. Add to the profile: {STOCK_KEYS}"
+            f"Penstock's cache. Add to the profile: {STOCK_KEYS}; or its pipeline_root, if that is "
+            "in the store of a cloud that knows the pods' service account"
         )

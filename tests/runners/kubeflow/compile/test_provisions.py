@@ -29,6 +29,12 @@ def test_pods_with_the_keys_of_the_store_are_not_told_of(compiled):
     assert compiled(pod_components.small, profile=profile).warnings == ()
 
 
-def test_a_store_of_a_cloud_may_let_a_service_account_in(compiled):
-    profile = replace(cluster(service_account="reader"), pipeline_root="")
+def test_a_service_account_is_not_known_to_the_store_that_kubeflow_brings(compiled):
+    profile = replace(cluster(service_account="pipeline-runner"), pipeline_root="")
+    [warning] = compiled(pod_components.small, profile=profile).warnings
+    assert warning.endswith("the store of a cloud that knows the pods' service account")
+
+
+def test_a_store_of_a_cloud_may_know_the_pods(compiled):
+    profile = replace(cluster(), pipeline_root="gs://artifacts/runs")
     assert compiled(pod_components.small, profile=profile).warnings == ()
