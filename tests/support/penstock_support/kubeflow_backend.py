@@ -351,9 +351,14 @@ def _read_output(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _download(uri: str, path: str) -> None:
-    """Copy all objects at or below a URI; none is no error."""
-    files = remote.list_files(uri)
-    places = [os.path.join(path, f.name) if f.name else path for f in files]
+    """Copy all objects whose names begin as a URI does; none is no error.
+
+    Those of a sibling whose name is longer come too, to where they are seen from the folder.
+    (DownloadBlob in backend/src/v2/objectstore/object_store.go, 2.5.0 to 2.16.0)
+    """
+    parent, _, name = uri.rpartition("/")
+    files = [f for f in remote.list_files(parent) if f.name.startswith(name)]
+    places = [os.path.normpath(os.path.join(path, os.path.relpath(f.name, name))) for f in files]
     remote.fetch_files([f.url for f in files], places)
 
 

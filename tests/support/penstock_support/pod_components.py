@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 from penstock import Input, Output, component, pipeline
-from penstock.artifacts import Examples, Model
+from penstock.artifacts import Examples, Model, ModelRun
 from penstock.components import LatestArtifact
 
 
@@ -85,6 +85,26 @@ def contained():
 def Sizes(model: Input[Model]) -> int:
     """Return what a model's file says."""
     return int(Path(model.uri, "model").read_text())
+
+
+@component
+def TrainsAndTells(model: Output[Model], model_run: Output[ModelRun]) -> None:
+    """Make two outputs, of which one's name begins as the other's."""
+    Path(model.uri, "model").write_text("3")
+    Path(model_run.uri, "events").write_text("42 %")
+
+
+@component
+def Lists(model: Input[Model]) -> str:
+    """Return what is in a model's folder."""
+    return " ".join(sorted(os.listdir(model.uri)))
+
+
+@pipeline
+def named_alike():
+    """A node that takes one of two outputs whose names begin alike."""
+    made = TrainsAndTells()
+    return [made, Lists(model=made.outputs["model"])]
 
 
 @component

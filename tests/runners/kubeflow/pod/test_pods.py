@@ -133,6 +133,12 @@ def test_what_a_container_of_its_own_makes_is_recorded_and_used(backend, tmp_pat
     assert remote.read_bytes(f"{ended['sizes'].outputs['output']['uri']}/value") == b"42"
 
 
+def test_what_the_launcher_brings_along_is_none_of_an_input(backend, tmp_path):
+    compiled = compile_with_store(pod_components.named_alike, tmp_path / "metadata.sqlite")
+    ended = backend.run(compiled, "run-1")
+    assert remote.read_bytes(f"{ended['lists'].outputs['output']['uri']}/value") == b"model"
+
+
 @pytest.fixture
 def misbehaving(tmp_path, monkeypatch, backend):
     """Starts pods of a node that does as the file `manner` says, in a folder with its store."""
