@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,7 +26,7 @@ class Play:
 
     fails: str = ""
     hold: bool = False
-    cached: frozenset[str] = frozenset()
+    cached: Set[str] = frozenset()
     messages: dict[str, str] = field(default_factory=dict)
 
 
