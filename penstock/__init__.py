@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from penstock.ir import compile_pipeline
     from penstock.project.clusters import RayOptions, SparkOptions
     from penstock.project.pods import PodOptions
+    from penstock.project.retrying import Retries
     from penstock.runners.local import LocalRunner, RunResult
     from penstock.serving.references import load_model
 
@@ -36,6 +37,7 @@ _HOMES = {
     "PodOptions": "penstock.pods",
     "RayOptions": "penstock.clusters",
     "Resolved": "penstock.authoring.annotations",
+    "Retries": "penstock.project.retrying",
     "RunResult": "penstock.runners.local",
     "SparkOptions": "penstock.clusters",
     "compile_pipeline": "penstock.ir",
@@ -56,6 +58,7 @@ __all__ = [
     "PodOptions",
     "RayOptions",
     "Resolved",
+    "Retries",
     "RunResult",
     "SparkOptions",
     "compile_pipeline",

@@ -8,6 +8,7 @@ from penstock import _tfx
 from penstock.errors import ParameterError, suggestion
 from penstock.project.clusters import Cluster
 from penstock.project.pods import PodOptions
+from penstock.project.retrying import Retries
 
 TRIGGERS = {
     "succeeded": "ALL_UPSTREAM_NODES_SUCCEEDED",
@@ -17,6 +18,7 @@ TRIGGERS = {
 }
 _CACHE = "penstock_cache"
 _POD = "penstock_pod"
+_RETRIES = "penstock_retries"
 _ACCELERATE = "penstock_accelerate"
 
 
@@ -24,7 +26,7 @@ def with_options(
     node: Any,
     *,
     cache: bool = True,
-    retries: int = 0,
+    retries: int | Retries = 0,
     timeout_seconds: int = 0,
     optional: bool = False,
     start: str = "succeeded",
@@ -35,13 +37,13 @@ def with_options(
     """Set how a node is executed, and return it; for any node, ours or TFX's.
 
     `cache=False` runs it whatever earlier runs have made. A node that fails is tried again as often
-    as `retries` says; `timeout_seconds` ends each try, 0 never. The failure of an `optional` node
-    fails neither the run nor the nodes after it. `start` says what must have become of the nodes
-    before it: "succeeded", or "completed" in whatever way; with "lazily_succeeded" and
-    "lazily_completed" it also waits until a node after it waits for nothing else. `pod` is what the
-    node asks of Kubernetes, where it runs there. With `accelerate=False` TFX's own executor does
-    the work of a node of TFX's, also where Penstock has an engine for it. `cluster` is the Spark or
-    Ray whose workers do the parts of its work.
+    as `retries` says, which may also say after which failures, and when; `timeout_seconds` ends
+    each try, 0 never. The failure of an `optional` node fails neither the run nor the nodes after
+    it. `start` says what must have become of the nodes before it: "succeeded", or "completed" in
+    whatever way; with "lazily_succeeded" and "lazily_completed" it also waits until a node after it
+    waits for nothing else. `pod` is what the node asks of Kubernetes, where it runs there. With
+    `accelerate=False` TFX's own executor does the work of a node of TFX's, also where Penstock has
+    an engine for it. `cluster` is the Spark or Ray whose workers do the parts of its work.
 
     Raises:
       ParameterError: a value is not possible.
@@ -51,21 +53,27 @@ def with_options(
             f"{node.id}.with_options: start {start!r} is not known",
             hint=suggestion(start, TRIGGERS),
         )
-    for name, value in (("retries", retries), ("timeout_seconds", timeout_seconds)):
-        if type(value) is not int or value < 0:
-            raise ParameterError(
-                f"{node.id}.with_options: {name} should be a whole number from 0, got {value!r}"
-            )
+    if not isinstance(retries, Retries):
+        try:
+            retries = Retries(retries)
+        except ParameterError as error:
+            raise ParameterError(f"{node.id}.with_options: {error.message}") from None
+    if type(timeout_seconds) is not int or timeout_seconds < 0:
+        raise ParameterError(
+            f"{node.id}.with_options: timeout_seconds should be a whole number from 0, got "
+            f"{timeout_seconds!r}"
+        )
     node.node_execution_options = _tfx.NodeExecutionOptions(
         trigger_strategy=_tfx.pipeline_pb2.NodeExecutionOptions.TriggerStrategy.Value(
             TRIGGERS[start]
         ),
         success_optional=optional,
-        max_execution_retries=retries,
+        max_execution_retries=retries.count,
         execution_timeout_sec=timeout_seconds,
     )
     setattr(node, _CACHE, cache)
     setattr(node, _ACCELERATE, accelerate)
+    setattr(node, _RETRIES, retries)
     if pod is not None:
         setattr(node, _POD, pod)
     if cluster is not None:
@@ -90,6 +98,12 @@ def uses_cache(node: Any) -> bool:
 def may_accelerate(node: Any) -> bool:
     """Whether a node, as far as it has a say, may be worked by an engine of ours."""
     return bool(getattr(node, _ACCELERATE, True))
+
+
+def retries_of(node: Any) -> Retries:
+    """Return how a node is tried again, as far as it says so itself."""
+    own = getattr(node, _RETRIES, Retries())
+    return own if isinstance(own, Retries) else Retries()
 
 
 def pod_options(node: Any) -> PodOptions | None:

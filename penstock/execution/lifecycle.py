@@ -32,6 +32,7 @@ from penstock.execution.steps import OnStep, Step, ignore
 from penstock.execution.workers import failures
 from penstock.metadata.databases.client import RefusedError
 from penstock.metadata.protocol import Metadata
+from penstock.project.retrying import ERROR
 from penstock.safety.secrets import Redaction, redaction_for
 
 # The store works, and does not take what it was given.
@@ -108,9 +109,9 @@ class Life:
         self._on_step(Step.REPORTED, self.node.id)
         return self._publish(work.prepared, result, measured)
 
-    def failed(self, reason: str) -> Broken:
-        """Give the node up, because its work failed."""
-        return self._give_up(State.FAILED, reason, may_retry=True)
+    def failed(self, reason: str, failure: str = ERROR) -> Broken:
+        """Give the node up, because its work failed, and of what."""
+        return self._give_up(State.FAILED, reason, failure)
 
     def canceled(self, reason: str) -> Broken:
         """Give the node up, because its work was stopped."""
@@ -199,14 +200,14 @@ class Life:
     def _broken_by(self, error: Exception) -> Broken:
         return self.broken(failures.describe(error, self.node.root))
 
-    def _give_up(self, state: State, reason: str, *, may_retry: bool = False) -> Broken:
+    def _give_up(self, state: State, reason: str, failure: str = "") -> Broken:
         reason = (self._redaction or _redaction_of(self.node)).text(reason)
         if self._prepared is None:
             return Broken(state, reason)
         recorded = publication.CANCELED if state is State.CANCELED else publication.FAILED
         with self._fitting():
             publication.give_up(self._metadata, self._prepared, recorded, reason)
-        return Broken(state, reason, self._prepared.execution_id, may_retry)
+        return Broken(state, reason, self._prepared.execution_id, failure)
 
 
 def _redaction_of(node: ir.Node) -> Redaction:

@@ -113,14 +113,14 @@ class Work:
 class Broken:
     """A node whose life has ended without outputs, and why.
 
-    `execution_id` is None if it could not even be registered. `may_retry` says whether its work
-    failed, which may go well another time, and not what stands around it.
+    `execution_id` is None if it could not even be registered. `failure` says of what its work
+    failed, which may go well another time; it is empty where what stands around the work did.
     """
 
     state: State
     reason: str
     execution_id: int | None = None
-    may_retry: bool = False
+    failure: str = ""
 
 
 Outcome = Finished | Skipped | Broken

@@ -5,16 +5,17 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from penstock import _tfx
-from penstock.authoring.options import may_accelerate, pod_options, uses_cache
+from penstock.authoring.options import may_accelerate, pod_options, retries_of, uses_cache
 from penstock.authoring.pipeline import PipelineDefinition
 from penstock.authoring.values import PARAMETER_KEY
 from penstock.errors import PipelineError
 from penstock.ir.checking import check
 from penstock.ir.reading import deployment, runtime_parameters, values
-from penstock.ir.view import ACCELERATE_KEY, POD_KEY
+from penstock.ir.view import ACCELERATE_KEY, POD_KEY, RETRIES_KEY
 from penstock.project.tables import as_table
 from penstock.project.user_code import place_of
 
@@ -112,6 +113,9 @@ def _add_own_options(ir: _tfx.PipelineProto, components: Iterable[_tfx.BaseNode]
 def _own_options(node: _tfx.BaseNode) -> dict[str, Any]:
     pod = pod_options(node)
     options: dict[str, Any] = {} if pod is None else {POD_KEY: as_table(pod)}
+    # How often stands in TFX's own options.
+    if retries := as_table(replace(retries_of(node), count=0)):
+        options[RETRIES_KEY] = retries
     return options if may_accelerate(node) else {**options, ACCELERATE_KEY: False}
 
 

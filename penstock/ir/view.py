@@ -16,12 +16,14 @@ from typing import Any
 from penstock import _tfx
 from penstock.ir.reading import class_path, deployment, node_protos, placeholder_keys, unpacked_spec
 from penstock.project.pods import PodOptions
+from penstock.project.retrying import Retries
 from penstock.project.tables import read_table
 
-# Under which a node's platform config holds its options for pods, and whether an engine of ours
-# may do the work of TFX's.
+# Under which a node's platform config holds its options for pods, whether an engine of ours may do
+# the work of TFX's, and what is said of retries beside their number.
 POD_KEY = "pod"
 ACCELERATE_KEY = "accelerate"
+RETRIES_KEY = "retries"
 
 # TFX's TriggerStrategy.ALL_UPSTREAM_NODES_COMPLETED.
 _WHATEVER_COMES = 2
@@ -118,9 +120,11 @@ class Node:
         return bool(options.caching_options.enable_cache) and options.strategy != _WHATEVER_COMES
 
     @property
-    def retries(self) -> int:
-        """How often its work is tried again."""
-        return int(self.proto.execution_options.max_execution_retries)
+    def retries(self) -> Retries:
+        """How its work is tried again."""
+        count = int(self.proto.execution_options.max_execution_retries)
+        own = read_table(Retries, self._own_options.get(RETRIES_KEY, {}), key=self.id)
+        return replace(own, count=count)
 
     @property
     def timeout(self) -> int:

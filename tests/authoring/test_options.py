@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tfx.proto.orchestration import platform_config_pb2
 
-from penstock import PodOptions, compile_pipeline, ir, pipeline, with_options
+from penstock import PodOptions, Retries, compile_pipeline, ir, pipeline, with_options
 from penstock.errors import ParameterError, PipelineError
 from penstock.pods import Gpu, Secret
 from penstock_support import example_components as examples
@@ -25,6 +25,17 @@ def options_of(make_node):
 def test_retries_and_timeout_stand_in_the_ir():
     options = options_of(lambda: examples.Fails().with_options(retries=2, timeout_seconds=60))
     assert (options.max_execution_retries, options.execution_timeout_sec) == (2, 60)
+
+
+def test_when_a_node_is_tried_again_stands_in_the_ir():
+    retries = Retries(2, after=("error",), pause_seconds=1.5)
+
+    @pipeline
+    def single():
+        return examples.Fails().with_options(retries=retries)
+
+    [node] = ir.view(compile_pipeline(single, pipeline_root="/root"))
+    assert node.retries == retries
 
 
 def test_a_node_can_be_optional_and_start_after_failures():

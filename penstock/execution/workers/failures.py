@@ -13,9 +13,12 @@ import traceback
 from penstock.errors import PenstockError, StorageError, UserCodeError
 from penstock.execution.logs import WHOLE_TRACEBACK, last_lines
 from penstock.project import extras, user_code
+from penstock.project.retrying import ERROR, MEMORY
 from penstock.safety.printable import excerpt
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+# What TensorFlow, PyTorch and Arrow raise; they are not imported to know it.
+_OF_MEMORY = {"ResourceExhaustedError", "OutOfMemoryError", "ArrowMemoryError"}
 _NO_PERMISSION = (errno.EACCES, errno.EPERM)
 # TensorFlow and other native libraries have errors of their own that only quote the system's.
 _QUOTED = {
@@ -27,6 +30,15 @@ _QUOTED = {
 def describe(error: BaseException, folder: str) -> str:
     """Return what went wrong, in a paragraph; `folder` is the one that is written to."""
     return encodable(excerpt(_described(error, folder)))
+
+
+def kind(error: BaseException) -> str:
+    """Return of what work failed that ended in an exception."""
+    named = {cls.__name__ for cls in type(error).__mro__}
+    lacks_memory = isinstance(error, MemoryError) or named & _OF_MEMORY
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        lacks_memory = True
+    return MEMORY if lacks_memory else ERROR
 
 
 def encodable(text: str) -> str:

@@ -11,6 +11,7 @@ from penstock.execution import work as nodes_work
 from penstock.execution.stages import Work
 from penstock.execution.steps import OnStep, ignore
 from penstock.metadata.layout import working_folders
+from penstock.project.retrying import ERROR
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,14 @@ class Succeeded:
 class Failed:
     """A worker's error: one paragraph for the reader, and the whole traceback.
 
-    `crashed` if its process died of itself, so that the log's last line may say at what.
+    `failure` is what it failed of. `crashed` if its process died of itself, so that the log's last
+    line may say at what.
     """
 
     message: str
     details: str = ""
     crashed: bool = False
+    failure: str = ERROR
 
 
 Report = Started | Advanced | Succeeded | Failed

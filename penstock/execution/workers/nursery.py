@@ -31,6 +31,7 @@ from penstock.execution.workers import failures, relay, sampling
 from penstock.execution.workers.jobs import Advanced, Failed, Job, Report, Started, Succeeded
 from penstock.metadata.layout import run_file_descriptor
 from penstock.project import keras
+from penstock.project.retrying import CRASH, MEMORY
 from penstock.safety import unpickling
 from penstock.safety.secrets import Redaction, redaction_for
 
@@ -366,7 +367,9 @@ def _work(job: Job, send: Callable[[Report], None], redaction: Redaction) -> Rep
             )
     except BaseException as error:
         message = failures.tell(error, job.pipeline_root)
-        return Failed(message, failures.encodable(traceback.format_exc()))
+        return Failed(
+            message, failures.encodable(traceback.format_exc()), failure=failures.kind(error)
+        )
     cpu_before, _ = before
     cpu_after, memory = _resources()
     measured = {
@@ -396,22 +399,23 @@ def _forward(
         del workers[source]
         source.close()
         worker.settle()
-        connection.send((worker.token, Failed(*_how_it_ended(status))))
+        connection.send((worker.token, _how_it_ended(status)))
         return
     if isinstance(report, (Succeeded, Failed)):
         worker.settle()
     connection.send((worker.token, report))
 
 
-def _how_it_ended(status: int) -> tuple[str, str, bool]:
+def _how_it_ended(status: int) -> Failed:
     if status == 0:
-        return "", "", False
+        return Failed("", failure=CRASH)
     ended, killed_by = how_it_ended(status)
     message = f"its process {ended}"
     crashed = killed_by in _CRASHES
     if crashed:
         message += ": a native library crashed, as they do at damaged data or without memory"
-    return message, "", crashed
+    # Nobody else kills without asking first: what is to be stopped is known to have been.
+    return Failed(message, "", crashed, MEMORY if killed_by == "SIGKILL" else CRASH)
 
 
 def _kill(process_id: int, number: int) -> None:

@@ -7,6 +7,7 @@ from multiprocessing.connection import wait
 
 from penstock.execution.workers.jobs import Failed, Job, Report, Succeeded
 from penstock.execution.workers.nursery import Nurseries, Nursery
+from penstock.project.retrying import CRASH
 
 
 class Pool:
@@ -62,7 +63,7 @@ class Pool:
                 arrived += nursery.receive()
             except (EOFError, OSError):
                 self._nurseries.drop(nursery)
-                died = Failed("the process that starts its workers was killed")
+                died = Failed("the process that starts its workers was killed", failure=CRASH)
                 arrived += [(token, died) for token, at in self._at.items() if at is nursery]
         return [(token, report) for token, report in arrived if self._awaited(token, report)]
 

@@ -255,7 +255,8 @@ def _options(node: ir.Node) -> dict[str, Any]:
     others = sorted(set(node.upstream) - node.producers)
     options = {
         "cache": None if node.is_cached else "off",
-        "retries": node.retries or None,
+        "retries": node.retries.count or None,
+        "pauses of retries": as_table(replace(node.retries, count=0)) or None,
         "timeout": node.timeout or None,
         "may fail": node.is_optional or None,
         "waits for": ", ".join(others) or None,

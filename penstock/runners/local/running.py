@@ -34,6 +34,7 @@ from penstock.metadata.protocol import Metadata
 from penstock.metadata.reading import newest_contexts
 from penstock.openlineage import RunEvents
 from penstock.opentelemetry import RunTelemetry
+from penstock.project.retrying import TIMEOUT
 from penstock.runners.local.display import Display, NodeView
 from penstock.runners.local.result import NodeResult, RunResult
 from penstock.safety.opening import make_folder_below
@@ -142,6 +143,7 @@ class Run:
         self._views = {node.id: NodeView(node.id) for node in self.pipeline}
         self._results: dict[str, NodeResult] = {}
         self._retries: dict[str, int] = {}
+        self._not_before: dict[str, float] = {}
         self._renewed, self._leased_until = time.time(), attempt.until
         self._canceling = self._taken = False
         # What came of work while the store was waited for.
@@ -274,7 +276,7 @@ class Run:
             self._stop_overdue(pool)
             if not self._canceling:
                 self._start_ready(pool)
-            if not self._held:
+            if not self._held and (self._canceling or not self._will_retry()):
                 break
             self._receive(pool)
         for node_id, view in self._views.items():
@@ -356,6 +358,8 @@ class Run:
             for node_id, reason in settle(graph, self._states()).items():
                 self._settle(node_id, State.SKIPPED, error=reason)
             for node_id in ready(graph, self._states()):
+                if self._pauses(node_id):
+                    continue
                 if len(self._held) >= self.setup.parallelism:
                     return
                 self._start(pool, node_id)
@@ -393,8 +397,8 @@ class Run:
                 execution_id=following.execution_id,
                 error=following.reason,
             )
-            if following.may_retry:
-                self._retry(life.node)
+            if following.failure:
+                self._retry(life.node, following.failure)
 
     def _submit(self, pool: Pool, life: Life, work: Work) -> None:
         node_id, setup = life.node.id, self.setup
@@ -452,22 +456,35 @@ class Run:
         if self._canceling:
             self._follow(pool, life, life.canceled(_CANCELED))
         elif isinstance(report, Failed):
-            self._follow(pool, life, life.failed(_reason(held, report)))
+            failure = TIMEOUT if held.timed_out else report.failure
+            self._follow(pool, life, life.failed(_reason(held, report), failure))
         else:
             if self.setup.telemetry is not None:
                 self.setup.telemetry.work_ended(life.node.id, report.measured)
             self._renew(pool)
             self._follow(pool, life, life.succeeded(report.result, report.measured))
 
-    def _retry(self, node: ir.Node) -> None:
-        """Let a node whose work failed wait for its turn again, as often as its options allow."""
+    def _retry(self, node: ir.Node, failure: str) -> None:
+        """Let a node whose work failed wait for its turn again, as its options allow."""
         tried = self._retries.get(node.id, 0)
-        if tried < node.retries:
-            self._retries[node.id] = tried + 1
-            view = self._views[node.id]
-            view.state, view.began, view.seconds = State.WAITING, None, None
-            view.note = f"retry {tried + 1} of {node.retries} after: {view.note}"
-            self.setup.display.changed(view)
+        pause = node.retries.pause(tried, failure)
+        if pause is None:
+            return
+        self._retries[node.id] = tried + 1
+        self._not_before[node.id] = time.monotonic() + pause
+        view = self._views[node.id]
+        view.state, view.began, view.seconds = State.WAITING, None, None
+        soon = f" in {pause:g} s" if pause else ""
+        view.note = f"retry {tried + 1} of {node.retries.count}{soon} after: {view.note}"
+        self.setup.display.changed(view)
+
+    def _will_retry(self) -> bool:
+        """Whether a node that failed waits until it is tried again."""
+        return any(self._views[node_id].state is State.WAITING for node_id in self._not_before)
+
+    def _pauses(self, node_id: str) -> bool:
+        """Whether a node that failed is not to be tried again yet."""
+        return time.monotonic() < self._not_before.get(node_id, 0.0)
 
     def _finish(self, node_id: str, finished: Finished, note: str = "") -> None:
         self.waiting.over()

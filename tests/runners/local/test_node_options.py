@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from penstock import compile_pipeline, pipeline
+from penstock import Retries, compile_pipeline, pipeline
 from penstock._tfx import NodeExecutionOptions, metadata_store_pb2, pipeline_pb2
 from penstock.errors import PipelineError
 from penstock.execution.schedule import State
@@ -76,6 +78,22 @@ def test_a_node_that_works_too_long_is_stopped_told_of_and_tried_again(tmp_path)
     assert result.nodes["Sleeps"].error == "it took longer than its timeout of 1 s"
     assert execution_states(tmp_path) == [States.FAILED, States.FAILED]
     assert not list((tmp_path / "root").rglob("half"))
+
+
+def test_a_node_pauses_before_it_is_tried_again_and_others_run_meanwhile(tmp_path):
+    retries = Retries(1, pause_seconds=1)
+    failing = resuming.FailsAtFirst(folder=str(tmp_path), times=1).with_options(retries=retries)
+    began = time.monotonic()
+    result = run(tmp_path, [failing, resuming.Cleans(folder=str(tmp_path))])
+    assert states(result) == {"FailsAtFirst": State.DONE, "Cleans": State.DONE}
+    assert time.monotonic() - began > 1
+
+
+def test_a_node_is_tried_again_only_after_the_failures_that_are_named(tmp_path):
+    retries = Retries(3, after=("memory", "timeout"))
+    failing = resuming.FailsAtFirst(folder=str(tmp_path), times=1).with_options(retries=retries)
+    assert not run(tmp_path, failing).succeeded
+    assert execution_states(tmp_path) == [States.FAILED]
 
 
 def test_a_node_that_does_not_stop_when_asked_is_killed(tmp_path, monkeypatch):

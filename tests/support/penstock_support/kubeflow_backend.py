@@ -27,6 +27,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from penstock import _tfx
 from penstock.data.files import remote
+from penstock.project.environment import IMAGE_VARIABLE
 from penstock.runners.kubeflow.compile.compiling import compile_for_kubeflow
 from penstock.runners.kubeflow.contract.task import RUN_ID_VARIABLE, PodTask
 from penstock.runners.kubeflow.contract.texts import OWN, Texts
@@ -159,6 +160,7 @@ class Backend:
             text=True,
             env={
                 **os.environ,
+                **compiled.environment(name),
                 "TMPDIR": str(_made(self.folder / f"pod-{self.pods}" / "tmp")),
                 "STORE_SCHEME": "sqlite",
                 RUN_ID_VARIABLE: run_id,
@@ -408,6 +410,13 @@ class Compiled:
         executors = self.spec["deploymentSpec"]["executors"]
         container = executors[self.component(name)["executorLabel"]]["container"]
         return [*container["command"], *container.get("args", ())]
+
+    def environment(self, name: str) -> dict[str, str]:
+        """Return the variables of a task's container, but for its image: there is none here."""
+        executors = self.spec["deploymentSpec"]["executors"]
+        container = executors[self.component(name)["executorLabel"]]["container"]
+        variables = {entry["name"]: entry["value"] for entry in container.get("env", ())}
+        return {name: value for name, value in variables.items() if name != IMAGE_VARIABLE}
 
     def pod_task(self, name: str) -> PodTask:
         """Return what a task's container is told."""

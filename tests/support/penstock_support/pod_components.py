@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 from penstock import Input, Output, component, pipeline
 from penstock.artifacts import Examples, Model, ModelRun
 from penstock.components import LatestArtifact
+from penstock_support.resuming_components import FailsAtFirst
 
 
 @component
@@ -128,3 +130,23 @@ def Misbehaves(model: Output[Model], folder: str, token: str = "") -> None:
 def misbehaving(folder: str):
     """One node, which is given a secret."""
     return [Misbehaves(folder=folder, token="${env:CANARY}")]
+
+
+def misbehaving_with(**options: Any) -> Any:
+    """Return a pipeline of one node with options."""
+
+    @pipeline(name="misbehaving")
+    def misbehaving_so(folder: str):
+        return [Misbehaves(folder=folder).with_options(**options)]
+
+    return misbehaving_so
+
+
+def failing_at_first(**options: Any) -> Any:
+    """Return a pipeline of a node that fails twice, with options."""
+
+    @pipeline(name="failing")
+    def failing(folder: str):
+        return [FailsAtFirst(folder=folder, times=2).with_options(**options)]
+
+    return failing

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 from penstock import ir
+from penstock.errors import PipelineError
 from penstock.execution.cache import code_digests
 from penstock.project.environment import IMAGE_VARIABLE
+from penstock.project.retrying import FAILURES, Retries
 from penstock.runners.kubeflow.compile import containers, platform, protos, wiring
 from penstock.runners.kubeflow.compile.compilation import Compilation, Task
 from penstock.runners.kubeflow.compile.definitions import (
@@ -38,7 +41,9 @@ from penstock.runners.kubeflow.contract.task import (
     PodTask,
 )
 from penstock.runners.kubeflow.contract.texts import OWN
+from penstock.runners.kubeflow.contract.tries import TRIES_VARIABLE, Tries
 
+_MONTH_SECONDS = 30 * 24 * 3600
 # The artifact type of what the UI can draw curves and matrices of.
 _EVALUATION = "ModelEvaluation"
 # And of what stands for something outside of the store, which may have been removed since.
@@ -168,9 +173,12 @@ def _begin(
     a timeout) is not for it. The node's own task starts after the nodes before it.
     """
     spec, node_id = protos.pipeline_spec(), node.id
+    tries = Tries() if helper else Tries(node.retries, node.timeout)
     name = helper or compilation.tasks[node_id]
     pod = compilation.helper_pod(helper) if helper else compilation.pod(node_id)
-    timeout = 0 if helper else node.timeout
+    # A container of its own is tried by Argo: nothing of ours is in its pod.
+    of_argo = node.is_container and not helper
+    timeout = tries.timeout_seconds if of_argo else tries.longest_seconds
     if not helper:
         after = sorted({compilation.last_task(before) for before in node.upstream})
     task = Task(
@@ -185,21 +193,30 @@ def _begin(
     task.spec.task_info.name = name
     task.spec.caching_options.enable_cache = cached
     # A process cannot find out by which name, or digest, its image was pulled.
-    for variable, value in sorted({IMAGE_VARIABLE: pod.image, **pod.env}.items()):
+    told = "" if of_argo else tries.to_text()
+    own = {IMAGE_VARIABLE: pod.image, **({TRIES_VARIABLE: told} if told else {})}
+    for variable, value in sorted({**own, **pod.env}.items()):
         task.container.env.add(name=variable, value=value)
     platform.add_resources(task.container, pod)
-    if not helper:
-        _add_retries(task, node.retries)
+    if of_argo:
+        _add_retries(task, node_id, tries.retries)
     return task
 
 
-def _add_retries(task: Task, retries: int) -> None:
-    if retries:
+def _add_retries(task: Task, node_id: str, retries: Retries) -> None:
+    if retries.count:
+        if set(retries.after) != set(FAILURES):
+            raise PipelineError(
+                f"node {node_id} is to be tried again after {', '.join(retries.after)}, and is a "
+                "container of its own, of which nobody can say what it failed of",
+                hint="Leave out after=.",
+            )
         policy = task.spec.retry_policy
-        policy.max_retry_count = retries
-        policy.backoff_duration.seconds = 0
-        policy.backoff_factor = 2.0
-        policy.backoff_max_duration.seconds = 3600
+        policy.max_retry_count = retries.count
+        policy.backoff_duration.seconds = math.ceil(retries.pause_seconds)
+        policy.backoff_factor = retries.factor
+        # Argo counts it from when the first try began, and ends a try that is running then.
+        policy.backoff_max_duration.seconds = _MONTH_SECONDS
 
 
 def _run_ours(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -35,7 +36,7 @@ from penstock.execution.stages import (
 from penstock.execution.waiting import StoreWait
 from penstock.execution.workers import failures
 from penstock.execution.workers.interrupts import Interrupts, counted_interrupts
-from penstock.execution.workers.jobs import Failed, Succeeded, job_of
+from penstock.execution.workers.jobs import Failed, Started, Succeeded, job_of
 from penstock.execution.workers.nursery import Nurseries
 from penstock.execution.workers.pool import Pool
 from penstock.metadata import attempts, leases, turns
@@ -44,6 +45,7 @@ from penstock.metadata.protocol import Metadata
 from penstock.metadata.run_requests import record_parameters
 from penstock.metadata.store import connect, connection_config
 from penstock.project.config import Profile
+from penstock.project.retrying import TIMEOUT, Retries
 from penstock.runners.kubeflow.contract import locations, names
 from penstock.runners.kubeflow.contract.task import (
     DECIDE,
@@ -53,12 +55,15 @@ from penstock.runners.kubeflow.contract.task import (
     RUN_ID_VARIABLE,
     PodTask,
 )
+from penstock.runners.kubeflow.contract.tries import TRIES_VARIABLE, Tries
 from penstock.runners.kubeflow.pod import inputs, launcher, outputs
 from penstock.runners.kubeflow.pod import visualizations as shown
 from penstock.runners.kubeflow.pod.launcher import ExecutorInput
 from penstock.safety import secrets
 
 _GRACE_SECONDS = 10.0
+# How long it takes at most until what has happened meanwhile is seen.
+_LOOK_SECONDS = 0.2
 _CANCELED = "its pod was asked to end: the run was canceled, or it took longer than its timeout"
 _LOST = "it was taken for abandoned while it was not heard of"
 
@@ -77,6 +82,7 @@ class Pod:
     lease: leases.Lease
     interrupts: Interrupts
     workers: Pool | None
+    timeout_seconds: int = 0
 
     @property
     def stopped(self) -> str:
@@ -94,6 +100,7 @@ def run_task(task: PodTask, executor_input: ExecutorInput) -> str:
     """
     pipeline = bind(task, executor_input)
     [node] = pipeline
+    tries = Tries.from_text(os.environ.get(TRIES_VARIABLE, ""))
     connection = connection_config(secrets.resolve_address(task.store))
     preconditions.check(pipeline)
     needs.check(pipeline)
@@ -109,17 +116,54 @@ def run_task(task: PodTask, executor_input: ExecutorInput) -> str:
             return _decide(task, executor_input, node, metadata)
         mark_abandoned(metadata)
         mark_superseded(metadata, node.run_id, node.id)
-        attempt = attempts.begin(metadata.store, node.run_id, node.id)
-        state = FAILED
-        try:
-            with leases.kept(connection, attempt) as lease:
-                pod = Pod(
-                    task, executor_input, node, metadata, connection, lease, interrupts, workers
-                )
-                state = _run(pod)
-        finally:
-            turns.end(metadata.store, attempt, state)
+
+        def attempt() -> tuple[str, str]:
+            begun = attempts.begin(metadata.store, node.run_id, node.id)
+            state = FAILED
+            try:
+                with leases.kept(connection, begun) as lease:
+                    pod = Pod(
+                        task,
+                        executor_input,
+                        node,
+                        metadata,
+                        connection,
+                        lease,
+                        interrupts,
+                        workers,
+                        tries.timeout_seconds,
+                    )
+                    state, failure = _run(pod)
+            finally:
+                turns.end(metadata.store, begun, state)
+            return state, failure
+
+        return _try(attempt, tries.retries, interrupts)
+
+
+def _try(attempt: Callable[[], tuple[str, str]], retries: Retries, interrupts: Interrupts) -> str:
+    """Make attempts at a node, as its options allow, until one succeeds; return how it ended.
+
+    An attempt says how it ended and of what its work failed.
+    """
+    for tried in itertools.count():
+        state, failure = attempt()
+        pause = retries.pause(tried, failure)
+        if state != FAILED or pause is None:
+            break
+        soon = f" in {pause:g} s" if pause else ""
+        print(f"retry {tried + 1} of {retries.count}{soon}", file=sys.stderr, flush=True)
+        if not _waited(pause, interrupts):
+            return CANCELED
     return state
+
+
+def _waited(seconds: float, interrupts: Interrupts) -> bool:
+    """Let time pass; return whether the pod may go on then."""
+    until = time.monotonic() + seconds
+    while not interrupts.count and (left := until - time.monotonic()) > 0:
+        time.sleep(min(left, _LOOK_SECONDS))
+    return not interrupts.count
 
 
 @contextmanager
@@ -176,7 +220,8 @@ def bind(task: PodTask, executor_input: ExecutorInput) -> ir.Pipeline:
     return ir.view(ir.bind(compiled, run_id=run_id, parameters=values))
 
 
-def _run(pod: Pod) -> str:
+def _run(pod: Pod) -> tuple[str, str]:
+    """Make one attempt; return how it ended, and of what its work failed."""
     try:
         record_parameters(pod.metadata, pod.node, _parameters(pod))
         outcome = _live(pod)
@@ -186,9 +231,9 @@ def _run(pod: Pod) -> str:
         _tell_broken(pod, Broken(State.FAILED, "its pod ended in an error"))
         raise
     if isinstance(outcome, Broken):
-        return _tell_broken(pod, outcome)
+        return _tell_broken(pod, outcome), outcome.failure
     _tell(pod, outcome)
-    return DONE
+    return DONE, ""
 
 
 def _parameters(pod: Pod) -> dict[str, Any]:
@@ -227,28 +272,43 @@ def _do(pod: Pod, life: Life, requested: Work) -> Work | Outcome:
     if reason := pod.stopped:
         return life.canceled(reason)
     sys.stdout.flush()
-    pod.workers.start(requested.kind, job_of(requested, _log(), pod.connection))
-    report = _await(pod, pod.workers, requested.kind)
+    token = f"{requested.kind} {requested.prepared.execution_id}"
+    pod.workers.start(token, job_of(requested, _log(), pod.connection))
+    report = _await(pod, pod.workers, token)
     if reason := pod.stopped:
         return life.canceled(reason)
     if isinstance(report, Succeeded):
         return life.succeeded(report.result, report.measured)
-    return life.failed(failures.worker_failure(report.message))
+    return life.failed(failures.worker_failure(report.message), report.failure)
 
 
 def _await(pod: Pod, workers: Pool, token: str) -> Succeeded | Failed:
-    """Wait for a worker's end; once the pod is to end it is stopped, after a while for good."""
-    deadline = None
+    """Wait for a worker's end; it is stopped, after a while for good, at its timeout, or the pod's.
+
+    The timeout counts from when it works: modules may have to be imported before.
+    """
+    overdue = killed = None
     while True:
-        if pod.stopped and deadline is None:
+        now = time.monotonic()
+        late = overdue is not None and now > overdue
+        if killed is None and (late or pod.stopped):
             workers.stop(token, signal.SIGTERM)
-            deadline = time.monotonic() + _GRACE_SECONDS
-        if deadline is not None and time.monotonic() > deadline:
+            killed = now + _GRACE_SECONDS
+        if killed is not None and now > killed:
             workers.stop(token, signal.SIGKILL)
-            return Failed("it did not end when it was asked to")
-        for _, report in workers.reports(timeout=0.2):
-            if isinstance(report, (Succeeded, Failed)):
+            return _overdue(pod) if late else Failed("it did not end when it was asked to")
+        for _, report in workers.reports(timeout=_LOOK_SECONDS):
+            if isinstance(report, Started) and pod.timeout_seconds:
+                overdue = time.monotonic() + pod.timeout_seconds
+            elif isinstance(report, Failed):
+                return _overdue(pod) if late else report
+            elif isinstance(report, Succeeded):
                 return report
+
+
+def _overdue(pod: Pod) -> Failed:
+    message = f"it took longer than its timeout of {pod.timeout_seconds} s"
+    return Failed(message, failure=TIMEOUT)
 
 
 def _record(pod: Pod, node: ir.Node, copies: inputs.Copies) -> Outcome:

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from penstock import Output, component, pipeline, with_options
+from penstock import Output, Retries, component, pipeline, with_options
 from penstock.artifacts import PushedModel
 from penstock.pods import ConfigMap, Gpu, PodOptions, Secret, Toleration, Volume
 from penstock.runners.kubeflow.contract.texts import OWN
+from penstock.runners.kubeflow.contract.tries import Tries
 from penstock_support.kubeflow_pipelines import Count, Learn, Notify, Prepare, single
 
 
@@ -108,9 +109,22 @@ def test_values_of_the_profile_are_the_defaults(compiled):
     assert found["start"]["defaultValue"] == 7
 
 
-def test_retries_are_written_as_the_sdk_writes_them(compiled, theirs):
-    made = compiled(single(lambda: Prepare().with_options(retries=2)))
-    assert made.tasks["prepare"]["retryPolicy"] == theirs.tasks["work"]["retryPolicy"]
+def test_retries_are_the_pods_own_and_in_no_cache_key(compiled):
+    retries = Retries(2, after=("error",), pause_seconds=5)
+    made = compiled(single(lambda: Prepare().with_options(retries=retries, timeout_seconds=60)))
+    assert "retryPolicy" not in made.tasks["prepare"]
+    told = {entry["name"]: entry["value"] for entry in made.containers["prepare"]["env"]}
+    assert Tries.from_text(told["PENSTOCK_TRIES"]) == Tries(retries, 60)
+    plain = compiled(single(Prepare))
+    assert made.containers["prepare"]["args"] == plain.containers["prepare"]["args"]
+    assert made.tasks["prepare"]["inputs"] == plain.tasks["prepare"]["inputs"]
+
+
+def test_a_pod_has_time_to_try_as_often_as_it_may(compiled):
+    retries = Retries(2, pause_seconds=30)
+    made = compiled(single(lambda: Prepare().with_options(retries=retries, timeout_seconds=60)))
+    # Ten minutes to start, three tries of a minute and a minute to end, pauses of 30 and 60 s.
+    assert made.pods["prepare"]["activeDeadlineSeconds"] == str(600 + 3 * 120 + 90)
 
 
 def test_a_node_without_cache_is_written_as_the_sdk_writes_it(compiled, theirs):
@@ -168,7 +182,9 @@ def test_the_options_of_a_pod_are_written_as_the_sdk_writes_them(compiled, their
     )
     toy = single(lambda: Prepare().with_options(pod=pod, timeout_seconds=60))
     made = compiled(toy, secrets=())
-    assert made.pods["prepare"] == without_new_fields(theirs.pod)
+    # Ten minutes to start and one to end beyond the SDK's: the pod itself ends a try.
+    pod = {**without_new_fields(theirs.pod), "activeDeadlineSeconds": str(60 + 660)}
+    assert made.pods["prepare"] == pod
     resources = made.containers["prepare"]["resources"]
     expected = dict(theirs.containers["work"]["resources"])
     assert resources.pop("memoryRequest") == expected["memoryLimit"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from penstock import pipeline
+from penstock import Retries, pipeline, with_options
 from penstock.artifacts import Examples
 from penstock.errors import PipelineError
 from penstock.runners.kubeflow.contract import documents
@@ -44,11 +44,12 @@ def Filter(**arguments: Any) -> Any:
     return make(**arguments)
 
 
-def filtering(**options: Any) -> Any:
+def filtering(retries: Retries = Retries(), **options: Any) -> Any:  # it is frozen
     @pipeline(name="toy")
     def toy(share: str = "0.5"):
         made = Prepare()
         filtered = Filter(examples=made.outputs["examples"], share=share, **options)
+        with_options(filtered, retries=retries)
         return Learn(examples=filtered.outputs["filtered"])
 
     return toy
@@ -97,6 +98,18 @@ def test_a_container_is_told_by_its_node_and_what_records_it_by_its_task(compile
         "filter-record": "filter-record",
         "learn": "Learn",
     }
+
+
+def test_a_container_is_tried_again_by_argo_whatever_it_failed_of(compiled):
+    made = compiled(filtering(Retries(2, pause_seconds=5)))
+    policy = made.tasks["filter"]["retryPolicy"]
+    assert policy["maxRetryCount"] == 2
+    assert policy["backoffDuration"] == "5s"
+    # A try that runs as it ends is ended too.
+    assert policy["backoffMaxDuration"] == "2592000s"
+    assert "retryPolicy" not in made.tasks["filter-record"]
+    with pytest.raises(PipelineError, match="node Filter is to be tried again after memory, and"):
+        compiled(filtering(Retries(2, after=("memory",))))
 
 
 def test_a_command_with_the_content_of_an_artifact_is_refused(compiled):
