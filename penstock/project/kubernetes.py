@@ -7,6 +7,8 @@ starts: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from penstock.errors import ParameterError
 
@@ -76,6 +78,37 @@ def check_variable(name: str) -> None:
             f"Kubernetes takes no environment variable {name!r}",
             hint="It has letters, digits, '_', '-' and '.', and does not begin with a digit.",
         )
+
+
+def check_no_braces(value: Any, what: str) -> None:
+    """Check that no text in a value would be taken by Argo for a placeholder of its own.
+
+    Argo puts values in the place of what stands in two braces, wherever it stands in a workflow,
+    and refuses a workflow in which it knows none.
+
+    Raises:
+      ParameterError: a text has two opening braces.
+    """
+    for text in _texts(value):
+        if "{{" in text:
+            raise ParameterError(
+                f"{what}: Argo takes what follows {{{{ for a placeholder of its own, got "
+                f"{text[:100]!r}",
+                hint="Write it another way (in JSON a space may stand between two braces), or keep "
+                "it in a file of the project, or as a constant in the pipeline.",
+            )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key in value:
+            yield from _texts(key)
+            yield from _texts(value[key])
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _texts(item)
 
 
 def check_volume_name(name: str, what: str) -> None:

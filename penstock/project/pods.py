@@ -141,6 +141,9 @@ class PodOptions:
                 )
 
         self._check_requests()
+        for described in dataclasses.fields(PodOptions):
+            value = getattr(self, described.name)
+            kubernetes.check_no_braces(_as_plain(value), described.name)
         for key, value in self.node_selector.items():
             kubernetes.check_key(key, "node_selector")
             kubernetes.check_label(value, f"node_selector {key}")
@@ -218,6 +221,12 @@ class _Mount:
 
     def __str__(self) -> str:
         return f"the {'optional ' if self.optional else ''}{self.what} {self.name!r}"
+
+
+def _as_plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_as_plain, value))
+    return dataclasses.asdict(value) if dataclasses.is_dataclass(type(value)) else value
 
 
 def _amount(quantity: str) -> float:

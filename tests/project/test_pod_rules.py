@@ -31,6 +31,9 @@ pytestmark = pytest.mark.core
         (lambda: PodOptions(node_selector={"": "x"}), "node_selector: Kubernetes takes no key ''"),
         (lambda: PodOptions(cpu="500m", cpu_request="1"), "cpu_request is 1, which is more than"),
         (lambda: PodOptions(memory="1G", memory_request="1Gi"), "memory_request is 1Gi, which is"),
+        (lambda: PodOptions(env={"A": '{"a":{{b'}), "env: Argo takes what follows {{ for a"),
+        (lambda: PodOptions(annotations={"a": "{{workflow.name}}"}), "annotations: Argo takes"),
+        (lambda: PodOptions(volumes=(Volume("raw", "/{{x}}"),)), "volumes: Argo takes what"),
     ],
 )  # fmt: skip
 def test_what_kubernetes_refuses_is_refused_where_it_is_written(make, said):

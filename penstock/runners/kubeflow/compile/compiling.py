@@ -13,6 +13,7 @@ from penstock import __version__, ir
 from penstock.errors import ConfigError, PipelineError, suggestion
 from penstock.project.config import Profile
 from penstock.project.kubeflow import KubeflowOptions
+from penstock.project.kubernetes import check_no_braces
 from penstock.runners.kubeflow.compile import protos, provisions, wiring
 from penstock.runners.kubeflow.compile.compilation import Compilation, Task
 from penstock.runners.kubeflow.compile.definitions import parameter_type
@@ -152,6 +153,7 @@ def _pipeline_spec(
     )
     spec.pipeline_info.name = names.pipeline_name(compiled.name)
     if profile.cluster_root:
+        check_no_braces(profile.cluster_root, "pipeline_root")
         spec.default_pipeline_root = profile.cluster_root
     deployment = protos.pipeline_spec().PipelineDeploymentConfig()
     for task in tasks:
@@ -198,6 +200,7 @@ def _add_root_parameters(spec: Any, compiled: ir.Pipeline, profile: Profile) -> 
         default = arguments.get(name, parameter.default)
         if default is None:
             continue
+        check_no_braces(default, f"pipeline {compiled.name}, the default of parameter {name!r}")
         defined.is_optional = True
         if parameter.type is bool:
             defined.default_value.bool_value = default

@@ -10,6 +10,7 @@ from typing import Any
 
 from penstock import _tfx, ir
 from penstock.errors import PipelineError
+from penstock.project.kubernetes import check_no_braces
 
 _PLACEHOLDER = _tfx.placeholder_pb2.Placeholder
 _INPUT, _OUTPUT = _PLACEHOLDER.INPUT_ARTIFACT, _PLACEHOLDER.OUTPUT_ARTIFACT
@@ -41,7 +42,7 @@ def command_lines(
 def _text(node: ir.Node, expression: Any, names: _Names) -> str:
     which = expression.WhichOneof("expression_type")
     if which == "value":
-        return _value(expression.value)
+        return _constant(node, expression.value)
     if which == "placeholder" and expression.placeholder.type == _PLACEHOLDER.EXEC_PROPERTY:
         return _parameter(node, expression.placeholder.key)
     operator = expression.operator
@@ -76,14 +77,14 @@ def _parameter(node: ir.Node, key: str) -> str:
     value = node.proto.parameters.parameters[key]
     which = value.WhichOneof("value")
     if which == "field_value":
-        return _value(value.field_value)
+        return _constant(node, value.field_value)
     if which == "runtime_parameter":
         return _runtime_parameter(value.runtime_parameter)
     if which == "structural_runtime_parameter":
         return "".join(
             _runtime_parameter(part.runtime_parameter)
             if part.HasField("runtime_parameter")
-            else part.constant_value
+            else _without_braces(node, part.constant_value)
             for part in value.structural_runtime_parameter.parts
         )
     raise PipelineError(
@@ -97,5 +98,11 @@ def _runtime_parameter(parameter: Any) -> str:
     return f"{{{{$.inputs.parameters['{parameter.name.partition('@')[0]}']}}}}"
 
 
-def _value(value: Any) -> str:
-    return str(getattr(value, value.WhichOneof("value")))
+def _constant(node: ir.Node, value: Any) -> str:
+    return _without_braces(node, str(getattr(value, value.WhichOneof("value"))))
+
+
+def _without_braces(node: ir.Node, text: str) -> str:
+    # Argo and the launcher read the command of a container, and nobody there takes escapes back.
+    check_no_braces(text, f"node {node.id}, the command of its container")
+    return text

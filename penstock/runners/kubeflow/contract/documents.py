@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.errors import DataError, ParameterError, suggestion
+from penstock.project.kubernetes import check_no_braces
 from penstock.project.scalars import scalar_of
 from penstock.runners.kubeflow.contract import texts
 from penstock.runners.kubeflow.contract.task import RECORD, RUN
@@ -141,13 +142,14 @@ def parse_parameters(documents: Documents, arguments: Iterable[str]) -> dict[str
 
 
 def check_parameters(documents: Documents, values: Mapping[str, Any]) -> None:
-    """Check that all parameters that must be given are.
+    """Check that all parameters that must be given are, and are what can be given.
 
     Raises:
       ParameterError: one is not, or one is unknown.
     """
-    for name in values:
+    for name, value in values.items():
         _declaration(documents, name)
+        check_no_braces(value, f"pipeline {documents.name}, parameter {name!r}")
     lacking = [
         name
         for name, declared in documents.parameters.items()

@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from penstock.errors import RunError, ServiceError, UnansweredError, suggestion
+from penstock.project.kubernetes import check_no_braces
 from penstock.runners.kubeflow.server.operations import FINAL
 from penstock.runners.kubeflow.server.service import Service
 from penstock.runners.kubeflow.server.versions import Version, equals, runtime_config
@@ -85,6 +86,10 @@ class Schedule:
     pipeline_root: str = ""
     enabled: bool = True
     owner: str = ""
+
+    def __post_init__(self) -> None:
+        check_no_braces(self.name, "the name of the schedule")
+        check_no_braces(self.pipeline_root, "pipeline_root")
 
     def body(self, start: datetime | None) -> dict[str, Any]:
         """Return what the server is sent: a recurring run that is not enabled yet."""

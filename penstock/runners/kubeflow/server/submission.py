@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.errors import ParameterError, ServiceError, UnansweredError
+from penstock.project.kubernetes import check_no_braces
 from penstock.runners.kubeflow.server.operations import FINAL, state_of, terminate
 from penstock.runners.kubeflow.server.service import Service
 from penstock.runners.kubeflow.server.versions import equals, runtime_config
@@ -42,6 +43,10 @@ class Request:
     name: str
     service_account: str = ""
     pipeline_root: str = ""
+
+    def __post_init__(self) -> None:
+        check_no_braces(self.name, "the name of the run")
+        check_no_braces(self.pipeline_root, "pipeline_root")
 
     def body(self, token: str) -> dict[str, Any]:
         """Return what the server is sent."""

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from tfx.dsl.experimental.conditionals import conditional
 
-from penstock import compile_pipeline, pipeline
+from penstock import compile_pipeline, ir, pipeline
 from penstock.errors import ConfigError, ParameterError, PipelineError, UserCodeError
 from penstock.pods import PodOptions, Secret, Volume
 from penstock.runners.kubeflow.compile import protos
 from penstock.runners.kubeflow.compile.compiling import compile_for_kubeflow
+from penstock.runners.kubeflow.contract import documents
+from penstock.runners.kubeflow.server.submission import Request
 from penstock_support import example_components as examples
 from penstock_support.kubeflow_pipelines import (
     Count,
@@ -248,3 +250,38 @@ def test_a_variable_that_may_be_missing_is_written_or_refused_in_words(compiled)
         return
     with pytest.raises(PipelineError, match="cannot say that a SecretAsEnv is optional. Leave op"):
         compiled(toy)
+
+
+BRACES = "{{workflow.name}}"
+
+
+def test_braces_in_a_default_that_argo_would_fill_in_are_refused(compiled):
+    @pipeline(name="toy")
+    def toy(label: str = BRACES):
+        return Prepare(label=label)
+
+    with pytest.raises(ParameterError, match="the default of parameter 'label': Argo takes what"):
+        compiled(toy)
+
+
+def test_braces_in_a_parameter_of_a_run_are_refused_before_it_is_sent(compiled):
+    @pipeline(name="toy")
+    def toy(label: str):
+        return Prepare(label=label)
+
+    made = documents.read(compiled(toy).text)
+    with pytest.raises(ParameterError, match="pipeline toy, parameter 'label': Argo takes what"):
+        documents.check_parameters(made, {"label": BRACES})
+
+
+def test_braces_in_the_name_of_a_run_are_refused():
+    with pytest.raises(ParameterError, match="the name of the run: Argo takes what follows"):
+        Request({}, {}, "1", BRACES)
+
+
+@pytest.mark.parametrize("text", [BRACES, "{{" * 300, "{{$}}"])
+def test_braces_in_a_constant_reach_the_pod_as_they_are_written(compiled, pod_task, text):
+    made = compiled(single(lambda: Prepare(label=text)))
+    assert "{{" not in made.text.replace('"{{$}}"', "")
+    [node] = ir.view(pod_task(made, "prepare").ir())
+    assert node.constants["label"] == text

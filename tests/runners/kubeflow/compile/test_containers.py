@@ -8,7 +8,7 @@ import pytest
 
 from penstock import Retries, pipeline, with_options
 from penstock.artifacts import Examples
-from penstock.errors import PipelineError
+from penstock.errors import ParameterError, PipelineError
 from penstock.runners.kubeflow.contract import documents
 from penstock_support.kubeflow_pipelines import Learn, Prepare
 
@@ -110,6 +110,16 @@ def test_a_container_is_tried_again_by_argo_whatever_it_failed_of(compiled):
     assert "retryPolicy" not in made.tasks["filter-record"]
     with pytest.raises(PipelineError, match="node Filter is to be tried again after memory, and"):
         compiled(filtering(Retries(2, after=("memory",))))
+
+
+def test_a_command_with_two_braces_is_refused(compiled):
+    @pipeline(name="toy")
+    def toy():
+        made = Prepare()
+        return Filter(examples=made.outputs["examples"], share="{{workflow.name}}")
+
+    with pytest.raises(ParameterError, match="node Filter, the command of its container: Argo tak"):
+        compiled(toy)
 
 
 def test_a_command_with_the_content_of_an_artifact_is_refused(compiled):
