@@ -36,6 +36,9 @@ EXCEPTIONS = {
     ("penstock/serving/frames.py", "socket.socket"): "an end of a pair without an address",
 }
 
+# Where something is mounted in a pod, whose processes are all of one node.
+MOUNTS = {"penstock/project/pods.py": {"/dev/shm"}}
+
 PRINTERS = {
     "penstock/surfaces/cli/printing.py": {"click.echo", "click.style"},
     "penstock/surfaces/cli/completion.py": {"click.echo"},  # a shell's own script
@@ -64,7 +67,8 @@ def test_no_source_has_a_predictable_name_in_a_folder_that_all_can_write(path):
     tree = ast.parse(path.read_text())
     texts = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)]
     shared = ("/tmp", "/var/tmp", "/dev/shm")
-    assert not [t for t in texts if isinstance(t, str) and t.startswith(shared)]
+    mounts = MOUNTS.get(str(path.relative_to(ROOT)), set())
+    assert not [t for t in texts if isinstance(t, str) and t.startswith(shared) and t not in mounts]
     assert not [c for c in calls(tree) if ast.unparse(c.func).endswith("gettempdir")]
 
 

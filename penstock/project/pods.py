@@ -10,6 +10,7 @@ from typing import Any
 from penstock.errors import ParameterError, suggestion
 from penstock.project import kubernetes
 
+SHARED_MEMORY_VOLUME, SHARED_MEMORY_PATH = "dshm", "/dev/shm"
 _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 _OPERATORS = ("Equal", "Exists")
 _EFFECTS = ("", "NoSchedule", "PreferNoSchedule", "NoExecute")
@@ -108,8 +109,8 @@ class PodOptions:
     """What a node's pod has beside what every pod has.
 
     Amounts of CPU and memory are Kubernetes quantities, as "500m", "2" and "4Gi"; `cpu` and
-    `memory` are limits, and requests too where no others are given. `env` holds values that are
-    no secrets.
+    `memory` are limits, and requests too where no others are given. `shared_memory` is how large
+    /dev/shm may become, which counts as memory of the pod. `env` holds values that are no secrets.
     """
 
     image: str = ""
@@ -125,6 +126,7 @@ class PodOptions:
     secrets: tuple[Secret, ...] = ()
     config_maps: tuple[ConfigMap, ...] = ()
     volumes: tuple[Volume, ...] = ()
+    shared_memory: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
@@ -132,7 +134,7 @@ class PodOptions:
     def __post_init__(self) -> None:
         if self.image_pull_policy:
             _check_choice("image_pull_policy", self.image_pull_policy, _PULL_POLICIES)
-        for name in ("cpu", "memory", "cpu_request", "memory_request"):
+        for name in ("cpu", "memory", "cpu_request", "memory_request", "shared_memory"):
             quantity = getattr(self, name)
             if quantity and kubernetes.amount(quantity) is None:
                 raise ParameterError(
@@ -155,6 +157,12 @@ class PodOptions:
         for name in self.env:
             kubernetes.check_variable(name)
         self._check_mounts()
+        if self.memory and _amount(self.shared_memory or "0") > _amount(self.memory):
+            raise ParameterError(
+                f"shared_memory is {self.shared_memory}, which is more than the limit, memory = "
+                f"{self.memory}",
+                hint="Raise memory, of which it is a part, or ask for less.",
+            )
 
     def _check_requests(self) -> None:
         for name in ("cpu", "memory"):
@@ -186,6 +194,8 @@ class PodOptions:
             paths[path] = names[mount.name] = mount
 
     def _mounts(self) -> Iterator[_Mount]:
+        if self.shared_memory:
+            yield _Mount("shared memory", SHARED_MEMORY_VOLUME, SHARED_MEMORY_PATH)
         for volume in self.volumes:
             yield _Mount("claim", volume.claim, volume.path)
         for secret in self.secrets:

@@ -29,6 +29,7 @@ def toy(steps: int = 5, rate: float = 0.5, label: str = "a", verbose: bool = Fal
             worked.set_cpu_limit("2").set_cpu_request("500m").set_memory_limit("4Gi")
             worked.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(2)
             kubernetes.set_timeout(worked, 60)
+            kubernetes.empty_dir_mount(worked, "dshm", "/dev/shm", "Memory", "2Gi")
             kubernetes.use_secret_as_env(worked, "store", {"password": "PASSWORD"})
             kubernetes.use_secret_as_volume(worked, "tls", "/etc/tls")
             kubernetes.use_config_map_as_env(worked, "settings", {"level": "LEVEL"})

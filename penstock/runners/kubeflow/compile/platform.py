@@ -7,7 +7,7 @@ from typing import Any
 from penstock import ir
 from penstock.errors import PipelineError
 from penstock.project.kubernetes import amount
-from penstock.project.pods import Gpu, PodOptions
+from penstock.project.pods import SHARED_MEMORY_PATH, SHARED_MEMORY_VOLUME, Gpu, PodOptions
 from penstock.runners.kubeflow.compile import protos
 from penstock.runners.kubeflow.contract.task import RUN_ID_LABEL, RUN_ID_VARIABLE
 
@@ -88,6 +88,8 @@ def executor_config(pod: PodOptions, timeout_seconds: int) -> Any:
         config.image_pull_secret.add(secret_name=name)
     for volume in pod.volumes:
         config.pvc_mount.add(constant=volume.claim, mount_path=volume.path)
+    if pod.shared_memory:
+        _share_memory(config, pod.shared_memory)
     for labels, pairs in (
         (config.node_selector.labels, pod.node_selector),
         (config.pod_metadata.labels, pod.labels),
@@ -102,6 +104,20 @@ def executor_config(pod: PodOptions, timeout_seconds: int) -> Any:
     _add_secrets(config, pod)
     _add_config_maps(config, pod)
     return config
+
+
+def _share_memory(config: Any, size: str) -> None:
+    if "empty_dir_mounts" not in config.DESCRIPTOR.fields_by_name:
+        raise PipelineError(
+            "the installed kfp-kubernetes cannot say how much memory may be shared",
+            hint="Leave shared_memory out, or install a newer kfp-kubernetes.",
+        )
+    config.empty_dir_mounts.add(
+        volume_name=SHARED_MEMORY_VOLUME,
+        mount_path=SHARED_MEMORY_PATH,
+        medium="Memory",
+        size_limit=size,
+    )
 
 
 def _add_tolerations(config: Any, pod: PodOptions) -> None:

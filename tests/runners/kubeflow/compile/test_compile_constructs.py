@@ -171,6 +171,7 @@ def test_the_options_of_a_pod_are_written_as_the_sdk_writes_them(compiled, their
         cpu="2",
         cpu_request="500m",
         memory="4Gi",
+        shared_memory="2Gi",
         gpu=Gpu(count=2),
         node_selector={"pool": "gpu"},
         tolerations=(Toleration("spot", "Exists", effect="NoSchedule"),),
