@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import tempfile
@@ -66,6 +67,10 @@ def write_blocks(
     parts = [range(first, shards, count) for first in range(count)]
     for _ in workers.map(work, parts, named=_named, advance=advance):
         pass
+    # Theirs, and what workers that died have left. Where the work fails, all is left as it is, so
+    # that of a full disk can be told how full it is.
+    for aside in glob.glob(os.path.join(glob.escape(to.uri), f"{_ASIDE}*")):
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _named(shards: range) -> str:
@@ -82,22 +87,19 @@ def _write_shards(
     # Each of two workers has its own, of which the first was taken for dead, and was not.
     os.makedirs(to.uri, exist_ok=True)
     aside = replace(to, uri=tempfile.mkdtemp(prefix=_ASIDE, dir=to.uri))
-    try:
-        with ExitStack() as stack:
-            writers = {
-                shard: stack.enter_context(SplitsWriter(aside, shard, shards, advance))
-                for shard in mine
-            }
-            for number, block in enumerate(blocks()):
-                writer = writers.get(number % shards)
-                if writer is not None:
-                    block(writer)
-        for split in to.split_names:
-            os.makedirs(splits.split_directory(to.uri, split), exist_ok=True)
-            for shard in mine:
-                os.replace(aside.file(split, shard, shards), to.file(split, shard, shards))
-    finally:
-        shutil.rmtree(aside.uri, ignore_errors=True)
+    with ExitStack() as stack:
+        writers = {
+            shard: stack.enter_context(SplitsWriter(aside, shard, shards, advance))
+            for shard in mine
+        }
+        for number, block in enumerate(blocks()):
+            writer = writers.get(number % shards)
+            if writer is not None:
+                block(writer)
+    for split in to.split_names:
+        os.makedirs(splits.split_directory(to.uri, split), exist_ok=True)
+        for shard in mine:
+            os.replace(aside.file(split, shard, shards), to.file(split, shard, shards))
 
 
 class SplitsWriter(ClosesOnExit):

@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -70,6 +71,17 @@ def test_every_row_is_in_one_split(run):
     values = [column(examples, split, "amount") for split in ("train", "eval")]
     assert sorted(values[0] + values[1]) == [[index / 2] for index in range(300)]
     assert len(values[0]) > len(values[1]) > 50
+
+
+def test_what_workers_that_died_have_left_is_no_part_of_the_examples(run, tmp_path):
+    left = tmp_path / "examples" / ".being-written-before"
+    left.mkdir(parents=True)
+    (left / "shard").write_bytes(b"half of it")
+    examples = run()
+    assert sorted(path.name for path in Path(examples.uri).iterdir()) == [
+        "Split-eval",
+        "Split-train",
+    ]
 
 
 def test_rows_are_partitioned_by_a_feature(run):
