@@ -6,7 +6,8 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
-from penstock.data.parallel.workers import Workers, workers_of
+from penstock.data.parallel.choosing import workers_of
+from penstock.data.parallel.workers import Workers
 from penstock.project import clusters
 
 _LOCAL_RUNNERS = frozenset({"directrunner", "switchingdirectrunner", "bundlebaseddirectrunner"})

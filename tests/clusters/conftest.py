@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from penstock.data.parallel.workers import workers_of
+from penstock.data.parallel.choosing import workers_of
 from penstock_support.clusters import ray_cluster, spark_cluster
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from penstock import RayOptions, SparkOptions
-from penstock.data.parallel.workers import workers_of
+from penstock.data.parallel.choosing import workers_of
 from penstock.errors import DataError, PenstockError
 from penstock_support.clusters import free_port, kill, ray_cluster, spark_cluster
 

@@ -3,69 +3,55 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
-from penstock.data.parallel.answers import check_answers, result_of
-from penstock.data.parallel.parts import Work, read
-from penstock.data.parallel.processes import Advance
+from penstock.data.parallel.answers import check_answers
+from penstock.data.parallel.parts import Work
 from penstock.data.parallel.travelling import pickled
+from penstock.data.parallel.workers import ClusterWorkers
 from penstock.errors import PenstockError
 from penstock.project.clusters import RayOptions
-
-Part = TypeVar("Part")
-Result = TypeVar("Result")
 
 _TRIES = 4
 # Tasks that are given to Ray before the result of the first is taken, for each of its processors.
 _AHEAD = 2
 
 
-class RayWorkers:
-    """The workers of a Ray cluster; `workers.Workers` says how they are used."""
+class RayWorkers(ClusterWorkers[RayOptions]):
+    """The workers of a Ray cluster; rows are counted when a part is done."""
 
-    def __init__(self, options: RayOptions) -> None:
-        self._options = options
-        self._is_started = False
+    _is_started = False
 
-    @property
-    def count(self) -> int:
-        """As many as one likes: a cluster may grow with what it is asked for."""
-        return sys.maxsize
-
-    def map(
-        self,
-        work: Callable[[Part, Advance], Result],
-        parts: Sequence[Part],
-        *,
-        named: Callable[[Part], str] = str,
-        advance: Advance = lambda _: None,
-    ) -> Iterator[Result]:
-        """Yield the results in order; rows are counted when a part is done."""
-        self._start()
-        import ray
+    def _pickler(self) -> Any:
         from ray import cloudpickle
 
-        sent = Work.of(work, cloudpickle)
+        return cloudpickle
+
+    def _answers(
+        self, work: Work, parts: Sequence[Any], named: Callable[[Any], str]
+    ) -> Iterator[bytes]:
+        import ray
+
+        pickler = self._pickler()
         task = ray.remote(max_retries=_TRIES - 1)(_task())
-        shared = ray.put(sent)
-        ahead = max(_AHEAD, _AHEAD * int(ray.cluster_resources().get("CPU", 1)))
-        further = iter(parts)
-        waiting: deque[tuple[Part, Any]] = deque()
+        shared = ray.put(work)
+        ahead = _AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
+        further = deque(parts)
+        waiting: deque[tuple[Any, Any]] = deque()
         try:
-            while True:
-                while len(waiting) < ahead and (part := next(further, _NONE)) is not _NONE:
-                    waiting.append((part, task.remote(shared, pickled(part, cloudpickle))))
-                if not waiting:
-                    return
-                part, reference = waiting.popleft()
+            while further or waiting:
+                while further and len(waiting) < ahead:
+                    part = further.popleft()
+                    waiting.append((part, task.remote(shared, pickled(part, pickler))))
+                part, reference = waiting[0]
                 try:
-                    outcome = ray.get(reference)
+                    answer = ray.get(reference)
                 except ray.exceptions.RayError as error:
-                    raise _told(error, self._options, named(part)) from error
-                yield result_of(read(outcome, sent.key), self._options, advance)
+                    raise _told(error, self._cluster, named(part)) from error
+                waiting.popleft()
+                yield answer
         finally:
             for _, reference in waiting:
                 ray.cancel(reference, force=True)
@@ -75,9 +61,9 @@ class RayWorkers:
             return
         import ray
 
-        address = self._options.address
+        address = self._cluster.address
         if ":" in address:
-            check_answers(self._options, address)
+            check_answers(self._cluster, address)
         try:
             ray.init(
                 address=address,
@@ -86,21 +72,15 @@ class RayWorkers:
                 configure_logging=False,
             )
         except Exception as error:
-            raise PenstockError(f"{self._options} could not begin: {_first(error)}") from error
+            raise PenstockError(f"{self._cluster} could not begin: {_first(error)}") from error
         self._is_started = True
 
-    def __enter__(self) -> RayWorkers:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def _stop(self) -> None:
         if self._is_started:
             import ray
 
             ray.shutdown()
             self._is_started = False
-
-
-_NONE: Any = object()
 
 
 def _task() -> Callable[[Work, bytes], bytes]:

@@ -14,17 +14,14 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
-from penstock.data.parallel.answers import check_answers, result_of
-from penstock.data.parallel.parts import Work, read
-from penstock.data.parallel.processes import Advance
+from penstock.data.parallel.answers import check_answers
+from penstock.data.parallel.parts import Work
 from penstock.data.parallel.travelling import pickled
+from penstock.data.parallel.workers import ClusterWorkers
 from penstock.errors import PenstockError
 from penstock.project.clusters import SparkOptions
-
-Part = TypeVar("Part")
-Result = TypeVar("Result")
 
 # Results of that many jobs may wait here.
 _JOBS = 3
@@ -41,52 +38,44 @@ _CONF = {
 }
 
 
-class SparkWorkers:
-    """The workers of a Spark; `workers.Workers` says how they are used."""
+class SparkWorkers(ClusterWorkers[SparkOptions]):
+    """The workers of a Spark; rows are counted when a job is done."""
 
-    def __init__(self, options: SparkOptions) -> None:
-        self._options = options
+    def __init__(self, cluster: SparkOptions) -> None:
+        super().__init__(cluster)
         self._session: Any = None
         self._is_ours = True
 
-    @property
-    def count(self) -> int:
-        """As many as one likes: what a cluster has is not known before it has begun."""
-        return sys.maxsize
-
-    def map(
-        self,
-        work: Callable[[Part, Advance], Result],
-        parts: Sequence[Part],
-        *,
-        named: Callable[[Part], str] = str,
-        advance: Advance = lambda _: None,
-    ) -> Iterator[Result]:
-        """Yield the results in order; rows are counted when a job is done."""
-        session = self._started()
+    def _pickler(self) -> Any:
         from pyspark import cloudpickle
 
-        sent = Work.of(work, cloudpickle)
-        size = self._parts_at_once()
+        return cloudpickle
+
+    def _answers(
+        self, work: Work, parts: Sequence[Any], named: Callable[[Any], str]
+    ) -> Iterator[bytes]:
+        pickler, size = self._pickler(), self._parts_at_once()
         jobs = deque(parts[first : first + size] for first in range(0, len(parts), size))
-        waiting: deque[tuple[Sequence[Part], Future[list[bytes]]]] = deque()
+        waiting: deque[tuple[Sequence[Any], Future[list[bytes]]]] = deque()
         pool = ThreadPoolExecutor(_JOBS)
+        is_done = False
         try:
             while jobs or waiting:
                 while jobs and len(waiting) < _JOBS:
                     job = jobs.popleft()
-                    content = [pickled(part, cloudpickle) for part in job]
-                    waiting.append((job, pool.submit(_outcomes, session, sent, content)))
-                job, future = waiting.popleft()
-                for outcome in self._of_job(future, job, named):
-                    yield result_of(read(outcome, sent.key), self._options, advance)
+                    content = [pickled(part, pickler) for part in job]
+                    future = pool.submit(_outcomes, self._session, work, content)
+                    waiting.append((job, future))
+                yield from self._of_job(*waiting[0], named)
+                waiting.popleft()
+            is_done = True
         finally:
-            if waiting:
+            if not is_done:
                 self._cancel()
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _of_job(
-        self, future: Future[list[bytes]], job: Sequence[Part], named: Callable[[Part], str]
+        self, job: Sequence[Any], future: Future[list[bytes]], named: Callable[[Any], str]
     ) -> list[bytes]:
         try:
             return future.result()
@@ -98,19 +87,19 @@ class SparkWorkers:
                 if len(job) == 1
                 else f"{named(job[0])}, or one of {len(job) - 1} more"
             )
-            raise _told(error, self._options, what) from error
+            raise _told(error, self._cluster, what) from error
 
-    def _started(self) -> Any:
+    def _start(self) -> None:
         if self._session is not None:
-            return self._session
+            return
         from pyspark.sql import SparkSession
 
-        options = self._options
+        options = self._cluster
         running = SparkSession.getActiveSession()
         if options.master == "databricks":
             self._session = running or SparkSession.builder.getOrCreate()
             self._is_ours = False
-            return self._session
+            return
         address = options.master.removeprefix("k8s://")
         if options.master.startswith(("spark://", "k8s://", "sc://")):
             check_answers(options, address)
@@ -131,23 +120,19 @@ class SparkWorkers:
             self._session = builder.getOrCreate()
         except Exception as error:
             raise _told(error, options, "begin") from error
-        return self._session
 
     def _parts_at_once(self) -> int:
-        if self._options.master.startswith("sc://"):
+        if self._cluster.master.startswith("sc://"):
             return _FEWEST_PARTS * _JOBS
         return max(_FEWEST_PARTS, int(self._session.sparkContext.defaultParallelism))
 
     def _cancel(self) -> None:
-        if self._options.master.startswith("sc://"):
+        if self._cluster.master.startswith("sc://"):
             self._session.interruptAll()
         else:
             self._session.sparkContext.cancelAllJobs()
 
-    def __enter__(self) -> SparkWorkers:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def _stop(self) -> None:
         if self._session is not None and self._is_ours:
             self._session.stop()
         self._session = None

@@ -1,28 +1,33 @@
-"""Where the parts of a node's work are done: in processes of this machine, or on a cluster."""
+"""Who does the parts of a node's work, wherever that is."""
 
 from __future__ import annotations
 
+import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol, TypeVar
+from contextlib import closing
+from typing import Any, Generic, TypeVar
 
+from penstock.data.parallel.answers import result_of
+from penstock.data.parallel.parts import Work, read
 from penstock.data.parallel.processes import Advance, available_processes, in_processes
-from penstock.project.clusters import Cluster, SparkOptions
+from penstock.project.clusters import Cluster
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
+AnyCluster = TypeVar("AnyCluster", bound=Cluster)
 
 
-class Workers(Protocol):
+class Workers(ABC):
     """Workers that do parts of some work, as many at once as they are.
 
     They are started when they are first asked for something, and stopped at the end of the block
     that has them; parts that they are at then are given up.
     """
 
-    @property
-    def count(self) -> int:
-        """How many parts are worth making of some work that can be divided as one likes."""
-        ...
+    # How many parts are worth making of work that can be divided as one likes. What a cluster has
+    # is not known before it has begun, and it may grow.
+    count = sys.maxsize
 
     def map(
         self,
@@ -35,54 +40,73 @@ class Workers(Protocol):
         """Yield what `work` returns for each part, in the order of the parts.
 
         `work` gets a function to say by how much it has advanced, which calls `advance` in this
-        process. `named` says of a part what a worker should do. A part whose worker dies is done by
-        another, where there is one, so what it writes should appear at once and at its end.
+        process. `named` says of a part what a worker should do. On a cluster a part whose worker
+        dies is done by another, so what it writes should appear at once and at its end.
 
         Raises:
           PenstockError: a part could not be done, since workers died at it.
           Exception: what `work` raised; that of the first part that failed.
         """
-        ...
+        return self._results(work, parts, named, advance)
 
-    def __enter__(self) -> Workers: ...
+    @abstractmethod
+    def _results(
+        self, work: Any, parts: Sequence[Any], named: Callable[[Any], str], advance: Advance
+    ) -> Iterator[Any]:
+        """Yield the results of `map`."""
 
-    def __exit__(self, *_: object) -> None: ...
+    @abstractmethod
+    def _stop(self) -> None:
+        """Let go of what was started, if anything was."""
 
-
-class LocalWorkers:
-    """Forks of this process; this process itself, where it cannot be forked."""
-
-    @property
-    def count(self) -> int:
-        """The processors that this process may use."""
-        return available_processes()
-
-    def map(
-        self,
-        work: Callable[[Part, Advance], Result],
-        parts: Sequence[Part],
-        *,
-        named: Callable[[Part], str] = str,
-        advance: Advance = lambda _: None,
-    ) -> Iterator[Result]:
-        """Yield the results in order; the death of a fork is an error."""
-        yield from in_processes(work, parts, named=named, advance=advance)
-
-    def __enter__(self) -> LocalWorkers:
+    def __enter__(self) -> Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        self._stop()
 
 
-def workers_of(cluster: Cluster | None) -> Workers:
-    """Return the workers of a cluster; without one those of this machine."""
-    if cluster is None:
-        return LocalWorkers()
-    if isinstance(cluster, SparkOptions):
-        from penstock.data.parallel.on_spark import SparkWorkers
+class LocalWorkers(Workers):
+    """Forks of this process; this process itself, where it cannot be forked."""
 
-        return SparkWorkers(cluster)
-    from penstock.data.parallel.on_ray import RayWorkers
+    def __init__(self) -> None:
+        self.count = available_processes()
 
-    return RayWorkers(cluster)
+    def _results(
+        self, work: Any, parts: Sequence[Any], named: Callable[[Any], str], advance: Advance
+    ) -> Iterator[Any]:
+        return in_processes(work, parts, named=named, advance=advance)
+
+    def _stop(self) -> None:
+        pass  # forks end with the results that they are for
+
+
+class ClusterWorkers(Workers, Generic[AnyCluster]):
+    """Workers that are sent what they should do, and answer with what came of it."""
+
+    def __init__(self, cluster: AnyCluster) -> None:
+        self._cluster = cluster
+
+    def _results(
+        self, work: Any, parts: Sequence[Any], named: Callable[[Any], str], advance: Advance
+    ) -> Iterator[Any]:
+        self._start()
+        sent = Work.of(work, self._pickler())
+        with closing(self._answers(sent, parts, named)) as answers:
+            for answer in answers:
+                yield result_of(read(answer, sent.key), self._cluster, advance)
+
+    @abstractmethod
+    def _start(self) -> None:
+        """Reach the cluster, unless that was done before."""
+
+    @abstractmethod
+    def _pickler(self) -> Any:
+        """Return the module with the interface of cloudpickle that its workers have."""
+
+    @abstractmethod
+    def _answers(self, work: Work, parts: Sequence[Any], named: Callable[[Any], str]) -> Any:
+        """Yield what `parts.do` returns for each part, in their order, from a generator.
+
+        Closed early, it gives up the parts that are being done.
+        """
