@@ -126,8 +126,9 @@ def test_a_report_is_made_again_when_an_artifact_is_gone(get, project, built):
 
 
 @pytest.fixture
-def held(monkeypatch) -> Iterator[SimpleNamespace]:
-    """Curves that are only read when they may be, as if they came from far away."""
+def held(project, monkeypatch) -> Iterator[SimpleNamespace]:
+    """A run whose curves are only read when they may be, as if they came from far away."""
+    run_id = project.run(accuracy=0.72).run_id
     begun, may = threading.Event(), threading.Event()
     read = report_page.read_training
 
@@ -137,14 +138,12 @@ def held(monkeypatch) -> Iterator[SimpleNamespace]:
         return read(*arguments)
 
     monkeypatch.setattr(report_page, "read_training", waiting)
-    yield SimpleNamespace(begun=begun, may=may)
+    yield SimpleNamespace(run_id=run_id, begun=begun, may=may)
     may.set()
 
 
-def test_a_report_that_takes_long_holds_up_neither_states_nor_other_pages(
-    get, project, results, held
-):
-    run_id = project.run(accuracy=0.72).run_id
+def test_a_report_that_takes_long_holds_up_neither_states_nor_other_pages(get, results, held):
+    run_id = held.run_id
     # More who wait for it than there are threads for reports.
     with ThreadPoolExecutor(8) as pool:
         waiting = [pool.submit(get, f"runs/{run_id}") for _ in range(8)]
