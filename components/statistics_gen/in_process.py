@@ -33,8 +33,8 @@ LARGE_BYTES = 16 << 20
 PART_BYTES = 4 << 20
 
 # Of every slice, by its name, the accumulators of all combiners.
-_Accumulators = dict[str, list[Any]]
-_Result = tuple[_Accumulators, feature_kinds.Kinds]
+Accumulators = dict[str, list[Any]]
+_Result = tuple[Accumulators, feature_kinds.Kinds]
 
 
 def generate_statistics(
@@ -90,7 +90,7 @@ def generate_statistics(
         else:
             results = workers.map(accumulate, parts, named=_Part.described, advance=counted.add)
         for split, accumulators in _merged(parts, results, options):
-            statistics = _statistics(accumulators, options)
+            statistics = statistics_of(accumulators, options)
             write_statistics(statistics, split_directory(statistics_uri, split))
 
 
@@ -106,7 +106,7 @@ def _accumulated_part(
         read_batches(part.files, payload_format, options.feature_allowlist, kinds), advance
     )
     rows = sampled(batches, rates[part.split], part.seed_text)
-    return _accumulated(rows, options), kinds
+    return accumulated(rows, options), kinds
 
 
 @dataclass(frozen=True)
@@ -157,13 +157,12 @@ def _size(file: str) -> int:
 
 def _merged(
     parts: Sequence[_Part], results: Iterable[_Result], options: StatsOptions
-) -> Iterator[tuple[str, _Accumulators]]:
+) -> Iterator[tuple[str, Accumulators]]:
     """Yield the accumulators of every split, merged in the order of its parts."""
-    combiners = _combiners(options)
     counts = Counter(part.split for part in parts)
     done = dict.fromkeys(counts, 0)
-    waiting: dict[tuple[str, int], _Accumulators] = {}
-    of_split: dict[str, _Accumulators] = {}
+    waiting: dict[tuple[str, int], Accumulators] = {}
+    of_split: dict[str, Accumulators] = {}
     kinds: dict[str, feature_kinds.Kinds] = {split: {} for split in counts}
     for part, (result, kinds_of_part) in zip(parts, results, strict=True):
         split = part.split
@@ -171,26 +170,24 @@ def _merged(
         waiting[split, part.number] = result
         while (split, done[split]) in waiting:
             further = waiting.pop((split, done[split]))
-            of_split[split] = _added(combiners, of_split.get(split), further)
+            of_split[split] = merged(of_split.get(split, {}), further, options)
             done[split] += 1
         if done[split] == counts[split]:
             yield split, of_split.pop(split)
 
 
-def _added(
-    combiners: Sequence[Any], merged: _Accumulators | None, further: _Accumulators
-) -> _Accumulators:
-    if merged is None:
-        return further
-    for slice_key, accumulators in further.items():
-        if slice_key not in merged:
-            merged[slice_key] = accumulators
-            continue
-        merged[slice_key] = [
-            combiner.compact(combiner.merge_accumulators(pair))
-            for combiner, *pair in zip(combiners, merged[slice_key], accumulators, strict=True)
+def merged(
+    accumulators: Accumulators, further: Accumulators, options: StatsOptions
+) -> Accumulators:
+    """Return accumulators with those of further rows; both may be changed by that."""
+    together = {**further, **accumulators}
+    combiners = _combiners(options)
+    for slice_key in accumulators.keys() & further.keys():
+        pairs = zip(combiners, accumulators[slice_key], further[slice_key], strict=True)
+        together[slice_key] = [
+            combiner.compact(combiner.merge_accumulators(pair)) for combiner, *pair in pairs
         ]
-    return merged
+    return together
 
 
 def statistics_of_batches(
@@ -201,13 +198,13 @@ def statistics_of_batches(
     Memory holds one batch and TFDV's sketches, and the distinct values of categorical features.
     No batch, or only empty ones, gives one data set of zero examples, as TFDV on Beam does.
     """
-    return _statistics(_accumulated(batches, options), options)
+    return statistics_of(accumulated(batches, options), options)
 
 
-def _accumulated(batches: Iterable[pa.RecordBatch], options: StatsOptions) -> _Accumulators:
+def accumulated(batches: Iterable[pa.RecordBatch], options: StatsOptions) -> Accumulators:
     """Return the combiners' compacted accumulators of every slice that there is."""
     combiners = _combiners(options)
-    accumulators: _Accumulators = {}
+    accumulators: Accumulators = {}
     for slice_key, batch in _sliced(_selected(batches, options), options):
         if slice_key not in accumulators:
             accumulators[slice_key] = [combiner.create_accumulator() for combiner in combiners]
@@ -224,9 +221,10 @@ def _accumulated(batches: Iterable[pa.RecordBatch], options: StatsOptions) -> _A
     }
 
 
-def _statistics(
-    accumulators: _Accumulators, options: StatsOptions
+def statistics_of(
+    accumulators: Accumulators, options: StatsOptions
 ) -> statistics_pb2.DatasetFeatureStatisticsList:
+    """Return the statistics that accumulators come to."""
     from tensorflow_metadata.proto.v0 import statistics_pb2
 
     statistics = statistics_pb2.DatasetFeatureStatisticsList()

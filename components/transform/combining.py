@@ -22,15 +22,33 @@ class Combination:
 
     def __init__(self, combiner: Combiner) -> None:
         self._combiner = combiner
-        self._accumulator = combiner.create_accumulator()
+        self._accumulator: Any = None
 
     def add(self, arrays: Arrays) -> None:
         """Add a batch."""
-        self._accumulator = self._combiner.add_input(self._accumulator, arrays)
+        self._accumulator = self._combiner.add_input(self._begun(), arrays)
+
+    def merge(self, further: Combination) -> None:
+        """Add the batches that were added to another."""
+        # As it is where there was nothing: to merge it with nothing could round it.
+        if self._accumulator is None:
+            self._accumulator = further._accumulator
+        elif further._accumulator is not None:
+            pair = [self._accumulator, further._accumulator]
+            self._accumulator = self._combiner.merge_accumulators(pair)
+
+    def fresh(self) -> Combination:
+        """Return one without batches."""
+        return Combination(self._combiner)
 
     def result(self) -> list[Any]:
         """Return the accumulator, as the only element."""
-        return [self._combiner.compact(self._accumulator)]
+        return [self._combiner.compact(self._begun())]
+
+    def _begun(self) -> Any:
+        if self._accumulator is None:
+            return self._combiner.create_accumulator()
+        return self._accumulator
 
 
 class CombinationPerKey:
@@ -48,6 +66,18 @@ class CombinationPerKey:
             if key not in accumulators:
                 accumulators[key] = create()
             accumulators[key] = add(accumulators[key], rows)
+
+    def merge(self, further: CombinationPerKey) -> None:
+        """Add the batches that were added to another."""
+        for key, accumulator in further._accumulators.items():
+            if key in self._accumulators:
+                pair = [self._accumulators[key], accumulator]
+                accumulator = self._combiner.merge_accumulators(pair)
+            self._accumulators[key] = accumulator
+
+    def fresh(self) -> CombinationPerKey:
+        """Return one without batches."""
+        return CombinationPerKey(self._combiner)
 
     def result(self) -> list[tuple[Any, Any]]:
         """Return keys and their accumulators."""

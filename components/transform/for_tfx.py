@@ -78,6 +78,7 @@ def Executor(node: TfxNode, parameters: Parameters) -> None:
         force_tf_compat_v1=parameters.force_tf_compat_v1,
         custom_config=parameters.custom_config,
         progress=node.context.progress,
+        beam=node.beam.without_beam(),
         traced_schema=True,
         describe=_describe,
     )

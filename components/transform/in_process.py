@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from penstock.authoring.beam import BeamOptions
 from penstock.components.transform import analysis, interpreter
 from penstock.components.transform.job import SEQUENCE_EXAMPLES, Job, shard_path
 from penstock.components.transform.rows import raw_rows
-from penstock.components.transform.statistics import Collector, collecting
+from penstock.components.transform.statistics import (
+    Merging,
+    collecting,
+    options_after,
+    options_before,
+    write_after,
+    write_before,
+)
 from penstock.data.coding.columns import select
 from penstock.data.coding.examples import encode
 from penstock.data.coding.nonfinite import NonFinite
+from penstock.data.parallel.processes import Advance
 from penstock.data.records import TFRecordWriter
 from penstock.errors import UserCodeError
 
 if TYPE_CHECKING:
     import pyarrow
+    from tensorflow_data_validation import StatsOptions
     from tensorflow_metadata.proto.v0 import schema_pb2
+
+    from penstock.components.statistics_gen.in_process import Accumulators
 
 # Compressed input per output file; several files let training read in parallel.
 _SHARD_BYTES = 64 * 2**20
@@ -32,13 +46,13 @@ def analyze(job: Job, beam: BeamOptions) -> None:
 
     Code without analyzers needs no data. tf.Transform's Beam transforms do what is not done here.
     """
-    del beam
     analysis.write_raw_metadata(job)
     if not job.columns.analyzed:
         analysis.analyze_without_data(job)
         return
     temporary = os.path.join(job.temporary_directory, "analysis")
-    reason = interpreter.analyze(job, temporary)
+    with beam.workers() as workers:
+        reason = interpreter.analyze(job, temporary, workers)
     shutil.rmtree(temporary, ignore_errors=True)
     if reason:
         print(f"Analyzing with Apache Beam, which takes longer: {reason}.")
@@ -48,45 +62,126 @@ def analyze(job: Job, beam: BeamOptions) -> None:
 
 
 def apply(job: Job, beam: BeamOptions) -> None:
-    """Write the transformed examples and the statistics, as far as they are asked for."""
-    del beam
+    """Write the transformed examples and the statistics, as far as they are asked for.
+
+    Each file that is written is a part of the work; what comes of the parts is put together in
+    their order, so that nothing depends on who does them.
+    """
     if job.examples_directory is None and job.statistics is None:
         return
-    rows = 0
-    transform, read = graph_function(job), raw_rows(job, _columns(job))
-    with collecting(job) as collectors:
-        for split, files in job.transform_files.items():
-            watched = collectors if split in job.pre_statistics_files else None
-            not_finite = NonFinite()
-            with ExitStack() as stack:
-                write = _writer(job, split, files, stack)
-                for batch in read(files):
-                    transformed = transform(batch)
+    told = 0
+
+    def advance(rows: int) -> None:
+        nonlocal told
+        told += rows
+        job.progress(rows=told)
+
+    before = after = None
+    if job.statistics is not None:
+        before, after = Merging(options_before(job)), Merging(options_after(job))
+    parts = list(_parts(job))
+    work = Application(job.for_workers(), before and before.options, after and after.options)
+    not_finite: dict[str, NonFinite] = {}
+    with beam.workers() as workers:
+        results = workers.map(work, parts, named=_Part.described, advance=advance)
+        for part, applied in zip(parts, results, strict=True):
+            if part.is_transformed:
+                not_finite.setdefault(part.split, NonFinite()).merge(applied.not_finite)
+            if before is not None and after is not None:
+                before.add(applied.before)
+                after.add(applied.after)
+    for split, found in not_finite.items():
+        for text in found.described():
+            print(f"After the transformation, {text} of split {split!r}.")
+    if before is not None and after is not None:
+        write_before(job, before.statistics(), before.options)
+        write_after(job, after.statistics(), after.options)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Files of a split, whose rows are written as one file of `shards`.
+
+    They are described too, before the transformation, where `is_described`; those that are not
+    transformed are for nothing else.
+    """
+
+    split: str
+    files: Sequence[str]
+    shard: int
+    shards: int
+    is_transformed: bool
+    is_described: bool
+
+    def described(self) -> str:
+        """Return what a worker does with them."""
+        return f"transform part {self.shard + 1} of {self.shards} of the split {self.split}"
+
+
+def _parts(job: Job) -> Iterator[_Part]:
+    for split, files in job.transform_files.items():
+        shards = min(len(files), 1 + sum(map(os.path.getsize, files)) // _SHARD_BYTES) or 1
+        for shard in range(shards):
+            # One after the other, so that rows keep their order.
+            mine = files[len(files) * shard // shards : len(files) * (shard + 1) // shards]
+            is_described = job.statistics is not None and split in job.pre_statistics_files
+            yield _Part(split, mine, shard, shards, True, is_described)
+    if job.statistics is not None:
+        for split, files in job.pre_statistics_files.items():
+            if split not in job.transform_files:
+                yield _Part(split, files, 0, 1, is_transformed=False, is_described=True)
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What is left of the rows of a part: accumulators of statistics, where they are asked for."""
+
+    not_finite: NonFinite
+    before: Accumulators | None
+    after: Accumulators | None
+
+
+@dataclass(frozen=True)
+class Application:
+    """The work on a part; `before` and `after` are options of the statistics, if asked for."""
+
+    job: Job
+    before: StatsOptions | None
+    after: StatsOptions | None
+
+    @functools.cached_property
+    def _transform(self) -> Callable[[pyarrow.RecordBatch], pyarrow.RecordBatch]:
+        return graph_function(self.job)
+
+    @functools.cached_property
+    def _read(self) -> Callable[[Sequence[str]], Iterable[pyarrow.RecordBatch]]:
+        return raw_rows(self.job, _columns(self.job))
+
+    def __call__(self, part: _Part, advance: Advance) -> Applied:
+        """Transform the rows of a part, write them, and describe them before and after that."""
+        not_finite = NonFinite()
+        options = (
+            self.before if part.is_described else None,
+            self.after if part.is_transformed else None,
+        )
+        with collecting(options) as (before, after), ExitStack() as stack:
+            write = _writer(self.job, part, stack) if part.is_transformed else None
+            for batch in self._read(part.files):
+                if before is not None:
+                    before.add(batch)
+                if write is not None:
+                    transformed = self._transform(batch)
                     write(transformed)
                     not_finite.add(transformed)
-                    if watched:
-                        watched[0].add(batch)
-                    if collectors:
-                        collectors[1].add(transformed)
-                    rows += batch.num_rows
-                    job.progress(rows=rows)
-            for text in not_finite.described():
-                print(f"After the transformation, {text} of split {split!r}.")
-        if collectors:
-            _collect_rest(job, collectors[0])
+                    if after is not None:
+                        after.add(transformed)
+                    advance(batch.num_rows)
+            described = [None if one is None else one.finish() for one in (before, after)]
+        return Applied(not_finite, *described)
 
 
 def _columns(job: Job) -> list[str]:
     return job.columns.used if job.statistics else job.columns.transformed
-
-
-def _collect_rest(job: Job, before: Collector) -> None:
-    """Hand over the rows of splits that are analyzed and not transformed."""
-    read = raw_rows(job, _columns(job))
-    for split, files in job.pre_statistics_files.items():
-        if split not in job.transform_files:
-            for batch in read(files):
-                before.add(batch)
 
 
 def graph_function(job: Job) -> Callable[[pyarrow.RecordBatch], pyarrow.RecordBatch]:
@@ -128,10 +223,8 @@ def _has_ragged(schema: schema_pb2.Schema) -> bool:
     )
 
 
-def _writer(
-    job: Job, split: str, files: Sequence[str], stack: ExitStack
-) -> Callable[[pyarrow.RecordBatch], None]:
-    """Return a function that writes batches to a split's files by turns."""
+def _writer(job: Job, part: _Part, stack: ExitStack) -> Callable[[pyarrow.RecordBatch], None]:
+    """Return a function that writes batches to the file of a part, which appears at the end."""
     import tensorflow_transform as tft
     from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
@@ -140,13 +233,17 @@ def _writer(
     schema = tft.TFTransformOutput(job.graph_directory).transformed_metadata.schema
     # The features of a ragged output have other names than it, which tfx_bsl's encoder knows.
     encoded = RecordBatchToExamplesEncoder(schema).encode if _has_ragged(schema) else encode
-    shards = min(len(files), 1 + sum(os.path.getsize(file) for file in files) // _SHARD_BYTES) or 1
-    paths = [shard_path(job.examples_directory, split, n, shards) for n in range(shards)]
-    os.makedirs(os.path.dirname(paths[0]), exist_ok=True)
-    writers: list[Any] = [stack.enter_context(TFRecordWriter(path)) for path in paths]
+    path = shard_path(job.examples_directory, part.split, part.shard, part.shards)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    aside = os.path.join(
+        job.temporary_directory, "written", uuid.uuid4().hex, os.path.basename(path)
+    )
+    os.makedirs(os.path.dirname(aside))
 
-    def write(batch: pyarrow.RecordBatch) -> None:
-        writers.append(writers.pop(0))
-        writers[-1].write_many(encoded(batch))
+    def appear(error: type[BaseException] | None, *_: object) -> None:
+        if error is None:
+            os.replace(aside, path)
 
-    return write
+    stack.push(appear)
+    writer = stack.enter_context(TFRecordWriter(aside))
+    return lambda batch: writer.write_many(encoded(batch))

@@ -17,9 +17,10 @@ import numpy as np
 from penstock.components.transform import analyzer_cache_files, operations, vocabularies
 from penstock.components.transform.dataflow import Dataflow, dataflow_of
 from penstock.components.transform.operations import Elements
-from penstock.components.transform.phases import Reading, Rows, graph_function, readings_of
+from penstock.components.transform.phases import Reading, Rows, readings_of
 from penstock.components.transform.saved_graph import Binding, write_graph, write_transform_graph
 from penstock.components.transform.vocabularies import Counts
+from penstock.data.parallel.workers import Workers
 
 if TYPE_CHECKING:
     from tensorflow_transform.beam.analyzer_cache import DatasetCache, DatasetKey
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from penstock.components.transform.job import Job
 
 
-def analyze(job: Job, temporary: str) -> str | None:
+def analyze(job: Job, temporary: str, workers: Workers) -> str | None:
     """Write the graph, and the analyzer cache if asked, or return why only Beam can do it."""
     from tensorflow_transform import tf2_utils
     from tensorflow_transform.beam.analyzer_cache import DatasetKey
@@ -40,7 +41,7 @@ def analyze(job: Job, temporary: str) -> str | None:
     if job.updated_cache_directory:
         caches = analyzer_cache_files.read(job.cache_directory, files)
     dataflow = dataflow_of(job, files, caches, temporary)
-    interpreter = _Interpreter(job, dataflow, Rows(job, files), caches or {}, temporary)
+    interpreter = _Interpreter(job, dataflow, Rows(job, files, workers), caches or {}, temporary)
     if reason := interpreter.unsupported():
         return reason
     interpreter.run()
@@ -168,8 +169,7 @@ class _Interpreter:
         self._phases_read.add(reading.phase)
         together = [other for other in self._readings if other.phase == reading.phase]
         (saved_model,) = self._output(reading.applied.inputs[0])
-        names = sorted({name for other in together for name in other.tensors})
-        self._rows.feed(together, graph_function(self._job, saved_model, names))
+        self._rows.feed(together, saved_model)
 
     def _decode_cache(self, node: OperationNode) -> tuple[list[Any]]:
         definition = node.operation_def

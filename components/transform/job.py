@@ -6,7 +6,7 @@ import functools
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from penstock.authoring.node_context import NodeContext
@@ -67,6 +67,20 @@ class Job:
     def temporary_directory(self) -> str:
         """Where an engine may leave what it needs again; it is not there when it is done."""
         return os.path.join(self.graph_directory, ".temp_path")
+
+    def for_workers(self) -> Job:
+        """Return the job as other processes get it: progress is told here, and columns are known.
+
+        They need the graphs that were made, and not the function that they were made of.
+        """
+        job = replace(
+            self,
+            preprocessing_fn=_traced_already,
+            stats_options_updater_fn=None,
+            progress=NodeContext().progress,
+        )
+        vars(job)["columns"] = self.columns
+        return job
 
     def tfxio(self) -> TFXIO:
         """Return how rows of all the columns in the schema become tensors."""
@@ -146,6 +160,10 @@ class Job:
                 )
             raise failure from error
         return Columns(sorted(analyzed), sorted(transformed))
+
+
+def _traced_already(_: Mapping[str, Any]) -> Any:
+    raise AssertionError("the graphs are made where the node runs")
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,17 @@ class LabelMeans:
                 accumulators[token] = self._combiner.create_accumulator()
             accumulators[token] = add(accumulators[token], means)
 
+    def merge(self, further: LabelMeans) -> None:
+        """Add the batches that were added to another."""
+        for token, means in further._accumulators.items():
+            if token in self._accumulators:
+                means = self._combiner.merge_accumulators([self._accumulators[token], means])
+            self._accumulators[token] = means
+
+    def fresh(self) -> LabelMeans:
+        """Return one without batches."""
+        return LabelMeans(weighted=self._weighted)
+
     def result(self) -> list[tuple[Any, Any]]:
         """Return tokens and their means."""
         extract = self._combiner.extract_output

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,6 +15,8 @@ from penstock.components.transform.mutual_information import LabelMeans
 from penstock.components.transform.rows import raw_rows
 from penstock.components.transform.vocabularies import FrequencyCount
 from penstock.data.coding.columns import select
+from penstock.data.parallel.processes import Advance
+from penstock.data.parallel.workers import Workers
 from penstock.errors import UserCodeError
 
 if TYPE_CHECKING:
@@ -29,6 +32,12 @@ class Accumulation(Protocol):
 
     def add(self, arrays: Sequence[np.ndarray], /) -> None:
         """Add a batch."""
+
+    def merge(self, further: Any, /) -> None:
+        """Add the batches that were added to another of its kind."""
+
+    def fresh(self) -> Accumulation:
+        """Return one of its kind without batches."""
 
     def result(self) -> Any:
         """Return what all batches come to."""
@@ -111,33 +120,92 @@ def _accumulation(definition: OperationDef) -> Accumulation | None:
 
 
 class Rows:
-    """The analyzed data sets: their files, and their sizes in memory as far as they were read."""
+    """The analyzed data sets: their files, and their sizes in memory as far as they were read.
 
-    def __init__(self, job: Job, files: Mapping[DatasetKey, Sequence[str]]) -> None:
+    Each file is a part of the work for `workers`, and the parts are merged in their order, so that
+    what comes of them does not depend on who does them.
+    """
+
+    def __init__(
+        self, job: Job, files: Mapping[DatasetKey, Sequence[str]], workers: Workers
+    ) -> None:
+        self._job = job
         self._files = files
-        self._read = raw_rows(job, job.columns.analyzed)
+        self._workers = workers
         self.bytes_read: dict[DatasetKey, int] = {}
 
-    def feed(
-        self,
-        readings: Sequence[Reading],
-        function: Callable[[pyarrow.RecordBatch], Mapping[str, np.ndarray]],
-    ) -> None:
+    def feed(self, readings: Sequence[Reading], saved_model: str) -> None:
         """Read the data sets that are wanted once, and let the readings accumulate."""
         by_dataset: dict[DatasetKey | None, list[Reading]] = defaultdict(list)
         for reading in readings:
             by_dataset[reading.dataset].append(reading)
-        for dataset in sorted(self._files):
-            takers = by_dataset[None] + by_dataset[dataset]
-            if not takers:
-                continue
-            size = 0
-            for batch in self._read(self._files[dataset]):
-                size += batch.nbytes
-                arrays = function(batch)
-                for taker in takers:
-                    taker.accumulation.add([arrays[name] for name in taker.tensors])
-            self.bytes_read[dataset] = size
+        takers = {
+            dataset: of_dataset
+            for dataset in sorted(self._files)
+            if (of_dataset := by_dataset[None] + by_dataset[dataset])
+        }
+        parts = [
+            _FileOf(file, tuple((t.accumulation.fresh(), t.tensors) for t in takers[dataset]))
+            for dataset in takers
+            for file in self._files[dataset]
+        ]
+        datasets = (dataset for dataset in takers for _ in self._files[dataset])
+        accumulate = Accumulate(self._job.for_workers(), saved_model, _names(readings))
+        results = self._workers.map(accumulate, parts, named=_FileOf.described)
+        self.bytes_read.update(dict.fromkeys(takers, 0))
+        for dataset, (size, accumulations) in zip(datasets, results, strict=True):
+            self.bytes_read[dataset] += size
+            for taker, accumulation in zip(takers[dataset], accumulations, strict=True):
+                taker.accumulation.merge(accumulation)
+
+
+def _names(readings: Sequence[Reading]) -> tuple[str, ...]:
+    return tuple(sorted({name for reading in readings for name in reading.tensors}))
+
+
+@dataclass(frozen=True)
+class _FileOf:
+    """A file to read, and what should accumulate of it, with the tensors that it takes."""
+
+    file: str
+    takers: Sequence[tuple[Accumulation, Sequence[str]]]
+
+    def described(self) -> str:
+        """Return what a worker does with it."""
+        return f"analyze {self.file}"
+
+
+@dataclass(frozen=True)
+class Accumulate:
+    """The work on a file: its rows go through the graph `saved_model`, whose `outputs` are taken.
+
+    It is called with a file, and returns the size of its rows in memory and the accumulations.
+    """
+
+    job: Job
+    saved_model: str
+    outputs: Sequence[str]
+
+    @functools.cached_property
+    def _function(self) -> Callable[[pyarrow.RecordBatch], Mapping[str, np.ndarray]]:
+        return graph_function(self.job, self.saved_model, self.outputs)
+
+    @functools.cached_property
+    def _read(self) -> Callable[[Sequence[str]], Iterable[pyarrow.RecordBatch]]:
+        return raw_rows(self.job, self.job.columns.analyzed)
+
+    def __call__(self, part: _FileOf, advance: Advance) -> tuple[int, list[Accumulation]]:
+        """Read a file once, and let what its takers are like accumulate."""
+        # In this process the parts are kept until the last is done, and should stay small.
+        takers = [(accumulation.fresh(), tensors) for accumulation, tensors in part.takers]
+        size = 0
+        for batch in self._read([part.file]):
+            size += batch.nbytes
+            arrays = self._function(batch)
+            for accumulation, tensors in takers:
+                accumulation.add([arrays[name] for name in tensors])
+            advance(batch.num_rows)
+        return size, [accumulation for accumulation, _ in takers]
 
 
 def graph_function(

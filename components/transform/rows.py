@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -98,7 +99,8 @@ class KeptRows:
         import pyarrow
 
         os.makedirs(self._directory, exist_ok=True)
-        part = f"{kept}.part"
+        # Each of two processes has its own that read the file at once.
+        part = f"{kept}.{uuid.uuid4().hex}"
         sink = pyarrow.OSFile(part, "wb")
         writer, size, whole = None, 0, False
         try:

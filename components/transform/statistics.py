@@ -6,7 +6,7 @@ import json
 import os
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pyarrow
     from tensorflow_data_validation import StatsOptions
     from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+
+    from penstock.components.statistics_gen.in_process import Accumulators
 
 PRE_TRANSFORM = "PRE_TRANSFORM"
 POST_TRANSFORM = "POST_TRANSFORM"
@@ -81,12 +83,12 @@ def _updated(job: Job, stats_type: str, options: StatsOptions) -> StatsOptions:
 
 
 class Collector:
-    """Statistics of batches that are handed over one by one, computed in a thread of their own."""
+    """Accumulates batches that are handed over one by one, in a thread of its own."""
 
     def __init__(self, options: StatsOptions) -> None:
         self.options = options
         self._waiting: queue.Queue[pyarrow.RecordBatch | None] = queue.Queue(_WAITING_BATCHES)
-        self._result: statistics_pb2.DatasetFeatureStatisticsList | None = None
+        self._result: Accumulators = {}
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._compute, daemon=True)
         self._thread.start()
@@ -95,12 +97,11 @@ class Collector:
         """Hand a batch over; waits while others are ahead of it."""
         self._waiting.put(batch)
 
-    def finish(self) -> statistics_pb2.DatasetFeatureStatisticsList:
-        """Return the statistics of all batches."""
+    def finish(self) -> Accumulators:
+        """Return the accumulators of all batches."""
         self.stop()
         if self._error is not None:
             raise self._error
-        assert self._result is not None
         return self._result
 
     def stop(self) -> None:
@@ -110,10 +111,10 @@ class Collector:
             self._thread.join()
 
     def _compute(self) -> None:
-        from penstock.components.statistics_gen.in_process import statistics_of_batches
+        from penstock.components.statistics_gen.in_process import accumulated
 
         try:
-            self._result = statistics_of_batches(iter(self._waiting.get, None), self.options)
+            self._result = accumulated(iter(self._waiting.get, None), self.options)
         except BaseException as error:
             self._error = error
             for _ in iter(self._waiting.get, None):
@@ -121,22 +122,36 @@ class Collector:
 
 
 @contextmanager
-def collecting(job: Job) -> Iterator[tuple[Collector, Collector] | None]:
-    """Give collectors for before and after the transformation, and write their statistics.
-
-    Gives None where no statistics are asked for.
-    """
-    if job.statistics is None:
-        yield None
-        return
-    before, after = Collector(options_before(job)), Collector(options_after(job))
+def collecting(options: Sequence[StatsOptions | None]) -> Iterator[list[Collector | None]]:
+    """Give a collector for each of some options, None for None; they end with the block."""
+    collectors = [None if one is None else Collector(one) for one in options]
     try:
-        yield before, after
-        write_before(job, before.finish(), before.options)
-        write_after(job, after.finish(), after.options)
+        yield collectors
     finally:
-        before.stop()
-        after.stop()
+        for collector in collectors:
+            if collector is not None:
+                collector.stop()
+
+
+class Merging:
+    """Statistics of parts of the rows, whose accumulators are added in the order of the parts."""
+
+    def __init__(self, options: StatsOptions) -> None:
+        self.options = options
+        self._accumulators: Accumulators = {}
+
+    def add(self, further: Accumulators | None) -> None:
+        """Add those of a further part, if there are any."""
+        from penstock.components.statistics_gen.in_process import merged
+
+        if further:
+            self._accumulators = merged(self._accumulators, further, self.options)
+
+    def statistics(self) -> statistics_pb2.DatasetFeatureStatisticsList:
+        """Return the statistics of all parts."""
+        from penstock.components.statistics_gen.in_process import statistics_of
+
+        return statistics_of(self._accumulators, self.options)
 
 
 def write_before(job: Job, statistics: Any, options: StatsOptions) -> None:

@@ -81,7 +81,7 @@ class FrequencyCount:
     """Counts tokens, or sums their weights if batches have a second array."""
 
     def __init__(self, *, is_text: bool, weighted: bool) -> None:
-        self._is_text = is_text
+        self._is_text, self._weighted = is_text, weighted
         value_type = np.float64 if weighted else np.int64
         self._counts = Counts(token_array([], is_text), np.zeros(0, value_type))
         self._waiting: list[Counts] = []
@@ -92,14 +92,26 @@ class FrequencyCount:
         array = token_array(tokens, self._is_text)
         values = weights[0] if weights else np.ones(len(array), np.int64)
         self._waiting.append(Counts(array, values.astype(self._counts.values.dtype, copy=False)))
-        # Summing all again at each doubling makes it linear in the number of tokens.
-        if sum(map(len, self._waiting)) > max(_WAITING_TOKENS, len(self._counts)):
-            self._count()
+        self._count_at_times()
+
+    def merge(self, further: FrequencyCount) -> None:
+        """Add the batches that were added to another."""
+        self._waiting.append(further.result())
+        self._count_at_times()
+
+    def fresh(self) -> FrequencyCount:
+        """Return one without batches."""
+        return FrequencyCount(is_text=self._is_text, weighted=self._weighted)
 
     def result(self) -> Counts:
         """Return all tokens."""
         self._count()
         return self._counts
+
+    def _count_at_times(self) -> None:
+        # Summing all again at each doubling makes it linear in the number of tokens.
+        if sum(map(len, self._waiting)) > max(_WAITING_TOKENS, len(self._counts)):
+            self._count()
 
     def _count(self) -> None:
         self._counts = Counts.together([self._counts, *self._waiting]).summed()

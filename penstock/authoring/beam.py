@@ -45,6 +45,10 @@ class BeamOptions:
         """The Spark or Ray that is asked for, if any."""
         return clusters.cluster_of(self.args)
 
+    def without_beam(self) -> BeamOptions:
+        """Return what names the same cluster, and no runner."""
+        return BeamOptions(() if self.cluster is None else self.cluster.args)
+
     def workers(self) -> Workers:
         """Return what does the parts of the work of an engine in process."""
         return workers_of(self.cluster)

@@ -12,7 +12,9 @@ from penstock.components import (
     CsvExampleGen,
     ImportExampleGen,
     ParquetExampleGen,
+    SchemaGen,
     StatisticsGen,
+    Transform,
 )
 from penstock.data.payload import PayloadFormat
 from penstock.errors import RunError
@@ -74,15 +76,25 @@ def pipelines(data):
         return StatisticsGen(examples=examples.outputs["examples"])
 
     @pipeline
+    def of_features():
+        examples = CsvExampleGen(input_base=str(data / "csv")).outputs["examples"]
+        schema = SchemaGen(statistics=StatisticsGen(examples=examples).outputs["statistics"])
+        return Transform(
+            examples=examples,
+            schema=schema.outputs["schema"],
+            preprocessing_fn="penstock_support.transformed_on_clusters.preprocessing_fn",
+        )
+
+    @pipeline
     def of_parquet():
         parquet = PayloadFormat.FORMAT_PARQUET
         return ParquetExampleGen(input_base=str(data / "parquet"), output_data_format=parquet)
 
-    return of_csv, of_parquet
+    return of_csv, of_parquet, of_features
 
 
 def test_examples_and_statistics_are_those_of_forks(cluster, data, tmp_path):
-    of_csv, _ = pipelines(data)
+    of_csv, _, _ = pipelines(data)
     ours = run(of_csv, tmp_path / "forks")
     theirs = run(of_csv, tmp_path / "cluster", cluster.options.args)
     for node, key in (("CsvExampleGen", "examples"), ("StatisticsGen", "statistics")):
@@ -91,7 +103,7 @@ def test_examples_and_statistics_are_those_of_forks(cluster, data, tmp_path):
 
 
 def test_parquet_is_written_as_forks_write_it(cluster, data, tmp_path):
-    _, of_parquet = pipelines(data)
+    _, of_parquet, _ = pipelines(data)
     ours = run(of_parquet, tmp_path / "forks")
     theirs = run(of_parquet, tmp_path / "cluster", cluster.options.args)
     assert digests(theirs, "ParquetExampleGen", "examples") == digests(
@@ -100,7 +112,7 @@ def test_parquet_is_written_as_forks_write_it(cluster, data, tmp_path):
 
 
 def test_records_are_written_as_forks_write_them(cluster, data, tmp_path):
-    of_csv, _ = pipelines(data)
+    of_csv, _, _ = pipelines(data)
     examples = run(of_csv, tmp_path / "made").output("CsvExampleGen", "examples")
 
     @pipeline
@@ -112,6 +124,26 @@ def test_records_are_written_as_forks_write_them(cluster, data, tmp_path):
     assert digests(theirs, "ImportExampleGen", "examples") == digests(
         ours, "ImportExampleGen", "examples"
     )
+
+
+def test_features_vocabularies_and_their_statistics_are_those_of_one_process(
+    cluster, data, tmp_path
+):
+    _, _, of_features = pipelines(data)
+    ours = run(of_features, tmp_path / "process")
+    theirs = run(of_features, tmp_path / "cluster", cluster.options.args)
+    for key in ("transformed_examples", "pre_transform_stats", "post_transform_stats"):
+        assert digests(theirs, "Transform", key) == digests(ours, "Transform", key)
+    assets = [
+        {
+            path: digest
+            for path, digest in digests(result, "Transform", "transform_graph").items()
+            if path.startswith("transform_fn/assets/")
+        }
+        for result in (ours, theirs)
+    ]
+    assert assets[0] == assets[1]
+    assert len(assets[0]) == 2
 
 
 def test_a_bad_row_is_told_with_its_file_and_line(cluster, data, tmp_path):

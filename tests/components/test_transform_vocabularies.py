@@ -56,6 +56,19 @@ def pairs(found) -> set[tuple[int, bytes]]:
 
 
 @settings(deadline=None)
+@given(st.lists(BATCHES, min_size=1, max_size=3))
+def test_tokens_that_others_have_counted_are_counted_too(parts):
+    whole = FrequencyCount(is_text=True, weighted=False)
+    for batches in parts:
+        further = whole.fresh()
+        for batch in batches:
+            further.add([np.array(batch, dtype=object)])
+        whole.merge(further)
+    expected = counts([batch for batches in parts for batch in batches])
+    assert pairs(whole.result()) == {(number, token) for token, number in expected.items()}
+
+
+@settings(deadline=None)
 @given(BATCHES)
 def test_tokens_are_counted_over_all_batches(batches):
     assert pairs(counted(batches)) == set(largest_first(counts(batches)))

@@ -27,6 +27,13 @@ class NonFinite:
                 self._found[name] = (count + len(rows), first)
         self.rows += batch.num_rows
 
+    def merge(self, further: NonFinite) -> None:
+        """Add the rows that another has looked at, which come after those of this one."""
+        for name, (more, its_first) in further._found.items():
+            count, first = self._found.get(name, (0, self.rows + its_first))
+            self._found[name] = (count + more, first)
+        self.rows += further.rows
+
     def described(self) -> list[str]:
         """Return a sentence's worth for each such feature, the most frequent first."""
         ordered = sorted(self._found.items(), key=lambda item: -item[1][0])

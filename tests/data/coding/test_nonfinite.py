@@ -27,6 +27,23 @@ def test_rows_are_counted_over_batches_and_the_first_is_named():
     ]
 
 
+def looked_at(*columns):
+    found = NonFinite()
+    for values in columns:
+        arrays = [pa.array(values, pa.float32())]
+        found.add(to_feature_lists(pa.RecordBatch.from_arrays(arrays, ["x"])))
+    return found
+
+
+def test_what_two_have_looked_at_one_after_the_other_is_put_together():
+    together = looked_at([1.0, 2.0])
+    together.merge(looked_at([3.0], [math.nan]))
+    together.merge(looked_at([math.inf]))
+    assert together.described() == [
+        "feature 'x' is NaN or infinite in 2 of 5 rows, the first of them row 3"
+    ]
+
+
 def test_a_row_with_several_values_counts_once():
     assert described({"x": [[1.0], [math.nan, math.nan], []]}) == [
         "feature 'x' is NaN or infinite in 1 of 3 rows, the first of them row 1"
