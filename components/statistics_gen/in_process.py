@@ -89,9 +89,8 @@ def generate_statistics(
             results = (accumulate(part, counted.add) for part in parts)
         else:
             results = workers.map(accumulate, parts, named=_Part.described, advance=counted.add)
-        for split, accumulators in _merged(parts, results, options):
-            statistics = statistics_of(accumulators, options)
-            write_statistics(statistics, split_directory(statistics_uri, split))
+        for split, merging in _merged(parts, results, options):
+            write_statistics(merging.statistics(), split_directory(statistics_uri, split))
 
 
 def _accumulated_part(
@@ -157,37 +156,52 @@ def _size(file: str) -> int:
 
 def _merged(
     parts: Sequence[_Part], results: Iterable[_Result], options: StatsOptions
-) -> Iterator[tuple[str, Accumulators]]:
+) -> Iterator[tuple[str, Merging]]:
     """Yield the accumulators of every split, merged in the order of its parts."""
     counts = Counter(part.split for part in parts)
     done = dict.fromkeys(counts, 0)
     waiting: dict[tuple[str, int], Accumulators] = {}
-    of_split: dict[str, Accumulators] = {}
+    of_split = {split: Merging(options) for split in counts}
     kinds: dict[str, feature_kinds.Kinds] = {split: {} for split in counts}
     for part, (result, kinds_of_part) in zip(parts, results, strict=True):
         split = part.split
         feature_kinds.add(kinds[split], kinds_of_part)
         waiting[split, part.number] = result
         while (split, done[split]) in waiting:
-            further = waiting.pop((split, done[split]))
-            of_split[split] = merged(of_split.get(split, {}), further, options)
+            of_split[split].add(waiting.pop((split, done[split])))
             done[split] += 1
         if done[split] == counts[split]:
             yield split, of_split.pop(split)
 
 
-def merged(
-    accumulators: Accumulators, further: Accumulators, options: StatsOptions
-) -> Accumulators:
-    """Return accumulators with those of further rows; both may be changed by that."""
-    together = {**further, **accumulators}
-    combiners = _combiners(options)
-    for slice_key in accumulators.keys() & further.keys():
-        pairs = zip(combiners, accumulators[slice_key], further[slice_key], strict=True)
-        together[slice_key] = [
-            combiner.compact(combiner.merge_accumulators(pair)) for combiner, *pair in pairs
-        ]
-    return together
+class Merging:
+    """Statistics of parts of the rows, whose accumulators are added in the order of the parts."""
+
+    def __init__(self, options: StatsOptions) -> None:
+        self.options = options
+        self._combiners = _combiners(options)
+        self._merged: Accumulators = {}
+
+    def add(self, further: Accumulators) -> None:
+        """Add those of a further part, which may be changed by that."""
+        for slice_key, accumulators in further.items():
+            if slice_key in self._merged:
+                pairs = zip(self._combiners, self._merged[slice_key], accumulators, strict=True)
+                accumulators = [
+                    combiner.compact(combiner.merge_accumulators(pair)) for combiner, *pair in pairs
+                ]
+            self._merged[slice_key] = accumulators
+
+    def statistics(self) -> statistics_pb2.DatasetFeatureStatisticsList:
+        """Return the statistics of all parts."""
+        from tensorflow_metadata.proto.v0 import statistics_pb2
+
+        statistics = statistics_pb2.DatasetFeatureStatisticsList()
+        for slice_key, accumulators in self._merged.items():
+            statistics.datasets.append(_extract(self._combiners, accumulators, slice_key))
+        if not statistics.datasets:
+            statistics.datasets.add()
+        return statistics
 
 
 def statistics_of_batches(
@@ -198,7 +212,9 @@ def statistics_of_batches(
     Memory holds one batch and TFDV's sketches, and the distinct values of categorical features.
     No batch, or only empty ones, gives one data set of zero examples, as TFDV on Beam does.
     """
-    return statistics_of(accumulated(batches, options), options)
+    merging = Merging(options)
+    merging.add(accumulated(batches, options))
+    return merging.statistics()
 
 
 def accumulated(batches: Iterable[pa.RecordBatch], options: StatsOptions) -> Accumulators:
@@ -219,21 +235,6 @@ def accumulated(batches: Iterable[pa.RecordBatch], options: StatsOptions) -> Acc
         ]
         for slice_key, of_slice in accumulators.items()
     }
-
-
-def statistics_of(
-    accumulators: Accumulators, options: StatsOptions
-) -> statistics_pb2.DatasetFeatureStatisticsList:
-    """Return the statistics that accumulators come to."""
-    from tensorflow_metadata.proto.v0 import statistics_pb2
-
-    statistics = statistics_pb2.DatasetFeatureStatisticsList()
-    combiners = _combiners(options)
-    for slice_key, slice_accumulators in accumulators.items():
-        statistics.datasets.append(_extract(combiners, slice_accumulators, slice_key))
-    if not statistics.datasets:
-        statistics.datasets.add()
-    return statistics
 
 
 def _combiners(options: StatsOptions) -> list[Any]:

@@ -16,7 +16,6 @@ from penstock.components.transform import analysis, interpreter
 from penstock.components.transform.job import SEQUENCE_EXAMPLES, Job, shard_path
 from penstock.components.transform.rows import raw_rows
 from penstock.components.transform.statistics import (
-    Merging,
     collecting,
     options_after,
     options_before,
@@ -78,6 +77,8 @@ def apply(job: Job, beam: BeamOptions) -> None:
 
     before = after = None
     if job.statistics is not None:
+        from penstock.components.statistics_gen.in_process import Merging
+
         before, after = Merging(options_before(job)), Merging(options_after(job))
     parts = list(_parts(job))
     work = Application(job.for_workers(), before and before.options, after and after.options)
@@ -88,8 +89,8 @@ def apply(job: Job, beam: BeamOptions) -> None:
             if part.is_transformed:
                 not_finite.setdefault(part.split, NonFinite()).merge(applied.not_finite)
             if before is not None and after is not None:
-                before.add(applied.before)
-                after.add(applied.after)
+                before.add(applied.before or {})
+                after.add(applied.after or {})
     for split, found in not_finite.items():
         for text in found.described():
             print(f"After the transformation, {text} of split {split!r}.")

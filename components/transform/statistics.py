@@ -18,7 +18,7 @@ from penstock.project.user_code import run
 if TYPE_CHECKING:
     import pyarrow
     from tensorflow_data_validation import StatsOptions
-    from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+    from tensorflow_metadata.proto.v0 import schema_pb2
 
     from penstock.components.statistics_gen.in_process import Accumulators
 
@@ -131,27 +131,6 @@ def collecting(options: Sequence[StatsOptions | None]) -> Iterator[list[Collecto
         for collector in collectors:
             if collector is not None:
                 collector.stop()
-
-
-class Merging:
-    """Statistics of parts of the rows, whose accumulators are added in the order of the parts."""
-
-    def __init__(self, options: StatsOptions) -> None:
-        self.options = options
-        self._accumulators: Accumulators = {}
-
-    def add(self, further: Accumulators | None) -> None:
-        """Add those of a further part, if there are any."""
-        from penstock.components.statistics_gen.in_process import merged
-
-        if further:
-            self._accumulators = merged(self._accumulators, further, self.options)
-
-    def statistics(self) -> statistics_pb2.DatasetFeatureStatisticsList:
-        """Return the statistics of all parts."""
-        from penstock.components.statistics_gen.in_process import statistics_of
-
-        return statistics_of(self._accumulators, self.options)
 
 
 def write_before(job: Job, statistics: Any, options: StatsOptions) -> None:
