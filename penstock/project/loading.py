@@ -147,6 +147,7 @@ def _called(function: FunctionType, name: str) -> Any:
 def _import(location: str, name: str, folder: Path) -> ModuleType:
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()  # it may have been written since the folder was looked at
     try:
         if location.endswith(".py"):
             return _import_file(folder / location)
@@ -183,8 +184,13 @@ def _import_file(path: Path) -> ModuleType:
     name = ".".join(parts)
     if sys.path[:1] != [str(folder)]:
         sys.path.insert(0, str(folder))
-    loaded = getattr(sys.modules.get(name), "__file__", None)
-    of_another_project = loaded and os.path.realpath(loaded) != str(path)
+    loaded = sys.modules.get(name)
+    of_another_project = loaded and os.path.realpath(_file_of(loaded)) != str(path)
     if of_another_project and name not in sys.stdlib_module_names:
         del sys.modules[name]
     return importlib.import_module(name)
+
+
+def _file_of(module: ModuleType) -> str:
+    """Return a module's file; a namespace package and what is built in have none."""
+    return getattr(module, "__file__", None) or ""

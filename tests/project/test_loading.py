@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import sys
 import textwrap
 
 import pytest
@@ -54,6 +57,23 @@ def test_a_file_or_module_with_one_pipeline_is_that_pipeline(load, name):
 @pytest.mark.parametrize("name", ["theirs_a.py", "theirs_a", "theirs_a.py:create_pipeline"])
 def test_a_function_that_returns_a_pipeline_of_tfx_is_called(load, name):
     assert load(name, theirs_a=OF_TFX).pipeline_name == "theirs"
+
+
+@pytest.mark.parametrize("name", ["just_a", "just_b.py"])
+def test_a_file_is_found_that_was_written_just_after_its_folder_was_looked_at(load, tmp_path, name):
+    sys.path.insert(0, str(tmp_path))
+    assert importlib.util.find_spec("just_written") is None
+    looked_at = tmp_path.stat()
+    (tmp_path / f"{name.removesuffix('.py')}.py").write_text(OURS)
+    os.utime(tmp_path, ns=(looked_at.st_atime_ns, looked_at.st_mtime_ns))
+    assert load(name).name == "doubling"
+
+
+def test_a_folder_of_a_file_s_name_elsewhere_is_not_taken_for_it(load, tmp_path):
+    (tmp_path / "elsewhere" / "folder_a").mkdir(parents=True)
+    sys.path.append(str(tmp_path / "elsewhere"))
+    importlib.import_module("folder_a")
+    assert load("folder_a.py", folder_a=OURS).name == "doubling"
 
 
 def test_a_module_may_have_a_pipeline_of_tfx_itself(load):

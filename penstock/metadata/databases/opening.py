@@ -27,6 +27,7 @@ _INCOMPLETE = re.compile(
     "|no schema_version can be found",
     re.DOTALL,
 )
+_NO_FILE = "unable to open database file"
 
 
 class OlderStore(StoreError):
@@ -150,6 +151,8 @@ def _cannot_open(database: Database, text: str) -> StoreError:
             hint="If it holds no runs, remove its other tables, and the next run makes it anew; "
             "else put back a copy of it.",
         )
+    if _NO_FILE in text:  # it was moved away since it was looked for
+        return no_store_yet(database.where)
     if "Concurrent writes aborted" in text:
         return locked_for_long(database.where, database.wait_seconds)
     message = plain_message(text)

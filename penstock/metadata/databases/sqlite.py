@@ -40,8 +40,8 @@ class SqliteFile:
         return self.path
 
     def settings(self) -> Any:
-        """Return what ML Metadata connects with."""
-        return self.connection
+        """Return what ML Metadata connects with: a file that was moved away is not made anew."""
+        return self._settings(self.path, "READWRITE")
 
     def exclusively(self) -> AbstractContextManager[None]:
         """Let no other process use the store meanwhile."""
@@ -115,10 +115,7 @@ class SqliteFile:
             return
         unfinished = f"{self.path}.new"
         _remove(unfinished)
-        settings = type(self.connection)()
-        settings.CopyFrom(self.connection)
-        settings.sqlite.filename_uri = unfinished
-        fill(settings)
+        fill(self._settings(unfinished, "READWRITE_OPENCREATE"))
         os.rename(unfinished, self.path)
 
     def settle(self, execution_ids: Sequence[int]) -> None:
@@ -158,6 +155,13 @@ class SqliteFile:
         if "malformed" in message or "not a database" in message:
             return "Put a copy of the store in its place."
         return None
+
+    def _settings(self, path: str, mode: str) -> Any:
+        settings = type(self.connection)()
+        settings.CopyFrom(self.connection)
+        settings.sqlite.filename_uri = path
+        settings.sqlite.connection_mode = settings.sqlite.ConnectionMode.Value(mode)
+        return settings
 
     def _broken(self, error: sqlite3.Error) -> StoreError:
         text = str(error)

@@ -16,11 +16,14 @@ def pods(config: Config, profile: Profile) -> Finding:
         return Finding("pods", "unused", f"profile {profile.name} has no table kubeflow")
     refused: dict[str, None] = {}
     doubtful: dict[str, None] = {}
+    examined: list[str] = []
     for name in config.pipelines:
         try:
             definition = load_pipeline(config, name)
         except PenstockError:
-            continue  # which is told of the extras
+            doubtful[f"{name} does not import, and was not examined"] = None
+            continue  # why is told of the extras
+        examined.append(name)
         try:
             compiled = compile_for_kubeflow(definition, profile, config.folder)
         except PenstockError as error:
@@ -29,5 +32,4 @@ def pods(config: Config, profile: Profile) -> Finding:
             doubtful |= {f"{name}: {warning}": None for warning in compiled.warnings}
     if refused or doubtful:
         return Finding("pods", "wrong" if refused else "doubtful", "; ".join([*refused, *doubtful]))
-    names = ", ".join(sorted(config.pipelines))
-    return Finding("pods", "fine", f"have what is needed by {names}")
+    return Finding("pods", "fine", f"have what is needed by {', '.join(sorted(examined))}")

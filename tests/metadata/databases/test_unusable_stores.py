@@ -22,6 +22,7 @@ from penstock._tfx import metadata_store_pb2, ml_metadata
 from penstock.errors import StoreError
 from penstock.metadata.databases.opening import database_of
 from penstock.metadata.databases.patience import Patience
+from penstock.metadata.databases.sqlite import SqliteFile
 from penstock.metadata.databases.upgrade import upgrade
 from penstock.metadata.store import connect, connection_config
 from penstock_support import IMPORT_PATH, servers
@@ -49,6 +50,13 @@ def failure(address: str, change) -> str:
 
 def put_type(store, name: str = "a type") -> int:
     return store.put_artifact_type(ml_metadata.proto.ArtifactType(name=name))
+
+
+def test_a_store_that_is_moved_away_while_it_is_opened_is_not_made_anew(tmp_path, monkeypatch):
+    path = tmp_path / "metadata.sqlite"
+    monkeypatch.setattr(SqliteFile, "exists", lambda _: True)
+    assert f"there is no metadata store at {path}" in refusal(str(path), create=False)
+    assert not path.exists()
 
 
 @pytest.fixture

@@ -255,5 +255,12 @@ def test_what_a_profile_s_pods_lack_is_told_as_compiling_does(project):
     assert "needs the environment variable STORE_PASSWORD" in found["pods"]["found"]
 
 
+def test_a_pipeline_that_does_not_import_is_not_said_to_have_its_pods(project):
+    with (project / "penstock.toml").open("a") as file:
+        file.write('[profiles.pods.kubeflow]\nimage = "registry.example/me@sha256:0"\n')
+    _, found = examined("--profile", "pods")
+    assert found["pods"]["found"] == "mine does not import, and was not examined"
+
+
 def test_a_profile_without_a_cluster_has_no_pods(project):
     assert examined()[1]["pods"]["state"] == "unused"
