@@ -28,7 +28,7 @@ from penstock.metadata.databases.opening import Handle
 from penstock.metadata.databases.patience import Patience
 from penstock.metadata.runs import DONE_BY_PROPERTY
 from penstock.project import clusters
-from penstock.project.config import Profile
+from penstock.project.profiles import Profile
 from penstock.project.source import certain_imports
 from penstock.safety import secrets
 from penstock.safety.secrets import Redaction, redaction_for

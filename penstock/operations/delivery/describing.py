@@ -32,7 +32,8 @@ from penstock.operations.delivery.descriptions import (
 )
 from penstock.operations.delivery.inputs import read_inputs
 from penstock.operations.delivery.requests import Request
-from penstock.project.config import Config, Profile, read_config
+from penstock.project.config import Config, read_config
+from penstock.project.profiles import Profile
 from penstock.project.tables import as_table
 from penstock.project.user_code import folded, package_root
 from penstock.runners.local import LocalRunner

@@ -16,7 +16,8 @@ from penstock.operations.delivery.contracts import check_contracts
 from penstock.operations.delivery.describing import ROOT, stand_ins
 from penstock.operations.delivery.features import check_schema
 from penstock.operations.delivery.requests import Request
-from penstock.project.config import FILE_NAME, Config, Profile, read_config
+from penstock.project.config import FILE_NAME, Config, read_config
+from penstock.project.profiles import Profile
 from penstock.project.user_code import folded
 from penstock.report.wording import counted
 from penstock.runners.kubeflow.compile.compiling import compile_for_kubeflow

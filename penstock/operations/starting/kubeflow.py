@@ -10,8 +10,9 @@ from typing import Any
 from penstock import ir
 from penstock.errors import ConfigError
 from penstock.operations.starting.protocol import Request, RunState, Started
-from penstock.project.config import Config, Profile
+from penstock.project.config import Config
 from penstock.project.kubeflow import KubeflowOptions
+from penstock.project.profiles import Profile
 from penstock.runners.kubeflow.contract import documents as contract
 from penstock.runners.kubeflow.server import connecting, submission, versions
 from penstock.runners.kubeflow.server.operations import find_run, state_of, terminate

@@ -11,7 +11,7 @@ from penstock import ir
 from penstock.errors import ParameterError, suggestion
 from penstock.openlineage import parse_destination
 from penstock.opentelemetry import collector_of
-from penstock.project.config import Profile
+from penstock.project.profiles import Profile
 from penstock.project.scalars import scalar_of
 from penstock.runners.local import LocalRunner
 from penstock.runners.local.display import Display

@@ -22,7 +22,8 @@ from penstock.metadata.store import connect
 from penstock.operations.starting import kubeflow, local
 from penstock.operations.starting.protocol import Request, RunState, Started, Starter, check_token
 from penstock.project import keras
-from penstock.project.config import Config, Profile
+from penstock.project.config import Config
+from penstock.project.profiles import Profile
 from penstock.safety.opening import open_below
 
 _CHILD = "penstock.operations.starting.child"

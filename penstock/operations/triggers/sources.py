@@ -22,7 +22,8 @@ from penstock.metadata.runs import RunRecord, list_runs
 from penstock.operations.triggers.deciding import Evidence
 from penstock.operations.triggers.records import Ledger, Record
 from penstock.project import cron
-from penstock.project.config import Config, Profile
+from penstock.project.config import Config
+from penstock.project.profiles import Profile
 from penstock.project.triggers import Trigger, filled
 
 # So many of the newest runs are looked at for one that an upstream pipeline has ended.

@@ -41,7 +41,7 @@ from penstock.metadata.runs import EventDelivery, find_run, record_elapsed, reco
 from penstock.metadata.store import connect, connection_config
 from penstock.openlineage import Destination, RunEvents, parse_destination
 from penstock.opentelemetry import Collector, RunTelemetry, collector_of
-from penstock.project.config import Profile
+from penstock.project.profiles import Profile
 from penstock.runners.local.display import Display, Forgiving, default_display
 from penstock.runners.local.result import RunFailed, RunResult
 from penstock.runners.local.running import Run, RunSetup

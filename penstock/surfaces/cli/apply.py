@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from penstock.errors import ParameterError
-from penstock.project.config import Config, Profile
+from penstock.project.config import Config
 from penstock.project.kubeflow import ClusterSchedule, KubeflowOptions
+from penstock.project.profiles import Profile
 from penstock.surfaces.cli.options import column, json_option, profile_option, project_config
 from penstock.surfaces.cli.printing import echo, echo_json, secho
 from penstock.surfaces.cli.service import image_option

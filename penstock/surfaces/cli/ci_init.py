@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from penstock.errors import ParameterError
-from penstock.project.config import Config, Profile
+from penstock.project.config import Config
+from penstock.project.profiles import Profile
 from penstock.safety import secrets
 from penstock.surfaces.cli.ci_comment import marker
 from penstock.surfaces.cli.options import project_config

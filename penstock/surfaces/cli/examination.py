@@ -18,8 +18,9 @@ from urllib.parse import urlsplit
 
 from penstock.errors import PenstockError, ServiceError
 from penstock.project import extras
-from penstock.project.config import Config, Profile
+from penstock.project.config import Config
 from penstock.project.kubeflow import KubeflowOptions
+from penstock.project.profiles import Profile
 from penstock.runners.kubeflow.server.service import API, Patience, Service
 from penstock.surfaces.cli.options import load_pipeline
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from penstock.errors import ConfigError
-from penstock.project.config import Profile
+from penstock.project.profiles import Profile
 from penstock.surfaces.cli.options import profile_option, project_config
 from penstock.surfaces.cli.printing import echo
 from penstock.surfaces.cli.protection import LOCAL, PEM, check_tls, token_of
@@ -98,7 +98,7 @@ def serve(
 def _store_address(context: click.Context, profile_name: str | None, address: str | None) -> str:
     if address is None:
         return project_config(context).profile(profile_name).metadata_address()
-    from penstock.project.config import refuse_password
+    from penstock.project.profiles import refuse_password
 
     refuse_password(None, "--store", address, "the address of the metadata store")
     return Profile(metadata=address).metadata_address()

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from penstock.errors import PenstockError
-from penstock.project.config import Profile
+from penstock.project.profiles import Profile
 from penstock.surfaces.cli.completion import PIPELINE
 from penstock.surfaces.cli.options import (
     json_option,

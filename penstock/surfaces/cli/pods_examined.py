@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from penstock.errors import PenstockError
-from penstock.project.config import Config, Profile
+from penstock.project.config import Config
+from penstock.project.profiles import Profile
 from penstock.surfaces.cli.examination import Finding
 from penstock.surfaces.cli.options import load_pipeline
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from penstock.errors import ConfigError, PenstockError, RunError
-from penstock.project.config import Profile
 from penstock.project.kubeflow import KubeflowOptions
+from penstock.project.profiles import Profile
 from penstock.surfaces.cli.options import column, project_config
 from penstock.surfaces.cli.printing import echo, secho
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from penstock.errors import DataError
-from penstock.project.config import Profile
+from penstock.project.profiles import Profile
 from penstock.surfaces.cli.completion import PIPELINE
 from penstock.surfaces.cli.options import (
     RUN_FAILED,

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from penstock.errors import ConfigError, MissingExtra
 from penstock.metadata.databases.addresses import connection_config
 from penstock.metadata.databases.opening import database_of, open_store
-from penstock.project.config import Profile
+from penstock.project.profiles import Profile
 from penstock.surfaces.cli.main import penstock
 from penstock.surfaces.ui.access import Access
 from penstock.surfaces.ui.app import Server

@@ -11,9 +11,9 @@ from typing import Any
 
 from penstock import __version__, ir
 from penstock.errors import ConfigError, PipelineError, suggestion
-from penstock.project.config import Profile
 from penstock.project.kubeflow import KubeflowOptions
 from penstock.project.kubernetes import check_no_braces
+from penstock.project.profiles import Profile
 from penstock.runners.kubeflow.compile import protos, provisions, wiring
 from penstock.runners.kubeflow.compile.compilation import Compilation, Task
 from penstock.runners.kubeflow.compile.definitions import parameter_type

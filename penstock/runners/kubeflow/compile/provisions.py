@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from penstock import ir
-from penstock.project.config import Profile
 from penstock.project.pods import PodOptions
+from penstock.project.profiles import Profile
 from penstock.safety import secrets
 
 _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")

@@ -44,7 +44,7 @@ from penstock.metadata.databases.patience import Patience
 from penstock.metadata.protocol import Metadata
 from penstock.metadata.run_requests import record_parameters
 from penstock.metadata.store import connect, connection_config
-from penstock.project.config import Profile
+from penstock.project.profiles import Profile
 from penstock.project.retrying import TIMEOUT, Retries
 from penstock.runners.kubeflow.contract import locations, names
 from penstock.runners.kubeflow.contract.task import (
