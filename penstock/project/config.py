@@ -38,6 +38,9 @@
     kind = "slack"
     url = "${env:SLACK_URL}"
 
+    [notifications.taxi]                        # see penstock/project/notifications.py
+    failed = "critical"
+
 Relative paths count from the file's folder. A secret is never written down: `${env:NAME}` stands
 for an environment variable, which is read when the value is used.
 """
@@ -57,6 +60,7 @@ from penstock.project.alerting import Sink, read_sinks
 from penstock.project.deployments import Deployment, read_deployments
 from penstock.project.environments import Environment, read_environments
 from penstock.project.monitors import Monitor, read_monitors
+from penstock.project.notifications import Notification, read_notifications
 from penstock.project.profiles import (
     DEFAULT_PROFILE,
     Profile,
@@ -80,6 +84,7 @@ _KEYS = (
     "deployments",
     "sinks",
     "monitors",
+    "notifications",
 )
 
 # What there is to run without a penstock.toml.
@@ -102,6 +107,7 @@ class Config:
     deployments: Mapping[str, Deployment] = field(default_factory=dict)
     sinks: Mapping[str, Sink] = field(default_factory=dict)
     monitors: Mapping[str, Monitor] = field(default_factory=dict)
+    notifications: Mapping[str, Notification] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -196,6 +202,8 @@ def read_config(path: Path | None = None) -> Config:
     sinks = read_sinks(str(path), table_of(path, "sinks", content.get("sinks", {})))
     tables = table_of(path, "monitors", content.get("monitors", {}))
     monitors = read_monitors(str(path), tables, deployments)
+    tables = table_of(path, "notifications", content.get("notifications", {}))
+    notifications = read_notifications(str(path), tables)
     config = Config(
         path,
         pipelines or _EXAMPLES,
@@ -206,6 +214,7 @@ def read_config(path: Path | None = None) -> Config:
         deployments,
         sinks,
         monitors,
+        notifications,
     )
     config.profile(default)
     for name, trigger in triggers.items():
@@ -217,6 +226,10 @@ def read_config(path: Path | None = None) -> Config:
         _check_names(config, f"deployments.{name}", named)
     for name, monitor in monitors.items():
         _check_names(config, f"monitors.{name}", _names_of_monitor(config, monitor))
+    for name, notification in notifications.items():
+        _check_names(config, f"notifications.{name}", _names_of_notification(config, notification))
+        known = {**config.pipelines, **config.monitor_pipelines}
+        _check_names(config, "notifications", [(name, name, known, "pipeline")])
     return config
 
 
@@ -244,6 +257,11 @@ def _names_of_monitor(config: Config, monitor: Monitor) -> Iterator[_Named]:
     for kind, rule in monitor.alerts.items():
         for sink in rule.sinks or ():
             yield f"alerts.{kind}.sinks", sink, config.sinks, "sink"
+
+
+def _names_of_notification(config: Config, notification: Notification) -> Iterator[_Named]:
+    for sink in notification.sinks or ():
+        yield "sinks", sink, config.sinks, "sink"
 
 
 def _check_names(config: Config, key: str, named: Iterable[_Named]) -> None:

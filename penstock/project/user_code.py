@@ -26,6 +26,9 @@ from penstock.project import extras
 
 Result = TypeVar("Result")
 
+# What an error of the user's code says before the lines by which it came.
+CAME_BY = "It came by these lines:"
+
 _SHOWN_FRAMES = 12
 
 
@@ -312,10 +315,10 @@ def _lines_of(frames: list[traceback.FrameSummary]) -> str:
         # Of a recursion the ends are enough.
         half = _SHOWN_FRAMES // 2
         left_out = [f"\n  … {len(frames) - 2 * half} more …"]
-        return "It came by these lines:" + "".join(
+        return CAME_BY + "".join(
             [*map(_line_of, frames[:half]), *left_out, *map(_line_of, frames[-half:])]
         )
-    return "It came by these lines:" + "".join(map(_line_of, frames))
+    return CAME_BY + "".join(map(_line_of, frames))
 
 
 def _line_of(frame: traceback.FrameSummary) -> str:

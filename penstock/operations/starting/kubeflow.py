@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -111,10 +111,19 @@ def cancel(profile: Profile, token: str) -> None:
         terminate(connecting.connect_to(options_of(profile)), started.run_id)
 
 
-def succeeded_runs(
-    profile: Profile, pipeline: str, most: int
-) -> list[tuple[str, datetime, dict[str, Any]]]:
-    """Return id, end and parameters of the runs of a pipeline that succeeded, of the newest."""
+@dataclass(frozen=True)
+class EndedRun:
+    """A run of the server's that has ended; `error` is what the server says of it."""
+
+    run_id: str
+    state: RunState
+    ended: datetime
+    parameters: Mapping[str, Any]
+    error: str = ""
+
+
+def ended_runs(profile: Profile, pipeline: str, most: int) -> list[EndedRun]:
+    """Return the runs of a pipeline that have ended, of the newest of the server's."""
     service = connecting.connect_to(options_of(profile))
     found = versions.find_pipeline(service, pipeline)
     if found is None:
@@ -127,23 +136,29 @@ def succeeded_runs(
         page_size=most,
     )
     return [
-        (
+        EndedRun(
             run["run_id"],
+            _STATES[state_of(run)],
             datetime.fromisoformat(run["finished_at"]),
             dict((run.get("runtime_config") or {}).get("parameters") or {}),
+            _error_of(run),
         )
         for run in page.get("runs") or ()
-        if run.get("state") == "SUCCEEDED"
+        if _STATES.get(state_of(run), RunState.UNKNOWN).final
         and (run.get("pipeline_version_reference") or {}).get("pipeline_id") == found["pipeline_id"]
     ]
 
 
 def _started(service: Service, run: Mapping[str, Any]) -> Started:
-    error = run.get("error") or {}
     return Started(
         run["run_id"],
         WHERE,
         _STATES.get(state_of(run), RunState.UNKNOWN),
         service.page_of("runs", run["run_id"]),
-        error=str(error.get("message", "")) if isinstance(error, dict) else str(error),
+        error=_error_of(run),
     )
+
+
+def _error_of(run: Mapping[str, Any]) -> str:
+    error = run.get("error") or {}
+    return str(error.get("message", "")) if isinstance(error, dict) else str(error)

@@ -19,6 +19,7 @@ from penstock.metadata.alerts import alert_of
 from penstock.metadata.journal import DONE, TakenError
 from penstock.metadata.protocol import Store
 from penstock.metadata.runs import RunRecord, list_runs
+from penstock.operations.starting.protocol import RunState
 from penstock.operations.triggers.deciding import Evidence
 from penstock.operations.triggers.records import Ledger, Record
 from penstock.project import cron
@@ -168,10 +169,11 @@ def _upstream(source: Source) -> Iterator[Evidence]:
 
 
 def _upstream_on_kubeflow(profile: Profile, name: str) -> Iterator[Evidence]:
-    from penstock.operations.starting.kubeflow import succeeded_runs
+    from penstock.operations.starting.kubeflow import ended_runs
 
-    for run_id, ended, parameters in succeeded_runs(profile, name, _NEWEST_RUNS):
-        yield _run(name, run_id, ended, parameters)
+    for run in ended_runs(profile, name, _NEWEST_RUNS):
+        if run.state is RunState.SUCCEEDED:
+            yield _run(name, run.run_id, run.ended, dict(run.parameters))
 
 
 def _run(pipeline: str, run_id: str, ended: datetime, parameters: dict[str, Any]) -> Evidence:

@@ -18,12 +18,12 @@ from penstock.surfaces.cli.options import (
     local_time,
     profile_option,
     project_config,
-    store_config,
 )
 from penstock.surfaces.cli.printing import echo, echo_json, secho, unread_output
 
 if TYPE_CHECKING:
     from penstock.operations.alerts.delivering import Delivery
+    from penstock.operations.alerts.watching import Watched
     from penstock.project.alerting import Sink
 
 _SINKS = click.argument("names", metavar="[SINK]...", nargs=-1, type=SINK)
@@ -39,6 +39,7 @@ def deliver(
 ) -> None:
     """Tell the sinks once, or those named, what they were not told yet.
 
+    Runs that have ended are looked at first, where penstock.toml has notifications of them.
     Asking again tells nothing twice. The exit code is 1 if a sink did not take a message; what it
     was not told is tried again by the next call, when it is due.
 
@@ -47,10 +48,7 @@ def deliver(
       penstock alert deliver
       penstock alert deliver team --json
     """
-    from penstock.operations.alerts.watching import deliver_once
-
-    sinks = _sinks(context, names)
-    deliveries = deliver_once(store_config(context, profile_name), sinks, who=this_user())
+    deliveries = _watched(context, names, profile_name).deliver()
     with unread_output():
         if as_json:
             echo_json([_as_json(each) for each in deliveries])
@@ -91,12 +89,11 @@ def watch(
     from penstock.project.intervals import parse_interval
 
     seconds = parse_interval(every)
-    sinks = _sinks(context, names)
-    connection = store_config(context, profile_name)
+    watched = _watched(context, names, profile_name)
     alarm = Alarm()
     with ended_by_signals(alarm):
-        echo(f"telling {', '.join(sink.name for sink in sinks)}")
-        watching.watch(connection, sinks, alarm, seconds, _teller(), who=this_user())
+        echo(f"telling {', '.join(sink.name for sink in watched.sinks)}")
+        watching.watch(watched, alarm, seconds, _teller())
     echo("the watch has ended", err=True)
 
 
@@ -132,6 +129,35 @@ def test(context: click.Context, name: str) -> None:
         secho(f"{name}: {error.reason}", fg="red", err=True)
         context.exit(RUN_FAILED)
     echo(f"{name} has taken it")
+
+
+def tell_of_run(context: click.Context, profile_name: str | None, run_id: str) -> None:
+    """Tell the project's sinks what has come of a run, where penstock.toml asks for that.
+
+    Who could not be told is said, and told by who delivers next.
+    """
+    config = project_config(context)
+    if not (config.notifications and config.sinks):
+        return
+    from penstock.operations.alerts.watching import UNTOLD
+
+    try:
+        for delivery in _watched(context, (), profile_name).deliver_run(run_id):
+            if delivery.taken:
+                echo(f"  told       {delivery.sink}", err=True)
+            if delivery.problem:
+                secho(f"  told       not {delivery.sink}: {delivery.problem}", fg="red", err=True)
+    except UNTOLD as error:
+        secho(f"nobody was told of this run: {error}", fg="red", err=True)
+
+
+def _watched(context: click.Context, names: Sequence[str], profile_name: str | None) -> Watched:
+    """Return what tells the sinks of these names, or all, of a profile's alerts."""
+    from penstock.operations.alerts.watching import Watched
+
+    sinks = _sinks(context, names)
+    config = project_config(context)
+    return Watched(config, config.profile(profile_name), this_user(), sinks)
 
 
 def _sinks(context: click.Context, names: Sequence[str]) -> list[Sink]:

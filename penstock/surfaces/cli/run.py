@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from penstock.errors import RunError
+from penstock.surfaces.cli.alert_deliver import tell_of_run
 from penstock.surfaces.cli.completion import NODE, PIPELINE, RUN
 from penstock.surfaces.cli.options import (
     INTERRUPTED,
@@ -86,7 +87,13 @@ def _prepare(
     return replace(prepared, runner=runner)
 
 
-def _finish(context: click.Context, result: Any, definition: str, as_json: bool) -> None:
+def _finish(
+    context: click.Context,
+    result: Any,
+    definition: str,
+    profile_name: str | None,
+    as_json: bool,
+) -> None:
     from penstock.runners.local import State
     from penstock.surfaces.cli.summary import print_result
 
@@ -98,6 +105,7 @@ def _finish(context: click.Context, result: Any, definition: str, as_json: bool)
             echo_json(_result_as_json(result))
         else:
             print_result(result, f"penstock resume {result.run_id}{named}")
+    tell_of_run(context, profile_name, result.run_id)
     if not result.succeeded:
         context.exit(INTERRUPTED if result.state is State.CANCELED else RUN_FAILED)
 
@@ -178,7 +186,7 @@ def run(
         definition=pipeline,
         raise_on_failure=False,
     )
-    _finish(context, result, pipeline, as_json)
+    _finish(context, result, pipeline, profile_name, as_json)
 
 
 @click.command()
@@ -241,7 +249,7 @@ def resume(
         engine=engine_args(beam_args, spark, ray),
     )
     result = request.runner.resume(request.compiled, run_id, raise_on_failure=False)
-    _finish(context, result, pipeline, as_json)
+    _finish(context, result, pipeline, profile_name, as_json)
 
 
 @click.command()
