@@ -7,6 +7,7 @@ from typing import Any
 from penstock import _tfx
 from penstock.errors import ParameterError, suggestion
 from penstock.project.clusters import Cluster
+from penstock.project.intervals import parse_interval
 from penstock.project.pods import PodOptions
 from penstock.project.retrying import Retries
 
@@ -17,6 +18,7 @@ TRIGGERS = {
     "lazily_completed": "LAZILY_ALL_UPSTREAM_NODES_COMPLETED",
 }
 _CACHE = "penstock_cache"
+_CACHE_SECONDS = "penstock_cache_seconds"
 _POD = "penstock_pod"
 _RETRIES = "penstock_retries"
 _ACCELERATE = "penstock_accelerate"
@@ -25,7 +27,7 @@ _ACCELERATE = "penstock_accelerate"
 def with_options(
     node: Any,
     *,
-    cache: bool = True,
+    cache: bool | str = True,
     retries: int | Retries = 0,
     timeout_seconds: int = 0,
     optional: bool = False,
@@ -36,7 +38,8 @@ def with_options(
 ) -> Any:
     """Set how a node is executed, and return it; for any node, ours or TFX's.
 
-    `cache=False` runs it whatever earlier runs have made. A node that fails is tried again as often
+    `cache=False` runs it whatever earlier runs have made, and `cache="7d"` where they made it more
+    than seven days ago (30m, 6h, 1d12h). A node that fails is tried again as often
     as `retries` says, which may also say after which failures, and when; `timeout_seconds` ends
     each try, 0 never. The failure of an `optional` node fails neither the run nor the nodes after
     it. `start` says what must have become of the nodes before it: "succeeded", or "completed" in
@@ -63,6 +66,13 @@ def with_options(
             f"{node.id}.with_options: timeout_seconds should be a whole number from 0, got "
             f"{timeout_seconds!r}"
         )
+    try:
+        cache_seconds = parse_interval(cache) if isinstance(cache, str) else 0
+    except ParameterError as error:
+        raise ParameterError(
+            f"{node.id}.with_options: cache should be True, False or how old what it takes may be: "
+            f"{error.message}"
+        ) from None
     node.node_execution_options = _tfx.NodeExecutionOptions(
         trigger_strategy=_tfx.pipeline_pb2.NodeExecutionOptions.TriggerStrategy.Value(
             TRIGGERS[start]
@@ -71,7 +81,8 @@ def with_options(
         max_execution_retries=retries.count,
         execution_timeout_sec=timeout_seconds,
     )
-    setattr(node, _CACHE, cache)
+    setattr(node, _CACHE, bool(cache))
+    setattr(node, _CACHE_SECONDS, cache_seconds)
     setattr(node, _ACCELERATE, accelerate)
     setattr(node, _RETRIES, retries)
     if pod is not None:
@@ -93,6 +104,11 @@ def _set_cluster(node: Any, cluster: Cluster) -> None:
 def uses_cache(node: Any) -> bool:
     """Whether a node, as far as it has a say, may take what earlier runs have made."""
     return bool(getattr(node, _CACHE, True))
+
+
+def cache_seconds_of(node: Any) -> int:
+    """Return how old what a node takes from earlier runs may be, in seconds, 0 for any age."""
+    return int(getattr(node, _CACHE_SECONDS, 0))
 
 
 def may_accelerate(node: Any) -> bool:

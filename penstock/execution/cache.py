@@ -14,6 +14,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,7 @@ from penstock.metadata.protocol import Store
 from penstock.metadata.rows import Row, json_of, property_or, text_of
 from penstock.metadata.runs import CODE_PROPERTY
 from penstock.metadata.store import execution_outputs
+from penstock.project.intervals import shown_interval
 from penstock.project.library import is_library_component, library_digest
 from penstock.project.source import (
     foreign_imports,
@@ -249,15 +251,35 @@ class Earlier:
     harm: str = ""
 
 
-def cached_outputs(store: Store, key: str) -> Earlier:
-    """Return what the newest complete execution with a key has made that is as it was."""
+def cached_outputs(store: Store, key: str, seconds: int = 0) -> Earlier:
+    """Return what the newest complete execution with a key has made that is as it was.
+
+    It may have made it so many `seconds` ago, with 0 at any time.
+    """
     newest = ""
     for execution, outputs in _with_key(store, key):
-        harm = first_damage(outputs)
+        harm = _too_old(execution, outputs, seconds) or first_damage(outputs)
         if not harm:
             return Earlier(outputs, execution.id)
         newest = newest or harm
     return Earlier(harm=newest)
+
+
+def _too_old(
+    execution: _tfx.ExecutionProto, outputs: Mapping[str, Iterable[Any]], seconds: int
+) -> str:
+    """Return that outputs were made too long ago, or "" where they were not."""
+    if not seconds:
+        return ""
+    made = [a.mlmd_artifact.create_time_since_epoch for of_key in outputs.values() for a in of_key]
+    # One that took what was made before says nothing of when, if it was no artifact.
+    is_first = execution.last_known_state == _tfx.metadata_store_pb2.Execution.COMPLETE
+    if not made and not is_first:
+        return "nobody knows when it was made"
+    age = time.time() - min(made or [execution.create_time_since_epoch]) / 1000
+    if age <= seconds:
+        return ""
+    return f"what was made is {shown_interval(age)} old, and may be {shown_interval(seconds)}"
 
 
 def _with_key(store: Store, key: str) -> Iterator[tuple[Any, dict[str, list[Any]]]]:

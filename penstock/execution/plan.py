@@ -179,7 +179,7 @@ def _plan_node(planner: _Planner, node: ir.Node) -> _Planned:
         parameters = _ask_driver(resolved)
         fingerprint = replace(fingerprint, parameters=parameters)
     key = fingerprint.key()
-    cached = cached_outputs(planner.store, key) if node.is_cached else Earlier()
+    cached = cached_outputs(planner.store, key, node.cache_seconds) if node.is_cached else Earlier()
     if uncertain:
         planner.uncertain[node_id] = uncertain
         return NodePlan(node_id, Verdict.DEPENDS, (uncertain,)), cached.outputs

@@ -30,7 +30,7 @@ def look_up(metadata: Metadata, prepared: Prepared) -> Prepared | Finished:
     )
     contexts = [*prepared.contexts, context]
     if prepared.node.is_cached:
-        cached = cached_outputs(metadata.store, key)
+        cached = cached_outputs(metadata.store, key, prepared.node.cache_seconds)
         if cached.outputs is not None:
             [execution] = metadata.store.get_executions_by_id([prepared.execution_id])
             for name, value in recordable(info.exec_properties).items():

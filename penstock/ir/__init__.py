@@ -12,9 +12,10 @@ from penstock.ir.parameters import (
 )
 from penstock.ir.reading import class_path, deployment, metadata_connection
 from penstock.ir.selection import select_nodes, without_deployment
-from penstock.ir.view import Node, Pipeline, view
+from penstock.ir.view import CACHE_SECONDS_KEY, Node, Pipeline, view
 
 __all__ = [
+    "CACHE_SECONDS_KEY",
     "Node",
     "Pipeline",
     "RunParameter",

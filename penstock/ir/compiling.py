@@ -9,13 +9,19 @@ from dataclasses import replace
 from typing import Any
 
 from penstock import _tfx
-from penstock.authoring.options import may_accelerate, pod_options, retries_of, uses_cache
+from penstock.authoring.options import (
+    cache_seconds_of,
+    may_accelerate,
+    pod_options,
+    retries_of,
+    uses_cache,
+)
 from penstock.authoring.pipeline import PipelineDefinition
 from penstock.authoring.values import PARAMETER_KEY
 from penstock.errors import PipelineError
 from penstock.ir.checking import check
 from penstock.ir.reading import deployment, runtime_parameters, values
-from penstock.ir.view import ACCELERATE_KEY, POD_KEY, RETRIES_KEY
+from penstock.ir.view import ACCELERATE_KEY, CACHE_SECONDS_KEY, POD_KEY, RETRIES_KEY
 from penstock.project.tables import as_table
 from penstock.project.user_code import place_of
 
@@ -116,6 +122,8 @@ def _own_options(node: _tfx.BaseNode) -> dict[str, Any]:
     # How often stands in TFX's own options.
     if retries := as_table(replace(retries_of(node), count=0)):
         options[RETRIES_KEY] = retries
+    if seconds := cache_seconds_of(node):
+        options[CACHE_SECONDS_KEY] = seconds
     return options if may_accelerate(node) else {**options, ACCELERATE_KEY: False}
 
 

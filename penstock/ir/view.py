@@ -20,10 +20,12 @@ from penstock.project.retrying import Retries
 from penstock.project.tables import read_table
 
 # Under which a node's platform config holds its options for pods, whether an engine of ours may do
-# the work of TFX's, and what is said of retries beside their number.
+# the work of TFX's, what is said of retries beside their number, and how old what it takes from
+# earlier runs may be.
 POD_KEY = "pod"
 ACCELERATE_KEY = "accelerate"
 RETRIES_KEY = "retries"
+CACHE_SECONDS_KEY = "cache_seconds"
 
 # TFX's TriggerStrategy.ALL_UPSTREAM_NODES_COMPLETED.
 _WHATEVER_COMES = 2
@@ -118,6 +120,11 @@ class Node:
         """
         options = self.proto.execution_options
         return bool(options.caching_options.enable_cache) and options.strategy != _WHATEVER_COMES
+
+    @property
+    def cache_seconds(self) -> int:
+        """How old what earlier executions made may be to stand in for its work, 0 for any age."""
+        return int(self._own_options.get(CACHE_SECONDS_KEY, 0))
 
     @property
     def retries(self) -> Retries:

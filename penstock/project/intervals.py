@@ -20,3 +20,18 @@ def parse_interval(text: str) -> int:
     if "".join(number + unit for number, unit in parts) != text or seconds < 1:
         raise ParameterError(f"expected an interval as 30m, 6h, 1d or 1d12h, got {text!r}")
     return seconds
+
+
+def written_interval(seconds: int) -> str:
+    """Return an interval as `parse_interval` reads it."""
+    parts, left = [], seconds
+    for unit in ("d", "h", "m", "s"):
+        number, left = divmod(left, _UNITS[unit])
+        parts += [f"{number}{unit}"] if number else []
+    return "".join(parts) or "0s"
+
+
+def shown_interval(seconds: float) -> str:
+    """Return about how long an interval is: days and hours, hours and minutes, and so on."""
+    parts = re.findall(r"\d+[dhms]", written_interval(round(seconds)))
+    return "".join(parts[:2])

@@ -33,6 +33,7 @@ from penstock.operations.delivery.descriptions import (
 from penstock.operations.delivery.inputs import read_inputs
 from penstock.operations.delivery.requests import Request
 from penstock.project.config import Config, read_config
+from penstock.project.intervals import written_interval
 from penstock.project.profiles import Profile
 from penstock.project.tables import as_table
 from penstock.project.user_code import folded, package_root
@@ -251,11 +252,17 @@ def _definition(node: ir.Node) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value}
 
 
+def _cache(node: ir.Node) -> str | None:
+    if not node.is_cached:
+        return "off"
+    return written_interval(node.cache_seconds) if node.cache_seconds else None
+
+
 def _options(node: ir.Node) -> dict[str, Any]:
     """Return what the pipeline says of how a node is run."""
     others = sorted(set(node.upstream) - node.producers)
     options = {
-        "cache": None if node.is_cached else "off",
+        "cache": _cache(node),
         "retries": node.retries.count or None,
         "pauses of retries": as_table(replace(node.retries, count=0)) or None,
         "timeout": node.timeout or None,

@@ -15,6 +15,8 @@ from penstock.errors import ParameterError
 
 WIDTH = 100
 
+_PUBLIC = {"penstock.project.retrying": "penstock", "penstock.project.pods": "penstock.pods"}
+
 
 @dataclass(frozen=True)
 class Text:
@@ -27,13 +29,15 @@ class Text:
 class Group:
     """Parts between brackets, which are put into lines of their own where they are too long.
 
-    `parts` have a beginning such as `name=` or `"key": ` and a value; `suffix` follows the bracket.
+    `parts` have a beginning such as `name=` or `"key": ` and a value; `suffix` follows the bracket,
+    and `call`, as that of a method, follows it all.
     """
 
     opening: str
     parts: tuple[tuple[str, Text | Group], ...]
     closing: str
     suffix: str = ""
+    call: Group | None = None
 
 
 Code = Text | Group
@@ -46,7 +50,8 @@ class Imports:
     lines: set[str] = field(default_factory=set)
 
     def name(self, module: str, name: str) -> str:
-        """Import a name and return it."""
+        """Import a name, of ours from where users find it, and return it."""
+        module = _PUBLIC.get(module, module)
         self.lines.add(f"from {module} import {name}")
         return name
 
@@ -64,7 +69,9 @@ def layout(code: Code, indent: int, begins: int) -> str:
         f"{' ' * inner}{name}{layout(part, inner, inner + len(name) + 1)},"
         for name, part in code.parts
     ]
-    return "\n".join([code.opening, *lines, " " * indent + code.closing + code.suffix])
+    ending = code.closing + code.suffix
+    called = layout(code.call, indent, indent + len(ending)) if code.call else ""
+    return "\n".join([code.opening, *lines, " " * indent + ending + called])
 
 
 def one_line(code: Code) -> str:
@@ -74,7 +81,8 @@ def one_line(code: Code) -> str:
     inner = ", ".join(name + one_line(part) for name, part in code.parts)
     if code.closing == ")" and code.opening == "(" and len(code.parts) == 1:
         inner += ","  # a tuple of one
-    return code.opening + inner + code.closing + code.suffix
+    called = one_line(code.call) if code.call else ""
+    return code.opening + inner + code.closing + code.suffix + called
 
 
 def string(text: str) -> str:

@@ -7,7 +7,7 @@ import keyword
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,10 @@ from penstock import _tfx, ir
 from penstock.authoring import artifacts, values
 from penstock.authoring.options import TRIGGERS
 from penstock.errors import PenstockError
+from penstock.project.intervals import written_interval
+from penstock.project.pods import PodOptions
+from penstock.project.retrying import Retries
+from penstock.project.tables import as_table
 from penstock.surfaces.notebook.cells import grouped
 from penstock.surfaces.notebook.code import CellModules
 from penstock.surfaces.notebook.code_text import (
@@ -23,7 +27,6 @@ from penstock.surfaces.notebook.code_text import (
     Imports,
     Text,
     layout,
-    one_line,
     string,
     value,
 )
@@ -204,13 +207,13 @@ def _node(definition: Definition, names: Mapping[str, str], imports: Imports) ->
         called, arguments = _component(definition, names, imports)
         default_id = kind.rpartition(".")[2]
     suffix = "" if definition.node_id == default_id else f".with_id({string(definition.node_id)})"
-    options = _options(node)
-    if not options or kind not in (_IMPORTER, _RESOLVER):
-        written = one_line(Group(".with_options(", options, ")")) if options else ""
-        return Group(f"{called}(", arguments, ")", written + suffix)
-    # These are TFX's own, which have no such method.
+    options = _options(definition, imports)
     call = Group(f"{called}(", arguments, ")", suffix)
-    return Group(f"{imports.name('penstock', 'with_options')}(", (("", call), *options), ")")
+    if not options:
+        return call
+    if kind in (_IMPORTER, _RESOLVER):  # TFX's own, which have no such method
+        return Group(f"{imports.name('penstock', 'with_options')}(", (("", call), *options), ")")
+    return replace(call, suffix="", call=Group(".with_options(", options, ")", suffix))
 
 
 def _component(
@@ -360,14 +363,20 @@ def _resolver(
     return called, (("", of), ("key=", Text(string(taken[0]))))
 
 
-def _options(node: Any) -> tuple[tuple[str, Code], ...]:
+def _options(definition: Definition, imports: Imports) -> tuple[tuple[str, Code], ...]:
     """Write how a node is executed, where that is not as usual."""
-    options = node.execution_options
+    node = ir.view(definition.pipeline).nodes[definition.node_id]
+    options = node.proto.execution_options
     keywords: list[tuple[str, Code]] = []
     if not options.caching_options.enable_cache:
         keywords.append(("cache=", Text("False")))
-    if options.max_execution_retries:
-        keywords.append(("retries=", Text(str(options.max_execution_retries))))
+    elif node.cache_seconds:
+        keywords.append(("cache=", Text(string(written_interval(node.cache_seconds)))))
+    if node.retries == Retries(node.retries.count):
+        if node.retries.count:
+            keywords.append(("retries=", Text(str(node.retries.count))))
+    else:
+        keywords.append(("retries=", value(as_table(node.retries), Retries, imports)))
     if options.execution_timeout_sec:
         keywords.append(("timeout_seconds=", Text(str(options.execution_timeout_sec))))
     if options.node_success_optional:
@@ -376,4 +385,8 @@ def _options(node: Any) -> tuple[tuple[str, Code], ...]:
     start = next((name for name, trigger in TRIGGERS.items() if trigger == strategy), "succeeded")
     if start != "succeeded":
         keywords.append(("start=", Text(string(start))))
+    if pod := as_table(node.pod_options):
+        keywords.append(("pod=", value(pod, PodOptions, imports)))
+    if not node.accelerate:
+        keywords.append(("accelerate=", Text("False")))
     return tuple(keywords)

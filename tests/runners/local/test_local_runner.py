@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -89,8 +89,27 @@ def test_the_cache_can_be_left_aside(run_pipeline, trained):
     assert [n.state for n in again.nodes.values()] == [State.DONE] * 3
 
 
-def test_cached_outputs_that_are_gone_are_made_again(run_pipeline, trained):
-    Path(trained.output("TrainModel", "model").uri).rename(Path("/tmp") / os.urandom(8).hex())
+@pytest.mark.parametrize(("hours", "state"), [(1, State.CACHED), (3, State.DONE)])
+def test_what_is_older_than_a_node_takes_is_made_again(run_pipeline, monkeypatch, hours, state):
+    @pipeline
+    def fresh():
+        return examples.MakeExamples(rows=1, names=["a"]).with_options(cache="2h")
+
+    run_pipeline(fresh)
+    run_pipeline(fresh)
+    later = SimpleNamespace(time=lambda: time.time() + 3600 * hours)
+    monkeypatch.setattr("penstock.execution.cache.time", later)
+    assert run_pipeline(fresh).nodes["MakeExamples"].state is state
+
+
+def test_how_old_what_is_cached_may_be_is_an_interval():
+    node = examples.MakeExamples(rows=1, names=["a"])
+    with pytest.raises(ParameterError, match="True, False or how old .*: expected an interval"):
+        node.with_options(cache="2 hours")
+
+
+def test_cached_outputs_that_are_gone_are_made_again(run_pipeline, trained, tmp_path):
+    Path(trained.output("TrainModel", "model").uri).rename(tmp_path / "elsewhere")
     again = run_pipeline(examples.training, rows=5, steps=9, verbose=True)
     assert again.nodes["TrainModel"].state is State.DONE
 

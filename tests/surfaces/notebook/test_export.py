@@ -11,7 +11,7 @@ from tfx.dsl.experimental.conditionals.conditional import Cond
 from tfx.dsl.input_resolution.strategies.latest_artifact_strategy import LatestArtifactStrategy
 from tfx.types import Channel
 
-from penstock import ir, with_options
+from penstock import Retries, ir, with_options
 from penstock.artifacts import Model
 from penstock.authoring.values import PipelineParameter
 from penstock.components import (
@@ -34,6 +34,7 @@ from penstock.data.csv import CsvOptions
 from penstock.data.spans import RangeConfig, RollingRange
 from penstock.data.splits import InputConfig, InputSplit, OutputConfig, SplitBuckets, SplitConfig
 from penstock.errors import PenstockError, PipelineError
+from penstock.pods import Gpu, PodOptions
 from penstock.surfaces.notebook.definitions import define
 from penstock.surfaces.notebook.export import pipeline_text
 from penstock_support.example_components import Doubling, MakeExamples
@@ -57,8 +58,13 @@ def make_nodes(p):
         range_config=RangeConfig(rolling_range=RollingRange(num_spans=2)),
         csv=CsvOptions(delimiter=";", column_types={"zip": "bytes"}, null_values=('"', "NA")),
         sample_rate=p["rate"],
-    ).with_options(retries=2, timeout_seconds=60)
+    ).with_options(
+        retries=Retries(2, after=("error", "memory"), pause_seconds=1.5),
+        timeout_seconds=60,
+        pod=PodOptions(memory="8Gi", gpu=Gpu(count=2), env={"A": "1"}),
+    )
     statistics = StatisticsGen(examples=examples.outputs["examples"], sample_rate=0.5)
+    statistics.with_options(cache="1d12h", retries=2, accelerate=False)
     schema = ImportSchemaGen(schema_file="it's.pbtxt").with_options(cache=False)
     previous = LatestArtifact(statistics.outputs["statistics"], key="statistics").with_id(
         "previous"
@@ -153,6 +159,11 @@ def compiled(text, tmp_path_factory):
     return ir.compile_pipeline(definition, pipeline_root="")
 
 
+def _platform(definition):
+    """What a node asks for beside TFX's own options, packed as the pipeline has it."""
+    return ir.view(definition.pipeline).nodes[definition.node_id].platform
+
+
 def test_all_nodes_are_there(compiled, definitions):
     assert set(ir.view(compiled).nodes) == set(definitions)
 
@@ -166,6 +177,7 @@ def test_every_node_has_its_type_executor_parameters_outputs_and_options(compile
         assert node.parameters == own.parameters
         assert node.outputs == own.outputs
         assert node.execution_options == own.execution_options
+        assert ir.view(compiled).nodes[name].platform == _platform(of_session)
         assert (
             ir.view(compiled).nodes[name].executor
             == ir.view(of_session.pipeline).nodes[name].executor

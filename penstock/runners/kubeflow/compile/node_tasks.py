@@ -266,7 +266,8 @@ def _is_cacheable(node: ir.Node) -> bool:
     looks_outside = node.driver is not None or any(
         output.type == _PUSHED for output in outputs_of(node)
     )
-    return node.is_cached and not looks_outside
+    # Kubeflow's cache knows no age.
+    return node.is_cached and not node.cache_seconds and not looks_outside
 
 
 def _code(node: ir.Node) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from google.protobuf import struct_pb2
+
 from penstock import _tfx, ir
 from penstock.safety import secrets
 
@@ -45,5 +47,9 @@ def node_alone(
     ):
         if spec is not None:
             specs[node.id].Pack(secrets.map_texts(spec, relocate))
+    if node.cache_seconds:
+        table = struct_pb2.Struct()
+        table.update({ir.CACHE_SECONDS_KEY: node.cache_seconds})
+        config.node_level_platform_configs[node.id].Pack(table)
     alone.deployment_config.Pack(config)
     return alone

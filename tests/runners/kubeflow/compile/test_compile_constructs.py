@@ -134,6 +134,15 @@ def test_a_node_without_cache_is_written_as_the_sdk_writes_it(compiled, theirs):
     assert uncached["cachingOptions"] == theirs.tasks["work"]["cachingOptions"]
 
 
+def test_of_a_node_that_takes_what_is_new_alone_our_cache_knows_the_age(compiled, pod_task):
+    from penstock import ir
+
+    made = compiled(single(lambda: Prepare().with_options(cache="1d")))
+    assert made.tasks["prepare"]["cachingOptions"] == {}
+    [node] = ir.view(pod_task(made, "prepare").ir())
+    assert (node.is_cached, node.cache_seconds) == (True, 86400)
+
+
 def test_without_cache_neither_kubeflow_nor_a_pod_takes_what_was_made_before(compiled, pod_task):
     from penstock import ir
     from penstock.runners.kubeflow.contract import documents
