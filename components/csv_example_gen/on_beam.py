@@ -19,7 +19,7 @@ def generate_examples(
     resolved: ResolvedInput,
     to: Destination,
     options: CsvOptions,
-    progress: Callable[..., None],  # noqa: ARG001  # a Beam runner shows its own
+    progress: Callable[..., None],
     beam: BeamOptions,
 ) -> dict[str, str]:
     """Read the files of every input split, and write their rows to the splits they belong to.
@@ -31,7 +31,7 @@ def generate_examples(
     for split in resolved.splits:
         csv.common_header(split.files, options)
     files = [(split.name, path) for split in resolved.splits for path in split.files]
-    with beam.pipeline() as pipeline:
+    with beam.pipeline(progress) as pipeline:
         spread = pipeline | beam_sdk.Create(files) | beam_sdk.Reshuffle()
         columns = (
             spread

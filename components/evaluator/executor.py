@@ -37,7 +37,7 @@ from penstock.components.schema_gen.schema_file import read_schema
 from penstock.data.records import read_record_batches
 from penstock.data.results import evaluation as results
 from penstock.data.splits import split_files
-from penstock.errors import MissingExtra, ParameterError
+from penstock.errors import MissingExtra, ParameterError, PenstockError
 from penstock.models import layout
 from penstock.project import extras, user_code
 
@@ -151,8 +151,10 @@ def evaluate_files(
             check_named_features(files, config, schema, partial(transformed_features, job))
         try:
             beam.engine("penstock.components.evaluator").evaluate(job, beam)
-        except (ValueError, RuntimeError, TypeError) as error:
-            reason = explained(error, job) if custom_extractors is None else None
+        except (ValueError, RuntimeError, TypeError, PenstockError) as error:
+            # Of what Beam's workers have raised, all that Beam says is looked at.
+            said = error.__cause__ or error if isinstance(error, PenstockError) else error
+            reason = explained(said, job) if custom_extractors is None else None
             if reason is None:
                 raise
             raise reason from error

@@ -15,7 +15,7 @@ _NO_METRIC = re.compile(r"Unknown metric function: '?([^'.]+)'?")
 _REFUSED = "add_input failed on"
 
 
-def explained(error: Exception, job: Job) -> PenstockError | None:
+def explained(error: BaseException, job: Job) -> PenstockError | None:
     """Return an error that says what a job's config and model have wrong; None if that is unknown.
 
     `error` is what TFMA or Beam raised.

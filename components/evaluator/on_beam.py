@@ -11,13 +11,17 @@ from penstock.components.evaluator.job import Job, read_batches, read_records
 
 def evaluate(job: Job, beam: BeamOptions) -> None:
     """Write TFMA's evaluation of the job into its directory."""
+    import apache_beam
     import tensorflow_model_analysis as tfma
 
-    with beam.pipeline() as pipeline:
+    with beam.pipeline(job.progress) as pipeline:
         _ = (
             pipeline
             | "Files" >> _files(job)
+            # Without it one worker would read all files.
+            | "Spread" >> apache_beam.Reshuffle()
             | "Read" >> _read(job)
+            | "Watch" >> _watched(job)
             | "ExtractEvaluateAndWriteResults"
             >> tfma.ExtractEvaluateAndWriteResults(
                 eval_shared_model=job.model_or_models,
@@ -53,3 +57,15 @@ def _read(job: Job) -> Any:
     if tfma.is_batched_input(job.model_or_models, job.eval_config):
         return apache_beam.FlatMap(batches).with_output_types(pyarrow.RecordBatch)
     return apache_beam.FlatMap(records).with_output_types(bytes)
+
+
+def _watched(job: Job) -> Any:
+    import pyarrow
+    import tensorflow_model_analysis as tfma
+
+    from penstock.data.beam.watching import Watched
+
+    folder = job.output_directory
+    if tfma.is_batched_input(job.model_or_models, job.eval_config):
+        return Watched(folder, pyarrow.RecordBatch, lambda batch: int(batch.num_rows))
+    return Watched(folder, bytes, lambda _: 1)

@@ -16,12 +16,12 @@ from penstock.data.writing_on_beam import WriteSplits, refuse_parquet
 def generate_examples(
     resolved: ResolvedInput,
     to: Destination,
-    progress: Callable[..., None],  # noqa: ARG001  # a Beam runner shows its own
+    progress: Callable[..., None],
     beam: BeamOptions,
 ) -> None:
     """Read the records of every input split, and write them to the splits they belong to."""
     refuse_parquet("ImportExampleGen", to)
-    with beam.pipeline() as pipeline:
+    with beam.pipeline(progress) as pipeline:
         keyed = [
             pipeline
             | f"Files[{split.name}]" >> beam_sdk.Create(list(split.files))

@@ -18,7 +18,7 @@ def generate_examples(
     resolved: ResolvedInput,
     to: Destination,
     columns: Sequence[str] | None,
-    progress: Callable[..., None],  # noqa: ARG001  # a Beam runner shows its own
+    progress: Callable[..., None],
     beam: BeamOptions,
 ) -> None:
     """Read the files of every input split, and write their rows to the splits they belong to."""
@@ -31,7 +31,7 @@ def generate_examples(
         for path in split.files
         for group in range(parquet.row_group_count(path))
     ]
-    with beam.pipeline() as pipeline:
+    with beam.pipeline(progress) as pipeline:
         (
             pipeline
             | beam_sdk.Create(groups)

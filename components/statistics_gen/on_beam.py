@@ -13,6 +13,7 @@ import tensorflow_data_validation as tfdv
 from penstock.authoring.beam import BeamOptions
 from penstock.components.statistics_gen.options import statistics_options
 from penstock.components.statistics_gen.rows import check_payload_format, sampled
+from penstock.data.beam.watching import Watched
 from penstock.data.data_files import is_parquet
 from penstock.data.results.statistics import FILE_NAME
 from penstock.data.splits import split_directory
@@ -31,7 +32,7 @@ def generate_statistics(
     schema: schema_pb2.Schema | None = None,
     stats_options_json: str | None = None,
     sample_rate_by_split: Mapping[str, float] | None = None,
-    progress: Callable[..., None] | None = None,  # noqa: ARG001 - Beam's job has its own
+    progress: Callable[..., None] | None = None,
     beam: BeamOptions | None = None,
 ) -> None:
     """Write `Split-X/FeatureStats.pb` below `statistics_uri` for every split.
@@ -44,13 +45,14 @@ def generate_statistics(
     check_payload_format(payload_format)
     # The declared types of TFDV's lift do not hold under the checks of Beam 2.70 and later.
     beam = BeamOptions((*(beam.args if beam else ()), "--no_pipeline_type_check"))
-    with beam.pipeline() as pipeline:
+    with beam.pipeline(progress) as pipeline:
         for split, files in files_by_split.items():
             options = statistics_options(stats_options_json, schema)
             rate = (sample_rate_by_split or {}).get(split, options.sample_rate) or 1.0
             # TFDV would sample whole batches.
             options.sample_rate = None
             batches = pipeline | f"Read[{split}]" >> _source(files, payload_format)
+            batches |= f"Watch[{split}]" >> Watched(statistics_uri, pa.RecordBatch, _rows)
             if rate < 1.0:
                 batches |= f"Sample[{split}]" >> apache_beam.FlatMap(
                     _sampled, rate
@@ -102,6 +104,10 @@ def _parquet_batches(path: str) -> Iterator[pa.RecordBatch]:
     from penstock.data.records import read_record_batches
 
     yield from read_record_batches([path], batch_rows=10_000)
+
+
+def _rows(batch: pa.RecordBatch) -> int:
+    return int(batch.num_rows)
 
 
 def _sampled(batch: pa.RecordBatch, rate: float) -> Iterator[pa.RecordBatch]:

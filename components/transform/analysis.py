@@ -76,6 +76,8 @@ def _rows(job: Job, pipeline: Any, name: str) -> Any:
     import apache_beam as beam
     import pyarrow
 
+    from penstock.data.beam.watching import Watched
+
     schema = job.projected_schema(job.columns.analyzed)
     payload_format = job.payload_format
 
@@ -85,7 +87,10 @@ def _rows(job: Job, pipeline: Any, name: str) -> Any:
     return (
         pipeline
         | f"Files[{name}]" >> beam.Create(list(job.analyze_files[name]))
+        # Without it one worker would read all files.
+        | f"Spread[{name}]" >> beam.Reshuffle()
         | f"Rows[{name}]" >> beam.FlatMap(read).with_output_types(pyarrow.RecordBatch)
+        | f"Watch[{name}]" >> Watched(job.graph_directory, pyarrow.RecordBatch)
     )
 
 

@@ -17,7 +17,7 @@ def analyze(job: Job, beam: BeamOptions) -> None:
     """Write the TransformGraph, and the analyzer cache if it is asked for."""
     analysis.write_raw_metadata(job)
     if job.columns.analyzed:
-        analysis.analyze_on_beam(job, beam.pipeline())
+        analysis.analyze_on_beam(job, beam.pipeline(job.progress))
     else:
         analysis.analyze_without_data(job)
 
@@ -34,7 +34,7 @@ def apply(job: Job, beam: BeamOptions) -> None:
         temp_dir=temporary,
         force_tf_compat_v1=job.force_tf_compat_v1,
     )
-    with beam.pipeline() as pipeline, context:
+    with beam.pipeline(job.progress) as pipeline, context:
         results.build(pipeline)
     results.write_reports()
     shutil.rmtree(temporary, ignore_errors=True)
@@ -101,6 +101,8 @@ def _rows(job: Job, pipeline: Any, name: str, files: Any, columns: list[str]) ->
     import apache_beam as beam
     import pyarrow
 
+    from penstock.data.beam.watching import Watched
+
     schema = job.projected_schema(columns)
     payload_format = job.payload_format
 
@@ -110,8 +112,15 @@ def _rows(job: Job, pipeline: Any, name: str, files: Any, columns: list[str]) ->
     return (
         pipeline
         | f"Files[{name}]" >> beam.Create(list(files))
+        # Without it one worker would read all files.
+        | f"Spread[{name}]" >> beam.Reshuffle()
         | f"Rows[{name}]" >> beam.FlatMap(read).with_output_types(pyarrow.RecordBatch)
+        | f"Watch[{name}]" >> Watched(job.graph_directory, pyarrow.RecordBatch, _row_count)
     )
+
+
+def _row_count(batch: Any) -> int:
+    return int(batch.num_rows)
 
 
 def _write(job: Job, split: str, batches: Any) -> None:

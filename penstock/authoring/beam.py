@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from penstock.data.parallel.choosing import workers_of
 from penstock.data.parallel.workers import Workers
 from penstock.project import clusters
 
+_IN_THIS_PROCESS = frozenset({None, "in_memory", "multi_threading"})
 _LOCAL_RUNNERS = frozenset({"directrunner", "switchingdirectrunner", "bundlebaseddirectrunner"})
 
 
@@ -59,6 +61,11 @@ class BeamOptions:
         return self.runner is None or self.runner.rpartition(".")[2].lower() in _LOCAL_RUNNERS
 
     @property
+    def is_in_this_process(self) -> bool:
+        """Whether Beam's workers, if it has any, are threads of this process."""
+        return self.is_local and self.option("direct_running_mode") in _IN_THIS_PROCESS
+
+    @property
     def in_process(self) -> bool:
         """Whether the libraries' own kernels do the work, without Beam."""
         return self.runner is None
@@ -73,9 +80,13 @@ class BeamOptions:
             f"{package}.{'in_process' if self.in_process else 'on_beam'}"
         )
 
-    def pipeline(self) -> Any:
-        """Make the `beam.Pipeline` that these options describe."""
-        import apache_beam
-        from apache_beam.options.pipeline_options import PipelineOptions
+    def pipeline(self, progress: Callable[..., None] | None = None) -> Any:
+        """Make the `beam.Pipeline` that these options describe; it tells `progress` its rows."""
+        from penstock.data.beam.jobs import JobPipeline
 
-        return apache_beam.Pipeline(options=PipelineOptions(clusters.for_beam(self.args)))
+        return JobPipeline(
+            clusters.for_beam(self.args),
+            takes_code=not self.is_in_this_process,
+            elsewhere=not self.is_local,
+            progress=progress,
+        )

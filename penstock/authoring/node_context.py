@@ -17,9 +17,9 @@ class NodeContext:
 
     A body asks for it with an argument of this type; callers never pass it.
     `temporary_directory` is removed when the node ends. `progress(rows=..., steps=...)` takes
-    running totals and may be called as often as is convenient. `store` is how to connect to the
-    metadata store, for components that are declared with `uses_store`; None for others, and under
-    TFX's own runners.
+    running totals and may be called as often as is convenient; its `note` says where the work is
+    done. `store` is how to connect to the metadata store, for components that are declared with
+    `uses_store`; None for others, and under TFX's own runners.
     """
 
     node_id: str = ""

@@ -9,6 +9,7 @@ from typing import Any
 import apache_beam as beam_sdk
 
 from penstock.data import data_files, splits
+from penstock.data.beam.watching import Watched
 from penstock.data.coding import examples
 from penstock.data.ingestion import Destination
 from penstock.data.payload import PayloadFormat
@@ -50,14 +51,17 @@ class WriteSplits(beam_sdk.PTransform):
 
     def expand(self, pairs: Any) -> None:
         """Part the records by their splits, and write each part."""
-        parts = pairs | "Part" >> beam_sdk.Partition(
+        counted = pairs | "Count" >> Watched(self.to.uri, rows=lambda _: 1)
+        parts = counted | "Part" >> beam_sdk.Partition(
             lambda pair, _: pair[0], len(self.to.split_names)
         )
         for name, part in zip(self.to.split_names, parts, strict=True):
+            watched = Watched(self.to.uri, bytes)
             prefix = os.path.join(splits.split_directory(self.to.uri, name), data_files.PREFIX)
             (
                 part
                 | f"Records[{name}]" >> beam_sdk.Values()
                 | f"Spread[{name}]" >> beam_sdk.Reshuffle()
+                | f"Wanted[{name}]" >> watched
                 | f"Write[{name}]" >> beam_sdk.io.WriteToTFRecord(prefix, file_name_suffix=".gz")
             )

@@ -10,8 +10,6 @@ from typing import Any
 
 from penstock.authoring.beam import BeamOptions
 
-_IN_THIS_PROCESS = frozenset({None, "in_memory", "multi_threading"})
-
 
 def reach_workers(
     parameters: Mapping[str, Any], beam_args: Sequence[str], node_id: str, folder: str
@@ -24,9 +22,7 @@ def reach_workers(
     """
     module_file = parameters.get("module_file")
     options = BeamOptions(tuple(beam_args))
-    if not module_file or (
-        options.is_local and options.option("direct_running_mode") in _IN_THIS_PROCESS
-    ):
+    if not module_file or options.is_in_this_process:
         return dict(parameters)
     if options.is_local:
         module_path = _in_the_path(Path(module_file).resolve())

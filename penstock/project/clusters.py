@@ -47,6 +47,12 @@ class SparkOptions:
             if not re.fullmatch(r"spark\.[\w.-]+", key):
                 raise ParameterError(f"expected a property of Spark's, as spark.cores.max: {key!r}")
 
+    @property
+    def place(self) -> str | None:
+        """The address where somebody should answer; None where only Spark knows who that is."""
+        is_address = self.master.startswith(_SCHEMES)
+        return self.master.removeprefix("k8s://") if is_address else None
+
     def __str__(self) -> str:
         return f"Spark at {self.master}" if self.master.startswith(_SCHEMES) else "Spark"
 
@@ -73,6 +79,11 @@ class RayOptions:
                 f"expected the address of a Ray cluster, got {self.address!r}",
                 hint="It is as ray://host:10001, or as host:6379 on one of its machines.",
             )
+
+    @property
+    def place(self) -> str | None:
+        """The address where somebody should answer; None where only Ray knows who that is."""
+        return self.address if ":" in self.address else None
 
     def __str__(self) -> str:
         return f"Ray at {self.address}" if ":" in self.address else "Ray"

@@ -15,7 +15,7 @@ import os
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -126,6 +126,17 @@ def folded(error: BaseException) -> str:
     if not frames:
         return reason
     return f"{reason} ({frames[-1].filename}:{frames[-1].lineno}). {_lines_of(frames)}"
+
+
+def of_frames(reason: str, frames: Iterable[traceback.FrameSummary]) -> UserCodeError | None:
+    """Return an error for what was raised in another process, by the frames that it has told.
+
+    None if none of them is of the user's own code.
+    """
+    own = _of_the_user(frames, None)
+    if not own:
+        return None
+    return UserCodeError(reason, path=f"{own[-1].filename}:{own[-1].lineno}", hint=_lines_of(own))
 
 
 def _load(
@@ -332,11 +343,17 @@ def _user_frames(
 
     All that is below the folder of `path` is the user's, wherever that is.
     """
+    return _of_the_user(traceback.extract_tb(error_traceback), path)
+
+
+def _of_the_user(
+    raised: Iterable[traceback.FrameSummary], path: str | None
+) -> list[traceback.FrameSummary]:
     linecache.checkcache()
     own = os.path.dirname(os.path.realpath(path)) + os.sep if path else None
     others = _folders_of_others()
     frames = []
-    for frame in traceback.extract_tb(error_traceback):
+    for frame in raised:
         if frame.filename.startswith("<frozen "):
             continue  # Python's import system, which looks as if it lay in the current folder
         file = os.path.realpath(frame.filename)

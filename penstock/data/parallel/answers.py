@@ -37,11 +37,21 @@ def result_of(outcome: Done | Failed, cluster: Cluster, advance: Advance) -> Any
     raise error from ChildTracebackError(f"on {outcome.host}:\n{outcome.details}")
 
 
-def check_answers(cluster: Cluster, address: str) -> None:
-    """Check that somebody answers where a cluster should be.
+def check_answers(cluster: Cluster) -> None:
+    """Check that somebody answers where a cluster should be, if that is an address.
 
     Raises:
       PenstockError: nobody does; of several hosts none.
+    """
+    if cluster.place is not None:
+        check_place(str(cluster), cluster.place)
+
+
+def check_place(what: str, address: str) -> None:
+    """Check that somebody answers at an address, which may name several hosts.
+
+    Raises:
+      PenstockError: nobody does.
     """
     scheme, separator, places = address.partition("://")
     if not separator:
@@ -58,6 +68,6 @@ def check_answers(cluster: Cluster, address: str) -> None:
         except OSError as error:
             reasons.append(f"{host}:{port}: {error.strerror or error}")
     raise PenstockError(
-        f"nobody answers for {cluster} ({'; '.join(reasons)})",
-        hint="Is the cluster running, and the address right?",
+        f"nobody answers for {what} ({'; '.join(reasons)})",
+        hint="Is it running, and the address right?",
     )

@@ -62,8 +62,7 @@ class RayWorkers(ClusterWorkers[RayOptions]):
         import ray
 
         address = self._cluster.address
-        if ":" in address:
-            check_answers(self._cluster, address)
+        check_answers(self._cluster)
         try:
             ray.init(
                 address=address,

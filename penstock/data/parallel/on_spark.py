@@ -100,9 +100,7 @@ class SparkWorkers(ClusterWorkers[SparkOptions]):
             self._session = running or SparkSession.builder.getOrCreate()
             self._is_ours = False
             return
-        address = options.master.removeprefix("k8s://")
-        if options.master.startswith(("spark://", "k8s://", "sc://")):
-            check_answers(options, address)
+        check_answers(options)
         logging.getLogger("py4j").setLevel(logging.ERROR)
         builder = SparkSession.builder.appName(f"penstock {os.getpid()}")
         if options.master.startswith("sc://"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import sysconfig
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,12 +19,19 @@ _OURS = ("penstock", "components", "pipelines", "schemas")
 
 def pickled(value: Any, pickler: Any) -> bytes:
     """Pickle a value by a module with the interface of cloudpickle, which engines bring along."""
+    with by_value(pickler):
+        content: bytes = pickler.dumps(value)
+        return content
+
+
+@contextmanager
+def by_value(pickler: Any) -> Iterator[None]:
+    """Let a module with the interface of cloudpickle take the user's modules by value."""
     modules = list(_of_the_user())
     for module in modules:
         pickler.register_pickle_by_value(module)
     try:
-        content: bytes = pickler.dumps(value)
-        return content
+        yield
     finally:
         for module in modules:
             pickler.unregister_pickle_by_value(module)

@@ -42,9 +42,10 @@ class Started:
 
 @dataclass(frozen=True)
 class Advanced:
-    """A worker says how far it is: running totals, as rows or steps."""
+    """A worker says how far it is: running totals, as rows or steps, and where its work is done."""
 
     counts: dict[str, int]
+    note: str | None = None
 
 
 @dataclass(frozen=True)

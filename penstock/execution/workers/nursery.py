@@ -360,7 +360,7 @@ def _work(job: Job, send: Callable[[Report], None], redaction: Redaction) -> Rep
             result = work.run_executor(
                 job.invocation,
                 job.spec,
-                lambda **counts: send(Advanced(counts)),
+                lambda note=None, **counts: send(Advanced(counts, note)),
                 redaction,
                 job.on_step,
                 job.metadata_connection,

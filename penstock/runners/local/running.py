@@ -451,6 +451,7 @@ class Run:
             return
         if isinstance(report, Advanced):
             view.counts.update(report.counts)
+            view.note = view.note if report.note is None else report.note
             return
         del self._held[life.node.id]
         if self._canceling:

@@ -163,4 +163,21 @@ def awaited(process: subprocess.Popen[str], text: str) -> None:
             break
     else:
         raise AssertionError(f"it ended before {text!r}:\n{''.join(read)}")
+    _drain(process)
+
+
+def await_port(process: subprocess.Popen[str], port: int) -> None:
+    """Wait until a process listens at a port; what it writes is read and forgotten."""
+    while process.poll() is None:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            _drain(process)
+            return
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.05)
+    assert process.stdout is not None
+    raise AssertionError(f"it ended before it listened at {port}:\n{process.stdout.read()}")
+
+
+def _drain(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
     threading.Thread(target=process.stdout.read, daemon=True).start()

@@ -1,0 +1,150 @@
+"""Beam with a job service and workers of its own, which see nothing of the user's folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from penstock.authoring.beam import BeamOptions
+from penstock.errors import DataError, PenstockError, UserCodeError
+from penstock.project import user_code
+from penstock_support.beam_servers import await_state, beam_servers
+
+pytestmark = pytest.mark.timeout(300)
+
+SIBLING = """
+def inner(x):
+    if x == 2:
+        raise ValueError("no good")
+    return x + 1
+"""
+MODULE = """
+import sibling
+
+
+def outer(x):
+    return sibling.inner(x)
+"""
+
+
+@pytest.fixture(scope="module")
+def user_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("user")
+    (folder / "sibling.py").write_text(SIBLING)
+    (folder / "outermost.py").write_text(MODULE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory, user_folder):
+    with beam_servers(tmp_path_factory.mktemp("servers"), user_folder) as started:
+        yield started
+
+
+def mapped(args, function, values):
+    import apache_beam
+
+    with BeamOptions(args).pipeline() as pipeline:
+        _ = pipeline | apache_beam.Create(values) | apache_beam.Map(function)
+
+
+def test_a_module_file_reaches_workers_with_its_sibling(servers, user_folder):
+    function = user_code.load_function("outer", module_file=str(user_folder / "outermost.py"))
+    mapped(servers.args, function, [0, 1])
+
+
+def test_a_module_file_reaches_other_processes_of_this_machine(user_folder):
+    function = user_code.load_function("outer", module_file=str(user_folder / "outermost.py"))
+    mapped(("--runner=DirectRunner", "--direct_running_mode=multi_processing"), function, [0, 1])
+
+
+def test_an_exception_of_the_users_is_told_with_its_line(servers, user_folder):
+    function = user_code.load_function("outer", module_file=str(user_folder / "outermost.py"))
+    with pytest.raises(UserCodeError, match=r"^ValueError: no good .*sibling\.py:4") as raised:
+        mapped(servers.args, function, [2])
+    assert "return sibling.inner(x)" in str(raised.value)
+
+
+def refuse(_):
+    raise DataError("bad cells", path="/data/x.csv", line=3, column="a", hint="Mend it.")
+
+
+def test_an_error_of_ours_is_told_as_it_was_raised(servers):
+    with pytest.raises(DataError) as raised:
+        mapped(servers.args, refuse, [1])
+    assert str(raised.value) == "bad cells (/data/x.csv:3, column a). Mend it."
+
+
+def test_in_this_process_an_error_of_ours_keeps_its_place():
+    with pytest.raises(DataError) as raised:
+        mapped(("--runner=DirectRunner",), refuse, [1])
+    assert raised.value.line == 3
+
+
+def test_a_job_service_that_is_killed_is_told(tmp_path, user_folder):
+    import apache_beam
+
+    with beam_servers(tmp_path, user_folder) as own:
+
+        def end(_, process=own.job_service.pid):
+            os.kill(process, signal.SIGKILL)
+
+        with (
+            pytest.raises(PenstockError, match=r"job service at .* no longer answers"),
+            BeamOptions(own.args).pipeline() as pipeline,
+        ):
+            _ = pipeline | apache_beam.Create([1]) | apache_beam.Map(end)
+
+
+WAITING = """
+import sys
+
+import apache_beam
+
+from penstock.authoring.beam import BeamOptions
+from penstock.data.beam.watching import Watched
+
+folder, args = sys.argv[1], sys.argv[2:]
+
+
+def slow(folder):
+    import pathlib
+    import time
+
+    pathlib.Path(folder, "begun").touch()
+    while True:
+        time.sleep(0.05)
+        yield 1
+
+
+def say(note="", **_):
+    print(note, flush=True)
+
+
+if __name__ == "__main__":
+    with BeamOptions(tuple(args)).pipeline(say) as pipeline:
+        _ = (
+            pipeline
+            | apache_beam.Create([folder])
+            | apache_beam.FlatMap(slow)
+            | Watched(folder, rows=lambda _: 1)
+        )
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_job_of_a_process_that_is_ended_is_canceled(servers, tmp_path, number):
+    script, folder = tmp_path / "waiting.py", tmp_path / "staging"
+    script.write_text(WAITING)
+    folder.mkdir()
+    command = [sys.executable, str(script), str(folder), *servers.args]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        name = next(line for line in process.stdout if line.startswith("job-")).strip()
+        await_state(servers, name, "RUNNING")
+        process.send_signal(number)
+        assert process.wait() == -number
+    await_state(servers, name, "CANCELLED")
