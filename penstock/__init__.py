@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from penstock.authoring.annotations import Input, Output, Resolved
     from penstock.authoring.beam import BeamOptions
     from penstock.authoring.component import component
+    from penstock.authoring.for_each import ForEach
     from penstock.authoring.node_context import NodeContext
     from penstock.authoring.options import with_options
     from penstock.authoring.outputs import Cond
@@ -29,6 +30,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "BeamOptions": "penstock.authoring.beam",
     "Cond": "penstock.authoring.outputs",
+    "ForEach": "penstock.authoring.for_each",
     "Input": "penstock.authoring.annotations",
     "LocalRunner": "penstock.runners.local",
     "NodeContext": "penstock.authoring.node_context",
@@ -50,6 +52,7 @@ _HOMES = {
 __all__ = [
     "BeamOptions",
     "Cond",
+    "ForEach",
     "Input",
     "LocalRunner",
     "NodeContext",

@@ -125,6 +125,8 @@ with _without_heavy_modules():
     from tfx.dsl.components.base.executor_spec import BeamExecutorSpec, ExecutorClassSpec
     from tfx.dsl.components.common.importer import Importer, generate_output_dict
     from tfx.dsl.components.common.resolver import Resolver, ResolverStrategy
+    from tfx.dsl.context_managers.dsl_context import DslContext
+    from tfx.dsl.context_managers.dsl_context_manager import DslContextManager
     from tfx.dsl.context_managers.dsl_context_registry import get as node_registry
     from tfx.dsl.context_managers.dsl_context_registry import new_registry as new_node_registry
     from tfx.dsl.experimental.conditionals.conditional import Cond, get_predicates

@@ -14,6 +14,7 @@ from typing import Any, overload
 from penstock import _tfx
 from penstock.authoring import values
 from penstock.authoring.beam import BeamOptions
+from penstock.authoring.for_each import closed_loop_of, is_used_outside
 from penstock.authoring.importable import obstacle
 from penstock.authoring.interface import (
     VALUE_ARTIFACTS,
@@ -290,6 +291,7 @@ def _channel(component_name: str, port: Port, argument: Any) -> Any:
             given=type(argument).__name__,
             hint="Artifacts come from other nodes, as node.outputs[...], or from Importer.",
         )
+    _check_loops(component_name, port.name, expected, argument, takes_many=port.many)
     if not port.many:
         certain = [one for one in getattr(argument, "channels", ()) if _always_has_one(one)]
         if len(certain) > 1:
@@ -307,6 +309,38 @@ def _channel(component_name: str, port: Port, argument: Any) -> Any:
             given=argument.type.__name__,
         )
     return argument
+
+
+def _check_loops(
+    component_name: str, name: str, expected: str, channel: Any, *, takes_many: bool
+) -> None:
+    """Check that an output is used as it is where loops are: each item's inside, a list outside.
+
+    Raises:
+      WiringError: it is not.
+    """
+    where = f"{component_name}.{name}"
+    for one in getattr(channel, "channels", (channel,)):
+        if is_used_outside(one):
+            raise WiringError(
+                f"{where}: the item of a ForEach is used outside of it",
+                component=component_name,
+                argument=name,
+                expected=expected,
+                hint="Write the component below: with ForEach(...) as item:.",
+            )
+        loop = closed_loop_of(one)
+        if loop is not None and not takes_many:
+            raise WiringError(
+                f"{where}: expected one {expected}, got a list of them"
+                f"{_channel_source(one)}, which is made once for each item of {loop.name}",
+                component=component_name,
+                argument=name,
+                expected=expected,
+                given=f"list of {one.type.__name__}",
+                hint=f"Take them as {name}: Input[list[{one.type.__name__}]], or write the "
+                "component inside the ForEach.",
+            )
 
 
 def _always_has_one(channel: Any) -> bool:
@@ -388,6 +422,8 @@ def _dotted_name(component_name: str, parameter: Parameter, function: FunctionTy
 
 def _value_of(component_name: str, parameter: Parameter, channel: Any) -> Any:
     """Wire a value artifact to a parameter: its value is read when the node runs."""
+    described = values.describe(parameter.annotation)
+    _check_loops(component_name, parameter.name, described, channel, takes_many=False)
     if not issubclass(channel.type, _tfx.value_artifact.ValueArtifact):
         expected = values.describe(parameter.annotation)
         raise WiringError(
@@ -452,9 +488,8 @@ def _fits(annotation: Any, kind: type) -> bool:
 
 def _record(parameter: Parameter, value: Any, where: str) -> Any:
     if isinstance(value, values.PipelineParameter):
-        if parameter.scalar and value.type in (str, int, float):
-            return value
-        return values.encode(value, where)
+        recorded = value.recorded(parameter.scalar)
+        return values.encode(value, where) if recorded is None else recorded
     if not parameter.scalar:
         return values.encode(value, where)
     if isinstance(value, int) and not -(2**63) <= value < 2**63:

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 from penstock import _tfx
-from penstock.authoring.values import SCALARS, PipelineParameter, describe, used_as_value
+from penstock.authoring.values import (
+    SCALARS,
+    PipelineParameter,
+    convert,
+    describe,
+    is_supported,
+    to_json,
+    used_as_value,
+)
 from penstock.errors import PipelineError, UserCodeError
 from penstock.project import clusters, user_code
 from penstock.project.clusters import Cluster
@@ -118,11 +126,11 @@ def pipeline(
 ) -> Any:
     """Make a pipeline of a function that builds nodes and returns them.
 
-    The function's parameters (str, int, float or bool) become parameters of a run: inside the
-    function they stand for values that are not known yet and are passed on to components as they
-    are. Nodes that a returned node depends on need not be returned. `cache` lets nodes reuse the
-    results of earlier runs. `cluster` is the Spark or Ray whose workers do the parts of its nodes'
-    work, where neither a node nor who runs it names another.
+    The function's parameters (str, int, float, bool or lists) become parameters of a run: inside
+    the function they stand for values that are not known yet and are passed on to components as
+    they are. Nodes that a returned node depends on need not be returned. `cache` lets nodes reuse
+    the results of earlier runs. `cluster` is the Spark or Ray whose workers do the parts of its
+    nodes' work, where neither a node nor who runs it names another.
 
     Raises:
       PipelineError: a parameter cannot be one of a run.
@@ -140,12 +148,13 @@ def _definition(
     parameters: dict[str, PipelineParameter] = {}
     required = set()
     for argument in inspect.signature(function).parameters.values():
-        kind = hints.get(argument.name)
-        if kind not in SCALARS:
-            description = "no type" if kind is None else describe(kind)
+        hint = hints.get(argument.name)
+        kind = list if typing.get_origin(hint) is list else hint
+        if kind not in (*SCALARS, list) or not is_supported(hint):
+            description = "no type" if hint is None else describe(hint)
             raise PipelineError(
                 f"pipeline {name}: the parameter {argument.name!r} has {description}",
-                hint="Parameters of a pipeline are str, int, float or bool.",
+                hint="Parameters of a pipeline are str, int, float, bool, or lists as list[str].",
             )
         default = argument.default
         if default is inspect.Parameter.empty:
@@ -153,12 +162,16 @@ def _definition(
             default = None
         elif kind is float and type(default) is int:
             default = float(default)
+        elif kind is list:
+            where = f"pipeline {name}, parameter {argument.name!r}"
+            default = to_json(convert(default, hint, where), where)
         elif type(default) is not kind:
             raise PipelineError(
                 f"pipeline {name}: the parameter {argument.name!r} is {kind.__name__}, but its "
                 f"default is {default!r}"
             )
-        parameters[argument.name] = PipelineParameter(argument.name, kind, default)
+        item_type = (*typing.get_args(hint), Any)[0] if kind is list else Any
+        parameters[argument.name] = PipelineParameter(argument.name, kind, default, item_type)
     return PipelineDefinition(name, function, parameters, frozenset(required), cache, cluster)
 
 

@@ -34,14 +34,33 @@ _NO_VALUE_HINT = (
 class PipelineParameter(_tfx.RuntimeParameter):
     """A parameter of a pipeline where it stands for a value that is known only when a run starts.
 
-    `type` is one of str, int, float and bool. It is a TFX RuntimeParameter, so TFX's own
-    components take it too.
+    `type` is one of str, int, float, bool and list; `item_type` is that of a list's items, Any
+    where nothing is said of them. It is a TFX RuntimeParameter, so TFX's own components take it
+    too.
     """
 
-    def __init__(self, name: str, type: type, default: Any) -> None:
-        # TFX knows no bool parameters; Penstock writes them as JSON.
-        super().__init__(name, None if type is bool else type, default)
+    def __init__(self, name: str, type: type, default: Any, item_type: Any = Any) -> None:
+        # TFX knows no bool parameters and no lists; Penstock writes them as JSON.
+        super().__init__(name, type if type in (str, int, float) else None, default)
         self.type = type
+        self.item_type = item_type
+
+    def reference(self) -> dict[str, Any]:
+        """Return what stands for it in JSON."""
+        described = {"name": self.name, "type": self.type.__name__, "default": self.default}
+        return {PARAMETER_KEY: described}
+
+    def checked(self, annotation: Any, where: str) -> PipelineParameter:
+        """Return it if a parameter with an annotation takes it.
+
+        Raises:
+          ParameterError: expected what, came what, where.
+        """
+        return _check_parameter(self, annotation, where)
+
+    def recorded(self, scalar: type | None) -> PipelineParameter | None:
+        """Return what TFX records for it in a parameter of a type, None where that is JSON."""
+        return self if scalar and self.type in (str, int, float) else None
 
     def __repr__(self) -> str:
         return f"<pipeline parameter {self.name}: {self.type.__name__}>"
@@ -59,10 +78,13 @@ class PipelineParameter(_tfx.RuntimeParameter):
         raise PipelineError(
             f"{self._has_no_value()}, so it is neither true nor false, nor equal to another value",
             hint="Decide inside a component, by an if in its body. Whole nodes are decided on by "
-            "what a node returns: let a component return the parameter (def Chosen("
-            f"{self.name}: {self.type.__name__}) -> {self.type.__name__}: return {self.name}), and "
+            f"what a node returns: let a component return {self._returned()}, and "
             'write: with Cond(chosen.outputs["output"] == ...): (from penstock import Cond).',
         )
+
+    def _returned(self) -> str:
+        kind = self.type.__name__
+        return f"the parameter (def Chosen({self.name}: {kind}) -> {kind}: return {self.name})"
 
     def _has_no_value(self) -> str:
         return f"the pipeline parameter {self.name!r} has no value while the pipeline is defined"
@@ -163,8 +185,7 @@ def to_json(value: Any, where: str = "the value", opaque: tuple[type, ...] = ())
       ParameterError: something in it has no form in JSON that would be read as the same.
     """
     if isinstance(value, PipelineParameter):
-        reference = {"name": value.name, "type": value.type.__name__, "default": value.default}
-        return {PARAMETER_KEY: reference}
+        return value.reference()
     value = plain_scalar(value)
     if isinstance(value, opaque):
         return None
@@ -241,7 +262,7 @@ def convert(value: Any, annotation: Any, where: str) -> Any:
       ParameterError: expected what, came what, where.
     """
     if isinstance(value, PipelineParameter):
-        return _check_parameter(value, annotation, where)
+        return value.checked(annotation, where)
     if isinstance(value, Mapping) and set(value) == {PARAMETER_KEY}:
         return convert(value[PARAMETER_KEY]["default"], annotation, where)
     if annotation is Any:
@@ -281,12 +302,15 @@ def _mismatch(value: Any, annotation: Any, where: str) -> ParameterError:
     )
 
 
-def _check_parameter(parameter: PipelineParameter, annotation: Any, where: str) -> Any:
+def _check_parameter(
+    parameter: PipelineParameter, annotation: Any, where: str
+) -> PipelineParameter:
     options = [without_none(annotation)]
     if typing.get_origin(options[0]) in UNION_TYPES:
         options = list(typing.get_args(options[0]))
     fits = parameter.type in options or Any in options
     fits = fits or (parameter.type is int and float in options)
+    fits = fits or (parameter.type is list and any(_is_list(option) for option in options))
     fits = fits or (
         parameter.type is str
         and any(isinstance(o, type) and issubclass(o, enum.Enum) for o in options)
@@ -297,6 +321,10 @@ def _check_parameter(parameter: PipelineParameter, annotation: Any, where: str) 
             f"{parameter.name!r} ({parameter.type.__name__})"
         )
     return parameter
+
+
+def _is_list(annotation: Any) -> bool:
+    return (typing.get_origin(annotation) or annotation) in (list, tuple)
 
 
 def _convert_scalar(value: Any, annotation: Any, where: str) -> Any:

@@ -106,6 +106,8 @@ def _paths() -> Mapping[str, str]:
 
 
 def _decided(node: ir.Node, enabled: bool) -> ir.Node:
+    if node.loops or node.done_by:
+        return node  # What it is given is not known yet, or it is decided.
     decision = decide(node, enabled=enabled)
     if decision is None:
         return node

@@ -59,7 +59,8 @@ class Fingerprint:
 
     `code` has a digest by file, `inputs` those of the artifacts by key. `inputs` is None as long
     as they are not known. `addresses` are where the inputs are: a parameter that is told one says
-    no more than which input it means.
+    no more than which input it means. `items` are those of loops that the node runs for, which
+    keep executions apart also where they do the same.
     """
 
     node: str
@@ -67,6 +68,7 @@ class Fingerprint:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, tuple[str, ...]] | None = None
     addresses: Mapping[str, str] = field(default_factory=dict)
+    items: tuple[str, ...] = ()
 
     def key(self) -> str:
         """Return the digest that executions share when one can stand for the other."""
@@ -76,6 +78,7 @@ class Fingerprint:
             json.dumps(dict(self.code), sort_keys=True),
             json.dumps(parameters, sort_keys=True),
             json.dumps(self.inputs, sort_keys=True),
+            *self.items,
         )
 
     def is_address(self, value: Any) -> bool:
@@ -110,9 +113,13 @@ def node_fingerprint(node: ir.Node) -> str:
     outputs = {
         key: spec.artifact_spec.type.name for key, spec in sorted(proto.outputs.outputs.items())
     }
+    info = type(proto.node_info)()
+    info.CopyFrom(proto.node_info)
+    # The place that an item has in a list does not count.
+    info.id = node.template or info.id
     return _digest(
         node.pipeline,
-        proto.node_info.SerializeToString(deterministic=True),
+        info.SerializeToString(deterministic=True),
         executor.SerializeToString(deterministic=True) if executor is not None else b"",
         json.dumps(outputs),
     )

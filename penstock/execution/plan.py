@@ -29,9 +29,11 @@ from penstock.execution.cache import (
 )
 from penstock.execution.contents import first_damage
 from penstock.execution.differences import differences
+from penstock.execution.looping import unfold_known
 from penstock.execution.schedule import Graph, State, read_graph, settle
 from penstock.execution.stages import Resolution, Skipped
 from penstock.ir.reading import RUN_CONTEXT
+from penstock.ir.unfolding import waiting_loops
 from penstock.metadata.executions import node_executions
 from penstock.metadata.protocol import Metadata, Store
 from penstock.metadata.store import execution_inputs, execution_outputs
@@ -72,7 +74,7 @@ class NodePlan:
     resolvers, which always run and take no time. `execution_id` is the earlier execution whose
     outputs would be used, or with which this one was compared. `unseen` is code that may have
     changed without anybody noticing, of a node that may be cached. `done_by` says of a node of
-    TFX's who would do its work, and why.
+    TFX's who would do its work, and why; `item` of a node in a loop for which item it would run.
     """
 
     node_id: str
@@ -81,6 +83,7 @@ class NodePlan:
     execution_id: int | None = None
     unseen: tuple[str, ...] = ()
     done_by: str = ""
+    item: str = ""
 
 
 @dataclass
@@ -118,11 +121,8 @@ def plan(metadata: Metadata, pipeline: ir.Pipeline, base_run: str | None = None)
     Nodes that do not run lend what they made in `base_run`, or else last.
     """
     planner = _Planner(metadata, pipeline, read_graph(pipeline), base_run)
-    # In a run these are the first to be settled.
-    for node in sorted(pipeline, key=lambda node: not node.is_left_out):
+    while (node := _next_node(planner)) is not None:
         node_id = node.id
-        if node_id in planner.plans:
-            continue
         try:
             node_plan, outputs = _plan_node(planner, node)
         except _tfx.InputResolutionError as error:
@@ -137,12 +137,35 @@ def plan(metadata: Metadata, pipeline: ir.Pipeline, base_run: str | None = None)
         for name, reason in settle(planner.graph, planner.states()).items():
             planner.plans[name] = NodePlan(name, Verdict.SKIPPED, (reason,))
             planner.outputs[name] = {}
-    return [_with_worker(planner.plans[node.id], node) for node in pipeline]
+    return [_with_worker(planner.plans[node.id], node) for node in planner.pipeline]
+
+
+def _next_node(planner: _Planner) -> ir.Node | None:
+    """Return the node that is planned next; those of a loop once for each item, if they are known.
+
+    What lends and what is left out comes first: in a run these are the first to be settled.
+    """
+    for loop in waiting_loops(planner.pipeline).values():
+        body = [n.id for n in planner.pipeline if n.loops and n.loops[0].key == loop.key]
+        if planner.plans.keys() & set(body):
+            continue
+        if all(planner.outputs.get(name) for name in loop.producers):
+            try:
+                unfolded = unfold_known(planner.pipeline, loop, planner.outputs)
+            except (PenstockError, OSError) as error:
+                for name in body:
+                    planner.plans[name] = NodePlan(name, Verdict.FAILS, (str(error),))
+                    planner.outputs[name] = {}
+            else:
+                planner.pipeline, planner.graph = unfolded, read_graph(unfolded)
+            return _next_node(planner)
+    left = [node for node in planner.pipeline if node.id not in planner.plans]
+    return min(left, key=lambda node: not node.is_left_out, default=None)
 
 
 def _with_worker(planned: NodePlan, node: ir.Node) -> NodePlan:
     works = planned.verdict in (Verdict.RUNS, Verdict.DEPENDS)
-    return replace(planned, done_by=node.done_by) if works else planned
+    return replace(planned, done_by=node.done_by if works else "", item=node.item)
 
 
 def _with_unseen(planned: NodePlan, node: ir.Node) -> NodePlan:
@@ -159,6 +182,8 @@ _Planned = tuple[NodePlan, _tfx.Artifacts | None]
 
 def _plan_node(planner: _Planner, node: ir.Node) -> _Planned:
     node_id = node.id
+    if node.loops:
+        return _plan_loop(planner, node)
     if node.is_left_out:
         return _plan_left_out(planner, node)
     unknown = sorted(n for n in node.producers if planner.outputs.get(n) is None)
@@ -193,6 +218,16 @@ def _plan_node(planner: _Planner, node: ir.Node) -> _Planned:
     else:
         reasons = _differences(planner, fingerprint, last, node, resolved.inputs)
     return NodePlan(node_id, Verdict.RUNS, tuple(reasons), last.id if last else None), None
+
+
+def _plan_loop(planner: _Planner, node: ir.Node) -> _Planned:
+    """Judge a node of a loop whose items are still to be made."""
+    if node.is_left_out and not node.lends:
+        return NodePlan(node.id, Verdict.SKIPPED, ("it was not asked for",)), {}
+    nodes = planner.pipeline.nodes
+    makers = {nodes[name].template or name for name in node.loops[0].producers}
+    reason = f"once for each item that {' and '.join(sorted(makers))} puts out"
+    return NodePlan(node.id, Verdict.DEPENDS, (reason,)), None
 
 
 def _plan_left_out(planner: _Planner, node: ir.Node) -> _Planned:

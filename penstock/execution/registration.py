@@ -24,7 +24,7 @@ from penstock.execution.resolution import (
 from penstock.execution.stages import Finished, Placement, Prepared, Skipped
 from penstock.execution.steps import OnStep, Step, ignore
 from penstock.metadata.protocol import Metadata
-from penstock.metadata.runs import IMAGE_PROPERTY
+from penstock.metadata.runs import IMAGE_PROPERTY, ITEM_PROPERTY
 from penstock.project.environment import IMAGE_VARIABLE
 
 
@@ -50,7 +50,7 @@ def prepare(
             metadata_handle=metadata,
             execution_type=node.proto.node_info.type,
             contexts=contexts,
-            exec_properties=recordable(node_parameters(node)),
+            exec_properties={**recordable(node_parameters(node)), **_item(node)},
             last_known_state=FAILED,
         )
         if not isinstance(error, _tfx.InputResolutionError):
@@ -71,6 +71,7 @@ def prepare(
             **recordable(resolution.parameters),
             **resolution.fingerprint.properties(),
             **_image(),
+            **_item(node),
             GIVEN_PROPERTY: given_fingerprint(
                 resolution.fingerprint.node, resolution.fingerprint.code, node_parameters(node)
             ),
@@ -97,6 +98,11 @@ def prepare(
             f"node {node.id}: its folders cannot be made: {error.strerror}: {error.filename}",
             hint="Is the pipeline root writable, and is there space on its disk?",
         ) from error
+
+
+def _item(node: ir.Node) -> dict[str, str]:
+    """Return the item of a loop that a node runs for, where it stands in one."""
+    return {ITEM_PROPERTY: node.item} if node.items else {}
 
 
 def _image() -> dict[str, str]:

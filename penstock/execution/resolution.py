@@ -42,6 +42,7 @@ def resolve(metadata: Metadata, node: ir.Node) -> Resolution | Skipped:
             parameters,
             input_fingerprints(inputs),
             input_addresses(inputs),
+            tuple(item.digest for item in node.items),
         ),
     )
 

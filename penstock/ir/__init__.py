@@ -12,10 +12,12 @@ from penstock.ir.parameters import (
 )
 from penstock.ir.reading import class_path, deployment, metadata_connection
 from penstock.ir.selection import select_nodes, without_deployment
-from penstock.ir.view import CACHE_SECONDS_KEY, Node, Pipeline, view
+from penstock.ir.unfolding import unfold_given
+from penstock.ir.view import CACHE_SECONDS_KEY, Item, Node, Pipeline, view
 
 __all__ = [
     "CACHE_SECONDS_KEY",
+    "Item",
     "Node",
     "Pipeline",
     "RunParameter",
@@ -30,6 +32,7 @@ __all__ = [
     "metadata_connection",
     "run_parameters",
     "select_nodes",
+    "unfold_given",
     "view",
     "without_deployment",
 ]

@@ -22,7 +22,7 @@ _DEFAULTS = {
     2: ("double_value", "int_value"),
     3: ("string_value",),
 }
-_STRUCTURED = ("str", "int", "float", "bool")
+_STRUCTURED = ("str", "int", "float", "bool", "list")
 _OF_RUNS = ("pipeline-root", "pipeline-run-id")
 
 

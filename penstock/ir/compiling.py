@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,8 +20,9 @@ from penstock.authoring.pipeline import PipelineDefinition
 from penstock.authoring.values import PARAMETER_KEY
 from penstock.errors import PipelineError
 from penstock.ir.checking import check
+from penstock.ir.loops import LoopSpec, write_loops
 from penstock.ir.reading import deployment, runtime_parameters, values
-from penstock.ir.view import ACCELERATE_KEY, CACHE_SECONDS_KEY, POD_KEY, RETRIES_KEY
+from penstock.ir.view import ACCELERATE_KEY, CACHE_SECONDS_KEY, LOOPS_KEY, POD_KEY, RETRIES_KEY
 from penstock.project.tables import as_table
 from penstock.project.user_code import place_of
 
@@ -65,7 +66,7 @@ def compile_pipeline(
     for entry in ir.nodes:
         if entry.pipeline_node.node_info.id in uncached:
             entry.pipeline_node.execution_options.caching_options.enable_cache = False
-    _add_own_options(ir, pipeline.components)
+    _add_own_options(ir, pipeline.components, write_loops(ir, pipeline))
     for value in values(ir):
         _expand_references(value)
     if defined is not None:
@@ -91,7 +92,11 @@ def _check_importable(components: Iterable[_tfx.BaseNode]) -> None:
             )
 
 
-def _add_own_options(ir: _tfx.PipelineProto, components: Iterable[_tfx.BaseNode]) -> None:
+def _add_own_options(
+    ir: _tfx.PipelineProto,
+    components: Iterable[_tfx.BaseNode],
+    loops: Mapping[str, tuple[LoopSpec, ...]],
+) -> None:
     """Write what TFX's IR has no words for into it; TFX's own runners refuse a config like this.
 
     Raises:
@@ -99,7 +104,11 @@ def _add_own_options(ir: _tfx.PipelineProto, components: Iterable[_tfx.BaseNode]
     """
     from google.protobuf import struct_pb2
 
-    options_of_nodes = {node.id: options for node in components if (options := _own_options(node))}
+    options_of_nodes = {
+        node.id: options
+        for node in components
+        if (options := _own_options(node, loops.get(node.id, ())))
+    }
     if not options_of_nodes:
         return
     config = deployment(ir)
@@ -116,7 +125,7 @@ def _add_own_options(ir: _tfx.PipelineProto, components: Iterable[_tfx.BaseNode]
     ir.deployment_config.Pack(config)
 
 
-def _own_options(node: _tfx.BaseNode) -> dict[str, Any]:
+def _own_options(node: _tfx.BaseNode, loops: tuple[LoopSpec, ...]) -> dict[str, Any]:
     pod = pod_options(node)
     options: dict[str, Any] = {} if pod is None else {POD_KEY: as_table(pod)}
     # How often stands in TFX's own options.
@@ -124,6 +133,8 @@ def _own_options(node: _tfx.BaseNode) -> dict[str, Any]:
         options[RETRIES_KEY] = retries
     if seconds := cache_seconds_of(node):
         options[CACHE_SECONDS_KEY] = seconds
+    if loops:
+        options[LOOPS_KEY] = [as_table(loop) for loop in loops]
     return options if may_accelerate(node) else {**options, ACCELERATE_KEY: False}
 
 

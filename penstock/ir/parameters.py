@@ -18,7 +18,7 @@ from penstock.ir.reading import RUN_CONTEXT, runtime_parameters
 PIPELINE_ROOT = "pipeline-root"
 RUN_ID = "pipeline-run-id"
 
-_TYPES = {"str": str, "int": int, "float": float, "bool": bool}
+_TYPES = {"str": str, "int": int, "float": float, "bool": bool, "list": list}
 _PROTO_TYPES = {1: int, 2: float, 3: str}
 
 

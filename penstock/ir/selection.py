@@ -53,6 +53,8 @@ def select_nodes(
         )
     _choose_lookups(nodes, chosen)
     lending = {name for node in chosen for name in nodes[node].producers} - chosen
+    # What a node of a loop has made is known by the items, which another one may have made.
+    _choose_sources(nodes, chosen, lending)
     for entry in selected.nodes:
         name = entry.pipeline_node.node_info.id
         if name not in chosen:
@@ -100,6 +102,15 @@ def _reachable(start: Iterable[str], edges: Mapping[str, Iterable[str]]) -> set[
             reached.add(name)
             waiting += [other for other in edges[name] if other in edges]
     return reached
+
+
+def _choose_sources(nodes: Mapping[str, Node], chosen: set[str], lending: set[str]) -> None:
+    waiting = list(lending)
+    while waiting:
+        for name in {p for loop in nodes[waiting.pop()].loops for p in loop.producers} - chosen:
+            if name not in lending:
+                lending.add(name)
+                waiting.append(name)
 
 
 def _choose_lookups(nodes: Mapping[str, Node], chosen: set[str]) -> None:

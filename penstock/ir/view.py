@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from penstock import _tfx
+from penstock.ir.loops import LoopSpec
 from penstock.ir.reading import class_path, deployment, node_protos, placeholder_keys, unpacked_spec
 from penstock.project.pods import PodOptions
 from penstock.project.retrying import Retries
@@ -26,6 +27,7 @@ POD_KEY = "pod"
 ACCELERATE_KEY = "accelerate"
 RETRIES_KEY = "retries"
 CACHE_SECONDS_KEY = "cache_seconds"
+LOOPS_KEY = "loops"
 
 # TFX's TriggerStrategy.ALL_UPSTREAM_NODES_COMPLETED.
 _WHATEVER_COMES = 2
@@ -35,12 +37,23 @@ RESOLVER = "tfx.dsl.components.common.resolver.Resolver"
 
 
 @dataclass(frozen=True)
+class Item:
+    """An item of a loop: its place, what is said of it, and a digest that tells it from others."""
+
+    index: int
+    text: str
+    digest: str
+
+
+@dataclass(frozen=True)
 class Node:
     """A node of a pipeline, with what the pipeline says of it and of itself.
 
     `executor` is None for importers and resolvers, `driver` for nodes without a driver of their
     own. `platform` is what the pipeline says of the platform that the node runs on, packed.
-    `done_by` says of a node of TFX's, once that is decided, who does its work, and why.
+    `done_by` says of a node of TFX's, once that is decided, who does its work, and why. `loops` are
+    those in which it still stands for all items, the outermost first; `items` are those that it
+    runs for, and `template` is then the node that stood for all.
     """
 
     proto: _tfx.NodeProto
@@ -50,6 +63,9 @@ class Node:
     driver: _tfx.ExecutableSpec | None = None
     platform: Any = None  # a google.protobuf.Any, whatever is in it
     done_by: str = ""
+    loops: tuple[LoopSpec, ...] = ()
+    items: tuple[Item, ...] = ()
+    template: str = ""
 
     @cached_property
     def id(self) -> str:
@@ -127,6 +143,11 @@ class Node:
         return int(self._own_options.get(CACHE_SECONDS_KEY, 0))
 
     @property
+    def item(self) -> str:
+        """What is said of the item that it runs for, "" where it stands in no loop."""
+        return ", ".join(item.text for item in self.items)
+
+    @property
     def retries(self) -> Retries:
         """How its work is tried again."""
         count = int(self.proto.execution_options.max_execution_retries)
@@ -162,6 +183,7 @@ class Node:
     def producers(self) -> frozenset[str]:
         """The nodes of the same pipeline whose outputs it takes."""
         named = {name for names in self.producers_by_input.values() for name in names}
+        named.update(name for loop in self.loops for name in loop.producers)
         return frozenset(named & set(self.upstream))
 
     @property
@@ -220,6 +242,11 @@ class Node:
             return {}
         options: Mapping[str, Any] = json_format.MessageToDict(table)
         return options
+
+    def written_loops(self) -> tuple[LoopSpec, ...]:
+        """Return the loops that it stands in as they are written in the pipeline."""
+        tables = self._own_options.get(LOOPS_KEY, ())
+        return tuple(read_table(LoopSpec, table, key=self.id) for table in tables)
 
     def written(self, name: str) -> str:
         """Return a parameter's text as it stands in the pipeline, "" where it has none."""
@@ -300,4 +327,5 @@ def view(ir: _tfx.PipelineProto) -> Pipeline:
             driver,
             platforms.get(node_id),
         )
+        nodes[node_id] = replace(nodes[node_id], loops=nodes[node_id].written_loops())
     return Pipeline(ir, MappingProxyType(nodes))

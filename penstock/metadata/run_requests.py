@@ -110,7 +110,7 @@ def _run_context(metadata: Metadata, node: ir.Node) -> _tfx.ContextProto:
 
 
 def reopen(store: Store, pipeline: ir.Pipeline) -> None:
-    """Record that a run goes on, and below which root: that may be another one now."""
+    """Record that a run goes on, of which nodes, and below which root: both may be others now."""
     context = run_context(store, pipeline.run_id)
     _describe(context, pipeline)
     store.put_contexts([context])

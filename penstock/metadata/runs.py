@@ -43,6 +43,8 @@ CODE_PROPERTY = "__code_fingerprint__"
 IMAGE_PROPERTY = "__image__"
 # Of a node of TFX's: who did its work, and why.
 DONE_BY_PROPERTY = "__done_by__"
+# Of a node in a loop: the item that it ran for.
+ITEM_PROPERTY = "__item__"
 _FINGERPRINT = "input_fingerprint"
 _EVENTS, _EVENTS_LOST = "openlineage_events", "openlineage_events_lost"
 _EVENTS_REASON = "openlineage_events_lost_because"
@@ -71,7 +73,8 @@ class NodeRecord:
     `measured` has seconds and bytes, as far as they were measured. `bytes_in` and `bytes_out` are
     the contents of its inputs, or the files that an ExampleGen read, and of its outputs; None
     where the store does not say. `code` has a digest for each file and library component that it
-    ran, `image` the image of its pod. `done_by` says of a node of TFX's who did its work, and why.
+    ran, `image` the image of its pod. `done_by` says of a node of TFX's who did its work, and why;
+    `item` of a node in a loop for which item it ran.
     """
 
     node_id: str
@@ -87,6 +90,7 @@ class NodeRecord:
     code: Mapping[str, str] = field(default_factory=dict)
     image: str = ""
     done_by: str = ""
+    item: str = ""
 
     @property
     def seconds(self) -> float:
@@ -391,7 +395,7 @@ def read_node(
     """Return an execution of ML Metadata as the record of a node."""
     parameters, measured, texts = {}, {}, {}
     for name, value in (*execution.properties.items(), *execution.custom_properties.items()):
-        if name in (CODE_PROPERTY, IMAGE_PROPERTY, DONE_BY_PROPERTY):
+        if name in (CODE_PROPERTY, IMAGE_PROPERTY, DONE_BY_PROPERTY, ITEM_PROPERTY):
             texts[name] = value.string_value
         elif not name.startswith("__"):
             parameters[name] = plain_value(value)
@@ -422,6 +426,7 @@ def read_node(
         _read_code(texts.get(CODE_PROPERTY, "")),
         texts.get(IMAGE_PROPERTY, ""),
         texts.get(DONE_BY_PROPERTY, ""),
+        texts.get(ITEM_PROPERTY, ""),
     )
 
 

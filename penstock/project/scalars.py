@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 _TRUTHS = {"true": True, "false": False, "1": True, "0": False}
 
 
-def scalar_of(text: str, kind: type) -> bool | int | float | str:
-    """Return the value of a type (bool, int, float or str) that a text stands for.
+def scalar_of(text: str, kind: type) -> bool | int | float | str | list[Any]:
+    """Return the value of a type (bool, int, float, str or list) that a text stands for.
 
     Raises:
       ValueError: it stands for none; the message says what was expected.
@@ -14,8 +17,19 @@ def scalar_of(text: str, kind: type) -> bool | int | float | str:
     try:
         if kind is bool:
             return _TRUTHS[text.lower()]
+        if kind is list:
+            return _items_of(text)
         value: int | float | str = kind(text)
         return value
     except (ValueError, KeyError):
-        expected = "true or false" if kind is bool else kind.__name__
+        expected = {bool: "true or false", list: "a list as JSON, as [1, 2]"}.get(
+            kind, kind.__name__
+        )
         raise ValueError(f"expected {expected}, got {text!r}") from None
+
+
+def _items_of(text: str) -> list[Any]:
+    items = json.loads(text)
+    if not isinstance(items, list):
+        raise ValueError
+    return items

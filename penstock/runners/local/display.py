@@ -15,7 +15,7 @@ from penstock.safety.printable import line
 
 @dataclass
 class NodeView:
-    """What is shown of a node."""
+    """What is shown of a node; `item` is that of a loop for which it runs."""
 
     name: str
     state: State = State.WAITING
@@ -23,6 +23,7 @@ class NodeView:
     seconds: float | None = None
     counts: dict[str, int] = field(default_factory=dict)
     note: str = ""
+    item: str = ""
 
     def elapsed(self) -> float | None:
         """Seconds of work so far."""
@@ -32,7 +33,7 @@ class NodeView:
 
     def details(self) -> str:
         """Return time, counts and note in one line."""
-        parts = []
+        parts = [f"({self.item})"] if self.item else []
         elapsed = self.elapsed()
         if elapsed is not None and self.state is not State.CACHED:
             parts.append(f"{elapsed:.1f} s")
@@ -94,7 +95,8 @@ class PlainLines:
 
     def changed(self, node: NodeView) -> None:
         """Write the node's line."""
-        details = "" if node.state is State.RUNNING else node.details()
+        item = f"({node.item})" if node.item else ""
+        details = item if node.state is State.RUNNING else node.details()
         text = f"{node.name:<{self._width}}  {node.state.value:<8}  {details}"
         self._write(text.rstrip())
 

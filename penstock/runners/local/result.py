@@ -19,7 +19,7 @@ class NodeResult:
     `outputs` are artifacts by key; `seconds` is the time of its work; `error` says in a paragraph
     what went wrong, or why it did not run; `log_path` is a file with all that it printed. The
     failure of an `optional` node does not fail the run. Of a `resolver` the outputs are what other
-    runs have made.
+    runs have made. `item` is what is said of the item of a loop for which it ran.
     """
 
     node_id: str
@@ -31,6 +31,7 @@ class NodeResult:
     log_path: str | None = None
     optional: bool = False
     resolver: bool = False
+    item: str = ""
 
 
 @dataclass(frozen=True)

@@ -231,6 +231,7 @@ class LocalRunner:
             self.nurseries or Nurseries(),
             self._telemetry(),
             self.definition_seconds,
+            self.accelerate,
         )
 
     def _display(self) -> Display:
@@ -291,7 +292,7 @@ def _bind(
     if not options.cache:
         for entry in bound.nodes:
             entry.pipeline_node.execution_options.caching_options.enable_cache = False
-    return accelerated(ir.view(bound), enabled=options.accelerate)
+    return accelerated(ir.unfold_given(ir.view(bound)), enabled=options.accelerate)
 
 
 def _is_done(store: Store, node: ir.Node) -> bool:
@@ -311,7 +312,8 @@ def _if_it_exists(connection: _tfx.Connection) -> _tfx.Connection:
 def _check_lenders(store: Store, bound: ir.Pipeline, base_run: str | None) -> None:
     """Make sure, before anything runs, that nodes that are left out have what others need."""
     for node in bound:
-        if node.lends:
+        # Of a loop it is known later for which items.
+        if node.lends and not node.loops:
             reuse.require_reusable(store, node, base_run)
 
 

@@ -6,18 +6,20 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from penstock import _tfx, ir
-from penstock.errors import RunError, StoreError
-from penstock.execution import reuse, work
+from penstock.errors import PenstockError, RunError, StoreError
+from penstock.execution import preconditions, reuse, work
+from penstock.execution.acceleration import accelerated
 from penstock.execution.elapsed import BOOKKEEPING, LIBRARIES, Elapsed
 from penstock.execution.lifecycle import Life, Unobserved
 from penstock.execution.logs import add_line, begin_try
-from penstock.execution.schedule import Graph, State, ready, settle
+from penstock.execution.looping import unfold_known
+from penstock.execution.schedule import Graph, State, read_graph, ready, settle
 from penstock.execution.stages import Finished, Outcome, Prepared, Skipped, Work
 from penstock.execution.steps import OnStep, ignore
 from penstock.execution.waiting import StoreWait
@@ -26,12 +28,15 @@ from penstock.execution.workers.jobs import Advanced, Failed, Job, Report, Start
 from penstock.execution.workers.nursery import Nurseries, main_is_importable
 from penstock.execution.workers.origin import reason_for_new_process
 from penstock.execution.workers.pool import Pool
+from penstock.ir.loops import LoopSpec
 from penstock.ir.reading import RUN_CONTEXT
+from penstock.ir.unfolding import waiting_loops
 from penstock.metadata import attempts, turns
 from penstock.metadata.databases.patience import Patience, StoreAway
 from penstock.metadata.layout import log_path, resources_path, run_folder
 from penstock.metadata.protocol import Metadata
 from penstock.metadata.reading import newest_contexts
+from penstock.metadata.run_requests import reopen
 from penstock.openlineage import RunEvents
 from penstock.opentelemetry import RunTelemetry
 from penstock.project.retrying import TIMEOUT
@@ -66,6 +71,7 @@ class RunSetup:
     nurseries: Nurseries = field(default_factory=Nurseries)
     telemetry: RunTelemetry | None = None
     definition_seconds: float = 0.0
+    accelerate: bool = True
 
     @property
     def log_folder(self) -> str:
@@ -132,7 +138,7 @@ class Run:
         waiting: StoreWait,
     ) -> None:
         self.setup = setup
-        self.pipeline = setup.pipeline
+        self.pipeline, self.graph = setup.pipeline, setup.graph
         self.metadata = metadata
         self.attempt = attempt
         self.waiting = waiting
@@ -140,12 +146,12 @@ class Run:
         self._observer = _Events(setup.events) if setup.events is not None else Unobserved()
         self._pool: Pool | None = None
         self._held: dict[str, _Held] = {}
-        self._views = {node.id: NodeView(node.id) for node in self.pipeline}
+        self._views = {node.id: _view_of(node) for node in self.pipeline}
         self._results: dict[str, NodeResult] = {}
         self._retries: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
         self._renewed, self._leased_until = time.time(), attempt.until
-        self._canceling = self._taken = False
+        self._canceling = self._taken = self._resumed = False
         # What came of work while the store was waited for.
         self._ends: list[tuple[str, Report]] = []
         self.elapsed = Elapsed()
@@ -155,6 +161,7 @@ class Run:
         """Run to the end; `resumed` takes over what the run has done already."""
         began = time.monotonic()
         setup, pipeline = self.setup, self.pipeline
+        self._resumed = resumed
         try:
             make_folder_below(pipeline.root, setup.log_folder)
         except OSError as error:
@@ -162,8 +169,7 @@ class Run:
         title = f"{pipeline.name}  run {pipeline.run_id}{'  resumed' if resumed else ''}"
         setup.display.start(title, self._views)
         try:
-            if resumed:
-                self._take_over()
+            self._take_over(pipeline)
             if setup.events is not None:
                 number = self.attempt.number
                 setup.events.run_started(
@@ -174,6 +180,7 @@ class Run:
                     pipeline.run_id, pipeline.name, attempt=self.attempt.number
                 )
             self._settle_left_out()
+            self._unfold()
             self._loop(self._open_pool())
         finally:
             # Workers end first: only an error leaves some here, and they would go on writing.
@@ -193,7 +200,7 @@ class Run:
             pipeline.name,
             self._state(),
             dict(setup.parameters),
-            {node_id: self._result(node_id) for node_id in pipeline.nodes},
+            {node_id: self._result(node_id) for node_id in self.pipeline.nodes},
             time.monotonic() - began,
         )
 
@@ -207,9 +214,11 @@ class Run:
             return State.CANCELED
         return State.FAILED if State.FAILED in states else State.DONE
 
-    def _take_over(self) -> None:
+    def _take_over(self, nodes: Iterable[ir.Node]) -> None:
         """Settle the nodes that this run has done before it was interrupted."""
-        for node in self.pipeline:
+        for node in nodes if self._resumed else ():
+            if node.loops:
+                continue
             finished = reuse.finished_in_run(self.metadata.store, node)
             if finished is not None:
                 self._finish(node.id, finished, note="before the interruption")
@@ -219,6 +228,8 @@ class Run:
         for node in self.pipeline:
             if self._views[node.id].state.final or not node.is_left_out:
                 continue
+            if node.lends and node.loops:
+                continue  # until it is known for which items
             if not node.lends:
                 self._settle(node.id, State.SKIPPED, error="it was not asked for")
                 continue
@@ -250,7 +261,7 @@ class Run:
     def _preload(self) -> tuple[str, ...]:
         """Return the heavy modules that the pipeline's nodes will import, TensorFlow first."""
         modules: list[str] = []
-        for node_id in self.setup.graph.upstream:
+        for node_id in self.graph.upstream:
             if not self._views[node_id].state.final:
                 # Of an executor that cannot be imported its node tells.
                 with contextlib.suppress(ImportError, AttributeError, ValueError):
@@ -351,10 +362,11 @@ class Run:
         return {node_id: view.state for node_id, view in self._views.items()}
 
     def _start_ready(self, pool: Pool) -> None:
-        graph = self.setup.graph
         progress = True
         while progress:
             progress = False
+            self._unfold()
+            graph = self.graph
             for node_id, reason in settle(graph, self._states()).items():
                 self._settle(node_id, State.SKIPPED, error=reason)
             for node_id in ready(graph, self._states()):
@@ -364,6 +376,44 @@ class Run:
                     return
                 self._start(pool, node_id)
                 progress = True
+
+    def _unfold(self) -> None:
+        """Let the nodes of loops be there once for each item, as soon as the items are known."""
+        progress = True
+        while progress:
+            progress = False
+            for loop in waiting_loops(self.pipeline).values():
+                made = {name: self._results.get(name) for name in loop.producers}
+                if all(node is not None and node.state.successful for node in made.values()):
+                    outputs = {name: node.outputs for name, node in made.items() if node}
+                    progress = self._unfold_loop(loop, outputs) or progress
+
+    def _unfold_loop(self, loop: LoopSpec, outputs: Mapping[str, _tfx.Artifacts]) -> bool:
+        """Let the nodes of a loop be there for its items, and return whether they are."""
+        body = [node for node in self.pipeline if node.loops and node.loops[0].key == loop.key]
+        if all(self._views[node.id].state.final for node in body):
+            return False
+        try:
+            unfolded = unfold_known(self.pipeline, loop, outputs)
+            pipeline = accelerated(unfolded, enabled=self.setup.accelerate)
+            new = [node for node in pipeline if node.id not in self.pipeline.nodes]
+            preconditions.check(pipeline, [node.id for node in new if not node.is_left_out])
+        except (PenstockError, OSError) as error:
+            for node in body:
+                self._settle(node.id, State.FAILED, error=str(error))
+            return False
+        before, self.pipeline, self.graph = dict(self._views), pipeline, read_graph(pipeline)
+        # The display has these views, in the order of the pipeline.
+        self._views.clear()
+        for node in pipeline:
+            self._views[node.id] = before.get(node.id) or _view_of(node)
+            template = before.get(node.template)
+            if node.id not in before and template is not None and template.state.final:
+                self._settle(node.id, template.state, error=template.note)
+        reopen(self.metadata.store, pipeline)
+        self._take_over(new)
+        self._settle_left_out()
+        return True
 
     def _start(self, pool: Pool, node_id: str) -> None:
         view = self._views[node_id]
@@ -521,6 +571,7 @@ class Run:
             log if os.path.exists(log) else None,
             node.is_optional,
             node.works_in_store and not node.is_importer,
+            node.item,
         )
         self.setup.display.changed(view)
         if self.setup.telemetry is not None:
@@ -553,6 +604,10 @@ class Run:
             self._receive(pool)
         for held in self._held.values():
             pool.stop(held.token, signal.SIGKILL)
+
+
+def _view_of(node: ir.Node) -> NodeView:
+    return NodeView(node.id, item=node.item)
 
 
 def _reason(held: _Held, report: Failed) -> str:

@@ -117,6 +117,7 @@ def _result_as_json(result: Any) -> dict[str, Any]:
             "state": node.state.value,
             "seconds": node.seconds,
             "error": node.error,
+            "item": node.item,
             "log": node.log_path,
             "outputs": {key: [a.uri for a in artifacts] for key, artifacts in node.outputs.items()},
         }

@@ -79,7 +79,8 @@ def print_plan(planned: Iterable[NodePlan]) -> None:
     planned = list(planned)
     for node, name in zip(planned, column(node.node_id for node in planned), strict=True):
         mark, color = _VERDICTS[node.verdict]
-        first, *more = node.reasons or ("",)
+        item = (f"item {node.item}",) if node.item else ()
+        first, *more = (*item, *node.reasons) or ("",)
         head = f"{mark} {name}  {node.verdict.value:<8}"
         secho(head, fg=color, nl=False)
         echo(f"  {first}".rstrip())
@@ -211,6 +212,8 @@ def _print_nodes(
         cells = "".join(f"{cell:>10}" for cell in _resources(node))
         outputs_of_node = outputs.get(node.execution_id, {})
         echo(f"  {name}{cells}".rstrip() + _origin(run, outputs_of_node, makers))
+        if node.item:
+            echo(f"      item {node.item}")
         if node.done_by:
             echo(f"      {node.done_by}")
         if node.error:
@@ -250,7 +253,8 @@ def _origin(run: RunRecord, outputs: _tfx.Artifacts, makers: Mapping[int, Execut
 
 def _print_failure(node: NodeResult) -> None:
     echo(err=True)
-    secho(f"{node.node_id} failed: ", fg="red", bold=True, nl=False, err=True)
+    item = f" (item {node.item})" if node.item else ""
+    secho(f"{node.node_id}{item} failed: ", fg="red", bold=True, nl=False, err=True)
     echo_indented(node.error, err=True)
     if not node.log_path:
         return

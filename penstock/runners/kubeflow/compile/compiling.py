@@ -192,6 +192,8 @@ def _check_size(compiled: ir.Pipeline, tasks: list[Task], size: int) -> None:
 
 
 def _add_root_parameters(spec: Any, compiled: ir.Pipeline, profile: Profile) -> None:
+    from google.protobuf import json_format
+
     arguments = profile.parameters.get(compiled.name, {})
     ir.check_parameters(compiled.proto, arguments)
     for name, parameter in sorted(ir.run_parameters(compiled.proto).items()):
@@ -206,6 +208,8 @@ def _add_root_parameters(spec: Any, compiled: ir.Pipeline, profile: Profile) -> 
             defined.default_value.bool_value = default
         elif parameter.type is str:
             defined.default_value.string_value = default
+        elif parameter.type is list:
+            json_format.ParseDict(default, defined.default_value)
         else:
             defined.default_value.number_value = default
 

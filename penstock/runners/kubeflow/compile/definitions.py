@@ -15,6 +15,7 @@ PARAMETER_TYPES: Mapping[type, str] = {
     int: "NUMBER_INTEGER",
     float: "NUMBER_DOUBLE",
     bool: "BOOLEAN",
+    list: "LIST",
 }
 
 

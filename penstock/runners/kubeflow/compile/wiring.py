@@ -86,6 +86,11 @@ def _check_exit_handler(graph: Graph, node: ir.Node) -> None:
 
 def _refuse_what_never_works(graph: Graph, node: ir.Node) -> None:
     node_id = node.id
+    if node.loops:
+        raise PipelineError(
+            f"node {node_id} stands in a ForEach, which is not compiled for Kubeflow Pipelines yet",
+            hint="Run the pipeline here, or loop inside the component.",
+        )
     trigger = graph.trigger(node_id)
     if trigger not in (Trigger.UPSTREAM_SUCCEEDED, Trigger.UPSTREAM_COMPLETED):
         raise PipelineError(

@@ -104,9 +104,9 @@ class PodTask:
     """One node of a pipeline, for a container that runs it.
 
     `pipeline` is the IR as JSON with this node alone: parameters of the run are not bound yet.
-    `parameters` are those of the run that the node depends on, with their types (str, int, float
-    or bool); the ExecutorInput has their values under the same names. `code` is a digest of the
-    node's code. `store` is the metadata store's address, its secrets still references.
+    `parameters` are those of the run that the node depends on, with their types (str, int, float,
+    bool or list); the ExecutorInput has their values under the same names. `code` is a digest of
+    the node's code. `store` is the metadata store's address, its secrets still references.
     `import_paths` are folders to import from, relative to `project_folder`, which is also the
     folder from which relative paths in the pipeline count.
     """

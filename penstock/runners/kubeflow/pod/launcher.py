@@ -20,7 +20,7 @@ from penstock.errors import ParameterError, RunError
 from penstock.runners.kubeflow.contract.texts import OWN
 
 _MOUNTS = {"gs://": "/gcs/", "minio://": "/minio/", "s3://": "/s3/"}
-_TYPES: Mapping[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
+_TYPES: Mapping[str, type] = {"str": str, "int": int, "float": float, "bool": bool, "list": list}
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,15 @@ def bind_parameters(arguments: Mapping[str, Any], types: Mapping[str, str]) -> d
     return {name: _cast(name, arguments, _TYPES[kind]) for name, kind in types.items()}
 
 
+def _whole(value: Any) -> Any:
+    """Return JSON in which whole numbers are integers, which stand for floats as well."""
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _cast(name: str, arguments: Mapping[str, Any], kind: type) -> Any:
     if name not in arguments:
         raise ParameterError(
@@ -145,6 +154,8 @@ def _cast(name: str, arguments: Mapping[str, Any], kind: type) -> Any:
         return float(value)
     if kind is str and isinstance(value, str):
         return value
+    if kind is list and isinstance(value, list):
+        return _whole(value)
     raise ParameterError(
         f"the parameter {name!r}: expected {kind.__name__}, got {value!r} ({type(value).__name__})"
     )

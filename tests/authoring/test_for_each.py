@@ -1,0 +1,140 @@
+"""Loops as they are written: what they take, and what is refused where it stands."""
+
+from __future__ import annotations
+
+import pytest
+
+from penstock import Cond, ForEach, compile_pipeline, ir, pipeline
+from penstock.errors import PipelineError, WiringError
+from penstock_support import loop_components as loops
+
+pytestmark = pytest.mark.core
+
+
+def compiled(function):
+    return compile_pipeline(pipeline(name="toy")(function), pipeline_root="/root")
+
+
+def test_a_node_of_a_loop_is_one_node_of_the_ir():
+    nodes = ir.view(compile_pipeline(loops.of_rates, pipeline_root="/root")).nodes
+    assert sorted(nodes) == ["Compare", "Measure", "Train"]
+    assert [loop.name for loop in nodes["Train"].loops] == ["for-each-1"]
+
+
+def test_a_list_is_a_parameter_of_the_run():
+    parameter = ir.run_parameters(compile_pipeline(loops.of_rates, pipeline_root="/root"))["rates"]
+    assert (parameter.type, parameter.default) == (list, [0.1, 0.2, 0.3])
+
+
+def test_an_item_that_a_parameter_does_not_take_is_named():
+    def toy():
+        with ForEach([0.1, "fast"]) as rate:
+            loops.Train(rate=rate)
+
+    with pytest.raises(WiringError, match="expected float, got 'fast' .str. in the item 1"):
+        compiled(toy)
+
+
+def test_a_key_that_an_item_lacks_is_named():
+    def toy():
+        with ForEach([{"rate": 1}, {"speed": 2}]) as item:
+            loops.Train(rate=item["rate"])
+
+    with pytest.raises(PipelineError, match="the item {'speed': 2} has no 'rate'"):
+        compiled(toy)
+
+
+def test_an_item_outside_of_its_loop_is_refused():
+    def toy():
+        with ForEach([1, 2]) as rate:
+            loops.Train(rate=rate)
+        return [loops.Train(rate=rate).with_id("again")]
+
+    with pytest.raises(PipelineError, match="is used outside of its loop"):
+        compiled(toy)
+
+
+def test_an_artifact_of_an_item_outside_of_its_loop_is_refused():
+    def toy():
+        with ForEach(["a", "b"]) as name:
+            rows = loops.Rows(name=name)
+        with ForEach(rows.outputs["examples"]) as examples:
+            loops.Read(examples=examples)
+        return [loops.Read(examples=examples).with_id("again")]
+
+    with pytest.raises(WiringError, match="the item of a ForEach is used outside of it"):
+        compiled(toy)
+
+
+def test_an_input_for_one_artifact_does_not_take_what_all_items_made():
+    def toy():
+        with ForEach([1, 2]) as rate:
+            trained = loops.Train(rate=rate)
+        return [loops.Measure(model=trained.outputs["model"])]
+
+    with pytest.raises(WiringError, match=r"Take them as model: Input\[list\[Model\]\]"):
+        compiled(toy)
+
+
+def test_a_parameter_does_not_take_what_all_items_returned():
+    def toy():
+        with ForEach([1, 2]) as rate:
+            measured = loops.Measure(model=loops.Train(rate=rate).outputs["model"])
+        return [loops.Train(rate=measured.outputs["output"]).with_id("again")]
+
+    with pytest.raises(WiringError, match="got a list of them"):
+        compiled(toy)
+
+
+def test_a_condition_outside_on_what_differs_by_item_is_refused():
+    def toy():
+        with ForEach([1, 2]) as rate:
+            measured = loops.Measure(model=loops.Train(rate=rate).outputs["model"])
+        with Cond(measured.outputs["output"] > 1):
+            again = loops.Train(rate=3).with_id("again")
+        return [again]
+
+    with pytest.raises(PipelineError, match="Write the Cond inside the ForEach"):
+        compiled(toy)
+
+
+def test_a_condition_on_an_item_says_to_let_a_component_return_it():
+    def toy():
+        with ForEach([1, 2]) as rate, Cond(rate == 1):
+            pass
+
+    with pytest.raises(PipelineError, match="let a component return it"):
+        compiled(toy)
+
+
+@pytest.mark.parametrize("given", [3, "abc", {"a": 1}, None])
+def test_what_is_no_list_is_refused(given):
+    with pytest.raises(PipelineError, match="ForEach: expected a list, got"):
+        ForEach(given)
+
+
+def test_a_single_value_of_a_node_is_no_list():
+    def toy():
+        measured = loops.Measure(model=loops.Train(rate=1).outputs["model"])
+        with ForEach(measured.outputs["output"]):
+            pass
+
+    with pytest.raises(PipelineError, match="got one Float, which Measure returns"):
+        compiled(toy)
+
+
+def test_a_parameter_that_is_no_list_is_no_list():
+    def toy(rate: float = 1.0):
+        with ForEach(rate):
+            pass
+
+    with pytest.raises(PipelineError, match="got <pipeline parameter rate: float>"):
+        compiled(toy)
+
+
+def test_a_list_of_the_wrong_items_is_no_default():
+    with pytest.raises(PipelineError, match="has list"):
+
+        @pipeline
+        def toy(rates: list[set] = []):  # noqa: B006  # it is refused
+            return rates

@@ -1,0 +1,128 @@
+"""Pipelines with loops."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from penstock import Cond, ForEach, Input, Output, component, pipeline
+from penstock.artifacts import Examples, Model, String
+
+
+@component
+def Train(rate: float, model: Output[Model], folder: str = ""):
+    """Write a rate down; a file called after it in the folder lets it fail."""
+    if folder and (Path(folder) / f"{rate}").exists():
+        raise ValueError(f"{rate} is broken")
+    Path(model.uri, "rate.txt").write_text(str(rate))
+
+
+@component
+def Measure(model: Input[Model]) -> float:
+    """Read it again."""
+    return float(Path(model.uri, "rate.txt").read_text())
+
+
+@component
+def Compare(models: Input[list[Model]]) -> list:
+    """Read them all."""
+    return [float(Path(model.uri, "rate.txt").read_text()) for model in models]
+
+
+@component
+def Named(options: dict, name: str = "") -> str:
+    """Return what it is given."""
+    return json.dumps([options, name])
+
+
+@pipeline(name="rates")
+def of_rates(rates: list[float] = [0.1, 0.2, 0.3], folder: str = ""):  # noqa: B006  # a default that nobody changes
+    """Train for each rate, and compare."""
+    with ForEach(rates) as rate:
+        trained = Train(rate=rate, folder=folder)
+        measured = Measure(model=trained.outputs["model"])
+    return [measured, Compare(models=trained.outputs["model"])]
+
+
+@pipeline(name="constants")
+def of_constants():
+    """Two items with two parts."""
+    with ForEach([{"name": "a", "size": 1}, {"name": "b", "size": 2}]) as item:
+        named = Named(options={"size": item["size"], "all": item}, name=item["name"])
+    return [named]
+
+
+@component
+def List(count: int) -> list:
+    """Return a list."""
+    return [{"rate": 0.5 * number} for number in range(count)]
+
+
+@component
+def Rows(name: str, examples: Output[Examples]):
+    """Write a name down."""
+    Path(examples.uri, "name.txt").write_text(name)
+
+
+@component
+def Read(examples: Input[Examples]) -> str:
+    """Read it."""
+    return Path(examples.uri, "name.txt").read_text()
+
+
+@component
+def Joined(texts: Input[list[String]]) -> str:
+    """Read all."""
+    return " ".join(text.read() for text in texts)
+
+
+@pipeline(name="returned")
+def of_what_is_returned(count: int = 2, folder: str = ""):
+    """Train for each rate of a list that a node returns."""
+    listed = List(count=count)
+    with ForEach(listed.outputs["output"]) as item:
+        trained = Train(rate=item["rate"], folder=folder)
+    return [Compare(models=trained.outputs["model"])]
+
+
+@pipeline(name="artifacts")
+def of_artifacts(names: list[str] = ["a", "b"]):  # noqa: B006  # a default that nobody changes
+    """A loop over what another one has made."""
+    with ForEach(names) as name:
+        rows = Rows(name=name)
+    with ForEach(rows.outputs["examples"]) as examples:
+        read = Read(examples=examples)
+    return [Joined(texts=read.outputs["output"])]
+
+
+@pipeline(name="nested")
+def of_a_loop_in_a_loop(names: list[str] = ["a", "b"]):  # noqa: B006  # as above
+    """A loop over constants in one over a parameter, with a condition in it."""
+    with ForEach(names) as name:
+        rows = Rows(name=name)
+        with ForEach([0.1, 0.2]) as rate:
+            trained = Train(rate=rate)
+            measured = Measure(model=trained.outputs["model"])
+            with Cond(measured.outputs["output"] > 0.15):
+                told = Told(rate=measured.outputs["output"], examples=rows.outputs["examples"])
+    return [trained, Joined(texts=told.outputs["output"])]
+
+
+@component
+def Told(rate: float, examples: Input[Examples]) -> str:
+    """Say both."""
+    return f"{Path(examples.uri, 'name.txt').read_text()} {rate}"
+
+
+@component
+def Mapped() -> dict:
+    """Return no list."""
+    return {"rate": 1}
+
+
+@pipeline(name="no-list")
+def of_no_list():
+    """A loop over what turns out to be none."""
+    with ForEach(Mapped().outputs["output"]) as rate:
+        trained = Train(rate=rate)
+    return [trained]
