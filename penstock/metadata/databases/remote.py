@@ -36,8 +36,13 @@ _CHANNEL_OPTIONS = (
 # What gRPC says, what that means, and what to do.
 _REASONS = (
     (
+        ("certificate has expired",),
+        "its certificate has expired",
+        "Give the server one that is valid.",
+    ),
+    (
         ("CERTIFICATE_VERIFY_FAILED",),
-        "its certificate is signed by nobody who is trusted here, or has expired",
+        "its certificate is signed by nobody who is trusted here, or is not valid",
         "Name the certificate of who signed it in the address: ...?ca=FILE.",
     ),
     (

@@ -84,9 +84,18 @@ def test_certificates_of_both_sides_and_a_token_open_a_store(address):
 def test_a_certificate_of_an_authority_that_is_not_known(address, with_tls):
     assert refusal(address(ca="other")) == (
         f"the metadata store grpcs://localhost:{with_tls} cannot be reached: its certificate is "
-        "signed by nobody who is trusted here, or has expired. Name the certificate of who signed "
+        "signed by nobody who is trusted here, or is not valid. Name the certificate of who signed "
         "it in the address: ...?ca=FILE."
     )
+
+
+def test_a_certificate_that_has_expired(path, signed):
+    own = signed["expired"]
+    shown = Protection(own.certificate.read_bytes(), own.key.read_bytes())
+    with metadata_servers.serving(path, shown) as server:
+        address = f"grpcs://localhost:{server.port}?ca={signed['authority'].certificate}"
+        said = refusal(address)
+    assert said.endswith("its certificate has expired. Give the server one that is valid.")
 
 
 def test_a_certificate_of_another_host(address, with_tls):

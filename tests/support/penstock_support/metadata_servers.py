@@ -106,7 +106,7 @@ class Signed:
 
 
 def certificates(folder: Path) -> dict[str, Signed]:
-    """Make an authority, certificates that it signed for a server at localhost and a client."""
+    """Make an authority, and certificates that it signed: for localhost, expired, for a client."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -114,7 +114,7 @@ def certificates(folder: Path) -> dict[str, Signed]:
     made: dict[str, Signed] = {}
     now = datetime.now(UTC)
     authority, authority_key = None, None
-    for name in ("authority", "server", "client", "other"):
+    for name in ("authority", "server", "expired", "client", "other"):
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         own = authority is None or name == "other"
@@ -124,8 +124,8 @@ def certificates(folder: Path) -> dict[str, Signed]:
             .issuer_name(subject if own else authority.subject)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
+            .not_valid_before(now - timedelta(days=2))
+            .not_valid_after(now + timedelta(days=-1 if name == "expired" else 1))
             .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), False)
             .add_extension(x509.BasicConstraints(ca=own, path_length=None), True)
             .sign(key if own else authority_key, hashes.SHA256())
