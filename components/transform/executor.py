@@ -18,6 +18,7 @@ from penstock.components.transform.job import (
     bind_custom_config,
 )
 from penstock.data.splits import (
+    check_written,
     encode_split_names,
     split_directory,
     split_files,
@@ -98,6 +99,7 @@ def transform(
     finally:
         shutil.rmtree(job.temporary_directory, ignore_errors=True)
     if transformed_examples is not None:
+        check_written(transformed_examples.uri, to_transform)
         describe(transformed_examples, examples, to_transform)
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterable
 
 from penstock.errors import DataError
 
 PREFIX = "data_tfrecord"
 PARQUET_PREFIX = "data_parquet"
+_SHARD = re.compile(r"(?P<prefix>.+)-\d{5}-of-(?P<shards>\d{5})(?P<suffix>.*)")
 
 
 # What Spark, Hive, Delta Lake, Hudi and Databricks leave beside data files, and folders of theirs.
@@ -42,6 +45,18 @@ def _is_marker(name: str) -> bool:
 def shard_name(prefix: str, shard: int, shards: int, suffix: str = ".gz") -> str:
     """Return the name of a shard as TFX and Beam write it: `prefix-00000-of-00001.gz`."""
     return f"{prefix}-{shard:05d}-of-{shards:05d}{suffix}"
+
+
+def missing_shards(names: Iterable[str]) -> list[str]:
+    """Return the names of the shards that files, by their names, should have beside them."""
+    names = set(names)
+    named = [match for match in map(_SHARD.fullmatch, names) if match]
+    expected = {
+        shard_name(match["prefix"], shard, int(match["shards"]), match["suffix"])
+        for match in named
+        for shard in range(int(match["shards"]))
+    }
+    return sorted(expected - names)
 
 
 def record_files(directory: str) -> list[str]:

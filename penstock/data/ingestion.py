@@ -127,7 +127,12 @@ def describe(
     version: int | None,
     input_fingerprint: str,
 ) -> None:
-    """Set on an Examples artifact what TFX's ExampleGens set."""
+    """Set on an Examples artifact what TFX's ExampleGens set, once all of it is there.
+
+    Raises:
+      DataError: an engine has left out files.
+    """
+    splits.check_written(written.uri, written.split_names)
     artifact.split_names = splits.encode_split_names(written.split_names)
     artifact.span = span
     artifact.set_int_custom_property(SPAN_PROPERTY, span)

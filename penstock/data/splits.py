@@ -121,6 +121,25 @@ def split_files(artifact: Any, split: str) -> list[str]:
     return files
 
 
+def check_written(uri: str, names: Iterable[str]) -> None:
+    """Check that every split has all its files, before anybody is told that they are there.
+
+    Raises:
+      DataError: some are not: workers may write where nobody looks.
+    """
+    for name in names:
+        folder = split_directory(uri, name)
+        files = os.listdir(folder) if os.path.isdir(folder) else []
+        missing = data_files.missing_shards(files) if files else ["all files"]
+        if missing:
+            raise DataError(
+                f"split {name!r} should have been written, and lacks {', '.join(missing[:3])}",
+                path=folder,
+                hint="Where workers of other machines write, the pipeline's root should be in a "
+                "folder that all of them share.",
+            )
+
+
 def output_config_or_default(
     input_config: InputConfig, output_config: OutputConfig | None
 ) -> OutputConfig:

@@ -109,3 +109,21 @@ def test_files_of_a_custom_split_pattern_are_found(tmp_path):
 def test_an_unknown_split_is_answered_with_the_nearest(tmp_path):
     with pytest.raises(DataError, match=r"no split 'trian' .* Did you mean 'train'\?"):
         splits.split_files(artifact(tmp_path, ["train", "eval"]), "trian")
+
+
+@pytest.mark.parametrize(
+    ("written", "lacking"),
+    [
+        ([], "all files"),
+        (["data_tfrecord-00001-of-00002.gz"], r"data_tfrecord-00000-of-00002\.gz"),
+    ],
+)
+def test_a_split_that_an_engine_has_not_written_is_refused(tmp_path, written, lacking):
+    for split, names in (("train", ["data_tfrecord-00000-of-00001.gz"]), ("eval", written)):
+        folder = tmp_path / f"Split-{split}"
+        folder.mkdir()
+        for name in names:
+            (folder / name).touch()
+    with pytest.raises(DataError, match=f"split 'eval' .* lacks {lacking}"):
+        splits.check_written(str(tmp_path), ["train", "eval"])
+    splits.check_written(str(tmp_path), ["train"])
