@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from penstock.data.parallel.answers import check_answers
 from penstock.data.parallel.choosing import workers_of
 from penstock.data.parallel.workers import Workers
 from penstock.project import clusters
@@ -76,14 +78,39 @@ class BeamOptions:
         An engine is a module of the component's kernel functions. There are two, with the same
         functions and the same results: `in_process` and `on_beam`.
         """
+        if flags := self.without_effect():
+            sys.stdout.write(f"Without --runner these say nothing: {', '.join(flags)}.\n")
         return importlib.import_module(
             f"{package}.{'in_process' if self.in_process else 'on_beam'}"
+        )
+
+    def check(self) -> None:
+        """Check that the engine is there, and knows all that it is asked with.
+
+        Raises:
+          ParameterError: there is no such runner, or nobody knows an argument.
+          PenstockError: nobody answers where a cluster or a job service should.
+        """
+        if self.cluster is not None:
+            check_answers(self.cluster)
+        elif self.args:
+            from penstock.data.beam import arguments
+
+            arguments.check(self.args)
+
+    def without_effect(self) -> tuple[str, ...]:
+        """Return the flags that say something to Beam where none of its runners is named."""
+        if not self.in_process:
+            return ()
+        return tuple(
+            arg.partition("=")[0] for arg in clusters.for_beam(self.args) if arg.startswith("--")
         )
 
     def pipeline(self, progress: Callable[..., None] | None = None) -> Any:
         """Make the `beam.Pipeline` that these options describe; it tells `progress` its rows."""
         from penstock.data.beam.jobs import JobPipeline
 
+        self.check()
         return JobPipeline(
             clusters.for_beam(self.args),
             takes_code=not self.is_in_this_process,

@@ -9,17 +9,15 @@ from contextlib import redirect_stderr
 from typing import Any
 
 from penstock.data.parallel.answers import check_place
-from penstock.errors import ParameterError, PenstockError, suggestion
+from penstock.errors import ParameterError, PenstockError, nearest, suggestion
 
 _CONNECT_SECONDS = 10.0
 # Of a runner's addresses, those of a host and a port.
 _ADDRESSES = ("job_endpoint", "artifact_endpoint", "flink_master", "spark_master_url")
 
 
-def check(args: Sequence[str], *, connects: bool = True) -> None:
-    """Check the arguments for a Beam pipeline before it is made.
-
-    With `connects` those whom they name are asked whether they are there.
+def check(args: Sequence[str]) -> None:
+    """Check the arguments for a Beam pipeline before it is made, and ask whom they name.
 
     Raises:
       ParameterError: there is no such runner, or nobody knows an argument.
@@ -27,40 +25,22 @@ def check(args: Sequence[str], *, connects: bool = True) -> None:
     """
     known, parser, unknown = _parsed(args)
     _check_runner(known["runner"])
-    if connects:
-        for name in _ADDRESSES:
-            address = str(known.get(name) or "")
-            if ":" in address and not address.startswith("["):
-                check_place(f"Beam's --{name}", address)
+    for name in _ADDRESSES:
+        address = str(known.get(name) or "")
+        if ":" in address and not address.startswith("["):
+            check_place(f"Beam's --{name}", address)
     if not unknown:
         return
     endpoint = known.get("job_endpoint")
-    if endpoint and not connects:
-        return  # its job service may know them
-    names = _names(parser)
     described = _described(endpoint) if endpoint and ":" in endpoint else set()
     for arg in unknown:
         name = arg.partition("=")[0].removeprefix("--")
         if name not in described:
+            match = nearest(name, [*_names(parser), *described])
             raise ParameterError(
-                f"neither Beam nor its runner {known['runner']} knows the argument --{name}",
-                hint=suggestion(name, [*names, *described])
-                if _is_near(name, [*names, *described])
-                else "Look for its name in the runner's documentation, or leave it out.",
+                f"neither Beam nor its runner {known['runner'] or 'DirectRunner'} knows --{name}",
+                hint=f"Did you mean --{match}?" if match else "Leave it out.",
             )
-
-
-def check_without_runner(args: Sequence[str]) -> str | None:
-    """Check arguments that name no runner; return what has no effect of them, if anything.
-
-    Raises:
-      ParameterError: Beam does not know an argument.
-    """
-    if not args:
-        return None
-    check(args, connects=False)
-    flags = [arg.partition("=")[0] for arg in args if arg.startswith("--")]
-    return f"{', '.join(flags)} has no effect without --runner: the work is done in process."
 
 
 def _check_runner(runner: str | None) -> None:
@@ -104,10 +84,6 @@ def _parsed(args: Sequence[str]) -> tuple[dict[str, Any], Any, list[str]]:
 def _names(parser: Any) -> list[str]:
     flags = [flag for action in parser._actions for flag in action.option_strings]
     return [flag.removeprefix("--") for flag in flags]
-
-
-def _is_near(name: str, names: Sequence[str]) -> bool:
-    return suggestion(name, names).startswith("Did you mean")
 
 
 def _described(endpoint: str) -> set[str]:

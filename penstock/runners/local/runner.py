@@ -13,7 +13,7 @@ from typing import Any
 
 from penstock import _tfx, ir
 from penstock.errors import RunError, StoreError
-from penstock.execution import needs, preconditions, reuse
+from penstock.execution import engines, needs, preconditions, reuse
 from penstock.execution.acceleration import accelerated
 from penstock.execution.elapsed import BOOKKEEPING, DEFINITION, REPORT
 from penstock.execution.plan import NodePlan, plan
@@ -198,6 +198,7 @@ class LocalRunner:
         options = self._options(cache, from_nodes, to_nodes, only)
         bound = _bind(compiled, "planned", values, options)
         needs.check(bound, bound.chosen)
+        engines.check(bound, bound.chosen)
         with connect(_if_it_exists(connection)) as metadata:
             if base_run is not None:
                 base_run = find_run(metadata.store, base_run).run_id

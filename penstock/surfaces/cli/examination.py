@@ -276,6 +276,27 @@ def cluster(profile: Profile) -> Finding:
     return Finding("Kubeflow", "fine", options.host)
 
 
+def engine(profile: Profile) -> Finding:
+    """Whether the Spark, Ray or Beam of the profile is there, and knows what it is asked with."""
+    from penstock.authoring.beam import BeamOptions
+
+    options = BeamOptions(profile.beam_args)
+    if not options.args:
+        return Finding("Engine", "unused", f"profile {profile.name} names none: work is in process")
+    advice = f"Correct what profiles.{profile.name} says of Spark, Ray or Beam in penstock.toml."
+    try:
+        options.check()
+    except ImportError as error:
+        return Finding("Engine", "wrong", str(error), "Install what it needs, as penstock[tfx].")
+    except PenstockError as error:
+        return Finding("Engine", "wrong", error.message, error.hint or advice)
+    if flags := options.without_effect():
+        return Finding(
+            "Engine", "doubtful", f"without --runner these say nothing: {', '.join(flags)}"
+        )
+    return Finding("Engine", "fine", str(options.cluster or options.runner))
+
+
 def _connected(options: KubeflowOptions) -> Service:
     """Return the profile's server, which is asked once and with little patience."""
     from penstock.runners.kubeflow.server.connecting import connect_to
@@ -299,6 +320,7 @@ def checks(config: Config, profile: Profile) -> tuple[Callable[[], Finding], ...
         partial(store, profile),
         docker,
         partial(cluster, profile),
+        partial(engine, profile),
     )
 
 

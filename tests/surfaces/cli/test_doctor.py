@@ -264,3 +264,18 @@ def test_a_pipeline_that_does_not_import_is_not_said_to_have_its_pods(project):
 
 def test_a_profile_without_a_cluster_has_no_pods(project):
     assert examined()[1]["pods"]["state"] == "unused"
+
+
+@pytest.mark.parametrize(
+    ("args", "state", "found"),
+    [
+        ((), "unused", "profile default names none"),
+        (("--spark_master=spark://127.0.0.1:9",), "wrong", "nobody answers for Spark"),
+        (("--runner=DirectRuner",), "wrong", "no Beam runner 'DirectRuner'"),
+        (("--direct_num_workers=2",), "doubtful", "say nothing: --direct_num_workers"),
+        (("--runner=DirectRunner",), "fine", "DirectRunner"),
+    ],
+)
+def test_the_engine_of_a_profile_is_looked_for(args, state, found):
+    finding = examination.engine(Profile(beam_args=args))
+    assert (finding.state, found in finding.found) == (state, True), finding
