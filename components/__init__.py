@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from penstock.components.avro_example_gen.component import AvroExampleGen
     from penstock.components.bulk_inferrer.component import BulkInferrer
     from penstock.components.csv_example_gen.component import CsvExampleGen
     from penstock.components.drift_monitor.component import DriftMonitor
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from penstock.components.tuner.component import Tuner
 
 _HOMES = {
+    "AvroExampleGen": "avro_example_gen",
     "BulkInferrer": "bulk_inferrer",
     "CsvExampleGen": "csv_example_gen",
     "DriftMonitor": "drift_monitor",
@@ -65,6 +67,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "AvroExampleGen",
     "BulkInferrer",
     "CsvExampleGen",
     "DriftMonitor",

@@ -31,7 +31,8 @@ def ParquetExampleGen(
     The first five parameters are those of `CsvExampleGen`. `columns` names the columns to read;
     all by default. Numbers, booleans, text, binary, dates and times, and lists of these become
     features as `penstock.data.coding.examples.encode` says; a null is a feature without a value.
-    Files may differ in types that make the same features (`penstock.data.parquet.common_types`).
+    Files may differ in types that make the same features, as
+    `penstock.data.file_columns.common_types` says.
     `output_data_format` is FORMAT_TF_EXAMPLE or FORMAT_PARQUET.
 
     Raises:

@@ -8,6 +8,7 @@ from typing import Any
 
 from penstock.authoring.beam import BeamOptions
 from penstock.data import parquet
+from penstock.data.file_columns import common_types, located
 from penstock.data.ingestion import Destination, check_payload
 from penstock.data.parallel.workers import Workers
 from penstock.data.spans import ResolvedInput
@@ -35,7 +36,9 @@ def write_parquet(
     workers: Workers,
 ) -> None:
     """Write the rows of Parquet files to the splits that they belong to."""
-    types = parquet.common_types([split.files for split in resolved.splits], columns, _say)
+    types = common_types(
+        [split.files for split in resolved.splits], parquet.schema_of, columns, _say
+    )
     shards = shard_count(resolved.files, sum(map(parquet.row_group_count, resolved.files)))
     write_blocks(to, partial(_blocks, resolved, types), shards, progress, workers)
 
@@ -53,7 +56,7 @@ def _write(
     if not row_group:
         _say(f"Reading {path}")
     for batch in parquet.read_file(path, row_groups=[row_group], types=types):
-        with parquet.located(path):
+        with located(path):
             writer.write_batch(batch, split)
 
 

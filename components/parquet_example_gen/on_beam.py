@@ -9,6 +9,7 @@ import apache_beam as beam_sdk
 
 from penstock.authoring.beam import BeamOptions
 from penstock.data import parquet
+from penstock.data.file_columns import common_types, located
 from penstock.data.ingestion import Destination, check_payload
 from penstock.data.spans import ResolvedInput
 from penstock.data.writing_on_beam import WriteSplits, refuse_parquet, split_rows
@@ -24,7 +25,7 @@ def generate_examples(
     """Read the files of every input split, and write their rows to the splits they belong to."""
     check_payload("ParquetExampleGen", to)
     refuse_parquet("ParquetExampleGen", to)
-    types = parquet.common_types([split.files for split in resolved.splits], columns)
+    types = common_types([split.files for split in resolved.splits], parquet.schema_of, columns)
     groups = [
         (split.name, path, group)
         for split in resolved.splits
@@ -46,5 +47,5 @@ def _read_group(
 ) -> Iterator[tuple[int, bytes]]:
     split, path, group = unit
     for batch in parquet.read_file(path, row_groups=[group], types=types):
-        with parquet.located(path):
+        with located(path):
             yield from split_rows(batch, split, to, False)

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock.data import parquet, unifying
+from penstock.data.file_columns import located
 from penstock.data.ingestion import Destination, check_payload
 from penstock.data.parallel.workers import LocalWorkers
 from penstock.data.spans import ResolvedInput
@@ -120,7 +121,7 @@ def _write(
     for batch in parquet.read_file(path, row_groups=[group]):
         rows = pa.Table.from_batches([batch]).filter(mask.slice(start, batch.num_rows))
         start += batch.num_rows
-        with parquet.located(path):
+        with located(path):
             for one in unifying.unified(rows, schema).combine_chunks().to_batches():
                 writer.write_batch(one, split)
 

@@ -7,19 +7,17 @@ features is said in `penstock.data.coding.examples.encode`.
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from penstock.data.coding import examples
-from penstock.data.coding.columns import is_list, pruned_schema, with_schema
+from penstock.data.coding.columns import pruned_schema, with_schema
+from penstock.data.file_columns import check_columns, located, of_types
 from penstock.data.files.closing import ClosesOnExit
-from penstock.errors import DataError, suggestion
+from penstock.errors import DataError
 
 # Arrow's own errors, and what its Python layer makes of damaged names and sizes.
 _READ_ERRORS = (pa.ArrowException, OSError, UnicodeError, OverflowError, MemoryError)
@@ -34,11 +32,11 @@ def read_file(
 ) -> Iterator[pa.RecordBatch]:
     """Read one Parquet file, or some of its row groups, as record batches.
 
-    `types`, which `common_types` returns, gives the order of the columns and their types.
+    `types`, from `file_columns.common_types`, gives the order of the columns and their types.
     """
     file = _opened(path)
     schema = _schema(file, path)
-    _check_columns(schema, columns, path)
+    check_columns(schema, columns, path, "Parquet")
     order = None if types is None else [name for name in types if name in schema.names]
     try:
         for batch in file.iter_batches(
@@ -48,19 +46,9 @@ def read_file(
         ):
             # A damaged file may decode to indices and offsets that point beyond their values.
             batch.validate(full=True)
-            yield batch if types is None else _of_types(batch, types, order or [], path)
+            yield batch if types is None else of_types(batch, types, order or [], path)
     except _READ_ERRORS as error:
         raise _unreadable(path, error) from error
-
-
-def _check_columns(schema: pa.Schema, columns: Sequence[str] | None, path: str) -> None:
-    for column in columns or ():
-        if column not in schema.names:
-            raise DataError(
-                f"the Parquet file has no column {column!r}",
-                path=path,
-                hint=suggestion(column, schema.names, noun="column"),
-            )
 
 
 def row_group_count(path: str) -> int:
@@ -79,164 +67,6 @@ def schema_of(path: str) -> pa.Schema:
     return _schema(_opened(path), path)
 
 
-def common_types(
-    files_of_splits: Sequence[Sequence[str]],
-    columns: Sequence[str] | None = None,
-    notice: Callable[[str], None] = lambda _: None,
-) -> dict[str, pa.DataType]:
-    """Return the type that each column has in all files of all splits, for `read_file`.
-
-    Files may differ in types that make the same features, such as string and large_string. A
-    column that has integers in one file and fractions in another is of fractions everywhere. The
-    files of a split need the same columns; those that are not among `columns` are not looked at.
-
-    Raises:
-      DataError: a file is not Parquet, has other columns than the first of its split, or has a
-        column of a type that has no place in a tf.Example, or that makes another feature than in
-        another file.
-    """
-    if not any(files_of_splits):
-        raise DataError("there are no Parquet files to read")
-    of_columns: dict[str, dict[pa.DataType, str]] = {}
-    for paths in files_of_splits:
-        expected: list[str] | None = None
-        for path in paths:
-            notice(f"Reading the schema of {path}")
-            schema = _schema(_opened(path), path)
-            _check_columns(schema, columns, path)
-            names = [name for name in schema.names if columns is None or name in columns]
-            _check_names(names, path)
-            if expected is None:
-                expected = names
-            elif set(names) != set(expected):
-                raise DataError(
-                    f"all Parquet files of a split need the same columns; "
-                    f"{_difference(expected, names)}, compared with {paths[0]}",
-                    path=path,
-                    hint="Write the files anew with the same columns, read them as different "
-                    "splits, or name the columns that all have in `columns`.",
-                )
-            for name in names:
-                kind = schema.field(name).type
-                files = of_columns.setdefault(name, {})
-                if kind not in files:
-                    _check_type(kind, name, path)
-                    _check_same_feature(kind, files, name, path)
-                    files[kind] = path
-    return {name: _common_type(name, files, notice) for name, files in of_columns.items()}
-
-
-@contextmanager
-def located(path: str) -> Iterator[None]:
-    """Say which file an error about its values is in."""
-    try:
-        yield
-    except DataError as error:
-        error.path = error.path or path
-        raise
-
-
-def _check_type(kind: pa.DataType, name: str, path: str) -> None:
-    """Raise DataError if a type has no place in a tf.Example."""
-    with located(path):
-        examples.to_feature_lists(pa.RecordBatch.from_arrays([pa.array([], kind)], [name]))
-
-
-def _check_same_feature(
-    kind: pa.DataType, files: Mapping[pa.DataType, str], name: str, path: str
-) -> None:
-    """Raise DataError if a column makes another feature than in the files that came before."""
-    for other, other_path in files.items():
-        kinds = {_content(kind), _content(other)} - {"nothing"}
-        if len(kinds) > 1 and kinds not in ({"booleans", "integers"}, {"integers", "fractions"}):
-            raise DataError(
-                f"the column is {kind} here and {other} in {other_path}, which make different "
-                f"features: {_content(kind)} and {_content(other)}",
-                path=path,
-                column=name,
-                hint="Write the column with one type in all files of all splits, or leave it out "
-                "with `columns`.",
-            )
-
-
-def _content(kind: pa.DataType) -> str:
-    """Return what the values of a column are: columns of one content make the same feature."""
-    types = pa.types
-    if is_list(kind) or types.is_dictionary(kind):
-        return _content(kind.value_type)
-    if types.is_null(kind):
-        return "nothing"
-    if types.is_boolean(kind):
-        return "booleans"
-    if types.is_duration(kind):
-        return f"durations in {kind.unit}"
-    if types.is_integer(kind) or (types.is_decimal(kind) and kind.scale <= 0):
-        return "integers"
-    return "fractions" if types.is_floating(kind) or types.is_decimal(kind) else "bytes"
-
-
-def _common_type(
-    name: str, files: Mapping[pa.DataType, str], notice: Callable[[str], None]
-) -> pa.DataType:
-    """Return a type that holds all types of a column, each found in a file."""
-    types = pa.types
-    if len(files) == 1:
-        return next(iter(files))
-    plain = {kind.value_type if types.is_dictionary(kind) else kind for kind in files}
-    plain.discard(pa.null())
-    contents = {_content(kind): path for kind, path in files.items()}
-    if contents.keys() >= {"integers", "fractions"}:
-        notice(
-            f"Column {name!r} has integers in {contents['integers']} and fractions in "
-            f"{contents['fractions']}: it is read as fractions everywhere."
-        )
-    if len(plain) <= 1:
-        return next(iter(plain), pa.null())
-    for belongs, common in (
-        (types.is_signed_integer, pa.int64()),
-        (types.is_floating, pa.float64()),
-        (lambda kind: types.is_string(kind) or types.is_large_string(kind), pa.large_string()),
-    ):
-        if all(map(belongs, plain)):
-            return common
-    values = {"fractions": pa.float32(), "bytes": pa.large_binary()}
-    found = next((values[content] for content in values if content in contents), pa.int64())
-    return pa.large_list(found)
-
-
-def _of_types(
-    batch: pa.RecordBatch, types: Mapping[str, pa.DataType], names: Sequence[str], path: str
-) -> pa.RecordBatch:
-    with located(path):
-        arrays = [
-            _of_type(batch.column(batch.schema.get_field_index(name)), types[name], name)
-            for name in names
-        ]
-    return pa.RecordBatch.from_arrays(arrays, names=list(names))
-
-
-def _of_type(array: pa.Array, kind: pa.DataType, name: str) -> pa.Array:
-    if array.type == kind:
-        return array
-    if pa.types.is_null(array.type):
-        return pa.nulls(len(array), kind)
-    if pa.types.is_dictionary(array.type):
-        return _of_type(array.dictionary_decode(), kind, name)
-    if not is_list(kind):
-        return pc.cast(array, kind)
-    lists = examples.to_feature_lists(pa.RecordBatch.from_arrays([array], [name])).column(0)
-    try:
-        return pc.cast(lists, kind)
-    except pa.ArrowInvalid as error:
-        raise DataError(
-            f"the column is {array.type} here and has fractions in another file, so that it "
-            f"becomes a feature of 32-bit floats, which cannot hold all of its integers: {error}",
-            column=name,
-            hint="Write the column with one type in all files of all splits: as double, where the "
-            "nearest float will do.",
-        ) from error
-
-
 def _opened(path: str) -> Any:
     try:
         return pq.ParquetFile(path)
@@ -253,16 +83,6 @@ def _schema(file: Any, path: str) -> pa.Schema:
         raise _unreadable(path, error) from error
 
 
-def _check_names(names: Sequence[str], path: str) -> None:
-    twice = next((name for name, count in Counter(names).items() if count > 1), None)
-    if twice is not None:
-        raise DataError(
-            f"the Parquet file has two columns {twice!r}",
-            path=path,
-            hint="Every column needs a name of its own.",
-        )
-
-
 def _unreadable(path: str, error: Exception) -> DataError:
     reason = " ".join(str(error).split()) or type(error).__name__
     return DataError(
@@ -270,14 +90,6 @@ def _unreadable(path: str, error: Exception) -> DataError:
         path=path,
         hint="Write or copy the file again, and check that it is a Parquet file.",
     )
-
-
-def _difference(expected: Sequence[str], names: Sequence[str]) -> str:
-    missing = next((name for name in expected if name not in names), None)
-    if missing is not None:
-        return f"this one has no column {missing!r}"
-    extra = next(name for name in names if name not in expected)
-    return f"this one has the column {extra!r} more"
 
 
 def read_example_batches(

@@ -28,6 +28,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
         "tfx.extensions",
     ),
     "beam": ("apache_beam", "dill"),
+    "avro": ("fastavro",),
     "sklearn": ("sklearn", "skops"),
     "xgboost": ("xgboost",),
     "lightgbm": ("lightgbm",),

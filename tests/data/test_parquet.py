@@ -4,9 +4,14 @@ import pytest
 
 from penstock.data import parquet, records
 from penstock.data.coding import examples
+from penstock.data.file_columns import common_types as common_types_of
 from penstock.errors import DataError
 
 pytestmark = pytest.mark.core
+
+
+def common_types(files_of_splits, *arguments, **options):
+    return common_types_of(files_of_splits, parquet.schema_of, *arguments, **options)
 
 
 @pytest.fixture
@@ -57,7 +62,7 @@ def test_types_that_make_one_feature_become_one_type(file, one, other, common):
     for first, second in ((one, other), (other, one)):
         paths = [file("a.parquet", x=first), file("b.parquet", x=second)]
         for files_of_splits in ([paths], [[path] for path in paths]):
-            types = parquet.common_types(files_of_splits)
+            types = common_types(files_of_splits)
             assert types == {"x": common}
         assert [
             batch.schema.field("x").type
@@ -68,7 +73,7 @@ def test_types_that_make_one_feature_become_one_type(file, one, other, common):
 
 def test_columns_may_be_in_another_order(file):
     paths = [file("a.parquet", x=[1], y=["a"]), file("b.parquet", y=["b"], x=[2])]
-    types = parquet.common_types([paths])
+    types = common_types([paths])
     read = [batch.to_pydict() for path in paths for batch in parquet.read_file(path, types=types)]
     assert read == [{"x": [1], "y": ["a"]}, {"x": [2], "y": ["b"]}]
     assert list(read[1]) == ["x", "y"]
@@ -85,25 +90,25 @@ def test_types_that_make_different_features_are_refused_with_file_and_column(fil
     paths = [file("a.parquet", x=[1]), file("b.parquet", x=other)]
     for files_of_splits in ([paths], [[path] for path in paths]):
         with pytest.raises(DataError, match=words) as caught:
-            parquet.common_types(files_of_splits)
+            common_types(files_of_splits)
         assert (caught.value.path, caught.value.column) == (paths[1], "x")
 
 
 def test_booleans_and_fractions_are_refused(file):
     paths = [file("a.parquet", x=[True]), file("b.parquet", x=[0.5])]
     with pytest.raises(DataError, match="features: fractions and booleans"):
-        parquet.common_types([paths])
+        common_types([paths])
 
 
 def test_durations_of_different_units_are_refused(file):
     paths = [file(f"{unit}.parquet", x=pa.array([1], pa.duration(unit))) for unit in ("s", "ms")]
     with pytest.raises(DataError, match="durations in ms and durations in s"):
-        parquet.common_types([paths])
+        common_types([paths])
 
 
 def test_integers_that_a_column_of_floats_cannot_hold_are_refused(file):
     paths = [file("a.parquet", x=[2**24 + 1]), file("b.parquet", x=[0.5])]
-    types = parquet.common_types([paths])
+    types = common_types([paths])
     with pytest.raises(DataError, match=r"cannot hold all of its integers.*16777217") as caught:
         list(parquet.read_file(paths[0], types=types))
     assert (caught.value.path, caught.value.column) == (paths[0], "x")
@@ -112,7 +117,7 @@ def test_integers_that_a_column_of_floats_cannot_hold_are_refused(file):
 def test_what_becomes_of_integers_beside_fractions_is_said(file):
     notices = []
     paths = [file("a.parquet", x=[1]), file("b.parquet", x=[0.5])]
-    parquet.common_types([paths], notice=notices.append)
+    common_types([paths], notice=notices.append)
     assert notices[-1] == (
         f"Column 'x' has integers in {paths[0]} and fractions in {paths[1]}: it is read as "
         "fractions everywhere."
@@ -122,19 +127,19 @@ def test_what_becomes_of_integers_beside_fractions_is_said(file):
 def test_files_of_a_split_have_the_same_columns(file):
     paths = [file("a.parquet", x=[1], y=[1]), file("b.parquet", x=[1])]
     with pytest.raises(DataError, match=r"this one has no column 'y', compared with .*a\.parquet"):
-        parquet.common_types([paths])
-    assert parquet.common_types([paths], ["x"]) == {"x": pa.int64()}
-    assert list(parquet.common_types([[path] for path in paths])) == ["x", "y"]
+        common_types([paths])
+    assert common_types([paths], ["x"]) == {"x": pa.int64()}
+    assert list(common_types([[path] for path in paths])) == ["x", "y"]
 
 
 def test_a_type_without_a_place_is_reported_with_its_file(file):
     with pytest.raises(DataError, match=r"struct<a: int64> .*data\.parquet, column x"):
-        parquet.common_types([[file(x=[{"a": 1}])]])
+        common_types([[file(x=[{"a": 1}])]])
 
 
 def test_columns_that_are_not_read_may_be_of_any_type(file):
     path = file(x=[{"a": 1}], y=[1])
-    types = parquet.common_types([[path]], ["y"])
+    types = common_types([[path]], ["y"])
     (batch,) = parquet.read_file(path, types=types)
     assert batch.to_pydict() == {"y": [1]}
 
@@ -143,7 +148,7 @@ def test_a_file_that_is_not_parquet_is_reported(tmp_path):
     path = tmp_path / "data.parquet"
     path.write_text("a,b\n")
     with pytest.raises(DataError, match="cannot read the Parquet file"):
-        parquet.common_types([[str(path)]])
+        common_types([[str(path)]])
 
 
 def test_examples_are_read_from_parquet_as_from_tfrecords(file, tmp_path):

@@ -37,6 +37,7 @@ _PARQUET_MAGIC = b"PAR1"
 READERS: Mapping[str, str] = {
     "CsvExampleGen": "csv",
     "ParquetExampleGen": "parquet",
+    "AvroExampleGen": "avro",
     "ImportExampleGen": "records",
 }
 
@@ -170,6 +171,8 @@ def _copy(path: str, target: Path, quota: int, source: Source, name: str) -> tup
             form = "parquet" if file.read(4) == _PARQUET_MAGIC else form
     if form == "parquet":
         return _copy_parquet(path, target, quota, name)
+    if form == "avro":
+        return _copy_avro(path, target, quota, name)
     if form == "csv":
         return _copy_csv(path, target, quota, name, source.csv)
     chosen, whole = _chosen(read_serialized(path), quota, name)
@@ -207,6 +210,18 @@ def _copy_parquet(path: str, target: Path, quota: int, name: str) -> tuple[int, 
         places, _ = _chosen(range(table.num_rows), quota, name)
         pq.write_table(table.take(pa.array(places, pa.int64())), target)
         return len(places), len(places) == file.metadata.num_rows
+
+
+def _copy_avro(path: str, target: Path, quota: int, name: str) -> tuple[int, bool]:
+    import fastavro
+
+    with open(path, "rb") as file:
+        rows = fastavro.reader(file)
+        chosen, whole = _chosen(rows, quota, name)
+        schema, codec = rows.writer_schema, rows.codec
+    with open(target, "wb") as file:
+        fastavro.writer(file, schema, chosen, codec)
+    return len(chosen), whole
 
 
 def _copy_csv(

@@ -177,3 +177,16 @@ def test_what_an_example_gen_reads_is_taken_from_its_parameters():
 
 def test_other_nodes_read_nothing_that_a_sample_could_be_taken_of():
     assert source_of("penstock.components.pusher.component.Pusher", {"input_base": "a"}, "") is None
+
+
+@pytest.mark.needs("fastavro")
+def test_avro_keeps_its_schema_and_codec(data, tmp_path):
+    import fastavro
+
+    schema = {"type": "record", "name": "row", "fields": [{"name": "n", "type": "long"}]}
+    with (data / "rows.avro").open("wb") as file:
+        fastavro.writer(file, schema, [{"n": n} for n in range(100)], codec="deflate")
+    sample = take_sample(source(data, "avro"), tmp_path / "sample", 10)
+    with Path(sample.folder, "rows.avro").open("rb") as file:
+        rows = fastavro.reader(file)
+        assert (len(list(rows)), rows.codec) == (10, "deflate")
