@@ -72,7 +72,7 @@ class _Results:
         if self._options is None:
             return
         raw = [
-            _rows(job, pipeline, f"{split} before", files, job.columns.used)
+            _rows(job, pipeline, f"{split} before", files, job.columns.used, counts=False)
             for split, files in job.pre_statistics_files.items()
         ]
         for name, inputs, options, path in (
@@ -97,7 +97,9 @@ class _Results:
             statistics.write_after(self._job, after, self._options[1])
 
 
-def _rows(job: Job, pipeline: Any, name: str, files: Any, columns: list[str]) -> Any:
+def _rows(
+    job: Job, pipeline: Any, name: str, files: Any, columns: list[str], counts: bool = True
+) -> Any:
     import apache_beam as beam
     import pyarrow
 
@@ -115,7 +117,8 @@ def _rows(job: Job, pipeline: Any, name: str, files: Any, columns: list[str]) ->
         # Without it one worker would read all files.
         | f"Spread[{name}]" >> beam.Reshuffle()
         | f"Rows[{name}]" >> beam.FlatMap(read).with_output_types(pyarrow.RecordBatch)
-        | f"Watch[{name}]" >> Watched(job.graph_directory, pyarrow.RecordBatch, _row_count)
+        | f"Watch[{name}]"
+        >> Watched(job.graph_directory, pyarrow.RecordBatch, _row_count if counts else None)
     )
 
 

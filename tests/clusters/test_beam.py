@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from penstock.authoring.beam import BeamOptions
+from penstock.data.beam.watching import Watched
 from penstock.errors import DataError, PenstockError, UserCodeError
 from penstock.project import user_code
 from penstock_support.beam_servers import await_state, beam_servers
@@ -57,11 +58,6 @@ def test_a_module_file_reaches_workers_with_its_sibling(servers, user_folder):
     mapped(servers.args, function, [0, 1])
 
 
-def test_a_module_file_reaches_other_processes_of_this_machine(user_folder):
-    function = user_code.load_function("outer", module_file=str(user_folder / "outermost.py"))
-    mapped(("--runner=DirectRunner", "--direct_running_mode=multi_processing"), function, [0, 1])
-
-
 def test_an_exception_of_the_users_is_told_with_its_line(servers, user_folder):
     function = user_code.load_function("outer", module_file=str(user_folder / "outermost.py"))
     with pytest.raises(UserCodeError, match=r"^ValueError: no good .*sibling\.py:4") as raised:
@@ -79,12 +75,6 @@ def test_an_error_of_ours_is_told_as_it_was_raised(servers):
     assert str(raised.value) == "bad cells (/data/x.csv:3, column a). Mend it."
 
 
-def test_in_this_process_an_error_of_ours_keeps_its_place():
-    with pytest.raises(DataError) as raised:
-        mapped(("--runner=DirectRunner",), refuse, [1])
-    assert raised.value.line == 3
-
-
 def test_a_job_service_that_is_killed_is_told(tmp_path, user_folder):
     import apache_beam
 
@@ -98,6 +88,20 @@ def test_a_job_service_that_is_killed_is_told(tmp_path, user_folder):
             BeamOptions(own.args).pipeline() as pipeline,
         ):
             _ = pipeline | apache_beam.Create([1]) | apache_beam.Map(end)
+
+
+def test_a_jobs_rows_are_counted_and_its_name_is_told(servers, tmp_path):
+    import apache_beam
+
+    told = {}
+    with BeamOptions(servers.args).pipeline(lambda **counts: told.update(counts)) as pipeline:
+        _ = (
+            pipeline
+            | apache_beam.Create([2, 3])
+            | Watched(str(tmp_path), rows=lambda element: element)
+        )
+    assert told["rows"] == 5
+    assert told["note"].startswith("job-")
 
 
 WAITING = """

@@ -161,7 +161,7 @@ def _end() -> None:
 def _guarded(result: Any, endpoint: str | None) -> Iterator[None]:
     """Have a process beside this one which cancels the job if this one is killed."""
     job_id = _name_of(result)
-    if not (job_id and endpoint):
+    if not (job_id and endpoint and ":" in endpoint):
         yield
         return
     command = [sys.executable, "-m", "penstock.data.beam.guard", endpoint, job_id]

@@ -16,6 +16,7 @@ NAMESPACE = "penstock"
 ROWS = "rows"
 
 _LOOK_EVERY = 1000
+_ANSWER_SECONDS = 10.0
 
 
 class Watched(apache_beam.PTransform):
@@ -79,6 +80,18 @@ def rows_of(result: Any) -> int | None:
     """Return how many rows a job has counted so far; None if it does not say."""
     from apache_beam.metrics import MetricsFilter
 
-    found = result.metrics().query(MetricsFilter().with_namespace(NAMESPACE).with_name(ROWS))
+    found = _metrics_of(result).query(MetricsFilter().with_namespace(NAMESPACE).with_name(ROWS))
     counters = found["counters"]
     return sum(counter.result or 0 for counter in counters) if counters else None
+
+
+def _metrics_of(result: Any) -> Any:
+    service = getattr(result, "_job_service", None)
+    if service is None:
+        return result.metrics()
+    # A portable result keeps the first answer, also that of a job which has not begun.
+    from apache_beam.portability.api import beam_job_api_pb2
+    from apache_beam.runners.portability.portable_runner import PortableMetrics
+
+    request = beam_job_api_pb2.GetJobMetricsRequest(job_id=result._job_id)
+    return PortableMetrics(service.GetJobMetrics(request, timeout=_ANSWER_SECONDS))
