@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
@@ -207,6 +208,30 @@ def test_quantiles_are_within_tfdvs_error_of_the_rows(in_process) -> None:
     for step, bucket in enumerate(quantiles.buckets, start=1):
         rank = sum(value <= bucket.high_value for value in values) / len(values)
         assert abs(rank - step / len(quantiles.buckets)) <= 2 * EPSILON
+
+
+def test_quantiles_of_both_engines_are_near_each_other_where_sketches_are_full(tmp_path):
+    values = np.random.default_rng(0).lognormal(3, 1, 250_000).astype(np.float32)
+    files = []
+    for number, part in enumerate(np.array_split(values, 4)):
+        files.append(str(tmp_path / f"data_parquet-{number:05d}-of-00004.parquet"))
+        pq.write_table(pa.table({"fare": part}), files[-1])
+    ordered = np.sort(values)
+    ranks = []
+    for options in (BeamOptions(), BeamOptions(("--runner=DirectRunner",))):
+        folder = str(tmp_path / str(len(ranks)))
+        options.engine("penstock.components.statistics_gen").generate_statistics(
+            {"train": files}, folder, beam=options
+        )
+        numbers = features_of(loaded(folder, ["train"])["train"])["fare"].num_stats
+        edges = [
+            bucket.high_value
+            for histogram in numbers.histograms
+            if histogram.type == statistics_pb2.Histogram.QUANTILES
+            for bucket in histogram.buckets
+        ]
+        ranks.append(np.searchsorted(ordered, [numbers.median, *edges]) / len(ordered))
+    assert np.abs(ranks[0] - ranks[1]).max() <= 2 * EPSILON
 
 
 def test_distinct_values_are_counted_exactly_beyond_the_size_of_a_sketch(in_process) -> None:
