@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import apache_beam
@@ -55,7 +56,8 @@ class JobPipeline(apache_beam.Pipeline):
             ending = stack.enter_context(_asked_to_end()) if self._elsewhere else threading.Event()
             try:
                 with by_value(cloudpickle) if self._takes_code else ExitStack():
-                    result = super().run(test_runner_api)
+                    run = partial(super().run, test_runner_api)
+                    result = run() if self._elsewhere or not self._takes_code else _beside(run)
                 if self._elsewhere:
                     self._tell_name(result)
                     stack.enter_context(_guarded(result, endpoint))
@@ -92,6 +94,40 @@ class _Ended:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._result, name)
+
+
+def _beside(run: Callable[[], Any]) -> Any:
+    """Run a job whose workers are processes of this machine; one that ends ends the job.
+
+    Beam notices that in a thread of its own, and would wait for an answer forever.
+    """
+    over = threading.Event()
+    results: list[Any] = []
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            results.append(run())
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            over.set()
+
+    def notice(raised: threading.ExceptHookArgs) -> None:
+        if telling.is_of_an_ended_worker(raised.exc_value):
+            errors.append(raised.exc_value)
+            over.set()
+        before(raised)
+
+    before, threading.excepthook = threading.excepthook, notice
+    try:
+        threading.Thread(target=work, daemon=True).start()
+        over.wait()
+    finally:
+        threading.excepthook = before
+    if errors:
+        raise errors[0]
+    return results[0]
 
 
 def _await(result: Any, ending: threading.Event, look: Callable[[Any], None]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from traceback import FrameSummary
+from typing import TypeGuard
 
 from penstock import errors
 from penstock.errors import DataError, PenstockError, UserCodeError
@@ -60,6 +61,11 @@ def told(error: Exception, endpoint: str | None) -> Exception:
     step = _STEP.search(text)
     where = f" in the step {step[1]!r}" if step else ""
     return PenstockError(f"Beam's job failed{where}: {cause.kind}: {message}")
+
+
+def is_of_an_ended_worker(error: BaseException | None) -> TypeGuard[Exception]:
+    """Whether Beam says by an error that a worker has ended."""
+    return isinstance(error, Exception) and _WORKER_GONE.search(str(error)) is not None
 
 
 def _raised(text: str) -> Iterator[Raised]:

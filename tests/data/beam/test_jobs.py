@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import apache_beam
 import pytest
 
 from penstock.authoring.beam import BeamOptions
 from penstock.data.beam.watching import Watched
-from penstock.errors import DataError, UserCodeError
+from penstock.errors import DataError, PenstockError, UserCodeError
 from penstock.project import user_code
 
 HERE = ("--runner=DirectRunner",)
@@ -29,6 +31,20 @@ def test_a_module_file_reaches_other_processes_and_its_line_is_told(tmp_path):
         BeamOptions(BESIDE).pipeline() as pipeline,
     ):
         _ = pipeline | apache_beam.Create([0]) | apache_beam.Map(function)
+
+
+def leave(_):
+    os._exit(3)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_worker_that_ends_is_told_and_not_waited_for():
+    with (
+        pytest.raises(PenstockError, match="a worker of Beam's ended before"),
+        BeamOptions(BESIDE).pipeline() as pipeline,
+    ):
+        _ = pipeline | apache_beam.Create([1]) | apache_beam.Map(leave)
 
 
 def test_in_this_process_an_error_of_ours_keeps_its_place():
