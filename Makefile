@@ -71,7 +71,7 @@ test-kubeflow: $(SETUP)  ## build the image and run penguins in containers, with
 	.venv/bin/python -m pytest --timeout 0 $(DOCKER_TESTS)
 
 # Spark and Ray bring half a gigabyte, and are in no other environment.
-test-beam: services-beam | $(filter .uv/bin/uv,$(UV))  ## run components on a real Spark and a real Ray, and kill their workers
+test-beam: services-beam | $(filter .uv/bin/uv,$(UV))  ## run components on a real Spark, a real Ray and a real job service of Beam, and kill them
 	UV_PROJECT_ENVIRONMENT=.clusters $(UV) sync --quiet --frozen --no-default-groups --group test \
 		--extra tfx --extra spark --extra ray
 	.clusters/bin/python -m pytest tests/clusters $(TESTS)

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from penstock import ir
 from penstock.authoring.beam import BeamOptions
-from penstock.errors import PenstockError, PipelineError
+from penstock.errors import ParameterError, PenstockError, PipelineError
 from penstock.execution.acceleration import OF_TFX, is_stand_in
+from penstock.safety import secrets
 
 
 def check(pipeline: ir.Pipeline, node_ids: Iterable[str] | None = None) -> None:
@@ -26,9 +27,29 @@ def check(pipeline: ir.Pipeline, node_ids: Iterable[str] | None = None) -> None:
             continue
         seen.add(options)
         try:
-            options.check()
+            check_options(options)
         except PenstockError as error:
             raise PipelineError(f"node {node.id}: {error.message}", hint=error.hint) from error
+
+
+def check_options(options: BeamOptions) -> None:
+    """Check options that may refer to variables, whose values are in no error.
+
+    Where one is not set, it is left to the run, which says so.
+
+    Raises:
+      PenstockError: there is no such runner, argument or cluster.
+    """
+    try:
+        args = tuple(map(secrets.resolve, options.args))
+    except ParameterError:
+        return
+    try:
+        BeamOptions(args).check()
+    except PenstockError as error:
+        redaction = secrets.redaction_for("\n".join(options.args).encode())
+        hint = None if error.hint is None else redaction.text(error.hint)
+        raise PenstockError(redaction.text(error.message), hint=hint) from None
 
 
 def options_of(node: ir.Node) -> BeamOptions:

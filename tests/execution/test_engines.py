@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from penstock import LocalRunner, pipeline
+from penstock.authoring.beam import BeamOptions
 from penstock.components import CsvExampleGen
-from penstock.errors import PipelineError
+from penstock.errors import PenstockError, PipelineError
+from penstock.execution import engines
 from penstock_support.clusters import free_port
 
 
@@ -30,3 +32,12 @@ def test_a_plan_says_which_node_has_no_engine(tmp_path, args, said):
     )
     with pytest.raises(PipelineError, match=f"node CsvExampleGen: .*{said}"):
         runner.plan(of_csv, parameters={"input_base": str(tmp_path)})
+
+
+def test_what_a_variable_holds_is_asked_and_not_told(monkeypatch):
+    options = BeamOptions(("--spark_master=spark://${env:HIDDEN_HOST}:9",))
+    engines.check_options(options)
+    monkeypatch.setenv("HIDDEN_HOST", "127.0.0.1")
+    with pytest.raises(PenstockError, match=r"nobody answers for Spark") as raised:
+        engines.check_options(options)
+    assert "127.0.0.1" not in str(raised.value)

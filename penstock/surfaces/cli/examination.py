@@ -279,13 +279,14 @@ def cluster(profile: Profile) -> Finding:
 def engine(profile: Profile) -> Finding:
     """Whether the Spark, Ray or Beam of the profile is there, and knows what it is asked with."""
     from penstock.authoring.beam import BeamOptions
+    from penstock.execution import engines
 
     options = BeamOptions(profile.beam_args)
     if not options.args:
         return Finding("Engine", "unused", f"profile {profile.name} names none: work is in process")
     advice = f"Correct what profiles.{profile.name} says of Spark, Ray or Beam in penstock.toml."
     try:
-        options.check()
+        engines.check_options(options)
     except ImportError as error:
         return Finding("Engine", "wrong", str(error), "Install what it needs, as penstock[tfx].")
     except PenstockError as error:
