@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,15 @@ from penstock.data.parallel.workers import Workers
 from penstock.project import clusters
 
 _IN_THIS_PROCESS = frozenset({None, "in_memory", "multi_threading"})
-_LOCAL_RUNNERS = frozenset({"directrunner", "switchingdirectrunner", "bundlebaseddirectrunner"})
+_LOCAL_RUNNERS = frozenset(
+    {
+        "bundlebaseddirectrunner",
+        "directrunner",
+        "fnapirunner",
+        "switchingdirectrunner",
+        "testdirectrunner",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -93,10 +102,10 @@ class BeamOptions:
         """
         if self.cluster is not None:
             check_answers(self.cluster)
-        elif self.args:
+        elif self.args and (self.runner or importlib.util.find_spec("apache_beam")):
             from penstock.data.beam import arguments
 
-            arguments.check(self.args)
+            arguments.check(clusters.for_beam(self.args))
 
     def without_effect(self) -> tuple[str, ...]:
         """Return the flags that say something to Beam where none of its runners is named."""
