@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from penstock import _tfx, ir
@@ -28,11 +28,19 @@ def unfold_known(pipeline: ir.Pipeline, loop: LoopSpec, outputs: Outputs) -> ir.
         for source in loop.sources
         for artifact in (outputs.get(source.node) or {}).get(source.key, ())
     ]
-    items = _returned(loop, artifacts) if loop.kind == RETURNED else _artifacts(artifacts)
-    return unfold(pipeline, loop, items)
+    return unfold(pipeline, loop, items_of(loop, artifacts))
 
 
-def _returned(loop: LoopSpec, artifacts: list[Any]) -> list[LoopValue]:
+def items_of(loop: LoopSpec, artifacts: Sequence[Any]) -> list[LoopValue]:
+    """Return the items of a loop over artifacts, or over the list that is in one.
+
+    Raises:
+      PipelineError: what a node has returned is no list.
+    """
+    return _returned(loop, artifacts) if loop.kind == RETURNED else _artifacts(artifacts)
+
+
+def _returned(loop: LoopSpec, artifacts: Sequence[Any]) -> list[LoopValue]:
     [source] = loop.sources
     returned = artifacts[0].read() if len(artifacts) == 1 else artifacts
     if not isinstance(returned, list) or len(artifacts) != 1:
@@ -44,7 +52,7 @@ def _returned(loop: LoopSpec, artifacts: list[Any]) -> list[LoopValue]:
     return value_items(returned)
 
 
-def _artifacts(artifacts: list[Any]) -> list[LoopValue]:
+def _artifacts(artifacts: Sequence[Any]) -> list[LoopValue]:
     items = numbered(map(_told, artifacts), map(fingerprint, artifacts))
     return [
         LoopValue(item, artifact_id=int(artifact.id))

@@ -119,11 +119,13 @@ def _for_item(node: Node, loop: LoopSpec, given: LoopValue, body: set[str]) -> N
             context.name.field_value.string_value = f"{node.pipeline}.{proto.node_info.id}"
     own = node.loops[0]
     for key in own.inputs:
+        if key not in proto.inputs.inputs:
+            continue
         spec = proto.inputs.inputs[key]
         del spec.channels[:]
         spec.static_inputs.artifact_ids.append(given.artifact_id or 0)
     parameters = proto.parameters.parameters
-    if own.kind == GIVEN:
+    if own.parameter in parameters:
         del parameters[own.parameter]
     for name in list(parameters):
         text = parameters[name].field_value.string_value

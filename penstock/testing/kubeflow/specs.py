@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -163,8 +164,7 @@ def check_runnable(pipeline: Pipeline) -> None:
             component = pipeline.spec.components.get(task.component_ref.name)
             if component is None:
                 raise _not_compiled(name, f"component spec for {task.component_ref.name} not found")
-            if task.HasField("artifact_iterator"):
-                raise _not_compiled(name, "artifact iterator not implemented yet")
+            _check_iterator(name, task, component)
             if component.WhichOneof("implementation") == "executor_label":
                 executor = executors.get(component.executor_label)
                 if executor is None:
@@ -173,6 +173,37 @@ def check_runnable(pipeline: Pipeline) -> None:
                 if executor.WhichOneof("spec") not in ("container", "importer"):
                     kind = executor.WhichOneof("spec")
                     raise _not_compiled(name, f"executors of kind {kind} are not supported")
+
+
+def _check_iterator(name: str, task: Any, component: Any) -> None:
+    """Check what a task iterates over: argocompiler/dag.go, driver/dag.go in backend/src/v2.
+
+    The second does that when the task begins: a run would fail that begins here with a refusal.
+
+    Raises:
+      Refusal: it is no list, or there is none.
+    """
+    if task.HasField("artifact_iterator"):
+        both = task.HasField("parameter_iterator")
+        why = "parameterIterator and artifactIterator cannot be specified at the same time"
+        raise _not_compiled(name, why if both else "artifact iterator not implemented yet")
+    if not task.HasField("parameter_iterator"):
+        return
+    iterator = task.parameter_iterator
+    declared, kind = component.input_definitions.parameters, iterator.items.WhichOneof("kind")
+    if kind is None:
+        raise _not_compiled(name, "cannot find parameter iterator")
+    if iterator.item_input not in declared:
+        raise _not_compiled(name, f"its component has no parameter {iterator.item_input!r}")
+    if kind == "input_parameter" and iterator.items.input_parameter not in task.inputs.parameters:
+        raise _not_compiled(name, "iterating on item input: cannot find input parameter")
+    if kind == "raw":
+        try:
+            items = json.loads(iterator.items.raw)
+        except ValueError:
+            raise _not_compiled(name, "error unmarshall raw string") from None
+        if not isinstance(items, list):
+            raise _not_compiled(name, f"value of type {type(items).__name__} cannot be iterated")
 
 
 def _not_compiled(task: str, why: str) -> Refusal:

@@ -126,3 +126,14 @@ def of_no_list():
     with ForEach(Mapped().outputs["output"]) as rate:
         trained = Train(rate=rate)
     return [trained]
+
+
+@pipeline(name="condition")
+def of_a_condition():
+    """A condition for each item, and artifacts that come from outside of the loop."""
+    rows = Rows(name="b")
+    with ForEach((0.1, 0.2)) as rate:
+        measured = Measure(model=Train(rate=rate).outputs["model"])
+        with Cond(measured.outputs["output"] > 0.15):
+            told = Told(rate=measured.outputs["output"], examples=rows.outputs["examples"])
+    return [Joined(texts=told.outputs["output"])]

@@ -20,7 +20,7 @@ class Compilation:
     """What the nodes of one pipeline have in common.
 
     `tasks` has the name of every node's task. `decisions` has the names of the tasks that decide
-    about conditions, by the conditions' names in the IR.
+    about conditions, by the conditions' names in the IR, `loops` the names of the tasks of loops.
     """
 
     pipeline: ir.Pipeline
@@ -29,6 +29,7 @@ class Compilation:
     project: Project
     tasks: Mapping[str, str]
     decisions: Mapping[frozenset[str], str] = field(default_factory=dict)
+    loops: Mapping[str, str] = field(default_factory=dict)
 
     def last_task(self, node_id: str) -> str:
         """Return the task of a node that those after it wait for."""
@@ -65,6 +66,7 @@ class Task:
     """A task, its component, its container and its pod.
 
     The last three are named after the task `owner`: the task itself, or one that is like it.
+    `loop` is the task of the loop in which it stands, "" where it stands in none.
     """
 
     name: str
@@ -73,3 +75,4 @@ class Task:
     component: Any
     container: Any
     pod: Any
+    loop: str = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,15 @@ from penstock.errors import ConfigError, PipelineError, suggestion
 from penstock.project.kubeflow import KubeflowOptions
 from penstock.project.kubernetes import check_no_braces
 from penstock.project.profiles import Profile
-from penstock.runners.kubeflow.compile import protos, provisions, wiring
+from penstock.runners.kubeflow.compile import loops, protos, provisions, wiring
 from penstock.runners.kubeflow.compile.compilation import Compilation, Task
 from penstock.runners.kubeflow.compile.definitions import parameter_type
-from penstock.runners.kubeflow.compile.node_tasks import add_condition, decision, tasks_of
+from penstock.runners.kubeflow.compile.node_tasks import (
+    add_condition,
+    decision,
+    items_task,
+    tasks_of,
+)
 from penstock.runners.kubeflow.compile.project import Project
 from penstock.runners.kubeflow.compile.sharing import shared
 from penstock.runners.kubeflow.compile.workflow import ARGO_LIMIT, LIMIT, workflow_size
@@ -69,20 +74,26 @@ def compile_for_kubeflow(pipeline: Any, profile: Profile, project: Path) -> Comp
     """
     options = _kubeflow_options(profile)
     compiled = ir.view(ir.compile_pipeline(pipeline, pipeline_root="", beam_args=profile.beam_args))
+    loops.check(compiled)
     exit_handler = wiring.exit_handler(compiled)
     wiring.check_conditions(compiled)
     task_names = names.task_names(compiled.nodes)
+    decisions = _decisions(compiled, task_names)
     compilation = Compilation(
         compiled,
         options,
         _store(profile),
         Project(project.resolve()),
         task_names,
-        _decisions(compiled, task_names),
+        decisions,
+        loops.loop_tasks(compiled, [*task_names.values(), *decisions.values()]),
     )
-    all_tasks: list[Task] = []
+    all_tasks, items = _items(compilation)
     for conditions, name in compilation.decisions.items():
-        first = next(node for node in compiled if node.conditions == conditions)
+        same = [node for node in compiled if node.conditions == conditions]
+        # What is decided inside of a loop is decided there, if all that obey it are in it.
+        around = {tuple(loop.key for loop in node.loops) for node in same}
+        first = same[0] if len(around) == 1 else _outside(same)
         all_tasks.append(decision(compilation, first, name))
     for node in compiled:
         tasks = tasks_of(compilation, node)
@@ -97,10 +108,32 @@ def compile_for_kubeflow(pipeline: Any, profile: Profile, project: Path) -> Comp
         )
     all_tasks = shared(all_tasks)
     last = task_names[exit_handler] if exit_handler else None
-    spec, platform = _pipeline_spec(compiled, profile, all_tasks, last), _platform_spec(all_tasks)
+    spec = _pipeline_spec(compiled, profile, all_tasks, last, items)
+    platform = _platform_spec(all_tasks)
     size = workflow_size(_as_dict(spec), _as_dict(platform))
     _check_size(compiled, all_tasks, size)
     return Compiled(spec, platform, tuple(_warnings(compilation, profile, all_tasks, size)))
+
+
+def _items(compilation: Compilation) -> tuple[list[Task], dict[str, list[str] | str]]:
+    """Return the tasks that make items, and for the task of each loop its items or that task."""
+    tasks: list[Task] = []
+    items: dict[str, list[str] | str] = {}
+    taken = [*compilation.tasks.values(), *compilation.decisions.values()]
+    for name, (loop, node) in loops.loops_of(compilation.pipeline).items():
+        task_name = compilation.loops[name]
+        known = loops.known_items(loop, node)
+        if known is None:
+            helper = names.unused(f"items-of-{task_name}", [*taken, *compilation.loops.values()])
+            tasks.append(items_task(compilation, loop, node, helper))
+        items[task_name] = helper if known is None else known
+    return tasks, items
+
+
+def _outside(nodes: Iterable[ir.Node]) -> ir.Node:
+    """Return one of several nodes, which stands in no loop as far as a decision is concerned."""
+    nodes = list(nodes)
+    return replace(next((node for node in nodes if not node.loops), nodes[0]), loops=())
 
 
 def _kubeflow_options(profile: Profile) -> KubeflowOptions:
@@ -146,7 +179,11 @@ def _decisions(pipeline: ir.Pipeline, task_names: Mapping[str, str]) -> dict[fro
 
 
 def _pipeline_spec(
-    compiled: ir.Pipeline, profile: Profile, tasks: list[Task], exit_handler: str | None
+    compiled: ir.Pipeline,
+    profile: Profile,
+    tasks: list[Task],
+    exit_handler: str | None,
+    items: Mapping[str, list[str] | str],
 ) -> Any:
     spec = protos.pipeline_spec().PipelineSpec(
         schema_version=SCHEMA_VERSION, sdk_version=f"penstock-{__version__}"
@@ -166,9 +203,11 @@ def _pipeline_spec(
     inner = spec.root
     if exit_handler is not None:
         inner = _inside_exit_handler(spec)
+    loops.nest(spec, inner, [task for task in tasks if task.name != exit_handler], items)
     for task in tasks:
-        component = spec.root if task.name == exit_handler else inner
-        component.dag.tasks[task.name].CopyFrom(task.spec)
+        if not task.loop:
+            component = spec.root if task.name == exit_handler else inner
+            component.dag.tasks[task.name].CopyFrom(task.spec)
     if exit_handler is not None:
         last = spec.root.dag.tasks[exit_handler]
         last.dependent_tasks[:] = [_EXIT_HANDLER]

@@ -8,7 +8,14 @@ from penstock import _tfx, ir
 from penstock.runners.kubeflow.compile import protos, wiring
 from penstock.runners.kubeflow.compile.compilation import Compilation, Task
 from penstock.runners.kubeflow.contract import names
-from penstock.runners.kubeflow.contract.task import SHOWN_TYPES, PodInput, PodOutput
+from penstock.runners.kubeflow.contract.items import ITEMS
+from penstock.runners.kubeflow.contract.task import (
+    OF_ALL,
+    OF_ITEM,
+    SHOWN_TYPES,
+    PodInput,
+    PodOutput,
+)
 
 PARAMETER_TYPES: Mapping[type, str] = {
     str: "STRING",
@@ -28,14 +35,26 @@ def parameter_type(kind: type) -> int:
 def inputs_of(compilation: Compilation, node: ir.Node) -> tuple[PodInput, ...]:
     """Return what a node takes from other nodes of its run."""
     inputs: list[PodInput] = []
+    own = {key for loop in node.loops for key in loop.inputs}
     for link in wiring.links(node):
+        if link.key in own:
+            continue  # the item says which artifact that is
         # What TFX's compiler names after a node would keep alike tasks from sharing a component.
         is_value = link.key == f"_{link.producer}.{link.output}"
         key = f"value_{link.output}" if is_value else link.key
         name = names.key_name(key, [taken.name for taken in inputs])
-        by_run = compilation.pipeline.nodes[link.producer].works_in_store
-        inputs.append(PodInput(name, link.key, link.type, link.producer, link.output, by_run))
+        each = each_of(compilation.pipeline.nodes[link.producer], node)
+        by_run = compilation.pipeline.nodes[link.producer].works_in_store or each == OF_ALL
+        inputs.append(PodInput(name, link.key, link.type, link.producer, link.output, by_run, each))
     return tuple(inputs)
+
+
+def each_of(producer: ir.Node, node: ir.Node) -> str:
+    """Return what a node takes of a producer in a loop: of its own item, or of all of them."""
+    if not producer.loops:
+        return ""
+    around = [[loop.key for loop in one.loops] for one in (producer, node)]
+    return OF_ITEM if around[0] == around[1] else OF_ALL
 
 
 def outputs_of(node: ir.Node) -> tuple[PodOutput, ...]:
@@ -78,6 +97,8 @@ def add_inputs(
         task.component.input_definitions.parameters[name].parameter_type = parameter_type(kind)
         task.spec.inputs.parameters[name].component_input_parameter = name
     for taken in inputs:
+        if taken.each == OF_ALL or (taken.key == ITEMS and taken.by_run):
+            continue  # Kubeflow passes one; our store has them all.
         output = _name_of_output(compilation, taken)
         add_artifact(task, taken.name, taken.type, compilation.tasks[taken.producer], output)
 

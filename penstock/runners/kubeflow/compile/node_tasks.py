@@ -11,6 +11,7 @@ from dataclasses import replace
 from penstock import ir
 from penstock.errors import PipelineError
 from penstock.execution.cache import code_digests
+from penstock.ir.loops import LoopSpec
 from penstock.project.environment import IMAGE_VARIABLE
 from penstock.project.retrying import FAILURES, Retries
 from penstock.runners.kubeflow.compile import containers, platform, protos, wiring
@@ -27,16 +28,20 @@ from penstock.runners.kubeflow.compile.definitions import (
 )
 from penstock.runners.kubeflow.compile.reduced import node_alone
 from penstock.runners.kubeflow.contract import names
+from penstock.runners.kubeflow.contract.items import ITEM, ITEMS
 from penstock.runners.kubeflow.contract.task import (
     CLASSIFICATION,
     COMMAND,
     DECIDE,
     HOLDS,
+    MAKE_ITEMS,
     METRICS,
+    OF_ALL,
     RECORD,
     REPORT,
     RUN,
     SHOWN_TYPES,
+    PodInput,
     PodOutput,
     PodTask,
 )
@@ -71,7 +76,7 @@ def _component(compilation: Compilation, node: ir.Node) -> Task:
     visualizations: tuple[str, ...] = (METRICS, REPORT)
     if any(output.type == _EVALUATION for output in outputs):
         visualizations = (CLASSIFICATION, *visualizations)
-    task = _begin(compilation, node, cached=_is_cacheable(node))
+    task = _begin(compilation, node, cached=_is_cacheable(compilation, node))
     artifacts = [(output.name, f"tfx.{output.type}") for output in outputs]
     add_outputs(task, [*artifacts, *((name, SHOWN_TYPES[name]) for name in visualizations)])
     _run_ours(
@@ -101,7 +106,7 @@ def _container(compilation: Compilation, node: ir.Node) -> Task:
         inputs={taken.key: taken.name for taken in inputs},
         outputs={output.key: output.name for output in outputs},
     )
-    task = _begin(compilation, node, cached=_is_cacheable(node))
+    task = _begin(compilation, node, cached=_is_cacheable(compilation, node))
     alone = node_alone(compilation.pipeline, node, compilation.project.relocate)
     add_inputs(compilation, task, inputs, parameters_of(alone))
     add_outputs(task, [(output.name, f"tfx.{output.type}") for output in outputs])
@@ -147,6 +152,32 @@ def decision(compilation: Compilation, node: ir.Node, name: str) -> Task:
     return task
 
 
+def items_task(compilation: Compilation, loop: LoopSpec, node: ir.Node, name: str) -> Task:
+    """What makes the items of a loop, of which `node` is one node, where a run alone knows them."""
+    proto = node.copied()
+    kept = proto.parameters.parameters.get(loop.parameter)
+    for field in ("inputs", "outputs", "parameters"):
+        proto.ClearField(field)
+    if kept is not None:
+        proto.parameters.parameters[loop.parameter].CopyFrom(kept)
+    taken = []
+    for number, source in enumerate(loop.sources):
+        producer = compilation.pipeline.nodes[source.node]
+        each = OF_ALL if producer.loops else ""
+        by_run = producer.works_in_store or bool(producer.loops)
+        kinds = {output.key: output.type for output in outputs_of(producer)}
+        key = ITEMS if number == 0 else f"{ITEMS}_{number}"
+        kind = kinds.get(source.key, "")  # nothing is said of what a resolver puts out
+        taken.append(PodInput(key, ITEMS, kind, source.node, source.key, by_run, each))
+        proto.inputs.inputs[ITEMS].static_inputs.SetInParent()
+    making = replace(node, proto=proto, driver=None)
+    after = sorted(compilation.last_task(source.node) for source in loop.sources)
+    task = _begin(compilation, making, helper=name, after=after)
+    _run_ours(compilation, making, task, action=MAKE_ITEMS, inputs=tuple(taken))
+    task.component.output_definitions.parameters[ITEMS].parameter_type = parameter_type(list)
+    return replace(task, loop="")
+
+
 def add_condition(compilation: Compilation, task: Task, node: ir.Node) -> None:
     """Let a task wait for the decision about its node's conditions, and obey it."""
     deciding = compilation.decisions.get(node.conditions)
@@ -188,6 +219,7 @@ def _begin(
         spec.ComponentSpec(),
         spec.PipelineDeploymentConfig.PipelineContainerSpec(image=pod.image),
         platform.executor_config(pod, timeout),
+        compilation.loops[node.loops[0].name] if node.loops else "",
     )
     # Drivers before 2.14 keep tasks by this name, and look up by the key who made what is taken.
     task.spec.task_info.name = name
@@ -228,13 +260,24 @@ def _run_ours(
     outputs: tuple[PodOutput, ...] = (),
     visualizations: tuple[str, ...] = (),
     code: str = "",
+    inputs: tuple[PodInput, ...] | None = None,
 ) -> None:
-    """Let a task's container run our entrypoint in our image."""
+    """Let a task's container run our entrypoint in our image.
+
+    `inputs` are what it takes, where that is not what the node does.
+    """
     from google.protobuf import json_format
 
+    loop = node.loops[0] if node.loops else None
+    if loop is not None and action != MAKE_ITEMS:
+        node = _without_items(node, loop)
+        task.component.input_definitions.parameters[ITEM].parameter_type = parameter_type(str)
+        task.spec.inputs.parameters[ITEM].component_input_parameter = ITEM
+    inputs = inputs_of(compilation, node) if inputs is None else inputs
+    node = _with_lists(node, inputs)
     alone = node_alone(compilation.pipeline, node, compilation.project.relocate)
     compilation.project.check(alone)
-    inputs, parameters = inputs_of(compilation, node), parameters_of(alone)
+    parameters = parameters_of(alone)
     pod_task = PodTask(
         node=node.id,
         pipeline=json_format.MessageToDict(alone, preserving_proto_field_name=True),
@@ -247,6 +290,7 @@ def _run_ours(
         shown=visualizations,
         code=code,
         import_paths=compilation.project.import_paths(alone),
+        loop=loop,
     )
     add_inputs(compilation, task, inputs, parameters)
     told = pod_task.to_texts()
@@ -257,12 +301,35 @@ def _run_ours(
     task.container.args.extend(["--task", told.shared, "--executor-input", "{{$}}"])
 
 
-def _is_cacheable(node: ir.Node) -> bool:
+def _without_items(node: ir.Node, loop: LoopSpec) -> ir.Node:
+    """Return a node that is told its own item alone."""
+    if loop.parameter not in node.proto.parameters.parameters:
+        return node
+    proto = node.copied()
+    del proto.parameters.parameters[loop.parameter]
+    return replace(node, proto=proto)
+
+
+def _with_lists(node: ir.Node, inputs: Sequence[PodInput]) -> ir.Node:
+    """Return a node that takes what all items of a loop have made, also where that is nothing."""
+    keys = {taken.key for taken in inputs if taken.each == OF_ALL}
+    if not keys & set(node.proto.inputs.inputs):
+        return node
+    proto = node.copied()
+    for key in keys:
+        proto.inputs.inputs[key].min_count = 0
+    return replace(node, proto=proto)
+
+
+def _is_cacheable(compilation: Compilation, node: ir.Node) -> bool:
     """Whether Kubeflow's own cache may stand in for a node.
 
     It does not see what lies outside. A driver looks there (at new spans, changed files), and what
-    was pushed lies there. The pod of such a node starts always, and asks our cache, which looks.
+    was pushed lies there. What the nodes of loops have made is looked for by the run. The pod of
+    such a node starts always, and asks our cache, which looks.
     """
+    if node.loops or any(taken.each == OF_ALL for taken in inputs_of(compilation, node)):
+        return False
     looks_outside = node.driver is not None or any(
         output.type == _PUSHED for output in outputs_of(node)
     )

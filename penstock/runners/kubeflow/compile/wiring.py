@@ -86,11 +86,6 @@ def _check_exit_handler(graph: Graph, node: ir.Node) -> None:
 
 def _refuse_what_never_works(graph: Graph, node: ir.Node) -> None:
     node_id = node.id
-    if node.loops:
-        raise PipelineError(
-            f"node {node_id} stands in a ForEach, which is not compiled for Kubeflow Pipelines yet",
-            hint="Run the pipeline here, or loop inside the component.",
-        )
     trigger = graph.trigger(node_id)
     if trigger not in (Trigger.UPSTREAM_SUCCEEDED, Trigger.UPSTREAM_COMPLETED):
         raise PipelineError(
@@ -118,9 +113,9 @@ def _refuse_what_never_works(graph: Graph, node: ir.Node) -> None:
         for step in graph_of_inputs.nodes.values():
             if step.op_node.op_type.endswith("Unnest"):
                 raise PipelineError(
-                    f"node {node_id} runs once for each of several artifacts (ForEach), which "
-                    "Kubeflow Pipelines can do for parameters alone",
-                    hint="Loop inside the component, or start a run for each artifact.",
+                    f"node {node_id} runs once for each of several artifacts by TFX's ForEach, of "
+                    "which Kubeflow Pipelines knows nothing",
+                    hint="Write penstock's own: from penstock import ForEach.",
                 )
 
 

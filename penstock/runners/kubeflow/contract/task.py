@@ -34,6 +34,10 @@ must be made, even if there is nothing to show. A task of action DECIDE has no a
 evaluates the conditions of its node, whose IR has for that no other inputs than the conditions
 ask for, and writes `true` or `false` into the output parameter HOLDS.
 
+Loops. A node in a loop has the item that it runs for as the parameter `items.ITEM`. A task of
+action MAKE_ITEMS before the loop writes the texts of all items into the output parameter
+`items.ITEMS`.
+
 Containers. A component that is a container of its own runs as it is, and knows nothing of ours. A
 task of action RECORD after it writes down what it did: the node's outputs are among its inputs in
 the ExecutorInput, under the names that `outputs` has, and it has none of its own. Nodes that use
@@ -48,6 +52,7 @@ from typing import Any
 
 from penstock import _tfx
 from penstock.errors import RunError
+from penstock.ir.loops import LoopSpec
 from penstock.project.tables import as_table, read_table
 from penstock.runners.kubeflow.contract import texts
 from penstock.runners.kubeflow.contract.texts import Texts
@@ -62,6 +67,9 @@ RUN_ID_LABEL = "pipeline/runid"
 RUN = "run"
 DECIDE = "decide"
 RECORD = "record"
+MAKE_ITEMS = "items"
+# What a PodInput takes of a loop's node.
+OF_ITEM, OF_ALL = "item", "all"
 HOLDS = "holds"
 
 METRICS = "penstock_metrics"
@@ -79,7 +87,9 @@ class PodInput:
     """An input artifact of the task, by the name that it has in the ExecutorInput.
 
     Several of them can have one `key` of the node: artifacts of several producers. `type` is the
-    name of the artifact type that the node expects; the ExecutorInput does not tell.
+    name of the artifact type that the node expects; the ExecutorInput does not tell. Of a producer
+    in a loop it takes what was made for the task's own item (`each` is OF_ITEM), or for all items,
+    in their order (OF_ALL).
     """
 
     name: str
@@ -88,6 +98,7 @@ class PodInput:
     producer: str
     output: str
     by_run: bool = False
+    each: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,9 +117,9 @@ class PodTask:
     `pipeline` is the IR as JSON with this node alone: parameters of the run are not bound yet.
     `parameters` are those of the run that the node depends on, with their types (str, int, float,
     bool or list); the ExecutorInput has their values under the same names. `code` is a digest of
-    the node's code. `store` is the metadata store's address, its secrets still references.
-    `import_paths` are folders to import from, relative to `project_folder`, which is also the
-    folder from which relative paths in the pipeline count.
+    the node's code. `store` is the metadata store's address, its secrets still references. `loop`
+    is the loop in which the node stands. `import_paths` are folders to import from, relative to
+    `project_folder`, which is also the folder from which relative paths in the pipeline count.
     """
 
     node: str
@@ -122,6 +133,7 @@ class PodTask:
     shown: tuple[str, ...] = ()
     code: str = ""
     import_paths: tuple[str, ...] = ()
+    loop: LoopSpec | None = None
     version: int = VERSION
 
     def to_texts(self) -> Texts:

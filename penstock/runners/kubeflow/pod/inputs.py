@@ -18,10 +18,18 @@ from penstock import _tfx, ir
 from penstock.data.files import remote
 from penstock.errors import DataError, RunError
 from penstock.execution import contents
+from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata.executions import node_executions
 from penstock.metadata.protocol import Store
+from penstock.metadata.reading import Place, places_of
 from penstock.metadata.store import execution_outputs
-from penstock.runners.kubeflow.contract.task import PodInput, PodOutput, PodTask
+from penstock.runners.kubeflow.contract.task import (
+    OF_ALL,
+    OF_ITEM,
+    PodInput,
+    PodOutput,
+    PodTask,
+)
 from penstock.runners.kubeflow.pod.launcher import ExecutorInput, LaunchedArtifact
 
 # Metadata of an output: the ids and URIs of the artifacts in our store that it stands for.
@@ -57,6 +65,9 @@ def known_inputs(
         reasons.setdefault(wanted.key, []).append(str(reason))
         if reason:
             continue
+        if wanted.each == OF_ALL:
+            ids_of_key += _of_all_items(store, node, wanted)
+            continue
         if wanted.by_run and not any(a.metadata.get(REFERENCE) for a in launched):
             ids_of_key += _of_producer(store, node, wanted)
             continue
@@ -71,8 +82,29 @@ def reference(artifacts: Iterable[Any]) -> str:
     return json.dumps([[artifact.id, artifact.uri] for artifact in artifacts])
 
 
+def _of_all_items(store: Store, node: ir.Node, wanted: PodInput) -> list[int]:
+    """Return what a node of a loop has put out in this run, in the order of the items."""
+    run = store.get_context_by_type_and_name(RUN_CONTEXT, node.run_id)
+    executions = store.get_executions_by_context(run.id) if run is not None else []
+    places = places_of(store, [execution.id for execution in executions])
+    made: dict[int, int] = {}
+    for execution in sorted(executions, key=lambda execution: execution.id):
+        name, _, index = places.get(execution.id, Place()).node_id.rpartition(".")
+        succeeded = _tfx.execution_lib.is_execution_successful(execution)
+        if name == wanted.producer and index.isdigit() and succeeded:
+            made[int(index)] = execution.id
+    return [
+        artifact.id
+        for index in sorted(made)
+        for artifact in execution_outputs(store, made[index]).get(wanted.output, ())
+    ]
+
+
 def _of_producer(store: Store, node: ir.Node, wanted: PodInput) -> list[int]:
-    for execution in node_executions(store, node.pipeline, wanted.producer, run=node.run_id):
+    producer = wanted.producer
+    if wanted.each == OF_ITEM:
+        producer = f"{producer}.{node.items[-1].index}"
+    for execution in node_executions(store, node.pipeline, producer, run=node.run_id):
         if _tfx.execution_lib.is_execution_successful(execution):
             outputs = execution_outputs(store, execution.id)
             return [artifact.id for artifact in outputs.get(wanted.output, ())]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from penstock import _tfx, ir
@@ -19,10 +21,11 @@ from penstock.data.files import tfx_files
 from penstock.errors import PenstockError
 from penstock.execution import needs, preconditions, publication, work
 from penstock.execution.lifecycle import Life
+from penstock.execution.looping import items_of
 from penstock.execution.publication import give_up, publish_recorded, publish_staged
 from penstock.execution.recovery import mark_abandoned, mark_superseded
 from penstock.execution.registration import prepare
-from penstock.execution.resolution import conditions_hold
+from penstock.execution.resolution import conditions_hold, looked_up
 from penstock.execution.schedule import State
 from penstock.execution.stages import (
     Broken,
@@ -39,6 +42,8 @@ from penstock.execution.workers.interrupts import Interrupts, counted_interrupts
 from penstock.execution.workers.jobs import Failed, Started, Succeeded, job_of
 from penstock.execution.workers.nursery import Nurseries
 from penstock.execution.workers.pool import Pool
+from penstock.ir.loops import GIVEN
+from penstock.ir.unfolding import given_items, unfold, value_items
 from penstock.metadata import attempts, leases, turns
 from penstock.metadata.databases.patience import Patience
 from penstock.metadata.protocol import Metadata
@@ -46,10 +51,11 @@ from penstock.metadata.run_requests import record_parameters
 from penstock.metadata.store import connect, connection_config
 from penstock.project.profiles import Profile
 from penstock.project.retrying import TIMEOUT, Retries
-from penstock.runners.kubeflow.contract import locations, names
+from penstock.runners.kubeflow.contract import items, locations, names
 from penstock.runners.kubeflow.contract.task import (
     DECIDE,
     HOLDS,
+    MAKE_ITEMS,
     RECORD,
     RUN,
     RUN_ID_VARIABLE,
@@ -103,7 +109,8 @@ def run_task(task: PodTask, executor_input: ExecutorInput) -> str:
     tries = Tries.from_text(os.environ.get(TRIES_VARIABLE, ""))
     connection = connection_config(secrets.resolve_address(task.store))
     preconditions.check(pipeline)
-    needs.check(pipeline)
+    if task.action == RUN:
+        needs.check(pipeline)
     waiting = StoreWait(_say_waiting)
     patience = Patience(Profile.metadata_patience, meanwhile=waiting)
     with (
@@ -112,6 +119,8 @@ def run_task(task: PodTask, executor_input: ExecutorInput) -> str:
         counted_interrupts() as waiting.interrupts,
     ):
         interrupts = waiting.interrupts
+        if task.action == MAKE_ITEMS:
+            return _make_items(task, executor_input, pipeline, metadata)
         if task.action == DECIDE:
             return _decide(task, executor_input, node, metadata)
         mark_abandoned(metadata)
@@ -217,7 +226,15 @@ def bind(task: PodTask, executor_input: ExecutorInput) -> ir.Pipeline:
     # What a node keeps while it works; its outputs are elsewhere.
     root = tempfile.mkdtemp(prefix=f"{name}-")
     compiled.runtime_spec.pipeline_root.field_value.string_value = root
-    return ir.view(ir.bind(compiled, run_id=run_id, parameters=values))
+    bound = ir.view(ir.bind(compiled, run_id=run_id, parameters=values))
+    if task.loop is None:
+        return bound
+    [node] = bound
+    looping = replace(node, loops=(task.loop,))
+    pipeline = replace(bound, nodes=MappingProxyType({node.id: looping}))
+    if task.action == MAKE_ITEMS:
+        return pipeline
+    return unfold(pipeline, task.loop, [items.read(executor_input.parameters.get(items.ITEM))])
 
 
 def _run(pod: Pod) -> tuple[str, str]:
@@ -372,6 +389,27 @@ def _tell(pod: Pod, outcome: Finished | Skipped) -> None:
     )
     launcher.write_output(pod.executor_input.output_file, reports)
     print(f"{pod.node.id}  {state}", file=sys.stderr, flush=True)
+
+
+def _make_items(
+    task: PodTask, executor_input: ExecutorInput, pipeline: ir.Pipeline, metadata: Metadata
+) -> str:
+    """Write the items of a loop, for Kubeflow to iterate over."""
+    assert task.loop is not None, "items are made for a loop"
+    tfx_files.register(inputs.copies(executor_input).path)
+    [node] = pipeline
+    if task.loop.kind == GIVEN:
+        given = value_items(given_items(pipeline, task.loop))
+    else:
+        known = inputs.known_inputs(metadata.store, task, node, executor_input)
+        resolved = looked_up(metadata, node.with_static_inputs(known.ids)) or {}
+        given = items_of(task.loop, list(resolved.get(items.ITEMS, ())))
+    with open(executor_input.files[items.ITEMS], "w", encoding="utf-8") as file:
+        json.dump([items.write(one) for one in given], file)
+    launcher.write_output(executor_input.output_file, {})
+    for one in given:
+        print(f"{task.loop.name}  item {one.item.index}  {one.item.text}", flush=True)
+    return DONE
 
 
 def _decide(task: PodTask, executor_input: ExecutorInput, node: ir.Node, metadata: Metadata) -> str:

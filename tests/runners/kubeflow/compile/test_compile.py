@@ -38,19 +38,25 @@ from penstock.runners.kubeflow.compile.compiling import (  # noqa: E402
 )
 from penstock.runners.kubeflow.contract import documents  # noqa: E402
 from penstock.runners.kubeflow.contract.texts import OWN  # noqa: E402
+from penstock_support import IMPORT_PATH  # noqa: E402
 from penstock_support.kubeflow_pipelines import IMAGE, Learn, Prepare, cluster, single  # noqa: E402  # found above
 
-NAMES = ("penguins", "flights", "taxi")
+NAMES = ("penguins", "flights", "taxi", "rates")
 
 
 def compile_golden(name: str, folder: Path) -> Compiled:
     """Compile a pipeline of the project that lies in a folder."""
     trainer = PodOptions(memory="16Gi", cpu="8", gpu=Gpu())
     profile = cluster(memory="4Gi", cpu="1", nodes={"Trainer": trainer})
-    return compile_for_kubeflow(pipeline_of(name, folder), profile, folder)
+    project = Path(IMPORT_PATH) if name == "rates" else folder
+    return compile_for_kubeflow(pipeline_of(name, folder), profile, project)
 
 
 def pipeline_of(name: str, folder: Path) -> Any:
+    if name == "rates":
+        from penstock_support.loop_components import of_rates
+
+        return of_rates
     if name == "flights":
         from penstock.pipelines.flights.pipeline import flights
 

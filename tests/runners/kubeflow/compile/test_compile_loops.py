@@ -1,0 +1,138 @@
+"""What a loop becomes on Kubeflow, and what is refused there."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+from penstock import ForEach, _tfx, pipeline
+from penstock.errors import PipelineError
+from penstock.runners.kubeflow.contract import items
+from penstock.testing.kubeflow.refusals import Refusal
+from penstock.testing.kubeflow.specs import check_runnable, read_documents
+from penstock_support import loop_components as loops
+
+
+def test_a_loop_is_a_task_of_the_iterator_as_the_sdk_writes_it(compiled, tmp_path):
+    from kfp import compiler
+
+    from penstock_support.kubeflow_sdk_loops import toy
+
+    compiler.Compiler().compile(toy, str(tmp_path / "toy.yaml"))
+    theirs = yaml.safe_load((tmp_path / "toy.yaml").read_text())
+    ours = compiled(loops.of_rates)
+    loop, their_loop = ours.tasks["for-each-1"], theirs["root"]["dag"]["tasks"]["for-loop-1"]
+    assert set(loop) == set(their_loop)
+    assert set(loop["parameterIterator"]) == set(their_loop["parameterIterator"])
+    iterated = loop["parameterIterator"]["items"]["inputParameter"]
+    their_iterated = their_loop["parameterIterator"]["items"]["inputParameter"]
+    assert set(loop["inputs"]["parameters"][iterated]) == {"taskOutputParameter"}
+    assert set(their_loop["inputs"]["parameters"][their_iterated]) == {"taskOutputParameter"}
+    defined = ours.spec["components"]["comp-for-each-1"]["inputDefinitions"]["parameters"]
+    theirs_defined = theirs["components"]["comp-for-loop-1"]["inputDefinitions"]["parameters"]
+    assert {iterated, loop["parameterIterator"]["itemInput"], "folder"} == set(defined)
+    assert len(defined) == len(theirs_defined)
+    assert ours.tasks["compare"]["dependentTasks"] == ["for-each-1"]
+    assert theirs["root"]["dag"]["tasks"]["after"]["dependentTasks"] == ["for-loop-1"]
+
+
+def test_constants_are_items_of_the_iterator_with_their_places(compiled):
+    iterator = compiled(loops.of_constants).tasks["for-each-1"]["parameterIterator"]
+    read = [items.read(text) for text in json.loads(iterator["items"]["raw"])]
+    assert [(one.item.index, one.value["name"]) for one in read] == [(0, "a"), (1, "b")]
+
+
+def test_what_comes_from_outside_comes_through_the_inputs_of_the_loop(compiled):
+    made = compiled(loops.of_a_condition)
+    assert made.tasks["for-each-1"]["inputs"]["artifacts"] == {
+        "rows--examples": {
+            "taskOutputArtifact": {"outputArtifactKey": "examples", "producerTask": "rows"}
+        }
+    }
+    inner = made.spec["components"]["comp-for-each-1"]["dag"]["tasks"]
+    assert set(inner) == {"train", "measure", "decide-told", "told"}
+    assert inner["told"]["inputs"]["artifacts"]["examples"] == {
+        "componentInputArtifact": "rows--examples"
+    }
+
+
+@pytest.mark.parametrize(
+    "looped",
+    [loops.of_rates, loops.of_constants, loops.of_artifacts, loops.of_a_condition],
+    ids=lambda looped: looped.name,
+)
+def test_the_strict_server_takes_loops(compiled, looped):
+    check_runnable(read_documents([compiled(looped).spec]))
+
+
+@pytest.mark.parametrize(
+    ("iterated", "why"),
+    [
+        ({"raw": "no list"}, "error unmarshall raw string"),
+        ({"raw": "{}"}, "value of type dict cannot be iterated"),
+        ({"inputParameter": "unknown"}, "cannot find input parameter"),
+    ],
+)
+def test_the_strict_server_refuses_what_the_driver_cannot_iterate_over(compiled, iterated, why):
+    spec = compiled(loops.of_constants).spec
+    spec["root"]["dag"]["tasks"]["for-each-1"]["parameterIterator"]["items"] = iterated
+    with pytest.raises(Refusal, match=why):
+        check_runnable(read_documents([spec]))
+
+
+def test_pods_of_loops_always_start_since_the_store_is_to_know_what_they_made(compiled):
+    made = compiled(loops.of_rates)
+    inner = made.spec["components"]["comp-for-each-1"]["dag"]["tasks"]
+    cached = {name: task["cachingOptions"] for name, task in {**inner, **made.tasks}.items()
+              if "cachingOptions" in task}  # fmt: skip
+    assert cached == {name: {} for name in ("train", "measure", "compare", "items-of-for-each-1")}
+
+
+def test_a_loop_in_a_loop_is_refused_with_what_to_do(compiled):
+    with pytest.raises(PipelineError, match=r"stands in a ForEach in a ForEach.*combinations"):
+        compiled(loops.of_a_loop_in_a_loop)
+
+
+def test_a_node_of_a_loop_that_starts_after_failures_is_refused(compiled):
+    @pipeline(name="toy")
+    def toy():
+        with ForEach([1, 2]) as rate:
+            trained = loops.Train(rate=rate).with_options(start="completed")
+        return [trained]
+
+    with pytest.raises(PipelineError, match="starts after failures too, which only the last node"):
+        compiled(toy)
+
+
+def test_a_text_of_an_item_has_nothing_that_argo_or_kubernetes_would_fill_in(compiled):
+    @pipeline(name="toy")
+    def toy():
+        with ForEach(["{{workflow.name}}", "$(HOME)"]) as name:
+            rows = loops.Rows(name=name)
+        return [rows]
+
+    raw = compiled(toy).tasks["for-each-1"]["parameterIterator"]["items"]["raw"]
+    assert "{{" not in raw
+    assert "$(" not in raw
+    assert [items.read(text).value for text in json.loads(raw)] == ["{{workflow.name}}", "$(HOME)"]
+
+
+def test_items_of_a_resolver_are_found_by_the_run(compiled):
+    from penstock.artifacts import Examples
+
+    @pipeline(name="toy")
+    def toy():
+        latest = _tfx.Resolver(
+            strategy_class=_tfx.LatestArtifactStrategy,
+            config={"desired_num_of_artifacts": 3},
+            examples=_tfx.types.Channel(type=Examples),
+        ).with_id("latest")
+        with ForEach(latest.outputs["examples"]) as examples:
+            read = loops.Read(examples=examples)
+        return [read]
+
+    made = compiled(toy)
+    assert made.tasks["items-of-for-each-1"]["dependentTasks"] == ["latest"]
+    assert "artifacts" not in made.tasks["items-of-for-each-1"]["inputs"]
