@@ -68,7 +68,10 @@ class PlannedNode:
 
 def record_request(metadata: Metadata, pipeline: ir.Pipeline, request: RunRequest) -> None:
     """Open a run: write what was asked for into its context, as custom properties."""
-    context = _run_context(metadata, next(iter(pipeline)))
+    # Of loops over nothing there may be no node.
+    written = pipeline.proto.nodes[0].pipeline_node
+    first = next((node.proto for node in pipeline), written)
+    context = _run_context(metadata, first, pipeline.run_id)
     for name, value in request.parameters.items():
         context.custom_properties[PARAMETER_PREFIX + name].string_value = json.dumps(value)
     context.custom_properties[_DEFINITION].string_value = request.definition
@@ -83,7 +86,7 @@ def record_parameters(metadata: Metadata, node: ir.Node, parameters: Mapping[str
 
     For runs whose nodes are run by processes of their own, at the same time.
     """
-    context = _run_context(metadata, node)
+    context = _run_context(metadata, node.proto, node.run_id)
     # Another process may write its own at the same moment, and take ours back.
     for _ in range(_TRIES):
         recorded = read_parameters(context)
@@ -96,14 +99,15 @@ def record_parameters(metadata: Metadata, node: ir.Node, parameters: Mapping[str
         context = run_context(metadata.store, node.run_id)
 
 
-def _run_context(metadata: Metadata, node: ir.Node) -> _tfx.ContextProto:
+def _run_context(metadata: Metadata, node: _tfx.NodeProto, run_id: str) -> _tfx.ContextProto:
     contexts = _tfx.context_lib.prepare_contexts(
-        metadata_handle=metadata, node_contexts=node.proto.contexts
+        metadata_handle=metadata, node_contexts=node.contexts
     )
-    of_run = [context for context in contexts if context.name == node.run_id]
+    of_run = [context for context in contexts if context.name == run_id]
     if len(of_run) != 1:
         raise PipelineError(
-            f"node {node.id}: expected one context of the run {node.run_id}, got {len(of_run)}",
+            f"node {node.node_info.id}: expected one context of the run {run_id}, got "
+            f"{len(of_run)}",
             hint="Compile the pipeline again.",
         )
     return of_run[0]

@@ -10,7 +10,7 @@ from penstock import LocalRunner
 from penstock.execution.plan import Verdict
 from penstock.metadata.graph import read_makers
 from penstock.metadata.reading import links_of_executions, read_artifacts
-from penstock.metadata.runs import find_run
+from penstock.metadata.runs import find_run, list_runs
 from penstock.metadata.store import connect, connection_config
 from penstock.runners.local import State
 from penstock.runners.local.display import PlainLines, Silent
@@ -115,6 +115,13 @@ def test_the_store_the_report_and_the_lines_say_which_item(tmp_path, capsys):
     with connect(connection_config(str(tmp_path / "metadata.sqlite"))) as metadata:
         assert find_run(metadata.store, "latest").nodes[0].item == "0.25"
     assert "item 0.25" in Path(result.report).read_text()
+
+
+def test_a_run_whose_loop_has_no_items_has_no_nodes_and_is_recorded(run_pipeline, store):
+    result = run_pipeline(loops.of_nothing_else, names=[])
+    assert (result.succeeded, dict(result.nodes)) == (True, {})
+    [recorded] = list_runs(store)
+    assert (recorded.run_id, recorded.pipeline_name) == (result.run_id, "alone")
 
 
 def test_a_plan_says_what_becomes_of_each_item(run_pipeline, runner):

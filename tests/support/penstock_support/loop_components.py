@@ -95,6 +95,14 @@ def of_artifacts(names: list[str] = ["a", "b"]):  # noqa: B006  # a default that
     return [Joined(texts=read.outputs["output"])]
 
 
+@pipeline(name="alone")
+def of_nothing_else(names: list[str] = ["a"]):  # noqa: B006  # as above
+    """A loop, and nothing before or after it."""
+    with ForEach(names) as name:
+        rows = Rows(name=name)
+    return [rows]
+
+
 @pipeline(name="nested")
 def of_a_loop_in_a_loop(names: list[str] = ["a", "b"]):  # noqa: B006  # as above
     """A loop over constants in one over a parameter, with a condition in it."""
