@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ _END = re.compile(
 )
 _FRAME = re.compile(r'^  File "([^"]+)", line (\d+), in (.+)$', re.MULTILINE)
 _STEP = re.compile(r"\s*\[while running '([^']+)'\]\.?")
+_NO_FILE = re.compile(r"No such file or directory: '([^']+)'")
 _OURS = f"{errors.__name__}."
 # What gRPC says of a server that is gone, and Beam of a worker.
 _GONE = ("UNAVAILABLE", "Socket closed", "failed to connect to all addresses")
@@ -49,6 +51,14 @@ def told(error: Exception, endpoint: str | None) -> Exception:
         return _of_servers(text, endpoint) or error
     cause = _cause(raised)
     message = _STEP.sub("", cause.text)
+    lacking = _NO_FILE.search(message)
+    if lacking and os.path.exists(lacking[1]):
+        return DataError(
+            "the file is here, and not where a worker of Beam's is, which should have read it",
+            path=lacking[1],
+            hint="Workers read the data and write below the pipeline's root: both should be in a "
+            "folder that all machines share.",
+        )
     if cause.kind.startswith(_OURS):
         kind = getattr(errors, cause.kind.removeprefix(_OURS), PenstockError)
         told_as = next((one for one in (DataError, UserCodeError) if issubclass(kind, one)), None)

@@ -29,6 +29,17 @@ def test_an_error_of_ours_is_what_it_was_with_all_its_lines():
     assert (type(error), str(error)) == (DataError, said)
 
 
+def test_a_file_that_workers_lack_and_is_here_is_told(tmp_path):
+    file = tmp_path / "here.csv"
+    file.touch()
+    said = f"[Errno 2] No such file or directory: '{file}'"
+    error = told(RuntimeError(AROUND.format(kind="FileNotFoundError", said=said)), None)
+    assert str(error).startswith("the file is here, and not where a worker of Beam's is")
+    file.unlink()
+    error = told(RuntimeError(AROUND.format(kind="FileNotFoundError", said=said)), None)
+    assert str(error).startswith("Beam's job failed in the step 'Read': FileNotFoundError")
+
+
 def test_what_is_nobodys_is_told_with_its_step():
     error = told(RuntimeError(AROUND.format(kind="OSError", said="no")), None)
     assert str(error) == "Beam's job failed in the step 'Read': OSError: no."
