@@ -9,10 +9,13 @@ import sys
 
 import pytest
 
+from penstock import LocalRunner, pipeline
 from penstock.authoring.beam import BeamOptions
+from penstock.components import CsvExampleGen, Evaluator, SchemaGen, StatisticsGen, Transform
 from penstock.data.beam.watching import Watched
-from penstock.errors import DataError, PenstockError, UserCodeError
+from penstock.errors import DataError, PenstockError, RunError, UserCodeError
 from penstock.project import user_code
+from penstock.runners.local.display import Silent
 from penstock_support.beam_servers import await_state, beam_servers
 
 pytestmark = pytest.mark.timeout(300)
@@ -32,9 +35,39 @@ def outer(x):
 """
 
 
+FUNCTIONS = """
+import apache_beam
+import tensorflow_model_analysis as tfma
+
+import sibling
+
+
+def preprocessing_fn(inputs):
+    import tensorflow_transform as tft
+
+    return {"label": inputs["label"], "scaled": tft.scale_to_z_score(inputs["prediction"])}
+
+
+def passing(extracts):
+    sibling.inner(1)
+    return extracts
+
+
+def custom_extractors(eval_shared_model, eval_config, tensor_adapter_config):
+    usual = tfma.default_extractors(
+        eval_shared_model=eval_shared_model,
+        eval_config=eval_config,
+        tensor_adapter_config=tensor_adapter_config,
+    )
+    own = tfma.extractors.Extractor(stage_name="Pass", ptransform=apache_beam.Map(passing))
+    return [*usual, own]
+"""
+
+
 @pytest.fixture(scope="module")
 def user_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("user")
+    (folder / "functions.py").write_text(FUNCTIONS)
     (folder / "sibling.py").write_text(SIBLING)
     (folder / "outermost.py").write_text(MODULE)
     return folder
@@ -102,6 +135,69 @@ def test_a_jobs_rows_are_counted_and_its_name_is_told(servers, tmp_path):
         )
     assert told["rows"] == 5
     assert told["note"].startswith("job-")
+
+
+def data_in(folder):
+    folder.mkdir(exist_ok=True)
+    rows = [f"{number % 2}.0,{number / 100}" for number in range(100)]
+    (folder / "data.csv").write_text("\n".join(["label,prediction", *rows, ""]))
+    return str(folder)
+
+
+def run(defined, servers, root):
+    runner = LocalRunner(
+        pipeline_root=str(root),
+        metadata=str(root.parent / f"{root.name}.sqlite"),
+        beam_args=servers.args,
+        display=Silent(),
+    )
+    return runner.run(defined)
+
+
+def test_module_files_of_components_reach_workers(servers, user_folder, tmp_path):
+    functions, data = str(user_folder / "functions.py"), data_in(tmp_path / "data")
+
+    @pipeline
+    def with_functions():
+        examples = CsvExampleGen(input_base=data).outputs["examples"]
+        schema = SchemaGen(statistics=StatisticsGen(examples=examples).outputs["statistics"])
+        evaluation = Evaluator(
+            examples=examples,
+            module_file=functions,
+            eval_config={
+                "model_specs": [{"label_key": "label", "prediction_key": "prediction"}],
+                "metrics_specs": [{"metrics": [{"class_name": "ExampleCount"}]}],
+            },
+        )
+        transformed = Transform(
+            examples=examples, schema=schema.outputs["schema"], module_file=functions
+        )
+        return evaluation, transformed
+
+    result = run(with_functions, servers, tmp_path / "root")
+    assert result.output("Transform", "transformed_examples").uri
+
+
+def test_data_that_workers_do_not_see_are_told(servers, user_folder, tmp_path):
+    data = data_in(user_folder / "data")
+
+    @pipeline
+    def of_csv():
+        return CsvExampleGen(input_base=data)
+
+    with pytest.raises(RunError, match=r"the file is here, and not where .*data\.csv"):
+        run(of_csv, servers, tmp_path / "root")
+
+
+def test_examples_that_workers_wrote_elsewhere_are_not_published(servers, user_folder, tmp_path):
+    data = data_in(tmp_path / "data")
+
+    @pipeline
+    def of_csv():
+        return CsvExampleGen(input_base=data)
+
+    with pytest.raises(RunError, match="split 'train' should have been written, and lacks all"):
+        run(of_csv, servers, user_folder / "root")
 
 
 WAITING = """
