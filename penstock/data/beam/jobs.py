@@ -201,8 +201,15 @@ def _guarded(result: Any, endpoint: str | None) -> Iterator[None]:
         yield
         return
     command = [sys.executable, "-m", "penstock.data.beam.guard", endpoint, job_id]
-    # A session of its own: what is sent to this process's group should not reach it.
-    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as guard:
+    # A session of its own: what is sent to this process's group should not reach it. The log is
+    # this process's, and whoever writes it waits for its end.
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as guard:
         try:
             yield
         finally:
