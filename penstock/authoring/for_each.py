@@ -100,10 +100,13 @@ class LoopItem(values.PipelineParameter):
     def __init__(
         self, loop: Loop, path: tuple[str, ...], known: Sequence[Any] | None, item_type: Any
     ) -> None:
+        if known and len(kinds := {type(value) for value in known}) == 1:
+            item_type = kinds.pop()
         kind = item_type if item_type in (*values.SCALARS, list) else object
-        super().__init__("item" + "".join(f"[{key!r}]" for key in path), kind, None)
+        # By this name TFX's own components write it down.
+        super().__init__(_recorded_name(loop.name, path, kind), kind, None)
+        self._shown = "item" + "".join(f"[{key!r}]" for key in path)
         self._loop, self._path, self._known = loop, path, known
-        self.item_type = Any
 
     def __getitem__(self, key: object) -> LoopItem:
         if not isinstance(key, str) or self.type in values.SCALARS:
@@ -113,7 +116,7 @@ class LoopItem(values.PipelineParameter):
         ]
         if lacking:
             raise PipelineError(
-                f"{self.name}[{key!r}] is asked for, and the item {values.shown(lacking[0])} has "
+                f"{self._shown}[{key!r}] is asked for, and the item {values.shown(lacking[0])} has "
                 f"no {key!r}",
                 hint="Give each item that is a dict the same keys.",
             )
@@ -121,7 +124,7 @@ class LoopItem(values.PipelineParameter):
         return LoopItem(self._loop, (*self._path, key), known, Any)
 
     def __repr__(self) -> str:
-        return f"<{self.name} of {self._loop.name}>"
+        return f"<{self._shown} of {self._loop.name}>"
 
     def reference(self) -> dict[str, Any]:
         """Return what stands for it in JSON."""
@@ -142,17 +145,19 @@ class LoopItem(values.PipelineParameter):
                 raise ParameterError(
                     f"{error.message} in the item {index} of {self._loop.name}", hint=error.hint
                 ) from None
-        return self if self.type is object else super().checked(annotation, where)
+        is_settled = self._known is not None or self.type is object
+        return self if is_settled else super().checked(annotation, where)
 
     def recorded(self, scalar: type | None) -> values.PipelineParameter | None:
         """Return what TFX records for it in a parameter of a type, None where that is JSON."""
         if scalar not in (str, int, float):
             return None
-        reference = {**self.reference()[ITEM_KEY], "type": scalar.__name__}
-        return values.PipelineParameter(ITEM_KEY + json.dumps(reference), scalar, None)
+        self._check_place()
+        name = _recorded_name(self._loop.name, self._path, scalar)
+        return values.PipelineParameter(name, scalar, None)
 
     def _has_no_value(self) -> str:
-        return f"{self.name} of {self._loop.name} has no value while the pipeline is defined"
+        return f"{self._shown} of {self._loop.name} has no value while the pipeline is defined"
 
     def _returned(self) -> str:
         return "it"
@@ -160,9 +165,17 @@ class LoopItem(values.PipelineParameter):
     def _check_place(self) -> None:
         if not self._loop.is_open:
             raise PipelineError(
-                f"{self.name} of {self._loop.name} is used outside of its loop",
+                f"{self._shown} of {self._loop.name} is used outside of its loop",
                 hint="Write what takes it below: with ForEach(...) as item:.",
             )
+
+
+def _recorded_name(loop: str, path: tuple[str, ...], kind: type) -> str:
+    """Return the name of a runtime parameter of TFX's that stands for an item."""
+    reference: dict[str, Any] = {"loop": loop, "path": list(path)}
+    if kind in (str, int, float):
+        reference["type"] = kind.__name__
+    return ITEM_KEY + json.dumps(reference)
 
 
 # TFX recognizes runtime parameters by the name of their class.

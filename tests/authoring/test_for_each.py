@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from penstock import Cond, ForEach, compile_pipeline, ir, pipeline
+from penstock import Cond, ForEach, _tfx, compile_pipeline, ir, pipeline
+from penstock.artifacts import Examples
 from penstock.errors import PipelineError, WiringError
 from penstock_support import loop_components as loops
 
@@ -24,6 +25,27 @@ def test_a_node_of_a_loop_is_one_node_of_the_ir():
 def test_a_list_is_a_parameter_of_the_run():
     parameter = ir.run_parameters(compile_pipeline(loops.of_rates, pipeline_root="/root"))["rates"]
     assert (parameter.type, parameter.default) == (list, [0.1, 0.2, 0.3])
+
+
+def test_nodes_of_tfx_take_items_as_they_take_parameters():
+    def toy():
+        with ForEach(["/somewhere/a", "/somewhere/b"]) as address:
+            imported = _tfx.Importer(source_uri=address, artifact_type=Examples)
+        return [imported]
+
+    bound = ir.bind(compiled(toy), run_id="run", parameters={})
+    unfolded = ir.unfold_given(ir.view(bound))
+    addresses = [node.constants["artifact_uri"] for node in unfolded]
+    assert addresses == ["/somewhere/a", "/somewhere/b"]
+
+
+def test_a_choice_takes_items_that_are_among_its_texts():
+    def toy():
+        with ForEach(["small", "large"]) as size:
+            sized = loops.Sized(size=size)
+        return [sized]
+
+    assert list(ir.view(compiled(toy)).nodes) == ["Sized"]
 
 
 def test_an_item_that_a_parameter_does_not_take_is_named():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 from penstock import Cond, ForEach, Input, Output, component, pipeline
 from penstock.artifacts import Examples, Model, String
@@ -33,6 +34,12 @@ def Compare(models: Input[list[Model]]) -> list:
 def Named(options: dict, name: str = "") -> str:
     """Return what it is given."""
     return json.dumps([options, name])
+
+
+@component
+def Sized(size: Literal["small", "large"]) -> str:
+    """Return a size."""
+    return size
 
 
 @pipeline(name="rates")
