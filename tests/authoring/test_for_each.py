@@ -7,6 +7,7 @@ import pytest
 from penstock import Cond, ForEach, _tfx, compile_pipeline, ir, pipeline
 from penstock.artifacts import Examples
 from penstock.errors import PipelineError, WiringError
+from penstock.project.scalars import scalar_of
 from penstock_support import loop_components as loops
 
 pytestmark = pytest.mark.core
@@ -46,6 +47,17 @@ def test_a_choice_takes_items_that_are_among_its_texts():
         return [sized]
 
     assert list(ir.view(compiled(toy)).nodes) == ["Sized"]
+
+
+@pytest.mark.parametrize(("text", "expected"), [("[]", []), ('[0.5, "a"]', [0.5, "a"])])
+def test_a_list_is_given_as_json(text, expected):
+    assert scalar_of(text, list) == expected
+
+
+@pytest.mark.parametrize("text", ["1, 2", "{}", ""])
+def test_what_is_no_list_is_refused_with_how_to_write_one(text):
+    with pytest.raises(ValueError, match=r"expected a list as JSON, as \[1, 2\], got"):
+        scalar_of(text, list)
 
 
 def test_an_item_that_a_parameter_does_not_take_is_named():
