@@ -186,3 +186,16 @@ def test_what_is_no_list_fails_the_nodes_of_the_loop_with_the_reason(run_pipelin
     result = run_pipeline(loops.of_no_list)
     assert result.nodes["Train"].state is State.FAILED
     assert "is to go over what Mapped returns, and that is no list" in result.nodes["Train"].error
+
+
+def test_a_loop_goes_over_what_a_resolver_finds(run_pipeline):
+    run_pipeline(loops.of_artifacts)
+    result = run_pipeline(loops.of_the_latest_two)
+    assert states(result, "Read") == [CACHED] * 2
+    assert sorted(value(result, "Joined").split()) == ["a", "b"]
+
+
+def test_a_loop_goes_over_a_list_that_is_in_an_item(run_pipeline):
+    result = run_pipeline(loops.of_lists_in_items)
+    assert states(result, "Rows") == [DONE] * 3
+    assert value(result, "Joined") == "a b c"

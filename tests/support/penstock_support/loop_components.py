@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from penstock import Cond, ForEach, Input, Output, component, pipeline
+from penstock import Cond, ForEach, Input, Output, _tfx, component, pipeline
 from penstock.artifacts import Examples, Model, String
 
 
@@ -152,3 +152,26 @@ def of_a_condition():
         with Cond(measured.outputs["output"] > 0.15):
             told = Told(rate=measured.outputs["output"], examples=rows.outputs["examples"])
     return [Joined(texts=told.outputs["output"])]
+
+
+@pipeline(name="artifacts")
+def of_the_latest_two():
+    """A loop over what a resolver has found."""
+    latest = _tfx.Resolver(
+        strategy_class=_tfx.LatestArtifactStrategy,
+        config={"desired_num_of_artifacts": 2},
+        examples=_tfx.types.Channel(type=Examples),
+    ).with_id("latest")
+    with ForEach(latest.outputs["examples"]) as examples:
+        read = Read(examples=examples)
+    return [Joined(texts=read.outputs["output"])]
+
+
+@pipeline(name="lists")
+def of_lists_in_items():
+    """A loop over what is in the items of another."""
+    with ForEach([{"names": ["a", "b"]}, {"names": ["c"]}]) as item, ForEach(item["names"]) as name:
+        rows = Rows(name=name)
+    with ForEach(rows.outputs["examples"]) as examples:
+        read = Read(examples=examples)
+    return [Joined(texts=read.outputs["output"])]
