@@ -1,5 +1,23 @@
 """What nodes ask of Kubernetes, under its public name."""
 
-from penstock.project.pods import ConfigMap, Gpu, PodOptions, Secret, Toleration, Volume
+from penstock.project.pods import (
+    ConfigMap,
+    EmptyDir,
+    Gpu,
+    NodeAffinity,
+    PodOptions,
+    Secret,
+    Toleration,
+    Volume,
+)
 
-__all__ = ["ConfigMap", "Gpu", "PodOptions", "Secret", "Toleration", "Volume"]
+__all__ = [
+    "ConfigMap",
+    "EmptyDir",
+    "Gpu",
+    "NodeAffinity",
+    "PodOptions",
+    "Secret",
+    "Toleration",
+    "Volume",
+]

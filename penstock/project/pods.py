@@ -13,6 +13,7 @@ from penstock.project import kubernetes
 SHARED_MEMORY_VOLUME, SHARED_MEMORY_PATH = "dshm", "/dev/shm"
 _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 _OPERATORS = ("Equal", "Exists")
+_REQUIREMENTS = ("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt")
 _EFFECTS = ("", "NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
@@ -105,6 +106,66 @@ class Volume:
 
 
 @dataclass(frozen=True)
+class EmptyDir:
+    """Room of the pod's own, which is gone with it: on its machine's disk, or in memory.
+
+    `size` is the most that it may take, a Kubernetes quantity; without one there is no limit. What
+    is in memory counts as memory of the pod.
+    """
+
+    path: str
+    size: str = ""
+    in_memory: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.path.startswith("/"):
+            raise ParameterError(f"path should be absolute, got {self.path!r}")
+        if self.size and kubernetes.amount(self.size) is None:
+            raise ParameterError(
+                f"size should be a Kubernetes quantity, got {self.size!r}",
+                hint='Write "10Gi".',
+            )
+
+
+@dataclass(frozen=True)
+class NodeAffinity:
+    """A label that a machine of the cluster should have for the pod to run there.
+
+    Those without a `weight` all have to be met. The others are preferred, and the more the higher
+    their weight is, from 1 to 100.
+    """
+
+    key: str
+    operator: str = "In"
+    values: tuple[str, ...] = ()
+    weight: int = 0
+
+    def __post_init__(self) -> None:
+        kubernetes.check_key(self.key, "the affinity")
+        _check_choice("operator", self.operator, _REQUIREMENTS)
+        for value in self.values:
+            kubernetes.check_label(value, f"the affinity to {self.key}")
+        expected = {"In": "one or more", "NotIn": "one or more", "Gt": "one", "Lt": "one"}
+        count = len(self.values)
+        fits = {None: count == 0, "one or more": count > 0, "one": count == 1}
+        if not fits[expected.get(self.operator)]:
+            raise ParameterError(
+                f"the affinity to {self.key} has the operator {self.operator} and {count} values",
+                hint=f"It takes {expected.get(self.operator, 'none')}.",
+            )
+        if self.operator in ("Gt", "Lt") and not self.values[0].lstrip("-").isdecimal():
+            raise ParameterError(
+                f"the affinity to {self.key} compares with {self.values[0]!r}, which is no whole "
+                "number"
+            )
+        if not 0 <= self.weight <= 100:
+            raise ParameterError(
+                f"the affinity to {self.key} has the weight {self.weight}",
+                hint="It is from 1 to 100, or left out where the label has to be there.",
+            )
+
+
+@dataclass(frozen=True)
 class PodOptions:
     """What a node's pod has beside what every pod has.
 
@@ -123,9 +184,11 @@ class PodOptions:
     gpu: Gpu | None = None
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = ()
+    affinities: tuple[NodeAffinity, ...] = ()
     secrets: tuple[Secret, ...] = ()
     config_maps: tuple[ConfigMap, ...] = ()
     volumes: tuple[Volume, ...] = ()
+    empty_dirs: tuple[EmptyDir, ...] = ()
     shared_memory: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -196,6 +259,8 @@ class PodOptions:
     def _mounts(self) -> Iterator[_Mount]:
         if self.shared_memory:
             yield _Mount("shared memory", SHARED_MEMORY_VOLUME, SHARED_MEMORY_PATH)
+        for name, empty_dir in self.named_empty_dirs():
+            yield _Mount("empty dir", name, empty_dir.path)
         for volume in self.volumes:
             yield _Mount("claim", volume.claim, volume.path)
         for secret in self.secrets:
@@ -205,6 +270,11 @@ class PodOptions:
             if config_map.path:
                 used = config_map.config_map, config_map.path, config_map.optional
                 yield _Mount("config map", *used)
+
+    def named_empty_dirs(self) -> Iterator[tuple[str, EmptyDir]]:
+        """Yield the empty dirs with the names of their volumes, which each are of one pod alone."""
+        for number, empty_dir in enumerate(self.empty_dirs, 1):
+            yield f"empty-dir-{number}", empty_dir
 
     def overridden_by(self, more: PodOptions) -> PodOptions:
         """Return these options with others on top: lists and mappings are joined."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from penstock.errors import ParameterError
-from penstock.pods import ConfigMap, PodOptions, Secret, Toleration, Volume
+from penstock.pods import ConfigMap, EmptyDir, NodeAffinity, PodOptions, Secret, Toleration, Volume
 from penstock.project.kubernetes import amount
 
 pytestmark = pytest.mark.core
@@ -34,6 +34,15 @@ pytestmark = pytest.mark.core
         (lambda: PodOptions(shared_memory="1Gi", volumes=(Volume("a", "/dev/shm"),)), "both mo"),
         (lambda: PodOptions(shared_memory="much"), "shared_memory should be a Kubernetes quantity"),
         (lambda: PodOptions(memory="1Gi", shared_memory="2Gi"), "shared_memory is 2Gi, which is"),
+        (lambda: EmptyDir("scratch"), "path should be absolute, got 'scratch'"),
+        (lambda: EmptyDir("/scratch", "much"), "size should be a Kubernetes quantity, got 'much'"),
+        (lambda: PodOptions(empty_dirs=(EmptyDir("/a"), EmptyDir("/a/"))), "both mounted at /a/"),
+        (lambda: NodeAffinity("a b", "Exists"), "the affinity: Kubernetes takes no key 'a b'"),
+        (lambda: NodeAffinity("zone"), "has the operator In and 0 values. It takes one or more."),
+        (lambda: NodeAffinity("zone", "Exists", ("a",)), "Exists and 1 values. It takes none."),
+        (lambda: NodeAffinity("cpus", "Gt", ("many",)), "with 'many', which is no whole number"),
+        (lambda: NodeAffinity("zone", "Near", ("a",)), "operator 'Near' is not known"),
+        (lambda: NodeAffinity("zone", "In", ("a",), 101), "has the weight 101. It is from 1"),
         (lambda: PodOptions(env={"A": '{"a":{{b'}), "env: Argo takes what follows {{ for a"),
         (lambda: PodOptions(annotations={"a": "{{workflow.name}}"}), "annotations: Argo takes"),
         (lambda: PodOptions(volumes=(Volume("raw", "/{{x}}"),)), "volumes: Argo takes what"),

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from penstock import ir
 from penstock.errors import PipelineError
 from penstock.project.kubernetes import amount
-from penstock.project.pods import SHARED_MEMORY_PATH, SHARED_MEMORY_VOLUME, Gpu, PodOptions
+from penstock.project.pods import (
+    SHARED_MEMORY_PATH,
+    SHARED_MEMORY_VOLUME,
+    EmptyDir,
+    Gpu,
+    NodeAffinity,
+    PodOptions,
+)
 from penstock.runners.kubeflow.compile import protos
 from penstock.runners.kubeflow.contract.task import RUN_ID_LABEL, RUN_ID_VARIABLE
 
@@ -89,7 +97,12 @@ def executor_config(pod: PodOptions, timeout_seconds: int) -> Any:
     for volume in pod.volumes:
         config.pvc_mount.add(constant=volume.claim, mount_path=volume.path)
     if pod.shared_memory:
-        _share_memory(config, pod.shared_memory)
+        _add_empty_dir(
+            config, SHARED_MEMORY_VOLUME, EmptyDir(SHARED_MEMORY_PATH, pod.shared_memory, True)
+        )
+    for name, empty_dir in pod.named_empty_dirs():
+        _add_empty_dir(config, name, empty_dir)
+    _add_affinities(config, pod.affinities)
     for labels, pairs in (
         (config.node_selector.labels, pod.node_selector),
         (config.pod_metadata.labels, pod.labels),
@@ -106,18 +119,37 @@ def executor_config(pod: PodOptions, timeout_seconds: int) -> Any:
     return config
 
 
-def _share_memory(config: Any, size: str) -> None:
-    if "empty_dir_mounts" not in config.DESCRIPTOR.fields_by_name:
-        raise PipelineError(
-            "the installed kfp-kubernetes cannot say how much memory may be shared",
-            hint="Leave shared_memory out, or install a newer kfp-kubernetes.",
-        )
+def _add_empty_dir(config: Any, name: str, empty_dir: EmptyDir) -> None:
+    _require(config, "empty_dir_mounts", "shared_memory and empty_dirs")
     config.empty_dir_mounts.add(
-        volume_name=SHARED_MEMORY_VOLUME,
-        mount_path=SHARED_MEMORY_PATH,
-        medium="Memory",
-        size_limit=size,
+        volume_name=name,
+        mount_path=empty_dir.path,
+        medium="Memory" if empty_dir.in_memory else None,
+        size_limit=empty_dir.size or None,
     )
+
+
+def _add_affinities(config: Any, affinities: Sequence[NodeAffinity]) -> None:
+    """Write affinities: of what is required one term has all, or any of them would do."""
+    if not affinities:
+        return
+    _require(config, "node_affinity", "affinities")
+    required = [affinity for affinity in affinities if not affinity.weight]
+    preferred = [affinity for affinity in affinities if affinity.weight]
+    for met_together in ([required] if required else []) + [[one] for one in preferred]:
+        term = config.node_affinity.add()
+        for one in met_together:
+            term.match_expressions.add(key=one.key, operator=one.operator, values=one.values)
+        if met_together[0].weight:
+            term.weight = met_together[0].weight
+
+
+def _require(config: Any, field: str, options: str) -> None:
+    if field not in config.DESCRIPTOR.fields_by_name:
+        raise PipelineError(
+            f"the installed kfp-kubernetes has no words for {options}",
+            hint="Leave them out, or install a newer kfp-kubernetes.",
+        )
 
 
 def _add_tolerations(config: Any, pod: PodOptions) -> None:

@@ -10,7 +10,16 @@ import yaml
 
 from penstock import Output, Retries, component, pipeline, with_options
 from penstock.artifacts import PushedModel
-from penstock.pods import ConfigMap, Gpu, PodOptions, Secret, Toleration, Volume
+from penstock.pods import (
+    ConfigMap,
+    EmptyDir,
+    Gpu,
+    NodeAffinity,
+    PodOptions,
+    Secret,
+    Toleration,
+    Volume,
+)
 from penstock.runners.kubeflow.contract.texts import OWN
 from penstock.runners.kubeflow.contract.tries import Tries
 from penstock_support.kubeflow_pipelines import Count, Learn, Notify, Prepare, single
@@ -200,6 +209,38 @@ def test_the_options_of_a_pod_are_written_as_the_sdk_writes_them(compiled, their
     assert resources.pop("memoryRequest") == expected["memoryLimit"]
     assert resources.pop("resourceMemoryRequest") == "4Gi"
     assert resources == expected
+
+
+def test_room_and_affinities_of_a_pod_are_in_the_terms_of_kubernetes(compiled):
+    pod = PodOptions(
+        empty_dirs=(EmptyDir("/scratch", "10Gi"), EmptyDir("/ram", "1Gi", in_memory=True)),
+        affinities=(
+            NodeAffinity("zone", "In", ("a", "b")),
+            NodeAffinity("spot", "DoesNotExist"),
+            NodeAffinity("disk", "In", ("ssd",), weight=50),
+        ),
+    )
+    made = compiled(single(lambda: Prepare().with_options(pod=pod))).pods["prepare"]
+    assert made["emptyDirMounts"] == [
+        {"volumeName": "empty-dir-1", "mountPath": "/scratch", "sizeLimit": "10Gi"},
+        {
+            "volumeName": "empty-dir-2",
+            "mountPath": "/ram",
+            "medium": "Memory",
+            "sizeLimit": "1Gi",
+        },
+    ]
+    both = [
+        {"key": "zone", "operator": "In", "values": ["a", "b"]},
+        {"key": "spot", "operator": "DoesNotExist"},
+    ]
+    assert made["nodeAffinity"] == [
+        {"matchExpressions": both},
+        {
+            "matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}],
+            "weight": 50,
+        },
+    ]
 
 
 def test_variables_without_secrets_stand_on_the_container(compiled):
