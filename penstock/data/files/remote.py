@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -155,7 +155,7 @@ def fetch(url: str, to: str) -> str:
 
 
 def fetch_files(urls: Iterable[str], to: Iterable[str]) -> None:
-    """Copy remote files to local paths, several at a time.
+    """Copy remote files to local paths, several at a time; where that fails none is left there.
 
     Raises:
       StorageError: the store cannot be reached or does not let us in.
@@ -172,7 +172,15 @@ def fetch_files(urls: Iterable[str], to: Iterable[str]) -> None:
     for pairs in by_store.values():
         with _translated("read", pairs[0][0]):
             files, _ = _filesystem(pairs[0][0])
-            files.get([_filesystem(url)[1] for url, _ in pairs], [target for _, target in pairs])
+            try:
+                places = [_filesystem(url)[1] for url, _ in pairs]
+                files.get(places, [target for _, target in pairs])
+            except BaseException:
+                # What came before the end of a connection would be taken for the whole file.
+                for target in targets:
+                    with suppress(FileNotFoundError):
+                        os.remove(target)
+                raise
 
 
 def local_copy(path: str, folder: str) -> str:
