@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from penstock.errors import StoreError
+from penstock.errors import StorageError, StoreError
 from penstock.safety.locks import lock, unlock
 from penstock.safety.opening import descriptor_below
 
@@ -28,14 +28,23 @@ def file_lock(path: str, *, protects: str, wait_seconds: float = WAIT_SECONDS) -
     there is no file to lock, and then nothing is protected: nobody writes there.
 
     Raises:
-      StoreError: another process kept the lock for longer than `wait_seconds`.
+      StoreError: another process kept the lock for longer than `wait_seconds`, or the file system
+        has no locks.
     """
     descriptor = _open(path)
     if descriptor is None:
         yield
         return
     try:
-        if not lock(descriptor, wait_seconds):
+        try:
+            locked = lock(descriptor, wait_seconds)
+        except StorageError as error:
+            raise StoreError(
+                f"the metadata store {protects} cannot be used: its file system has no locks",
+                hint="Keep it on a disk of this machine, or in a server: mysql:// or postgresql:// "
+                "in the profile's `metadata`.",
+            ) from error
+        if not locked:
             raise locked_for_long(protects, wait_seconds, _holder(path))
         try:
             yield
