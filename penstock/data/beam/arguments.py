@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import io
-from collections.abc import Sequence
-from contextlib import redirect_stderr
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
 from penstock.data.parallel.answers import check_place
@@ -72,13 +73,24 @@ def _parsed(args: Sequence[str]) -> tuple[dict[str, Any], Any, list[str]]:
     parsers: list[Any] = []
     said = io.StringIO()
     try:
-        with redirect_stderr(said):
+        with redirect_stderr(said), _unlogged():
             known = PipelineOptions(list(args)).get_all_options(add_extra_args_fn=parsers.append)
             _, unknown = parsers[0].parse_known_args(list(args))
     except SystemExit as error:
         reason = said.getvalue().strip().rpartition("error: ")[2]
         raise ParameterError(f"Beam cannot take its arguments: {reason}") from error
     return known, parsers[0], [arg for arg in unknown if arg.startswith("--")]
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Keep Beam from logging arguments that it does not know, with their values."""
+    logger = logging.getLogger("apache_beam.options.pipeline_options")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def _names(parser: Any) -> list[str]:

@@ -53,3 +53,9 @@ def test_a_flag_without_a_runner_is_named():
     options = BeamOptions(("--direct_num_workers=2", "--streaming"))
     assert options.without_effect() == ("--direct_num_workers", "--streaming")
     assert BeamOptions(("--runner=DirectRunner", "--streaming")).without_effect() == ()
+
+
+def test_the_value_of_an_unknown_argument_is_logged_nowhere(caplog):
+    with pytest.raises(ParameterError):
+        arguments.check(("--runner=DirectRunner", "--password=canary-3e91"))
+    assert "canary-3e91" not in caplog.text
