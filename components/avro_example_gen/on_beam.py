@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
-
-import apache_beam as beam_sdk
 
 from penstock.authoring.beam import BeamOptions
 from penstock.data import avro
-from penstock.data.file_columns import common_types, located
+from penstock.data.file_columns import common_types
 from penstock.data.ingestion import Destination, check_payload
 from penstock.data.spans import ResolvedInput
-from penstock.data.writing_on_beam import WriteSplits, refuse_parquet, split_rows
+from penstock.data.writing_on_beam import refuse_parquet, write_columns
 
 
 def generate_examples(
@@ -28,25 +27,14 @@ def generate_examples(
     files = [split.files for split in resolved.splits]
     types = common_types(files, avro.schema_of, columns, form=avro.FORM)
     parts = [
-        (split.name, part)
+        (split.name, path, part)
         for split in resolved.splits
         for path in split.files
         for part in avro.parts_of(path)
     ]
     with beam.pipeline(progress) as pipeline:
-        (
-            pipeline
-            | beam_sdk.Create(parts)
-            | beam_sdk.Reshuffle()
-            | "Read" >> beam_sdk.FlatMap(_read_part, to, types)
-            | "Write" >> WriteSplits(to)
-        )
+        write_columns(pipeline, parts, partial(_read, types), to)
 
 
-def _read_part(
-    unit: tuple[str, avro.Part], to: Destination, types: Mapping[str, Any]
-) -> Iterator[tuple[int, bytes]]:
-    split, part = unit
-    for batch in avro.read_part(part, types):
-        with located(part.path):
-            yield from split_rows(batch, split, to, False)
+def _read(types: Mapping[str, Any], _: str, part: avro.Part) -> Iterator[Any]:
+    return avro.read_part(part, types)

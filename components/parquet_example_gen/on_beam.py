@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
-
-import apache_beam as beam_sdk
 
 from penstock.authoring.beam import BeamOptions
 from penstock.data import parquet
-from penstock.data.file_columns import common_types, located
+from penstock.data.file_columns import common_types
 from penstock.data.ingestion import Destination, check_payload
 from penstock.data.spans import ResolvedInput
-from penstock.data.writing_on_beam import WriteSplits, refuse_parquet, split_rows
+from penstock.data.writing_on_beam import refuse_parquet, write_columns
 
 
 def generate_examples(
@@ -25,27 +24,17 @@ def generate_examples(
     """Read the files of every input split, and write their rows to the splits they belong to."""
     check_payload("ParquetExampleGen", to)
     refuse_parquet("ParquetExampleGen", to)
-    types = common_types([split.files for split in resolved.splits], parquet.schema_of, columns)
-    groups = [
+    files = [split.files for split in resolved.splits]
+    types = common_types(files, parquet.schema_of, columns)
+    parts = [
         (split.name, path, group)
         for split in resolved.splits
         for path in split.files
         for group in range(parquet.row_group_count(path))
     ]
     with beam.pipeline(progress) as pipeline:
-        (
-            pipeline
-            | beam_sdk.Create(groups)
-            | beam_sdk.Reshuffle()
-            | "Read" >> beam_sdk.FlatMap(_read_group, to, types)
-            | "Write" >> WriteSplits(to)
-        )
+        write_columns(pipeline, parts, partial(_read, types), to)
 
 
-def _read_group(
-    unit: tuple[str, str, int], to: Destination, types: Mapping[str, Any]
-) -> Iterator[tuple[int, bytes]]:
-    split, path, group = unit
-    for batch in parquet.read_file(path, row_groups=[group], types=types):
-        with located(path):
-            yield from split_rows(batch, split, to, False)
+def _read(types: Mapping[str, Any], path: str, group: int) -> Iterator[Any]:
+    return parquet.read_file(path, row_groups=[group], types=types)

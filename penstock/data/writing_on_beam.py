@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import apache_beam as beam_sdk
 
 from penstock.data import data_files, splits
 from penstock.data.beam.watching import Watched
 from penstock.data.coding import examples
+from penstock.data.file_columns import located
 from penstock.data.ingestion import Destination
 from penstock.data.payload import PayloadFormat
 from penstock.data.writing import keys_of, sampled
 from penstock.errors import ParameterError
+
+Part = TypeVar("Part")
 
 
 def refuse_parquet(component: str, to: Destination) -> None:
@@ -24,6 +27,34 @@ def refuse_parquet(component: str, to: Destination) -> None:
             f"{component} writes FORMAT_PARQUET in process only, and a Beam runner is named",
             hint="Leave --runner out of this node's Beam arguments.",
         )
+
+
+def write_columns(
+    pipeline: Any,
+    parts: Sequence[tuple[str, str, Part]],
+    read: Callable[[str, Part], Iterable[Any]],
+    to: Destination,
+) -> None:
+    """Write the rows of parts of files to the splits that they belong to; a part is a unit of work.
+
+    A part has its split, its file, and what `read` reads record batches by.
+    """
+    (
+        pipeline
+        | beam_sdk.Create(parts)
+        | beam_sdk.Reshuffle()
+        | "Read" >> beam_sdk.FlatMap(_read, to, read)
+        | "Write" >> WriteSplits(to)
+    )
+
+
+def _read(
+    unit: tuple[str, str, Part], to: Destination, read: Callable[[str, Part], Iterable[Any]]
+) -> Iterator[tuple[int, bytes]]:
+    split, path, part = unit
+    for batch in read(path, part):
+        with located(path):
+            yield from split_rows(batch, split, to, False)
 
 
 def split_rows(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -22,13 +21,10 @@ from penstock.metadata.leases import held
 from penstock.metadata.store import connect, connection_config
 from penstock.operations.starting import RunState
 from penstock.operations.triggers.checking import MOST_TRIES
-from penstock.runners.kubeflow.contract import documents
-from penstock.runners.kubeflow.server import connecting, operations, submission, versions
 from penstock.testing.kubeflow import FakePipelines
 from penstock_support import resuming_components as resuming
 from penstock_support import triggers as project
-from penstock_support.kubeflow_service import HASTY
-from penstock_support.kubeflow_specs import GREETING
+from penstock_support.kubeflow_service import await_end, begin_greeting
 from penstock_support.triggers import (
     NOW,
     SPANS,
@@ -344,15 +340,7 @@ def test_an_upstream_run_may_be_in_another_profile_s_store(folder):
 
 def test_an_upstream_run_may_be_on_kubeflow(folder):
     with FakePipelines() as server:
-        service = connecting.connect(server.host)
-        version = versions.upload(service, documents.read(GREETING))
-        asked = submission.Request(
-            source={"pipeline_version_reference": version.reference()},
-            parameters={"n": 5},
-            experiment_id=versions.experiment_id(service, "tests"),
-            name="greeting",
-        )
-        run_id = submission.submit(service, asked, "some-token").run_id
+        service, run_id = begin_greeting(server.host)
         more = f'[profiles.cluster.kubeflow]\nhost = "{server.host}"\n'
         project.write(
             folder,
@@ -361,7 +349,7 @@ def test_an_upstream_run_may_be_on_kubeflow(folder):
         )
         check(folder)
         assert trained(folder) == []
-        operations.wait(replace(service, patience=HASTY), run_id)
+        await_end(service, run_id)
         check(folder)
         assert trained(folder) == [f"5 {run_id}"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,9 @@ from penstock.errors import ConfigError
 from penstock.operations.alerts.outcomes import SUCCEEDED
 from penstock.operations.alerts.outcomes_on_kubeflow import outcomes_on
 from penstock.project.config import read_config
-from penstock.runners.kubeflow.contract import documents
-from penstock.runners.kubeflow.server import connecting, operations, submission, versions
 from penstock.testing.kubeflow import FakePipelines
 from penstock_support import command
-from penstock_support.kubeflow_service import HASTY
-from penstock_support.kubeflow_specs import GREETING
+from penstock_support.kubeflow_service import await_end, begin_greeting
 
 CONFIG = """
 [pipelines]
@@ -113,16 +109,8 @@ def test_what_a_notification_does_not_have_is_refused(folder, line, message):
 
 def test_on_kubeflow_the_server_says_how_runs_have_ended(folder):
     with FakePipelines() as server:
-        service = connecting.connect(server.host)
-        version = versions.upload(service, documents.read(GREETING))
-        asked = submission.Request(
-            source={"pipeline_version_reference": version.reference()},
-            parameters={"n": 5},
-            experiment_id=versions.experiment_id(service, "tests"),
-            name="greeting",
-        )
-        run_id = submission.submit(service, asked, "some-token").run_id
-        operations.wait(replace(service, patience=HASTY), run_id)
+        service, run_id = begin_greeting(server.host)
+        await_end(service, run_id)
         path = folder / "penstock.toml"
         path.write_text(f'{CONFIG}[profiles.cluster.kubeflow]\nhost = "{server.host}"\n')
         found = outcomes_on(read_config(path).profile("cluster"), ["greeting", "unknown"])
