@@ -422,10 +422,9 @@ def _dotted_name(component_name: str, parameter: Parameter, function: FunctionTy
 
 def _value_of(component_name: str, parameter: Parameter, channel: Any) -> Any:
     """Wire a value artifact to a parameter: its value is read when the node runs."""
-    described = values.describe(parameter.annotation)
-    _check_loops(component_name, parameter.name, described, channel, takes_many=False)
+    expected = values.describe(parameter.annotation)
+    _check_loops(component_name, parameter.name, expected, channel, takes_many=False)
     if not issubclass(channel.type, _tfx.value_artifact.ValueArtifact):
-        expected = values.describe(parameter.annotation)
         raise WiringError(
             f"{component_name}.{parameter.name}: expected {expected}, got "
             f"{channel.type.__name__}{_channel_source(channel)}",
@@ -437,7 +436,6 @@ def _value_of(component_name: str, parameter: Parameter, channel: Any) -> Any:
         )
     kind = next((k for k, a in VALUE_ARTIFACTS.items() if issubclass(channel.type, a)), None)
     if kind is not None and not _takes(parameter, kind):
-        expected = values.describe(parameter.annotation)
         given = "dict or list" if kind in (list, dict) else values.describe(kind)
         raise WiringError(
             f"{component_name}.{parameter.name}: expected {expected}, got {given}"

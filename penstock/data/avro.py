@@ -17,7 +17,7 @@ import fastavro
 import pyarrow as pa
 from fastavro.schema import SchemaParseException
 
-from penstock.data.file_columns import check_columns, located, of_types
+from penstock.data.file_columns import located, of_types
 from penstock.errors import DataError
 
 FORM = "Avro"
@@ -126,7 +126,6 @@ def read_part(
     """
     path = part.path
     own = schema_of(path)
-    check_columns(own, None, path, FORM)
     names = [name for name in types if name in own.names]
     kinds = {name: own.field(name).type for name in names}
     try:
@@ -142,8 +141,6 @@ def read_part(
                 rows = []
         if rows:
             yield _batch(rows, kinds, types, path)
-    except DataError:
-        raise
     except _READ_ERRORS as error:
         raise _unreadable(path, error) from error
 

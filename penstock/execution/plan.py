@@ -33,7 +33,7 @@ from penstock.execution.looping import unfold_known
 from penstock.execution.schedule import Graph, State, read_graph, settle
 from penstock.execution.stages import Resolution, Skipped
 from penstock.ir.reading import RUN_CONTEXT
-from penstock.ir.unfolding import waiting_loops
+from penstock.ir.unfolding import body_of, waiting_loops
 from penstock.metadata.executions import node_executions
 from penstock.metadata.protocol import Metadata, Store
 from penstock.metadata.store import execution_inputs, execution_outputs
@@ -146,7 +146,7 @@ def _next_node(planner: _Planner) -> ir.Node | None:
     What lends and what is left out comes first: in a run these are the first to be settled.
     """
     for loop in waiting_loops(planner.pipeline).values():
-        body = [n.id for n in planner.pipeline if n.loops and n.loops[0].key == loop.key]
+        body = [node.id for node in body_of(planner.pipeline, loop)]
         if planner.plans.keys() & set(body):
             continue
         if all(planner.outputs.get(name) for name in loop.producers):

@@ -51,6 +51,11 @@ def waiting_loops(pipeline: Pipeline) -> dict[tuple[str, str], LoopSpec]:
     return {node.loops[0].key: node.loops[0] for node in pipeline if node.loops}
 
 
+def body_of(pipeline: Pipeline, loop: LoopSpec) -> list[Node]:
+    """Return the nodes of a loop that is not within another one."""
+    return [node for node in pipeline if node.loops and node.loops[0].key == loop.key]
+
+
 def unfold_given(pipeline: Pipeline) -> Pipeline:
     """Return a pipeline without loops over items that are given with it; it is bound.
 
@@ -70,7 +75,7 @@ def given_items(pipeline: Pipeline, loop: LoopSpec) -> list[Any]:
     Raises:
       PipelineError: they are no list.
     """
-    node = next(node for node in pipeline if node.loops and node.loops[0].key == loop.key)
+    node = body_of(pipeline, loop)[0]
     items = json.loads(node.written(loop.parameter))
     if not isinstance(items, list):
         raise PipelineError(
@@ -86,7 +91,7 @@ def unfold(pipeline: Pipeline, loop: LoopSpec, given: Sequence[LoopValue]) -> Pi
     Raises:
       PipelineError: an item is not what a node takes, or a node has the name that one would get.
     """
-    body = {node.id for node in pipeline if node.loops and node.loops[0].key == loop.key}
+    body = {node.id for node in body_of(pipeline, loop)}
     everybody = {name: [_numbered(name, one) for one in given] for name in body}
     nodes: dict[str, Node] = {}
     for node in pipeline:

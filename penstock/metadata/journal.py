@@ -125,6 +125,19 @@ def intend(
     return read(written)
 
 
+def note_once(
+    store: Store, journal: str, key: str, intent: Mapping[str, Any], *, who: str
+) -> Entry:
+    """Return the entry of a key, as whoever was first has written it; now, if nobody has."""
+    entry = find(store, journal, key)
+    if entry is not None:
+        return entry
+    try:
+        return intend(store, journal, key, intent, who=who, state=DONE)
+    except TakenError as error:
+        return error.entry
+
+
 def append(
     store: Store,
     journal: str,

@@ -187,13 +187,7 @@ def _carry_out(store: Store, name: str, action: Action, who: str) -> None:
 
 def _since(store: Store, pipeline: str, now: datetime, who: str) -> datetime:
     """Return since when outcomes of a pipeline are said: since this was first asked, noted once."""
-    entry = journal.find(store, _SINCE, pipeline)
-    if entry is None:
-        try:
-            content = {"since": now.isoformat()}
-            entry = journal.intend(store, _SINCE, pipeline, content, who=who, state=journal.DONE)
-        except journal.TakenError as error:
-            entry = error.entry
+    entry = journal.note_once(store, _SINCE, pipeline, {"since": now.isoformat()}, who=who)
     return datetime.fromisoformat(entry.intent["since"])
 
 

@@ -16,7 +16,6 @@ from penstock.data.files import remote
 from penstock.errors import ParameterError
 from penstock.metadata import journal
 from penstock.metadata.alerts import alert_of
-from penstock.metadata.journal import DONE, TakenError
 from penstock.metadata.protocol import Store
 from penstock.metadata.runs import RunRecord, list_runs
 from penstock.operations.starting.protocol import RunState
@@ -141,13 +140,7 @@ def _since(source: Source) -> datetime:
     when = source.trigger.when
     line = hashlib.sha256(f"{when.cron} {when.timezone}".encode()).hexdigest()[:16]
     content = {"cron": when.cron, "timezone": when.timezone, "since": source.now.isoformat()}
-    name = f"since/{source.name}"
-    entry = journal.find(source.store, name, line)
-    if entry is None:
-        try:
-            entry = journal.intend(source.store, name, line, content, who=source.name, state=DONE)
-        except TakenError as error:
-            entry = error.entry
+    entry = journal.note_once(source.store, f"since/{source.name}", line, content, who=source.name)
     return datetime.fromisoformat(entry.intent["since"])
 
 

@@ -30,7 +30,7 @@ from penstock.execution.workers.origin import reason_for_new_process
 from penstock.execution.workers.pool import Pool
 from penstock.ir.loops import LoopSpec
 from penstock.ir.reading import RUN_CONTEXT
-from penstock.ir.unfolding import waiting_loops
+from penstock.ir.unfolding import body_of, waiting_loops
 from penstock.metadata import attempts, turns
 from penstock.metadata.databases.patience import Patience, StoreAway
 from penstock.metadata.layout import log_path, resources_path, run_folder
@@ -390,7 +390,7 @@ class Run:
 
     def _unfold_loop(self, loop: LoopSpec, outputs: Mapping[str, _tfx.Artifacts]) -> bool:
         """Let the nodes of a loop be there for its items, and return whether they are."""
-        body = [node for node in self.pipeline if node.loops and node.loops[0].key == loop.key]
+        body = body_of(self.pipeline, loop)
         if all(self._views[node.id].state.final for node in body):
             return False
         try:
