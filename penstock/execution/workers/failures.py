@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import getpass
 import os
 import shutil
 import sys
@@ -15,6 +14,7 @@ from penstock.execution.logs import WHOLE_TRACEBACK, last_lines
 from penstock.project import extras, user_code
 from penstock.project.retrying import ERROR, MEMORY
 from penstock.safety.printable import excerpt
+from penstock.safety.users import user_name
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 # What TensorFlow, PyTorch and Arrow raise; they are not imported to know it.
@@ -119,7 +119,7 @@ def storage_error(error: BaseException, below: str) -> StorageError | None:
             f"there (ls -ld {location}), and remove it.",
         )
     return StorageError(
-        f"the user {_user()} has no permission for {location}",
+        f"the user {user_name()} has no permission for {location}",
         path=folder,
         hint=f"Change its owner or mode (ls -ld {folder}), or set another pipeline_root.",
     )
@@ -144,10 +144,3 @@ def _existing_folder(path: str) -> str:
     while not os.path.isdir(path) and path != os.path.dirname(path):
         path = os.path.dirname(path)
     return path
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user without an entry in the system's list
-        return str(os.getuid())

@@ -115,7 +115,9 @@ class SqliteFile:
             return
         unfinished = f"{self.path}.new"
         _remove(unfinished)
-        fill(self._settings(unfinished, "READWRITE_OPENCREATE"))
+        # SQLite lets nobody but the owner write what it makes; here the user's umask says who may.
+        os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        fill(self._settings(unfinished, "READWRITE"))
         os.rename(unfinished, self.path)
 
     def settle(self, execution_ids: Sequence[int]) -> None:

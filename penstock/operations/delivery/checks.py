@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import enum
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 from penstock.errors import ConfigError, DataError
 from penstock.project.tables import read_table
 from penstock.safety import containment
+from penstock.safety.opening import replace_below
 
 # Below the project's folder; what is in it can be made again.
 FOLDER = Path(".penstock", "ci")
@@ -96,10 +95,8 @@ def record_checks(folder: Path, record: CheckRecord) -> Path:
         "passed": record.passed,
         "checks": [as_json(check) for check in record.checks],
     }
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2, ensure_ascii=False)
-    os.replace(part, path)
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    replace_below(str(path.parent), str(path), text)
     return path
 
 

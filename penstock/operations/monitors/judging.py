@@ -7,8 +7,6 @@ time, in the order of event time.
 
 from __future__ import annotations
 
-import getpass
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -39,6 +37,7 @@ from penstock.operations.monitors.steps import MonitorStep, OnStep, ignore
 from penstock.operations.starting import Request, RunState, Started, Starter
 from penstock.project.config import Config
 from penstock.project.monitors import Monitor
+from penstock.safety.users import user_and_machine
 from penstock.serving.log.reading import list_spans
 
 _LOOK_SECONDS = 0.5
@@ -70,7 +69,7 @@ class Monitored:
     starter: Starter
     on_step: OnStep = ignore
     told: Callable[[Judgement], None] = lambda _: None
-    who: str = field(default_factory=lambda: f"{getpass.getuser()}@{socket.gethostname()}")
+    who: str = field(default_factory=user_and_machine)
 
     @property
     def connection(self) -> _tfx.Connection:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-import socket
 from collections.abc import Callable
 from typing import Any
 
 import click
+
+from penstock.safety.users import user_and_machine
 
 # What CI services say of whose change they work on.
 _SAYS_WHO = ("PENSTOCK_USER", "GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_TRIGGERED_BY")
@@ -35,8 +35,4 @@ def this_user() -> str:
     for name in _SAYS_WHO:
         if os.environ.get(name):
             return os.environ[name]
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user need have no name
-        user = f"user {os.getuid()}"
-    return f"{user}@{socket.gethostname()}"
+    return user_and_machine()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from penstock.errors import ConfigError, suggestion
+from penstock.safety.users import user_and_machine
 from penstock.surfaces.cli.completion import TRIGGER
 from penstock.surfaces.cli.options import (
     RUN_FAILED,
@@ -249,18 +249,8 @@ def _watched(context: click.Context, names: tuple[str, ...]) -> list[Watched]:
     from penstock.operations.triggers.checking import Watched
 
     config = project_config(context)
-    starter, who = starter_of(config), _who()
+    starter, who = starter_of(config), user_and_machine()
     return [Watched(name, config, starter, who=who) for name in _known(context, names)]
-
-
-def _who() -> str:
-    import getpass
-
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):
-        name = "penstock"  # a container may run as a user without a name
-    return f"{name}@{socket.gethostname()}"
 
 
 def _until_over(watched: list[Watched], now: datetime | None) -> Iterator[Round]:
@@ -317,7 +307,7 @@ def _receiving(
     from penstock.operations.triggers import receiving
 
     names = [one.name for one in watched]
-    application = receiving.application(config, names, token, alarm.wake, who=_who())
+    application = receiving.application(config, names, token, alarm.wake, who=user_and_machine())
     with receiving.serving(application, host, port, *tls) as listening:
         url_host = f"[{host}]" if ":" in host else host
         scheme = "https" if tls[0] else "http"

@@ -32,6 +32,12 @@ def test_nothing_is_known_of_another_fingerprint(tmp_path):
     assert read_checks(tmp_path, "abd") is None
 
 
+def test_whoever_may_read_the_project_s_files_may_read_what_is_recorded(tmp_path):
+    path = record_checks(tmp_path, CheckRecord("abc", "p", CHECKS))
+    (tmp_path / "any").touch()
+    assert path.stat().st_mode == (tmp_path / "any").stat().st_mode
+
+
 def test_a_failed_check_is_an_obstacle_in_words():
     failed = Check("schema", State.FAILED, "'Agee' is not in it", "p", where="s.pbtxt", hint="Why?")
     record = CheckRecord("abc", "p", (*CHECKS, failed))

@@ -11,11 +11,11 @@ import filecmp
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from penstock.data.files import remote
@@ -30,7 +30,7 @@ from penstock.operations.releases.targets.protocol import (
 )
 from penstock.operations.releases.targets.requests import Service, said
 from penstock.safety.locks import lock
-from penstock.safety.opening import open_below
+from penstock.safety.opening import open_below, replace_below
 from penstock.serving.evidence import Evidence
 from penstock.serving.routes import CANARY, Routes, Servable
 
@@ -117,7 +117,8 @@ class ServingFolder:
             return
         try:
             to.parent.mkdir(parents=True, exist_ok=True)
-            part = Path(tempfile.mkdtemp(dir=to.parent, prefix=f".{servable.version}-"))
+            part = to.with_name(f".{servable.version}-{token_hex(8)}")
+            part.mkdir()
         except OSError as error:
             raise AwayError(f"{to.parent} cannot be written: {error.strerror}") from None
         try:
@@ -182,7 +183,8 @@ class ServingFolder:
                 before = json.dumps(known, sort_keys=True)
                 yield known
                 if json.dumps(known, sort_keys=True) != before:
-                    _write(self._path, self._text(known))
+                    config = str(self._path)
+                    replace_below(os.path.dirname(config), config, self._text(known), lasting=True)
         except OSError as error:
             raise AwayError(f"{self._path} cannot be written: {error.strerror}") from None
 
@@ -226,16 +228,6 @@ def _config(model: str, base_path: str, entry: Mapping[str, Any]) -> list[str]:
                 "    }",
             ]
     return [*lines, "  }"]
-
-
-def _write(path: Path, text: str) -> None:
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.chmod(part, 0o644)
-    os.replace(part, path)
 
 
 def _is_same(one: Path, other: Path) -> bool:
