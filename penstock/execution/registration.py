@@ -25,6 +25,7 @@ from penstock.execution.stages import Finished, Placement, Prepared, Skipped
 from penstock.execution.steps import OnStep, Step, ignore
 from penstock.metadata.protocol import Metadata
 from penstock.metadata.runs import IMAGE_PROPERTY, ITEM_PROPERTY
+from penstock.metadata.store import execution_outputs
 from penstock.project.environment import IMAGE_VARIABLE
 
 
@@ -190,4 +191,6 @@ def _run_in_store(metadata: Metadata, node: ir.Node) -> Finished | Skipped:
     if execution.last_known_state == FAILED:
         reason = f": {root_cause(obstacle)}" if obstacle is not None else ""
         raise RunError(f"node {node.id}: its inputs cannot be resolved{reason}") from obstacle
-    return Finished(info.execution_id, info.output_dict, note="; ".join(notes))
+    # TFX's handler of importers gives a new artifact without its id.
+    outputs = execution_outputs(metadata.store, info.execution_id)
+    return Finished(info.execution_id, outputs, note="; ".join(notes))

@@ -344,9 +344,11 @@ def test_an_importer_brings_in_what_is_there_already(run_pipeline, tmp_path):
         model = Importer(source_uri=str(tmp_path / "model"), artifact_type=Model)
         return examples.Join(models=model.outputs["result"])
 
-    artifact = run_pipeline(importing).output("Join", "output")
+    result = run_pipeline(importing)
+    artifact = result.output("Join", "output")
     artifact.read()
     assert artifact.value == [str(tmp_path / "model")]
+    assert result.output("Importer", "result").id
 
 
 def test_a_tfx_pipeline_keeps_its_own_root_and_store(tmp_path):

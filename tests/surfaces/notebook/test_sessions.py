@@ -44,6 +44,17 @@ def Bad() -> str:
     return session.name
 session.run(Bad())
 """
+IMPORT = """
+from tfx.dsl.components.common.importer import Importer
+imported = session.run(Importer(source_uri="there", artifact_type=Model))
+imported
+"""
+TAKE = """
+@component
+def Takes(model: Input[Model]) -> str:
+    return model.uri
+session.run(Takes(model=imported.outputs["result"]))
+"""
 EXPORT = 'exported = session.export("birds.py")\nexported'
 
 
@@ -146,6 +157,20 @@ def test_the_session_tells_what_ran_before_its_inputs_were_made_anew(first):
 
 def test_an_update_runs_again_with_other_parameters(first):
     assert first["update"].shown.split() == ["node", "state", "Make", "done", "Use", "done"]
+
+
+def test_a_node_runs_again_without_being_made_again(tmp_path, run_cells):
+    define = MAKE.partition("make =")[0] + "node = Make(count=1)\n"
+    told = run_cells(tmp_path, IMPORTS, define, "session.run(node)", "session.run(node)")
+    assert "Make done" in told[2].shown
+    assert "Make cached" in told[3].shown
+
+
+def test_what_is_imported_is_taken_by_others(tmp_path, run_cells):
+    (tmp_path / "there").mkdir()
+    made, taken = run_cells(tmp_path, IMPORTS, IMPORT, TAKE)[1:]
+    assert "result: Model" in made.shown
+    assert "Takes done" in taken.shown
 
 
 @pytest.fixture(scope="module")
