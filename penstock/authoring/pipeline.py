@@ -79,7 +79,7 @@ class PipelineDefinition:
             own = () if self.cluster is None else self.cluster.args
             args = clusters.joined(own, beam_args)
             try:
-                return _with_own_places(
+                return with_own_places(
                     nodes,
                     lambda: _tfx.Pipeline(
                         pipeline_name=self.name,
@@ -98,7 +98,7 @@ class PipelineDefinition:
                 ) from error
 
 
-def _with_own_places(nodes: Iterable[Any], make: Callable[[], Any]) -> Any:
+def with_own_places(nodes: Iterable[Any], make: Callable[[], Any]) -> Any:
     """Make a pipeline whose Beam arguments are not put before those of nodes that name a place."""
     own = {}
     for node in nodes:

@@ -15,7 +15,11 @@ from penstock.errors import ParameterError
 
 WIDTH = 100
 
-_PUBLIC = {"penstock.project.retrying": "penstock", "penstock.project.pods": "penstock.pods"}
+_PUBLIC = {
+    "penstock.project.clusters": "penstock.clusters",
+    "penstock.project.pods": "penstock.pods",
+    "penstock.project.retrying": "penstock",
+}
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from penstock import _tfx, ir
+from penstock.authoring.for_each import loops_of
+from penstock.authoring.pipeline import with_own_places
 from penstock.errors import PipelineError
 from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata.protocol import Store
@@ -112,22 +114,33 @@ def define(
     `homes` has for a module the one that stands for it in worker processes and in the export.
 
     Raises:
-      PipelineError: the node runs under a condition.
+      PipelineError: the node runs under a condition, or in a loop.
     """
-    if _tfx.get_predicates(node, _tfx.node_registry()):
+    registry = _tfx.node_registry()
+    if _tfx.get_predicates(node, registry):
         raise PipelineError(
             f"{node.id} runs under a condition, and in a session a node runs when it is told to",
             hint="Make it outside of the condition; write that into the exported pipeline.",
         )
+    if loops_of(node, registry):
+        raise PipelineError(
+            f"{node.id} runs in a loop, and in a session a node runs once when it is told to",
+            hint="Make it outside of the loop; write that into the exported pipeline.",
+        )
     upstream = sorted(other.id for other in node.upstream_nodes)
-    with _alone(node), warnings.catch_warnings():
+    # TFX's pipeline takes its nodes out of their registry, and a node may run again.
+    with _alone(node), _tfx.new_node_registry() as own_registry, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        pipeline = _tfx.Pipeline(
-            pipeline_name=pipeline_name,
-            pipeline_root=pipeline_root,
-            components=[node],
-            enable_cache=True,
-            beam_pipeline_args=list(beam_args),
+        own_registry.put_node(node)
+        pipeline = with_own_places(
+            [node],
+            lambda: _tfx.Pipeline(
+                pipeline_name=pipeline_name,
+                pipeline_root=pipeline_root,
+                components=[node],
+                enable_cache=True,
+                beam_pipeline_args=list(beam_args),
+            ),
         )
         compiled = ir.compile_pipeline(pipeline)
     definition = Definition(_moved(compiled, homes), cell)
@@ -137,8 +150,13 @@ def define(
 
 @contextmanager
 def _alone(node: Any) -> Iterator[None]:
-    """Take a node out of the graph of objects that it was wired into, for the compiler."""
+    """Take a node out of the graph of objects that it was wired into, for the compiler.
+
+    It is put back with the Beam arguments that it had, before which TFX puts its pipeline's.
+    """
     above, below = list(node.upstream_nodes), list(node.downstream_nodes)
+    spec: Any = getattr(node, "executor_spec", None)
+    args = getattr(spec, "beam_pipeline_args", None)
     for other in above:
         node.remove_upstream_node(other)
     for other in below:
@@ -146,6 +164,8 @@ def _alone(node: Any) -> Iterator[None]:
     try:
         yield
     finally:
+        if args is not None:
+            spec.beam_pipeline_args = args
         node.add_upstream_nodes(above)
         node.add_downstream_nodes(below)
 

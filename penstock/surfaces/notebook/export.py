@@ -6,7 +6,7 @@ import json
 import keyword
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from penstock import _tfx, ir
 from penstock.authoring import artifacts, values
 from penstock.authoring.options import TRIGGERS
 from penstock.errors import PenstockError
+from penstock.project.clusters import cluster_of
 from penstock.project.intervals import written_interval
 from penstock.project.pods import PodOptions
 from penstock.project.retrying import Retries
@@ -79,7 +80,7 @@ def export(session: Any, ran: list[Ran], path: Path, modules: CellModules) -> Ex
     if not ran:
         raise ExportError(["no node has run"])
     definitions = {r.node_id: r.definition for r in ran}
-    text = pipeline_text(session.name, definitions, session.parameters)
+    text = pipeline_text(session.name, definitions, session.parameters, session.beam_args)
     beside = _modules_used(definitions.values(), modules)
     if path.name in beside:
         raise ExportError([f"{path.name} is the file of a module that the pipeline imports"])
@@ -105,9 +106,14 @@ def _modules_used(definitions: Any, modules: CellModules) -> list[str]:
 
 
 def pipeline_text(
-    name: str, definitions: Mapping[str, Definition], parameters: Mapping[str, Any]
+    name: str,
+    definitions: Mapping[str, Definition],
+    parameters: Mapping[str, Any],
+    beam_args: Sequence[str] = (),
 ) -> str:
     """Return the text of a file that defines a pipeline of these nodes.
+
+    `beam_args` are those of the profile, which the pipeline's nodes will have without being told.
 
     Raises:
       ExportError: something cannot be written as code.
@@ -119,12 +125,18 @@ def pipeline_text(
     lines, reasons = [], []
     for definition in in_order(definitions):
         try:
-            code = _node(definition, names, imports)
+            own_args = _own_beam_args(definition, beam_args)
+            code = _node(definition, names, imports, own_args)
         except _CannotBeWritten as error:
             reasons.append(f"{_cell_prefix(definition)}{definition.node_id}: {error}")
             continue
         beginning = f"    {names[definition.node_id]} = "
         lines.append(beginning + layout(code, 4, len(beginning)))
+        if own_args and not _is_of_a_cluster(own_args):
+            # A method of TFX's nodes, which returns nothing.
+            opening = f"    {names[definition.node_id]}.with_beam_pipeline_args("
+            args = Group(opening, (("", value(own_args, list[str], imports)),), ")")
+            lines.append(layout(args, 4, 0))
     for definition in definitions.values():
         lines += _waits(definition, definitions, names)
     if reasons:
@@ -194,7 +206,28 @@ def _waits(
         yield f"    {names[definition.node_id]}.add_upstream_node({names[upstream]})"
 
 
-def _node(definition: Definition, names: Mapping[str, str], imports: Imports) -> Code:
+def _own_beam_args(definition: Definition, given: Sequence[str]) -> list[str]:
+    """Return Beam's arguments of a node that it has not from its profile.
+
+    Raises:
+      _CannotBeWritten: some are TFX's placeholders.
+    """
+    executor = ir.view(definition.pipeline).nodes[definition.node_id].executor
+    placeholders = getattr(executor, "beam_pipeline_args_placeholders", None) or ()
+    if not all(placeholder.HasField("value") for placeholder in placeholders):
+        raise _CannotBeWritten("its Beam arguments are placeholders")
+    args = [placeholder.value.string_value for placeholder in placeholders]
+    return args[len(given) :] if args[: len(given)] == list(given) else args
+
+
+def _is_of_a_cluster(args: Sequence[str]) -> bool:
+    cluster = cluster_of(args)
+    return cluster is not None and list(cluster.args) == list(args)
+
+
+def _node(
+    definition: Definition, names: Mapping[str, str], imports: Imports, beam_args: Sequence[str]
+) -> Code:
     node = definition.node
     kind = node.node_info.type.name
     if kind == _IMPORTER:
@@ -207,7 +240,7 @@ def _node(definition: Definition, names: Mapping[str, str], imports: Imports) ->
         called, arguments = _component(definition, names, imports)
         default_id = kind.rpartition(".")[2]
     suffix = "" if definition.node_id == default_id else f".with_id({string(definition.node_id)})"
-    options = _options(definition, imports)
+    options = _options(definition, imports, beam_args)
     call = Group(f"{called}(", arguments, ")", suffix)
     if not options:
         return call
@@ -363,7 +396,9 @@ def _resolver(
     return called, (("", of), ("key=", Text(string(taken[0]))))
 
 
-def _options(definition: Definition, imports: Imports) -> tuple[tuple[str, Code], ...]:
+def _options(
+    definition: Definition, imports: Imports, beam_args: Sequence[str]
+) -> tuple[tuple[str, Code], ...]:
     """Write how a node is executed, where that is not as usual."""
     node = ir.view(definition.pipeline).nodes[definition.node_id]
     options = node.proto.execution_options
@@ -389,4 +424,7 @@ def _options(definition: Definition, imports: Imports) -> tuple[tuple[str, Code]
         keywords.append(("pod=", value(pod, PodOptions, imports)))
     if not node.accelerate:
         keywords.append(("accelerate=", Text("False")))
+    if _is_of_a_cluster(beam_args):
+        cluster = cluster_of(beam_args)
+        keywords.append(("cluster=", value(as_table(cluster), type(cluster), imports)))
     return tuple(keywords)

@@ -254,6 +254,11 @@ class Session:
 
         return export(self, list(self._ran.values()), Path(file), self._modules)
 
+    @property
+    def beam_args(self) -> Sequence[str]:
+        """Beam's arguments of the profile, which all nodes have."""
+        return self._profile.beam_args
+
     def close(self) -> None:
         """End the worker processes that the session keeps ready."""
         self._nurseries.close()

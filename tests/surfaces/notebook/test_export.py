@@ -11,9 +11,10 @@ from tfx.dsl.experimental.conditionals.conditional import Cond
 from tfx.dsl.input_resolution.strategies.latest_artifact_strategy import LatestArtifactStrategy
 from tfx.types import Channel
 
-from penstock import Retries, ir, with_options
+from penstock import ForEach, Retries, ir, with_options
 from penstock.artifacts import Model
 from penstock.authoring.values import PipelineParameter
+from penstock.clusters import SparkOptions
 from penstock.components import (
     CsvExampleGen,
     Evaluator,
@@ -40,6 +41,8 @@ from penstock.surfaces.notebook.export import pipeline_text
 from penstock_support.example_components import Doubling, MakeExamples
 
 NAME = "exported-nodes"
+# Those of a profile.
+BEAM_ARGS = ("--direct_running_mode=multi_processing",)
 
 
 def parameters():
@@ -77,12 +80,14 @@ def make_nodes(p):
         fail_on_anomalies=p["everything"],
     ).with_options(optional=True)
     more = CsvExampleGen(input_base="more").with_id("more-examples")
+    more.with_options(cluster=SparkOptions("spark://host:7077", {"spark.cores.max": "4"}))
     transform = Transform(
         examples=[examples.outputs["examples"], more.outputs["examples"]],
         schema=schema.outputs["schema"],
         module_file="preprocessing.py",
         splits_config=SplitsConfig(analyze=["train"], transform=["train", "eval"]),
     )
+    transform.with_beam_pipeline_args(["--direct_num_workers=2"])
     transform.add_upstream_node(validator)
     imported = with_options(
         Importer(source_uri="models/1", artifact_type=Model, reimport=True), start="completed"
@@ -131,7 +136,7 @@ def definitions_of(nodes):
             node,
             pipeline_name=NAME,
             pipeline_root="",
-            beam_args=(),
+            beam_args=BEAM_ARGS,
             homes={},
             cell=number,
         )
@@ -146,7 +151,7 @@ def definitions():
 
 @pytest.fixture(scope="module")
 def text(definitions):
-    return pipeline_text(NAME, definitions, parameters())
+    return pipeline_text(NAME, definitions, parameters(), BEAM_ARGS)
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +161,7 @@ def compiled(text, tmp_path_factory):
     before = list(sys.path)
     definition = read_config(None).load_pipeline(f"{file}:exported_nodes")
     sys.path[:] = before
-    return ir.compile_pipeline(definition, pipeline_root="")
+    return ir.compile_pipeline(definition, pipeline_root="", beam_args=BEAM_ARGS)
 
 
 def _platform(definition):
@@ -229,3 +234,18 @@ def test_a_node_under_a_condition_is_refused():
         doubling = Doubling()
     with pytest.raises(PipelineError, match="Doubling runs under a condition"):
         definitions_of([doubling])
+
+
+def test_a_node_of_a_loop_is_refused_before_it_runs():
+    with ForEach([1, 2]) as count:
+        node = MakeExamples(rows=count)
+    with pytest.raises(PipelineError, match="MakeExamples runs in a loop, and in a session"):
+        definitions_of([node])
+
+
+def test_a_node_that_runs_again_has_the_arguments_of_its_profile_once():
+    node = CsvExampleGen(input_base="data")
+    definitions_of([node])
+    [definition] = definitions_of([node]).values()
+    args = ir.view(definition.pipeline).nodes[node.id].executor.beam_pipeline_args_placeholders
+    assert [arg.value.string_value for arg in args] == list(BEAM_ARGS)
