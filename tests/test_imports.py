@@ -48,6 +48,10 @@ def test_compiling_the_pipeline_of_a_monitor_loads_no_data_library():
     assert not loaded & {"tensorflow", "pandas", "numpy", "pyarrow"}
 
 
+def test_the_report_loads_data_libraries_for_runs_alone_that_have_files_of_records():
+    assert not modules_after("import penstock.report.page") & {"numpy", "pyarrow"}
+
+
 @pytest.mark.needs("tensorflow")
 def test_tensorflow_can_be_imported_after_tfx_was_loaded_without_it():
     code = "import penstock._tfx, importlib.util, sys\n"
@@ -114,3 +118,15 @@ def test_tfxs_library_itself_is_imported_whole_after_one_of_its_modules():
         "_tfx.import_library_module('tfx.components')"
     )
     assert "tfx.components.tuner.component" in loaded
+
+
+def test_the_client_of_googles_services_is_imported_with_telemetry_alone():
+    assert "googleapiclient" not in modules_after("import penstock._tfx.core")
+
+
+@pytest.mark.needs("googleapiclient")
+def test_telemetry_of_tfx_that_is_imported_later_derives_from_the_client_of_googles_services():
+    code = "import penstock._tfx.core\nfrom tfx.utils import telemetry_utils\n"
+    code += "from googleapiclient import http\n"
+    code += "assert issubclass(telemetry_utils.TFXHttpRequest, http.HttpRequest)\n"
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=False).returncode == 0

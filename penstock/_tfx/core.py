@@ -16,11 +16,12 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 _LIBRARY = "tfx.components"
 _HIDDEN = ("tensorflow", _LIBRARY)
+_GOOGLE, _TELEMETRY = "googleapiclient", "tfx.utils.telemetry_utils"
 
 
 @contextmanager
@@ -38,6 +39,28 @@ def _without_heavy_modules() -> Iterator[None]:
         for name in hidden:
             if sys.modules.get(name, name) is None:
                 del sys.modules[name]
+
+
+@contextmanager
+def _without_http_of_google() -> Iterator[None]:
+    """Keep the client of Google's services from being imported for a decorator that does nothing.
+
+    TFX's telemetry derives a class from one of that client's. Whoever imports telemetry afterwards
+    gets it with the client.
+    """
+    known = {_GOOGLE, _TELEMETRY} & set(sys.modules)
+    if known:
+        yield
+        return
+    sys.modules[_GOOGLE] = ModuleType(_GOOGLE)
+    vars(sys.modules[_GOOGLE])["http"] = SimpleNamespace(HttpRequest=object)
+    try:
+        yield
+    finally:
+        del sys.modules[_GOOGLE]
+        if sys.modules.pop(_TELEMETRY, None) is not None:
+            parent, _, within = _TELEMETRY.rpartition(".")
+            delattr(sys.modules[parent], within)
 
 
 def import_library_module(name: str) -> ModuleType:
@@ -111,7 +134,7 @@ def bare_package(name: str) -> Iterator[None]:
 os.environ.setdefault("GLOG_minloglevel", "3")
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-with _without_heavy_modules():
+with _without_heavy_modules(), _without_http_of_google():
     import ml_metadata
     from ml_metadata.proto import metadata_store_pb2, metadata_store_service_pb2
     from tfx import types

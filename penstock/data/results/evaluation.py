@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from penstock.data.records import TFRecordWriter, read_serialized
 from penstock.data.results import evaluation_messages as messages
 from penstock.data.results.messages import parsed
 from penstock.errors import DataError
@@ -143,6 +142,8 @@ def read_validation(evaluation_uri: str) -> Any:
 
 def accept_without_baseline(evaluation_uri: str) -> None:
     """Note, as TFMA does of a first model, that it is right where only changes have thresholds."""
+    from penstock.data.records import TFRecordWriter
+
     path, *_ = _files(evaluation_uri, "validations")
     accepted = messages.ValidationResult(validation_ok=True, rubber_stamp=True)
     with TFRecordWriter(path) as file:
@@ -280,6 +281,8 @@ def _spec_in_words(spec: Any) -> str:
 
 
 def _read(evaluation_uri: str, what: str, message_class: Any) -> Iterator[Any]:
+    from penstock.data.records import read_serialized
+
     for path in _files(evaluation_uri, what):
         for number, record in enumerate(read_serialized(path)):
             yield parsed(record, message_class(), path=path, noun=f"record {number}")

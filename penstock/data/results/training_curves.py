@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from penstock.data.records import TFRecordWriter, read_serialized
 from penstock.data.results.event_proto import event_class
 from penstock.errors import DataError
 
@@ -59,6 +58,8 @@ def read_scalars(path: str) -> Iterator[tuple[str, int, float]]:
     """Yield tag, step and value of each scalar in a file, up to where it may be cut off."""
     from google.protobuf.message import DecodeError
 
+    from penstock.data.records import read_serialized
+
     try:
         for record in read_serialized(path):
             event = event_class().FromString(record)
@@ -75,6 +76,8 @@ def write_curve(directory: str, measure: str, values: Sequence[float]) -> None:
 
     What was written of the measure before is replaced.
     """
+    from penstock.data.records import TFRecordWriter
+
     os.makedirs(directory, exist_ok=True)
     name = re.sub(r"[^\w.-]", "_", measure)
     event = event_class()

@@ -18,8 +18,6 @@ from pathlib import Path
 
 from penstock import Input, Output, component, pipeline
 from penstock.artifacts import Model, ModelBlessing, ModelEvaluation, PushedModel
-from penstock.models.facts import ModelFacts, write_facts
-from penstock.models.signature import Signature
 
 import quality
 
@@ -27,6 +25,9 @@ import quality
 @component
 def Train(model: Output[Model], rows: int = 100) -> None:
     """Write how good a model is that has seen so many rows."""
+    from penstock.models.facts import ModelFacts, write_facts
+    from penstock.models.signature import Signature
+
     if rows < 0:
         raise ValueError(f"there cannot be {rows} rows")
     folder = Path(model.uri, "Format-Serving")
