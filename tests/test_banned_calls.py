@@ -33,6 +33,10 @@ BANNED_ARGUMENTS = {"allow_pickle": True, "shell": True, "safe_mode": False}
 EXCEPTIONS = {
     ("penstock/safety/unpickling.py", "dill.loads"): "what this process has dumped, by its digest",
     ("penstock/data/parallel/parts.py", "pickle.loads"): "sent to this worker, or signed by one",
+    (
+        "penstock/report/compiled.py",
+        "marshal.loads",
+    ): "beside the source, as bytecode of modules is",
     ("penstock/serving/frames.py", "socket.socket"): "an end of a pair without an address",
 }
 

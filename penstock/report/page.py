@@ -26,6 +26,7 @@ from penstock.metadata.reading import ArtifactRecord
 from penstock.metadata.registered import Registration, registrations_of
 from penstock.metadata.run_requests import run_root
 from penstock.report import charts, drawing, wording
+from penstock.report.compiled import KeptBeside
 from penstock.report.contents import Output, RunContents, read_run
 from penstock.report.evaluations import Evaluation, read_evaluation
 from penstock.report.features import Findings, find
@@ -283,6 +284,7 @@ def environment(*packages: str) -> jinja2.Environment:
     loaders = [jinja2.PackageLoader(name) for name in (*packages, "penstock.report")]
     templates = jinja2.Environment(
         loader=jinja2.ChoiceLoader(loaders),
+        bytecode_cache=KeptBeside(),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
