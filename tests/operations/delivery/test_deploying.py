@@ -29,14 +29,13 @@ def test_a_pipeline_whose_gates_hold_is_promoted(config, look):
     assert look(registry.resolve, "flights", "champion").run_id == done.run_id
 
 
-def test_what_deploys_within_the_pipeline_is_left_out(config, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_what_deploys_within_the_pipeline_is_left_out(config, folder, monkeypatch):
+    monkeypatch.chdir(folder)
     deploy(deploying(config), wanted())
     assert not Path("pushed").exists()
 
 
-def test_the_move_of_the_alias_has_the_gates_as_its_evidence(config, look):
-    deploy(deploying(config), wanted())
+def test_the_move_of_the_alias_has_the_gates_as_its_evidence(config, look, deployed):
     move = look(registry.read_model, "flights").last_move("champion")
     assert (move.who, move.why, move.kind) == ("ann", "because", "promote")
     assert move.evidence["fingerprint"] == "f1"
@@ -50,10 +49,9 @@ def test_what_is_there_already_is_left(config, look):
 
 
 def test_a_change_that_ruins_the_model_is_stopped_and_the_old_one_still_serves(
-    config, look, tmp_path
+    config, look, folder, deployed
 ):
-    deploy(deploying(config), wanted())
-    project.set_quality(tmp_path, dict.fromkeys(GOOD, 0.7))
+    project.set_quality(folder, dict.fromkeys(GOOD, 0.7))
     with pytest.raises(
         RefusedError,
         match=r"flights is not deployed to production: auc beside flights@1: 0.7, it has 0.9; noise"
@@ -64,16 +62,15 @@ def test_a_change_that_ruins_the_model_is_stopped_and_the_old_one_still_serves(
     assert [d.state for d in deployments(look)] == ["done", "refused"]
 
 
-def test_a_change_that_breaks_one_slice_alone_is_stopped_too(config, look, tmp_path):
-    deploy(deploying(config), wanted())
-    project.set_quality(tmp_path, {**GOOD, "Overall": 0.91, "LGA": 0.7})
+def test_a_change_that_breaks_one_slice_alone_is_stopped_too(config, look, folder, deployed):
+    project.set_quality(folder, {**GOOD, "Overall": 0.91, "LGA": 0.7})
     with pytest.raises(RefusedError, match=r"by slice: airport:LGA 0.88 -> 0.7"):
         deploy(deploying(config), wanted("f2"))
     assert champion(look) == 1
 
 
-def test_a_run_that_fails_is_a_refusal(config, look, tmp_path):
-    (tmp_path / "quality.py").write_text("SLICES = 5\n")
+def test_a_run_that_fails_is_a_refusal(config, look, folder):
+    (folder / "quality.py").write_text("SLICES = 5\n")
     with pytest.raises(RefusedError, match=r"run: run [\w-]+ failed: Train: "):
         deploy(deploying(config), wanted())
     with pytest.raises(RegistryError):
@@ -155,35 +152,26 @@ def test_two_environments_with_one_store_have_two_aliases(tmp_path):
         environment_of(config, "other")
 
 
-def test_a_rollback_brings_back_what_was_before(config, look, tmp_path):
-    first = deploy(deploying(config), wanted("f1"))
-    project.set_quality(tmp_path, {**GOOD, "Overall": 0.95})
-    deploy(deploying(config), wanted("f2"))
+def test_a_rollback_brings_back_what_was_before(config, look, improved):
+    first, _ = deployments(look)
     done = roll_back(deploying(config), "flights", who="bob", why="wrong")
     assert (done.kind, done.model_version, done.fingerprint) == ("rollback", 1, "f1")
     assert champion(look) == 1
     assert records.deployed(deployments(look)).number == first.number
 
 
-def test_after_a_rollback_the_same_change_can_come_again(config, look, tmp_path):
-    deploy(deploying(config), wanted("f1"))
-    project.set_quality(tmp_path, {**GOOD, "Overall": 0.95})
-    deploy(deploying(config), wanted("f2"))
+def test_after_a_rollback_the_same_change_can_come_again(config, look, improved):
     roll_back(deploying(config), "flights", who="bob", why="wrong")
     assert deploy(deploying(config), wanted("f2")).state == "done"
     assert champion(look) == 2
 
 
-def test_there_is_nothing_before_the_first(config):
-    deploy(deploying(config), wanted("f1"))
+def test_there_is_nothing_before_the_first(config, deployed):
     with pytest.raises(RunError, match="production had no other deployment of flights before"):
         roll_back(deploying(config), "flights", who="bob", why="wrong")
 
 
-def test_a_rollback_to_an_altered_model_is_refused_and_nothing_changes(config, look, tmp_path):
-    deploy(deploying(config), wanted("f1"))
-    project.set_quality(tmp_path, {**GOOD, "Overall": 0.95})
-    deploy(deploying(config), wanted("f2"))
+def test_a_rollback_to_an_altered_model_is_refused_and_nothing_changes(config, look, improved):
     version = look(registry.read_model, "flights").version(1)
     Path(version.uri, "Format-Serving", "model.json").write_text("{}")
     with pytest.raises(RegistryError, match="flights@1 may not be served"):
@@ -192,9 +180,8 @@ def test_a_rollback_to_an_altered_model_is_refused_and_nothing_changes(config, l
     assert len(deployments(look)) == 2
 
 
-def test_an_alias_that_somebody_moved_meanwhile_is_not_taken_away(config, look, tmp_path):
-    deploy(deploying(config), wanted("f1"))
-    project.set_quality(tmp_path, {**GOOD, "Overall": 0.95})
+def test_an_alias_that_somebody_moved_meanwhile_is_not_taken_away(config, look, folder, deployed):
+    project.set_quality(folder, {**GOOD, "Overall": 0.95})
 
     def move(step):
         if step is DeployStep.DECIDED:
@@ -214,16 +201,14 @@ def test_two_do_not_deploy_at_once(config):
         deploy(deploying(config), wanted())
 
 
-def test_a_reference_that_nobody_ever_gives_holds_no_gate(config, tmp_path):
-    deploy(deploying(config), wanted("f1"))
-    toml = tmp_path / "penstock.toml"
+def test_a_reference_that_nobody_ever_gives_holds_no_gate(config, folder, deployed):
+    toml = folder / "penstock.toml"
     toml.write_text(toml.read_text().replace('than = "champion"', 'than = "chmapion"'))
     with pytest.raises(RefusedError, match="auc: it has no alias chmapion, and no environment giv"):
         deploy(deploying(read_config(toml)), wanted("f2"))
 
 
-def test_a_model_whose_files_are_gone_is_deployed_anew(config, look):
-    deploy(deploying(config), wanted("f1"))
+def test_a_model_whose_files_are_gone_is_deployed_anew(config, look, deployed):
     shutil.rmtree(look(registry.resolve, "flights", "champion").uri)
     told = []
     assert deploy(deploying(config, tell=told.append), wanted("f1")).number == 2
@@ -231,15 +216,15 @@ def test_a_model_whose_files_are_gone_is_deployed_anew(config, look):
     assert told[0].startswith("production has flights f1 already, but ")
 
 
-def test_of_several_models_the_environment_says_whose_is_deployed(config, look, tmp_path):
-    code = (tmp_path / "pipeline.py").read_text()
+def test_of_several_models_the_environment_says_whose_is_deployed(config, look, folder):
+    code = (folder / "pipeline.py").read_text()
     two = code.replace(
         "    judge = Judge", '    other = Train(rows=1).with_id("Other")\n    judge = Judge'
     )
-    (tmp_path / "pipeline.py").write_text(two.replace("[judge, push]", "[judge, push, other]"))
+    (folder / "pipeline.py").write_text(two.replace("[judge, push]", "[judge, push, other]"))
     with pytest.raises(RefusedError, match="has made 2 models: by .* or model_nodes of the env"):
         deploy(deploying(config), wanted("f1"))
-    toml = tmp_path / "penstock.toml"
+    toml = folder / "penstock.toml"
     toml.write_text(
         f'{toml.read_text()}\n[environments.production.model_nodes]\nflights = "Train"\n'
     )

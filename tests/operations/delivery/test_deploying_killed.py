@@ -23,8 +23,8 @@ def dies(function, *arguments) -> None:
 
 
 @pytest.mark.parametrize("step", [step.name for step in DeployStep])
-def test_a_deployment_that_was_killed_is_gone_on_with(config, look, tmp_path, step):
-    dies(project.deploy_and_die, str(tmp_path / "penstock.toml"), "f1", step)
+def test_a_deployment_that_was_killed_is_gone_on_with(config, look, folder, step):
+    dies(project.deploy_and_die, str(folder / "penstock.toml"), "f1", step)
     done = deploy(deploying(config), wanted("f1"))
     assert [d.state for d in deployments(look)] == ["done"]
     model = look(registry.read_model, "flights")
@@ -44,24 +44,20 @@ def test_a_deployment_that_was_killed_is_gone_on_with(config, look, tmp_path, st
     ],
 )
 def test_what_was_killed_and_is_not_wanted_any_more_is_undone_or_ended(
-    config, look, tmp_path, step, state, moves
+    config, look, folder, step, state, moves, deployed
 ):
-    deploy(deploying(config), wanted("f1"))
-    project.set_quality(tmp_path, {**GOOD, "Overall": 0.95})
-    dies(project.deploy_and_die, str(tmp_path / "penstock.toml"), "f2", step)
-    project.set_quality(tmp_path, {**GOOD, "Overall": 0.96})
+    project.set_quality(folder, {**GOOD, "Overall": 0.95})
+    dies(project.deploy_and_die, str(folder / "penstock.toml"), "f2", step)
+    project.set_quality(folder, {**GOOD, "Overall": 0.96})
     deploy(deploying(config), wanted("f3"))
     assert [d.state for d in deployments(look)] == ["done", state, "done"]
     assert [move.to for move in look(registry.read_model, "flights").moves] == moves
 
 
 @pytest.mark.parametrize("step", ["DECIDED", "MOVED", "SCHEDULED", "CONCLUDED"])
-def test_a_rollback_that_was_killed_is_brought_to_its_end(config, look, tmp_path, step):
-    deploy(deploying(config), wanted("f1"))
-    project.set_quality(tmp_path, {**GOOD, "Overall": 0.95})
-    deploy(deploying(config), wanted("f2"))
-    dies(project.roll_back_and_die, str(tmp_path / "penstock.toml"), step)
-    project.set_quality(tmp_path, {**GOOD, "Overall": 0.96})
+def test_a_rollback_that_was_killed_is_brought_to_its_end(config, look, folder, step, improved):
+    dies(project.roll_back_and_die, str(folder / "penstock.toml"), step)
+    project.set_quality(folder, {**GOOD, "Overall": 0.96})
     deploy(deploying(config), wanted("f3"))
     assert [(d.kind, d.state) for d in deployments(look)][2:] == [
         ("rollback", "done"),
@@ -76,15 +72,16 @@ def take_away(look, why="bad at night"):
     look(lambda store: registry.move_alias(store, "flights", "champion", 1, who="cyd", why=why))
 
 
-def second_dies(tmp_path, config, step):
-    """Deploy once, and let the process of a second deployment die."""
-    deploy(deploying(config), wanted("f1"))
-    project.set_quality(tmp_path, {**GOOD, "Overall": 0.95})
-    dies(project.deploy_and_die, str(tmp_path / "penstock.toml"), "f2", step)
+def second_dies(folder, step):
+    """Let the process of a second deployment die."""
+    project.set_quality(folder, {**GOOD, "Overall": 0.95})
+    dies(project.deploy_and_die, str(folder / "penstock.toml"), "f2", step)
 
 
-def test_what_somebody_took_back_after_a_deployment_died_stays_taken_back(config, look, tmp_path):
-    second_dies(tmp_path, config, "MOVED")
+def test_what_somebody_took_back_after_a_deployment_died_stays_taken_back(
+    config, look, folder, deployed
+):
+    second_dies(folder, "MOVED")
     take_away(look)
     with pytest.raises(
         RefusedError,
@@ -94,10 +91,10 @@ def test_what_somebody_took_back_after_a_deployment_died_stays_taken_back(config
     assert champion(look) == 1
 
 
-def test_that_a_dead_deployment_is_refused_does_not_refuse_the_next(config, look, tmp_path):
-    second_dies(tmp_path, config, "MOVED")
+def test_that_a_dead_deployment_is_refused_does_not_refuse_the_next(config, look, folder, deployed):
+    second_dies(folder, "MOVED")
     take_away(look)
-    project.set_quality(tmp_path, {**GOOD, "Overall": 0.96})
+    project.set_quality(folder, {**GOOD, "Overall": 0.96})
     told = []
     assert deploy(deploying(config, tell=told.append), wanted("f3")).state == "done"
     assert [d.state for d in deployments(look)] == ["done", "refused", "done"]
@@ -105,23 +102,22 @@ def test_that_a_dead_deployment_is_refused_does_not_refuse_the_next(config, look
 
 
 def test_a_model_that_is_altered_after_its_gates_were_decided_holds_up_nothing(
-    config, look, tmp_path
+    config, look, folder, deployed
 ):
-    second_dies(tmp_path, config, "DECIDED")
-    for file in tmp_path.glob(".penstock/**/Train/model/*/Format-Serving/model.json"):
+    second_dies(folder, "DECIDED")
+    for file in folder.glob(".penstock/**/Train/model/*/Format-Serving/model.json"):
         if "0.95" in file.read_text():
             file.write_text("{}")
-    project.set_quality(tmp_path, {**GOOD, "Overall": 0.96})
+    project.set_quality(folder, {**GOOD, "Overall": 0.96})
     assert deploy(deploying(config), wanted("f3")).state == "done"
     assert [d.state for d in deployments(look)] == ["done", "refused", "done"]
     assert "files of the model are not those that its run made" in deployments(look)[1].reason
 
 
-def test_a_rollback_that_cannot_be_brought_to_its_end_holds_up_nothing(config, look, tmp_path):
-    deploy(deploying(config), wanted("f1"))
-    project.set_quality(tmp_path, {**GOOD, "Overall": 0.95})
-    deploy(deploying(config), wanted("f2"))
-    dies(project.roll_back_and_die, str(tmp_path / "penstock.toml"), "DECIDED")
+def test_a_rollback_that_cannot_be_brought_to_its_end_holds_up_nothing(
+    config, look, folder, improved
+):
+    dies(project.roll_back_and_die, str(folder / "penstock.toml"), "DECIDED")
     version = look(registry.read_model, "flights").version(1)
     Path(version.uri, "Format-Serving", "model.json").write_text("{}")
     assert deploy(deploying(config), wanted("f2")).number == 2
@@ -142,10 +138,7 @@ def test_code_that_is_changed_while_it_is_deployed_is_refused(config, look):
     assert not look(registry.model_names)
 
 
-def test_an_alias_that_was_moved_by_hand_is_told_and_left(config, look, tmp_path):
-    deploy(deploying(config), wanted("f1"))
-    project.set_quality(tmp_path, {**GOOD, "Overall": 0.95})
-    deploy(deploying(config), wanted("f2"))
+def test_an_alias_that_was_moved_by_hand_is_told_and_left(config, look, improved):
     take_away(look)
     told = []
     assert deploy(deploying(config, tell=told.append), wanted("f2")).number == 2
@@ -153,7 +146,7 @@ def test_an_alias_that_was_moved_by_hand_is_told_and_left(config, look, tmp_path
     assert champion(look) == 1
 
 
-def test_a_change_that_is_declared_after_a_death_is_a_deployment_of_its_own(config, look, tmp_path):
-    dies(project.deploy_and_die, str(tmp_path / "penstock.toml"), "f1", "STARTED")
+def test_a_change_that_is_declared_after_a_death_is_a_deployment_of_its_own(config, look, folder):
+    dies(project.deploy_and_die, str(folder / "penstock.toml"), "f1", "STARTED")
     deploy(deploying(config), wanted("f1", signature_change="by airport now"))
     assert [d.state for d in deployments(look)] == ["undone", "done"]

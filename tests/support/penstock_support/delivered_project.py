@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -112,8 +113,9 @@ def set_quality(folder: Path, slices: dict[str, float]) -> None:
 
 
 def deploying(config: Config, environment: str = "production", **more: Any) -> Deploying:
-    """Return what deploys to an environment, silently."""
-    return Deploying(config, config.environments[environment], starter_of(config), **more)
+    """Return what deploys to an environment, silently, and soon sees that a run has ended."""
+    given = {"pause": lambda seconds: time.sleep(min(seconds, 0.2)), **more}
+    return Deploying(config, config.environments[environment], starter_of(config), **given)
 
 
 def wanted(fingerprint: str = "f1", **more: Any) -> Wanted:

@@ -36,20 +36,25 @@ class Family:
 
     def alive(self) -> list[int]:
         """Return the ids of its living processes."""
-        marked = f"{MARK}={self.mark}".encode()
-        found = []
-        for path in Path("/proc").glob("[0-9]*"):
-            try:
-                state = (path / "stat").read_text().rpartition(")")[2].split()[0]
-                if state not in "ZX" and marked in (path / "environ").read_bytes():
-                    found.append(int(path.name))
-            except OSError:  # it has ended meanwhile, or is not ours
-                continue
-        return found
+        return alive(self.mark)
 
     def wait_for_its_end(self, seconds: float = 20) -> None:
         """Return when none of its processes is alive."""
         wait_until(lambda: not self.alive(), seconds)
+
+
+def alive(mark: str) -> list[int]:
+    """Return the ids of the living processes that were started with a mark in their environment."""
+    marked = f"{MARK}={mark}".encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            state = (path / "stat").read_text().rpartition(")")[2].split()[0]
+            if state not in "ZX" and marked in (path / "environ").read_bytes():
+                found.append(int(path.name))
+        except OSError:  # it has ended meanwhile, or is not ours
+            continue
+    return found
 
 
 def wait_until(condition, seconds: float = 60) -> None:
