@@ -43,12 +43,28 @@ def reuse(metadata: Metadata, node: ir.Node, base_run: str | None = None) -> Fin
       RunError: there is none whose outputs are all still there.
     """
     execution_id, outputs = require_reusable(metadata.store, node, base_run)
+    return take_over(metadata, node, execution_id, outputs)
+
+
+def take_over(
+    metadata: Metadata,
+    node: ir.Node,
+    execution_id: int | None,
+    outputs: _tfx.Artifacts,
+    inputs: _tfx.Artifacts | None = None,
+) -> Finished:
+    """Record that a node has the outputs of an earlier execution, as what the cache gives.
+
+    The execution's id is None where nobody knows which it is.
+    """
     contexts = node_contexts(metadata, node)
+    reused = {} if execution_id is None else {REUSED_PROPERTY: execution_id}
     execution = _tfx.execution_publish_utils.register_execution(
         metadata_handle=metadata,
         execution_type=node.proto.node_info.type,
         contexts=contexts,
-        exec_properties={**recordable(node_parameters(node)), REUSED_PROPERTY: execution_id},
+        input_artifacts=inputs,
+        exec_properties={**recordable(node_parameters(node)), **reused},
     )
     _tfx.execution_publish_utils.publish_cached_executions(
         metadata_handle=metadata,

@@ -32,6 +32,7 @@ from penstock.metadata.reading import (
 )
 from penstock.metadata.rows import MalformedRowError, Row, json_of, property_or, time_of, warn
 from penstock.metadata.run_requests import STATE_PROPERTY, read_parameters, run_state
+from penstock.metadata.run_times import read_times
 from penstock.metadata.store import execution_inputs, execution_outputs
 
 if TYPE_CHECKING:
@@ -343,12 +344,16 @@ def _read_run(
     if not nodes:
         parents = store.get_parent_contexts_by_context(context.id)
         named = [parent.name for parent in parents if parent.type == PIPELINE_CONTEXT]
+    began, ended = read_times(context) or (
+        min((node.began for node in nodes), default=time_of(context.create_time_since_epoch)),
+        max((node.ended for node in nodes), default=time_of(context.last_update_time_since_epoch)),
+    )
     return RunRecord(
         context.name,
         next((name for name in named if name), ""),
         state,
-        min((node.began for node in nodes), default=time_of(context.create_time_since_epoch)),
-        max((node.ended for node in nodes), default=time_of(context.last_update_time_since_epoch)),
+        began,
+        ended,
         read_parameters(context),
         nodes,
         _read_events(context),

@@ -33,9 +33,11 @@ def runs(
       penstock runs --pipeline flights
     """
     from penstock.metadata.runs import list_runs
+    from penstock.surfaces.cli.service import record_lent
     from penstock.surfaces.cli.summary import print_runs
 
     with open_store(context, profile_name) as metadata:
+        record_lent(context, profile_name, metadata)
         records = list_runs(metadata.store, pipeline_name=pipeline_name, most=most)
     if as_json:
         echo_json([run_as_json(record) for record in records])
@@ -60,16 +62,23 @@ def show(context: click.Context, run_id: str, profile_name: str | None, as_json:
     from penstock.metadata.reading import run_context
     from penstock.metadata.run_requests import run_root
     from penstock.metadata.runs import find_run, node_artifacts
-    from penstock.surfaces.cli.service import cached_elsewhere
+    from penstock.surfaces.cli.service import cached_elsewhere, record_lent
     from penstock.surfaces.cli.summary import print_run
 
     with open_store(context, profile_name) as metadata:
+        record_lent(context, profile_name, metadata)
         try:
             record = find_run(metadata.store, run_id)
         except RunError:
-            if found := cached_elsewhere(context, profile_name, run_id):
-                raise found from None
-            raise
+            elsewhere = cached_elsewhere(context, profile_name, run_id)
+            if elsewhere is None:
+                raise
+            # It may be none of the newest, which have been asked for.
+            record_lent(context, profile_name, metadata, run_id)
+            try:
+                record = find_run(metadata.store, run_id)
+            except RunError:
+                raise elsewhere from None
         artifacts = {n.execution_id: node_artifacts(metadata.store, n) for n in record.nodes}
         artifact_ids = {
             a.id for _, outputs in artifacts.values() for f in outputs.values() for a in f

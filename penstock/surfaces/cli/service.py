@@ -10,10 +10,11 @@ import click
 from penstock.errors import ConfigError, PenstockError, RunError
 from penstock.project.kubeflow import KubeflowOptions
 from penstock.project.profiles import Profile
-from penstock.surfaces.cli.options import column, project_config
+from penstock.surfaces.cli.options import column, project_config, store_config
 from penstock.surfaces.cli.printing import echo, secho
 
 if TYPE_CHECKING:
+    from penstock.metadata.protocol import Metadata
     from penstock.runners.kubeflow.server.operations import NodeStatus, RunStatus
     from penstock.runners.kubeflow.server.service import Service
 
@@ -30,9 +31,9 @@ _MARKS = {
 }
 
 
-_ALL_CACHED = (
-    "All of it came from Kubeflow's cache: no pod has recorded anything in the metadata store."
-)
+_ALL_CACHED = "All of it came from Kubeflow's cache: no pod has run."
+# Who lists runs does not wait long for a server that does not answer.
+_CONNECTING_SECONDS, _READING_SECONDS = 5.0, 15.0
 
 
 def cluster_profile(context: click.Context, name: str | None) -> tuple[Profile, KubeflowOptions]:
@@ -114,6 +115,27 @@ def print_end(status: RunStatus) -> None:
     echo(f"  page       {status.address}")
     if status.all_cached:
         echo(f"  {_ALL_CACHED}")
+
+
+def record_lent(
+    context: click.Context, name: str | None, metadata: Metadata, run_id: str = ""
+) -> None:
+    """Record in a profile's store what Kubeflow's cache has done, of one run or of the newest.
+
+    Where the server cannot be asked, that is said.
+    """
+    from penstock.runners.kubeflow.server import connecting, lent
+    from penstock.runners.kubeflow.server.service import Patience
+
+    options = project_config(context).profile(name).kubeflow
+    if options is None:
+        return
+    patience = Patience(_CONNECTING_SECONDS, _READING_SECONDS, pauses=())
+    try:
+        service = connecting.connect_to(options, patience)
+        lent.record_lent(metadata, store_config(context, name), service, run_id)
+    except PenstockError as error:
+        echo(f"not asked for what Kubeflow's cache has done: {error.message}", err=True)
 
 
 def cached_elsewhere(context: click.Context, name: str | None, run_id: str) -> RunError | None:

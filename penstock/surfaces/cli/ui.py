@@ -35,6 +35,7 @@ def ui(context: click.Context, port: int, opens: bool, profile_name: str | None)
     if missing is not None:
         raise missing
     from penstock.metadata.store import connect, without_password
+    from penstock.surfaces.cli.service import record_lent
     from penstock.surfaces.ui.app import Server, application
     from penstock.surfaces.ui.pages import PATIENCE
 
@@ -52,6 +53,7 @@ def ui(context: click.Context, port: int, opens: bool, profile_name: str | None)
 
     connection = store_config(context, profile_name)
     with connect(connection, create=False, patience=PATIENCE) as metadata:
+        record_lent(context, profile_name, metadata)
         access = application(
             metadata.store, token, without_password(address), tuple(config.monitors), code
         )

@@ -150,3 +150,10 @@ def failing_at_first(**options: Any) -> Any:
         return [FailsAtFirst(folder=folder, times=2).with_options(**options)]
 
     return failing
+
+
+@pipeline
+def lendable(rows: int = 3, bonus: int = 0):
+    """Two nodes, both of which Kubeflow's cache can stand in for."""
+    made = Makes(rows=rows)
+    return [made, Trains(examples=made.outputs["examples"], bonus=bonus)]

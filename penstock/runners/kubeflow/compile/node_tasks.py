@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -44,6 +42,7 @@ from penstock.runners.kubeflow.contract.task import (
     PodInput,
     PodOutput,
     PodTask,
+    code_digest,
 )
 from penstock.runners.kubeflow.contract.texts import OWN
 from penstock.runners.kubeflow.contract.tries import TRIES_VARIABLE, Tries
@@ -344,5 +343,4 @@ def _code(node: ir.Node) -> str:
         for key, value in node.proto.parameters.parameters.items()
         if value.WhichOneof("value") == "field_value"
     }
-    digests = code_digests(node.executor_path, written)
-    return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:32]
+    return code_digest(code_digests(node.executor_path, written))

@@ -255,18 +255,45 @@ def _titles(spec: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]]) -> 
 
 def _node_and_action(spec: Mapping[str, Any], task: Mapping[str, Any]) -> tuple[str, str]:
     """Return what a task's container is told of, "" where it is told nothing that is known here."""
-    component = spec.get("components", {}).get(task.get("componentRef", {}).get("name"), {})
-    executor = spec.get("deploymentSpec", {}).get("executors", {})
-    container = executor.get(component.get("executorLabel"), {}).get("container", {})
-    arguments = container.get("args", [])
-    if arguments[:1] != ["--task"]:
+    told = _told(task, _container(spec, task))
+    if told is None:
         return "", ""
-    own = task.get("inputs", {}).get("parameters", {}).get(texts.OWN, {})
-    told = Texts(arguments[1], own.get("runtimeValue", {}).get("constant", ""))
     try:
         return texts.node_and_action(told)
     except ValueError:  # another version of Penstock has compiled it
         return "", ""
+
+
+def _container(spec: Mapping[str, Any], task: Mapping[str, Any]) -> Mapping[str, Any]:
+    component = spec.get("components", {}).get(task.get("componentRef", {}).get("name"), {})
+    executors = spec.get("deploymentSpec", {}).get("executors", {})
+    container: Mapping[str, Any] = executors.get(component.get("executorLabel"), {}).get(
+        "container", {}
+    )
+    return container
+
+
+def _told(task: Mapping[str, Any], container: Mapping[str, Any]) -> Texts | None:
+    """Return what our entrypoint is told in a container, None where it is not what runs there."""
+    arguments = container.get("args", [])
+    if arguments[:1] != ["--task"]:
+        return None
+    own = task.get("inputs", {}).get("parameters", {}).get(texts.OWN, {})
+    return Texts(arguments[1], own.get("runtimeValue", {}).get("constant", ""))
+
+
+def told_tasks(spec: Mapping[str, Any]) -> dict[str, tuple[Texts, str]]:
+    """Return what our entrypoint is told, and in which image, by the names of its tasks.
+
+    Each stands after those that it needs.
+    """
+    found = {}
+    for key, task in _tasks(spec, spec.get("root", {}), frozenset()):
+        container = _container(spec, task)
+        told = _told(task, container)
+        if told is not None:
+            found[key] = told, str(container.get("image", ""))
+    return found
 
 
 def _needs(task: Mapping[str, Any]) -> set[str]:

@@ -46,6 +46,8 @@ them start after it.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -179,3 +181,8 @@ class PodTask:
                 f"the task of node {self.node} has no pipeline that can be read: {error}",
                 hint=_COMPILED,
             ) from error
+
+
+def code_digest(digests: Mapping[str, str]) -> str:
+    """Return what stands for a node's code in its task, of the digests by file."""
+    return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:32]

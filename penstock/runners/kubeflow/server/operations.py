@@ -124,6 +124,14 @@ def state_of(run: Mapping[str, Any]) -> str:
 
 def expected_tasks(service: Service, run: Mapping[str, Any]) -> list[Task]:
     """Return a run's tasks, in an order in which they can run."""
+    expected = tasks(specification(service, run))
+    if expected:
+        return expected
+    return tasks_without_a_specification(run)
+
+
+def specification(service: Service, run: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the PipelineSpec of a run, an empty one where it has been removed."""
     spec = run.get("pipeline_spec")
     reference = run.get("pipeline_version_reference") or {}
     if not spec and reference.get("pipeline_version_id"):
@@ -133,10 +141,8 @@ def expected_tasks(service: Service, run: Mapping[str, Any]) -> list[Task]:
         except ServiceError as error:
             if error.status != 404:  # it may have been removed since
                 raise
-    expected = tasks((spec or {}).get("pipeline_spec", spec or {}))
-    if expected:
-        return expected
-    return tasks_without_a_specification(run)
+    found: Mapping[str, Any] = (spec or {}).get("pipeline_spec", spec or {})
+    return found
 
 
 def _status(service: Service, run: Mapping[str, Any], expected: list[Task]) -> RunStatus:
