@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 
 from penstock import _tfx
@@ -16,14 +17,17 @@ def record_times(store: Store, run_id: str, began: datetime, ended: datetime) ->
     """Write into a run's context when it began and ended."""
     context = run_context(store, run_id)
     for name, at in ((_BEGAN, began), (_ENDED, ended)):
-        context.custom_properties[name].int_value = int(at.timestamp() * 1000)
+        context.custom_properties[name].double_value = at.timestamp()
     store.put_contexts([context])
 
 
 def read_times(context: _tfx.ContextProto) -> tuple[datetime, datetime] | None:
     """Return when a run began and ended, None where its nodes tell."""
     properties = context.custom_properties
-    for name in (_BEGAN, _ENDED):
-        if name not in properties or not properties[name].HasField("int_value"):
-            return None
-    return time_of(properties[_BEGAN].int_value), time_of(properties[_ENDED].int_value)
+    if _BEGAN not in properties or _ENDED not in properties:
+        return None
+    began, ended = properties[_BEGAN].double_value, properties[_ENDED].double_value
+    # Nothing that cannot be read hides a run.
+    if not (began and ended and math.isfinite(began + ended)):
+        return None
+    return time_of(int(began * 1000)), time_of(int(ended * 1000))
