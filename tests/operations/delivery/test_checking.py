@@ -16,8 +16,14 @@ from penstock_support.git_projects import GitProject, learning_project
 
 
 @pytest.fixture
-def project(tmp_path) -> GitProject:
-    return learning_project(tmp_path / "repository")
+def project(folder) -> GitProject:
+    return learning_project(folder / "repository")
+
+
+@pytest.fixture
+def checked(project, states) -> Checked:
+    """Have the project be checked, and return what came of it."""
+    return states.bring_to("checked", lambda: check(project, rows=10))
 
 
 def check(project: GitProject, **wishes) -> Checked:
@@ -30,8 +36,7 @@ def of(checked: Checked, name: str) -> Check:
     return found
 
 
-def test_a_pipeline_runs_on_a_sample_and_pushes_nothing(project):
-    checked = check(project, rows=10)
+def test_a_pipeline_runs_on_a_sample_and_pushes_nothing(project, checked):
     run = of(checked, "sampled run")
     assert (run.state, run.message) == (State.PASSED, "3 nodes on 10 rows for CsvExampleGen")
     assert not (project.folder / "serving").exists()
@@ -45,16 +50,15 @@ def test_only_the_folder_for_checks_is_written_and_git_does_not_see_it(project):
     assert [path.name for path in (project.folder / ".penstock").iterdir()] == ["ci"]
 
 
-def test_the_rows_are_chosen_once_and_kept(project):
-    check(project, rows=10)
+def test_the_rows_are_chosen_once_and_kept(project, checked):
     sample = project.folder / ".penstock/ci/samples/ages/CsvExampleGen/data/one.csv"
     kept = sample.read_text()
     project.write("data/one.csv", "Age,Name\n1,a\n")
     check(project, rows=10)
     assert sample.read_text() == kept
-    checked = check(project, rows=10, anew=True)
+    again = check(project, rows=10, anew=True)
     assert sample.read_text() == "Age,Name\n1,a\n"
-    assert of(checked, "sampled run").message == "3 nodes on 1 row for CsvExampleGen (all)"
+    assert of(again, "sampled run").message == "3 nodes on 1 row for CsvExampleGen (all)"
 
 
 def test_a_node_that_fails_on_the_sample_fails_the_check_with_its_log(project):
@@ -153,8 +157,7 @@ def test_a_pipeline_that_does_not_compile_fails_and_is_not_run(project):
     assert checked.records == ()
 
 
-def test_what_is_as_in_the_base_is_not_run_again_and_keeps_its_record(project):
-    check(project, rows=10)
+def test_what_is_as_in_the_base_is_not_run_again_and_keeps_its_record(project, checked):
     again = of(check(project, rows=10, base="main"), "sampled run")
     assert (again.state, again.message) == (State.PASSED, "3 nodes on 10 rows for CsvExampleGen")
 
@@ -227,8 +230,8 @@ def test_a_project_that_changes_while_it_is_checked_leaves_no_record(project):
     assert not (project.folder / ".penstock/ci/checks").exists()
 
 
-def test_a_record_says_in_json_what_was_checked(project):
-    [record] = check(project, rows=10).records
+def test_a_record_says_in_json_what_was_checked(project, checked):
+    [record] = checked.records
     path = project.folder / f".penstock/ci/checks/{record.fingerprint}.json"
     told = json.loads(path.read_text())
     assert {check["name"] for check in told["checks"]} == {
