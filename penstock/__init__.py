@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from penstock.errors import PenstockError
     from penstock.ir import compile_pipeline
     from penstock.project.clusters import RayOptions, SparkOptions
+    from penstock.project.limits import RunLimit
     from penstock.project.pods import PodOptions
     from penstock.project.retrying import Retries
     from penstock.runners.local import LocalRunner, RunResult
@@ -40,6 +41,7 @@ _HOMES = {
     "RayOptions": "penstock.clusters",
     "Resolved": "penstock.authoring.annotations",
     "Retries": "penstock.project.retrying",
+    "RunLimit": "penstock.runners.local",
     "RunResult": "penstock.runners.local",
     "SparkOptions": "penstock.clusters",
     "compile_pipeline": "penstock.ir",
@@ -62,6 +64,7 @@ __all__ = [
     "RayOptions",
     "Resolved",
     "Retries",
+    "RunLimit",
     "RunResult",
     "SparkOptions",
     "compile_pipeline",

@@ -17,7 +17,8 @@
     │   └── AliasMovedError   somebody else has moved the alias
     ├── LineageError          an artifact or a folder is none that the store knows
     ├── ServiceError          a Kubeflow Pipelines server is not reached, or refuses a request
-    │   └── UnansweredError   nobody can say whether a request has taken effect
+    │   ├── UnansweredError   nobody can say whether a request has taken effect
+    │   └── BusyError         a run cannot begin before others have ended
     └── RunError              a run failed, was canceled or is unknown
 
 Every error is one paragraph: what was expected and what came, where, and what to do next.
@@ -272,6 +273,10 @@ class ServiceError(PenstockError):
 
 class UnansweredError(ServiceError):
     """Nobody can say whether a request has taken effect: the answer is missing, or a proxy's."""
+
+
+class BusyError(ServiceError):
+    """A run cannot begin before others have ended; whoever asks again later may have more luck."""
 
 
 class RunError(PenstockError):

@@ -108,6 +108,19 @@ class Recent:
         doubtful = {c.name.partition("/")[0] for c in self.contexts if _is_doubtful(c)}
         return frozenset(held | doubtful)
 
+    def runs_under_way(self) -> frozenset[str]:
+        """Return the runs that one process works on, or may.
+
+        Not those whose nodes have a process each: between two nodes nobody works on them.
+        """
+        held = self.held_runs()
+        of_nodes = {
+            context.name.partition("/")[0]
+            for context in self.contexts
+            if context.name.count("/") > 1
+        }
+        return held - of_nodes
+
     def abandoned(self) -> list[Attempt]:
         """Return those that nobody is working on, though they have not ended."""
         return [attempt for attempt in self.running() if attempt.is_abandoned()]

@@ -24,13 +24,18 @@ _LIMIT_SECONDS = 10.0
 class Lease:
     """A turn that is being renewed; `lost` is set if somebody took it for abandoned."""
 
+    turn: Turn
     lost: threading.Event = field(default_factory=threading.Event)
+
+    def is_ours(self, store: Store) -> bool:
+        """Ask the store whether nobody has taken it."""
+        return turns.is_ours(store, self.turn)
 
 
 @contextmanager
 def kept(connection: _tfx.Connection, turn: Turn) -> Iterator[Lease]:
     """Renew a turn from a thread of its own, over a connection of its own."""
-    lease, over = Lease(), threading.Event()
+    lease, over = Lease(turn), threading.Event()
     thread = threading.Thread(target=_keep, args=(connection, turn, lease, over), daemon=True)
     thread.start()
     try:

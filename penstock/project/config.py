@@ -17,6 +17,9 @@
     [profiles.local.parameters.taxi]
     train_steps = 500
 
+    [profiles.local.limits.taxi]                # see penstock/project/limits.py
+    runs_at_once = 1
+
     [profiles.cluster.kubeflow]                 # see penstock/project/kubeflow.py
     image = "registry.example/team/taxi@sha256:…"
 

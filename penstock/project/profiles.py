@@ -15,6 +15,7 @@ from penstock.errors import ConfigError, ParameterError, suggestion
 from penstock.project import clusters
 from penstock.project.clusters import Cluster, RayOptions, SparkOptions
 from penstock.project.kubeflow import KubeflowOptions
+from penstock.project.limits import RunLimit
 from penstock.project.tables import read_table
 from penstock.safety import containment, secrets
 
@@ -28,7 +29,8 @@ _CLUSTER_SCHEMES = ("gs://", "s3://", "minio://")
 class Profile:
     """Where and how pipelines run.
 
-    `parameters` has for every pipeline the parameters that differ from its own defaults. Values
+    `parameters` has for every pipeline the parameters that differ from its own defaults, `limits`
+    how many of its runs may be under way at once. Values
     may refer to environment variables, which are read where the values are used. `beam_args` are
     also what names a Spark or a Ray, as `penstock.project.clusters` has them.
     `metadata_patience` is how many seconds a run waits for a store whose server is away. With
@@ -47,6 +49,7 @@ class Profile:
     otel: str = ""
     accelerate: bool = True
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    limits: Mapping[str, RunLimit] = field(default_factory=dict)
     kubeflow: KubeflowOptions | None = None
 
     def root_of(self, pipeline_name: str) -> str:
@@ -153,6 +156,7 @@ def read_profile(path: Path, name: str, table: dict[str, Any]) -> Profile:
         otel=table.get("otel", ""),
         accelerate=table.get("accelerate", True),
         parameters=parameters,
+        limits=_limits(path, key, table),
         kubeflow=kubeflow,
     )
     return at_folder(profile, path.parent)
@@ -180,6 +184,14 @@ def _beam_args(path: Path, key: str, table: Mapping[str, Any]) -> tuple[str, ...
             hint="Leave all but one out.",
         )
     return args
+
+
+def _limits(path: Path, key: str, table: Mapping[str, Any]) -> dict[str, RunLimit]:
+    where = f"{key}.limits"
+    return {
+        name: read_table(RunLimit, limit, key=f"{where}.{name}", path=str(path))
+        for name, limit in table_of(path, where, table.get("limits", {})).items()
+    }
 
 
 def _patience(path: Path, key: str, table: Mapping[str, Any]) -> float:

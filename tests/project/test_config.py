@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from penstock import RunLimit
 from penstock.config import Profile, find_config, read_config
 from penstock.errors import ConfigError, DataError
 from penstock.metadata.store import connection_config
@@ -32,6 +33,9 @@ metadata_patience = 20
 
 [profiles.nightly.parameters.taxi]
 steps = 5
+
+[profiles.nightly.limits.taxi]
+runs_at_once = 2
 """
 
 
@@ -45,6 +49,7 @@ def test_a_profile_has_what_the_file_says(write, tmp_path):
         parallelism=3,
         metadata_patience=20.0,
         parameters={"taxi": {"steps": 5}},
+        limits={"taxi": RunLimit(2, "wait")},
     )
 
 
@@ -95,6 +100,15 @@ def test_a_password_in_the_file_is_refused_and_not_repeated(write):
         ),
         ("[profiles.a]\nmetadata_patience = -1", "expected a number of seconds, got -1"),
         ("[profiles.a]\nmetadata_patience = true", "expected a number of seconds, got True"),
+        (
+            "[profiles.a.limits.t]\nruns_at_once = 0",
+            "expected runs_at_once of 1 or more, got 0 .*profiles.a.limits.t",
+        ),
+        (
+            "[profiles.a.limits.t]\nruns_at_once = 1\nwhen_reached = 'wiat'",
+            "expected when_reached = 'wait' or 'refuse', got 'wiat' .*'wait'",
+        ),
+        ("[profiles.a.limits.t]\nwhen_reached = 'wait'", "runs_at_once"),
         ("[profiles.a]\naccelerate = 'no'", "expected bool, got 'no' .*profiles.a.accelerate"),
         ("[profiles.a]\nbeam_args = '--x'", "expected list, got '--x'"),
         ("[pipelines]\na = 'taxi'", "module:function or file.py, got 'taxi'"),

@@ -13,16 +13,18 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from penstock.errors import PenstockError, RunError, ServiceError
+from penstock.errors import BusyError, PenstockError, RunError, ServiceError
 from penstock.operations.starting import kubeflow, local
 from penstock.operations.starting.preparing import prepare
 from penstock.operations.starting.protocol import Request, RunState, Started
 from penstock.project.config import Config, read_config
+from penstock.project.limits import REFUSE, WAIT
 from penstock.runners.local.display import NodeView, PlainLines
+from penstock.runners.local.limiting import LimitReached
 
 
 @dataclass
@@ -106,17 +108,25 @@ def _run(config: Config, definition: Any, request: Request, token: str, answer: 
     connection = connection_config(profile.metadata_address())
     with connect(connection) as metadata:
         is_recorded = local.is_recorded(metadata.store, token)
+    limit = prepared.runner.limit
+    # Whoever has asked waits for an answer, and comes again.
+    at_once = limit and replace(limit, when_reached=REFUSE)
+    runner = replace(prepared.runner, limit=at_once)
     try:
         if is_recorded:
-            prepared.runner.resume(prepared.compiled, token, raise_on_failure=False)
+            runner.resume(prepared.compiled, token, raise_on_failure=False)
         else:
-            prepared.runner.run(
+            runner.run(
                 prepared.compiled,
                 parameters=prepared.parameters,
                 definition=request.pipeline,
                 run_id=token,
                 raise_on_failure=False,
             )
+    except LimitReached as error:
+        if limit and limit.when_reached == WAIT:
+            raise BusyError(error.message, transient=True) from None
+        raise
     except RunError:
         # Another process may have been first; then the run is there, which is all that was asked.
         with connect(connection) as metadata:

@@ -65,6 +65,7 @@ def prepare(
         opentelemetry=collector_of(profile.collector_address(), os.environ) if events else None,
         accelerate=accelerate and profile.accelerate,
         store_patience=profile.metadata_patience,
+        limit=profile.limits.get(name),
     )
     values = {**given, **parameter_values(name, parameters, ir.run_parameters(compiled))}
     if without_deployment:

@@ -241,6 +241,9 @@ class _Look:
         self._step(TriggerStep.STARTED)
         self._note(record, RUNNING, run=_as_json(started), problem="")
         self._step(TriggerStep.NOTED)
+        if record.ending:
+            # Before it had begun there was nothing that could have been asked to end.
+            self._make_room(self.changed[-1], record.ending)
 
     def _try_again(self, record: Record, problem: str) -> None:
         self.problems.append(problem)

@@ -58,6 +58,9 @@ class Display(Protocol):
     def waiting(self, reason: str) -> None:
         """The run waits for its metadata store, or no more where the reason is empty."""
 
+    def queued(self, reason: str) -> None:
+        """The run has not begun: as many of its pipeline are under way as may be."""
+
     def stop(self) -> None:
         """The run is over, however it ended."""
 
@@ -75,6 +78,9 @@ class Silent:
         """Show nothing."""
 
     def waiting(self, reason: str) -> None:
+        """Show nothing."""
+
+    def queued(self, reason: str) -> None:
         """Show nothing."""
 
     def stop(self) -> None:
@@ -107,6 +113,10 @@ class PlainLines:
         """Write a line, and another one when it is over."""
         self._write(waiting_line(reason))
 
+    def queued(self, reason: str) -> None:
+        """Write a line."""
+        self._write(queued_line(reason))
+
     def stop(self) -> None:
         """Write nothing."""
 
@@ -135,6 +145,10 @@ class Forgiving:
     def waiting(self, reason: str) -> None:
         """Let it show that the run waits."""
         self._try(lambda: self._display.waiting(reason))
+
+    def queued(self, reason: str) -> None:
+        """Let it show that the run has not begun."""
+        self._try(lambda: self._display.queued(reason))
 
     def stop(self) -> None:
         """Let it stop."""
@@ -201,6 +215,10 @@ class LiveLines:
             self.console.print(waiting_line(reason), highlight=False, markup=False)
         self.refresh()
 
+    def queued(self, reason: str) -> None:
+        """Write a line above all that is drawn later."""
+        self.console.print(queued_line(reason), highlight=False, markup=False)
+
     def stop(self) -> None:
         """Draw the last picture and leave it standing."""
         live, self._live = self._live, None
@@ -233,6 +251,11 @@ def waiting_line(reason: str) -> str:
     """Return what is said of a run that waits for its metadata store, or of the end of that."""
     text = f"waiting for the metadata store: {reason}" if reason else "the metadata store answers"
     return line(text)
+
+
+def queued_line(reason: str) -> str:
+    """Return what is said of a run that waits until it may begin."""
+    return line(f"waiting to begin: {reason}")
 
 
 def default_display() -> Display:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 from collections.abc import Collection, Mapping
@@ -12,38 +11,39 @@ from functools import partial
 from typing import Any
 
 from penstock import _tfx, ir
-from penstock.errors import RunError, StoreError
+from penstock.errors import RunError
 from penstock.execution import engines, needs, preconditions, reuse
 from penstock.execution.acceleration import accelerated
-from penstock.execution.elapsed import BOOKKEEPING, DEFINITION, REPORT
 from penstock.execution.plan import NodePlan, plan
 from penstock.execution.recovery import end_executions, mark_abandoned
 from penstock.execution.schedule import State, read_graph
 from penstock.execution.steps import OnStep, ignore
 from penstock.execution.waiting import StoreWait
-from penstock.execution.workers.failures import describe
 from penstock.execution.workers.interrupts import counted_interrupts
 from penstock.execution.workers.nursery import Nurseries
 from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata import attempts, turns
-from penstock.metadata.databases.patience import Patience, StoreAway
-from penstock.metadata.protocol import Store
+from penstock.metadata.databases.patience import Patience
+from penstock.metadata.protocol import Metadata, Store
+from penstock.metadata.reading import run_context
 from penstock.metadata.run_requests import (
     RunOptions,
     RunRequest,
     read_request,
     record_request,
-    record_state,
     reopen,
     run_state,
 )
-from penstock.metadata.runs import EventDelivery, find_run, record_elapsed, record_events
+from penstock.metadata.runs import find_run
 from penstock.metadata.store import connect, connection_config
 from penstock.openlineage import Destination, RunEvents, parse_destination
 from penstock.opentelemetry import Collector, RunTelemetry, collector_of
+from penstock.project.limits import RunLimit
 from penstock.project.profiles import Profile
+from penstock.runners.local.concluding import conclude
 from penstock.runners.local.display import Display, Forgiving, default_display
-from penstock.runners.local.result import RunFailed, RunResult
+from penstock.runners.local.limiting import Admission
+from penstock.runners.local.result import RunResult
 from penstock.runners.local.running import Run, RunSetup
 from penstock.safety.secrets import resolve_address
 
@@ -65,7 +65,8 @@ class LocalRunner:
     own. With `accelerate=False` TFX's own executors do the work of the nodes of a TFX pipeline,
     also where Penstock has an engine with the same results. `definition_seconds` is how long it
     took to come to a run, where that is known; it is recorded with the run. `store_patience` is how
-    many seconds a run waits for a metadata store whose server is away.
+    many seconds a run waits for a metadata store whose server is away. `limit` says how many runs
+    of the pipeline may be under way at once in the store, whoever has started them.
     """
 
     pipeline_root: str | None = None
@@ -80,6 +81,7 @@ class LocalRunner:
     accelerate: bool = True
     definition_seconds: float = 0.0
     store_patience: float = Profile.metadata_patience
+    limit: RunLimit | None = None
 
     def run(
         self,
@@ -104,7 +106,7 @@ class LocalRunner:
 
         Raises:
           RunFailed: a node failed or the run was canceled, unless `raise_on_failure` is false.
-          RunError: there is a run of that name.
+          RunError: there is a run of that name, or as many are under way as may be.
           PenstockError: the pipeline, its parameters or the store cannot be used.
         """
         events = self._events()
@@ -126,10 +128,10 @@ class LocalRunner:
                 options = replace(options, base_run=find_run(metadata.store, base_run).run_id)
                 setup = replace(setup, base_run=options.base_run)
             _check_lenders(metadata.store, bound, options.base_run)
-            attempt = attempts.begin(metadata.store, bound.run_id)
+            attempt = self._admission(metadata, connection, bound, display, waiting).begin()
             _check_new(metadata.store, attempt)
             record_request(metadata, bound, RunRequest(values, definition, options))
-            return _conclude(Run(setup, metadata, attempt, waiting), raise_on_failure)
+            return conclude(Run(setup, metadata, attempt, waiting), raise_on_failure)
 
     def resume(
         self, pipeline: Any, run_id: str = "latest", *, raise_on_failure: bool = True
@@ -159,10 +161,7 @@ class LocalRunner:
                     f"run {record.run_id} is one of pipeline {record.pipeline_name}, not of {name}"
                 )
             if record.state == State.DONE.value:
-                raise RunError(
-                    f"run {record.run_id} has come to its end: there is nothing to resume",
-                    hint="Start a new run: what has not changed comes from the cache.",
-                )
+                raise _over(record.run_id)
             request = read_request(metadata.store, record.run_id)
             values = ir.effective_parameters(compiled, request.parameters)
             bound = _bind(compiled, record.run_id, values, request.options)
@@ -171,12 +170,13 @@ class LocalRunner:
             )
             done = partial(_is_done, metadata.store)
             needs.check(bound, bound.chosen, is_done=done)
-            attempt = attempts.begin(metadata.store, record.run_id)
+            attempt = self._admission(metadata, connection, bound, display, waiting).begin()
+            _check_not_over(metadata.store, attempt)
             # Those of a process that was taken for abandoned and began one after that.
             end_executions(metadata.store, record.run_id, "its process had lost the run")
             reopen(metadata.store, bound)
             running = Run(setup, metadata, attempt, waiting)
-            return _conclude(running, raise_on_failure, resumed=True)
+            return conclude(running, raise_on_failure, resumed=True)
 
     def plan(
         self,
@@ -233,6 +233,18 @@ class LocalRunner:
             self._telemetry(),
             self.definition_seconds,
             self.accelerate,
+        )
+
+    def _admission(
+        self,
+        metadata: Metadata,
+        connection: _tfx.Connection,
+        bound: ir.Pipeline,
+        display: Display,
+        waiting: StoreWait,
+    ) -> Admission:
+        return Admission(
+            metadata, connection, bound.name, bound.run_id, self.limit, display, waiting
         )
 
     def _display(self) -> Display:
@@ -332,70 +344,18 @@ def _check_new(store: Store, attempt: attempts.Attempt) -> None:
         )
 
 
-def _conclude(running: Run, raise_on_failure: bool, *, resumed: bool = False) -> RunResult:
-    """Run to the end and record how it came to it, whatever happens."""
-    try:
-        result = running.run(resumed=resumed)
-    except BaseException as ended_by:
-        if isinstance(ended_by, StoreAway):
-            running.waiting.give_up(ended_by)
-        # What ended the run is told, not what comes of it in a store that may be its reason.
-        with contextlib.suppress(Exception):
-            _record_end(running, State.FAILED, "the run ended in an error", in_error=True)
-            _write_report(running)
-        if isinstance(ended_by, StoreAway):
-            go_on = f"penstock resume {running.pipeline.run_id}"
-            raise StoreAway(
-                ended_by.message, hint=f"When it answers again, go on with the run: {go_on}."
-            ) from ended_by
-        raise
-    error = "" if result.succeeded else RunFailed(result).message
-    events = _record_end(running, result.state, error)
-    running.elapsed.passed(BOOKKEEPING)
-    path, problem = _write_report(running)
-    running.elapsed.passed(REPORT)
-    running.elapsed.add(DEFINITION, running.setup.definition_seconds)
-    with contextlib.suppress(StoreError):  # the run stands without it
-        record_elapsed(running.metadata.store, running.pipeline.run_id, running.elapsed.seconds)
-    result = replace(result, events=events, report=path, report_error=problem)
-    if raise_on_failure and not result.succeeded:
-        raise RunFailed(result)
-    return result
+def _check_not_over(store: Store, attempt: attempts.Attempt) -> None:
+    """Make sure that nobody has brought the run to its end while this process waited for it."""
+    if run_state(run_context(store, attempt.run_id)) == State.DONE.value:
+        turns.end(store, attempt, "refused")
+        raise _over(attempt.run_id)
 
 
-def _write_report(running: Run) -> tuple[str, str]:
-    """Write the report of a run that has ended, and return its path, or why there is none.
-
-    Whatever fails in it, the run stands.
-    """
-    pipeline, store = running.pipeline, running.metadata.store
-    try:
-        from penstock.report import report_path, write_report
-
-        path = report_path(store, pipeline.run_id)
-        write_report(store, pipeline.run_id, path)
-    except Exception as error:
-        return "", describe(error, pipeline.root)
-    return path, ""
-
-
-def _record_end(
-    running: Run, state: State, error: str, *, in_error: bool = False
-) -> EventDelivery | None:
-    """Record how a run ended, unless somebody else has it in hand by now."""
-    store, run_id, events = running.metadata.store, running.pipeline.run_id, running.setup.events
-    if turns.is_ours(store, running.attempt):
-        if in_error:
-            end_executions(store, run_id, error)
-        record_state(store, run_id, state.value)
-        turns.end(store, running.attempt, state.value)
-    if running.setup.telemetry is not None:
-        running.setup.telemetry.run_ended(state.value, error)
-    if events is None:
-        return None
-    delivery = events.run_ended(state.value, error)
-    record_events(store, run_id, delivery)
-    return delivery
+def _over(run_id: str) -> RunError:
+    return RunError(
+        f"run {run_id} has come to its end: there is nothing to resume",
+        hint="Start a new run: what has not changed comes from the cache.",
+    )
 
 
 def new_run_id() -> str:

@@ -37,6 +37,7 @@ def read_documents(context: click.Context, pipeline: str, profile: Profile) -> D
     Raises:
       PenstockError: there is no such pipeline, or it cannot be compiled.
     """
+    from penstock.runners.kubeflow.compile.compiling import refuse_limit
     from penstock.runners.kubeflow.contract import documents
 
     if pipeline.endswith(_COMPILED):
@@ -44,7 +45,9 @@ def read_documents(context: click.Context, pipeline: str, profile: Profile) -> D
             text = Path(pipeline).read_text(encoding="utf-8")
         except OSError as error:
             raise DataError(f"it cannot be read: {error.strerror}", path=pipeline) from None
-        return documents.read(text, pipeline)
+        compiled = documents.read(text, pipeline)
+        refuse_limit(profile, compiled.name)
+        return compiled
     from penstock.surfaces.cli.pipelines import kubeflow_text
 
     config = project_config(context)

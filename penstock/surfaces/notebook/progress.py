@@ -6,7 +6,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from penstock.runners.local.display import Display, NodeView, default_display, waiting_line
+from penstock.runners.local.display import (
+    Display,
+    NodeView,
+    default_display,
+    queued_line,
+    waiting_line,
+)
 from penstock.surfaces.notebook.blocks import Line, to_html, to_text
 from penstock.surfaces.notebook.cells import shell
 
@@ -42,6 +48,12 @@ class CellLine:
         """Write below it what is waited for, until that is over."""
         self._waiting = reason
         self._update()
+
+    def queued(self, reason: str) -> None:
+        """Print a line: there is none that changes before the run begins."""
+        from IPython.display import display
+
+        display(_Shown([Line(queued_line(reason), "quiet")]))
 
     def stop(self) -> None:
         """Write the line for the last time."""

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from penstock.errors import ConfigError, ParameterError, PenstockError, RunError
+from penstock.errors import BusyError, ConfigError, ParameterError, PenstockError, RunError
 from penstock.metadata import attempts, turns
 from penstock.metadata.attempts import Attempt
 from penstock.metadata.runs import list_runs
@@ -112,6 +112,35 @@ def test_a_process_that_died_before_the_run_was_recorded_is_made_up_for(starter,
     assert state(starter, "span-7") is RunState.LOST
     starter.start(REQUEST, "span-7")
     assert ended(starter, "span-7").state is RunState.SUCCEEDED
+
+
+def limited(tmp_path, when_reached):
+    return started_project.write(
+        tmp_path,
+        f'[profiles.here.limits.training]\nruns_at_once = 1\nwhen_reached = "{when_reached}"\n',
+    )
+
+
+def test_a_run_that_has_to_wait_for_another_one_is_started_when_it_is_asked_for_again(
+    tmp_path, waiting
+):
+    starter = starter_of(limited(tmp_path, "wait"))
+    starter.start(REQUEST, "span-7")
+    with pytest.raises(BusyError, match="run span-7 is under way, and 1 of training") as told:
+        starter.start(REQUEST, "span-8")
+    assert told.value.transient
+    assert starter.read(REQUEST, "span-8") is None
+    waiting.unlink()
+    ended(starter, "span-7")
+    starter.start(REQUEST, "span-8")
+    assert ended(starter, "span-8").state is RunState.SUCCEEDED
+
+
+def test_a_run_that_is_not_to_wait_for_another_one_is_refused(tmp_path, waiting):
+    starter = starter_of(limited(tmp_path, "refuse"))
+    starter.start(REQUEST, "span-7")
+    with pytest.raises(RunError, match="run span-7 is under way, and 1 of training"):
+        starter.start(REQUEST, "span-8")
 
 
 def test_a_run_that_fails_says_where_and_why(starter, tmp_path):

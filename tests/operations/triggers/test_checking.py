@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from penstock.errors import DataError, ServiceError
+from penstock.errors import BusyError, DataError, ServiceError
 from penstock.metadata import journal
 from penstock.metadata.alerts import (
     Addition,
@@ -198,6 +198,9 @@ class Refusing:
     def read(self, request, token):
         return None
 
+    def cancel(self, request, token):
+        pass
+
 
 def test_a_refusal_is_recorded_and_nothing_is_tried_again(folder):
     arrive(folder, 1)
@@ -212,6 +215,30 @@ def test_a_server_that_may_be_back_is_asked_again(folder):
     assert records(folder)["1"].problem == "it restarts."
     check(folder)
     assert trained(folder) == ["1"]
+
+
+def test_a_run_that_cannot_begin_yet_is_started_when_it_can(folder):
+    arrive(folder, 1)
+    check(folder, starter=Refusing(BusyError("run a is under way", transient=True)))
+    assert (states(folder), records(folder)["1"].problem) == (
+        {"1": "intended"},
+        "run a is under way.",
+    )
+    check(folder)
+    assert states(folder) == {"1": "running"}
+
+
+def test_a_run_that_was_to_end_before_it_could_begin_ends_when_it_has_begun(folder):
+    project.write(folder, f'{SPANS}\nconcurrency = "replace"')
+    busy = Refusing(BusyError("run a is under way", transient=True))
+    arrive(folder, 1)
+    check(folder, starter=busy)
+    arrive(folder, 2)
+    check(folder, starter=busy)
+    assert records(folder)["1"].ending == "2"
+    check(folder)
+    check(folder)
+    assert states(folder) == {"1": "canceled", "2": "running"}
 
 
 def test_a_run_whose_process_has_died_is_gone_on_with(folder):

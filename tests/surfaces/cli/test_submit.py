@@ -66,6 +66,14 @@ def test_submit_takes_account_and_experiment_from_the_profile(penstock, server):
     assert experiments[run["experiment_id"]]["display_name"] == "tests"
 
 
+def test_a_limit_that_no_server_would_know_of_is_refused(penstock, server, tmp_path):
+    with (tmp_path / "penstock.toml").open("a") as file:
+        file.write("[profiles.cluster.limits.greeting]\nruns_at_once = 1\n")
+    with pytest.raises(PenstockError, match="limits how many runs of greeting"):
+        penstock("submit", "greeting.yaml", "-p", "n=5")
+    assert server.runs == []
+
+
 PIPELINE = """
 from penstock import component, pipeline
 

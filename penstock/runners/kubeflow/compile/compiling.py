@@ -74,6 +74,7 @@ def compile_for_kubeflow(pipeline: Any, profile: Profile, project: Path) -> Comp
     """
     options = _kubeflow_options(profile)
     compiled = ir.view(ir.compile_pipeline(pipeline, pipeline_root="", beam_args=profile.beam_args))
+    refuse_limit(profile, compiled.name)
     loops.check(compiled)
     exit_handler = wiring.exit_handler(compiled)
     wiring.check_conditions(compiled)
@@ -151,6 +152,22 @@ def _kubeflow_options(profile: Profile) -> KubeflowOptions:
             hint='Build one (penstock build) and name it: image = "registry.example/me@sha256:…".',
         )
     return options
+
+
+def refuse_limit(profile: Profile, pipeline: str) -> None:
+    """See that a profile does not limit the runs of a pipeline: no server would know of that.
+
+    Raises:
+      ConfigError: it does.
+    """
+    for name in profile.limits:
+        if names.pipeline_name(name) == names.pipeline_name(pipeline):
+            raise ConfigError(
+                f"profile {profile.name!r} limits how many runs of {name} are under way at once, "
+                "and Kubeflow Pipelines starts runs without asking",
+                key=f"profiles.{profile.name}.limits.{name}",
+                hint="Limit what starts them: `concurrency` of a schedule or of a trigger.",
+            )
 
 
 def _store(profile: Profile) -> str:

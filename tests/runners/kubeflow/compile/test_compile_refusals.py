@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tfx.dsl.experimental.conditionals import conditional
 
-from penstock import compile_pipeline, ir, pipeline
+from penstock import RunLimit, compile_pipeline, ir, pipeline
 from penstock.errors import ConfigError, ParameterError, PipelineError, UserCodeError
 from penstock.pods import PodOptions, Secret, Volume
 from penstock.runners.kubeflow.compile import protos
@@ -36,6 +36,12 @@ def after_each_other(**options: Any) -> Any:
         return last.with_options(**options.get("last", {}))
 
     return toy
+
+
+def test_a_limit_that_no_server_would_know_of_is_refused():
+    profile = replace(cluster(), limits={"toy": RunLimit(1)})
+    with pytest.raises(ConfigError, match="limits how many runs of toy .*`concurrency`"):
+        compile_for_kubeflow(after_each_other(), profile, Path("/x"))
 
 
 @pytest.mark.parametrize(
