@@ -18,7 +18,7 @@ from penstock.metadata.lineage import ancestors, find_artifact
 from penstock.metadata.runs import find_run, list_runs
 from penstock.metadata.store import connect, connection_config
 from penstock.runners.local.display import Silent
-from penstock_support import IMPORT_PATH, PROGRAMS
+from penstock_support import IMPORT_PATH, PROGRAMS, limited_components
 from penstock_support.example_components import training
 from penstock_support.histories import History
 
@@ -142,6 +142,14 @@ def test_eight_runs_started_at_once_on_a_new_store_all_succeed(new_address, tmp_
         records = list_runs(metadata.store)
     assert {r.run_id for r in records} == {r["run"] for r in results}
     assert len(records) == 8
+
+
+def test_of_runs_with_a_limit_that_start_at_once_no_more_are_under_way(new_address, tmp_path):
+    arguments = ("counts", new_address(), str(tmp_path), "4", "1")
+    results, errors = at_once("limited_components.py", *arguments)
+    assert [state for _, state in results] == ["done"] * 4
+    assert limited_components.counted(tmp_path) == [1] * 4
+    assert errors == ""
 
 
 def test_processes_that_make_the_same_types_and_contexts_at_once_get_the_same_ids(new_address):
