@@ -15,7 +15,7 @@ from penstock.project.kubeflow import KubeflowOptions
 from penstock.project.profiles import Profile
 from penstock.runners.kubeflow.contract import documents as contract
 from penstock.runners.kubeflow.server import connecting, submission, versions
-from penstock.runners.kubeflow.server.operations import find_run, state_of, terminate
+from penstock.runners.kubeflow.server.operations import find_run, newest_runs, state_of, terminate
 from penstock.runners.kubeflow.server.service import Service
 
 WHERE = "kubeflow"
@@ -128,13 +128,6 @@ def ended_runs(profile: Profile, pipeline: str, most: int) -> list[EndedRun]:
     found = versions.find_pipeline(service, pipeline)
     if found is None:
         return []
-    page = service.get(
-        "/runs",
-        "list the runs",
-        namespace=service.namespace,
-        sort_by="created_at desc",
-        page_size=most,
-    )
     return [
         EndedRun(
             run["run_id"],
@@ -143,7 +136,7 @@ def ended_runs(profile: Profile, pipeline: str, most: int) -> list[EndedRun]:
             dict((run.get("runtime_config") or {}).get("parameters") or {}),
             _error_of(run),
         )
-        for run in page.get("runs") or ()
+        for run in newest_runs(service, most)
         if _STATES.get(state_of(run), RunState.UNKNOWN).final
         and (run.get("pipeline_version_reference") or {}).get("pipeline_id") == found["pipeline_id"]
     ]

@@ -29,7 +29,7 @@ from penstock.runners.kubeflow.contract import locations
 from penstock.runners.kubeflow.contract.documents import told_tasks
 from penstock.runners.kubeflow.contract.task import RUN, PodTask, code_digest
 from penstock.runners.kubeflow.pod.launcher import bind_parameters
-from penstock.runners.kubeflow.server.operations import FINAL, find_run, specification
+from penstock.runners.kubeflow.server.operations import FINAL, find_run, newest_runs, specification
 from penstock.runners.kubeflow.server.service import Service
 from penstock.runners.kubeflow.server.tasks import CACHED, task_runs
 from penstock.safety.secrets import map_texts
@@ -60,7 +60,8 @@ def record_lent(
     Raises:
       PenstockError: the server cannot be asked.
     """
-    runs = [run for run in _asked(service, run_id) if run.get("state") in FINAL]
+    asked = [find_run(service, run_id)] if run_id else newest_runs(service, _NEWEST)
+    runs = [run for run in asked if run.get("state") in FINAL]
     due = [run for run in runs if _is_due(metadata.store, run)]
     recorded = []
     if due:
@@ -73,19 +74,6 @@ def record_lent(
         except turns.Held:
             pass  # another process is at it
     return recorded
-
-
-def _asked(service: Service, run_id: str) -> list[dict[str, Any]]:
-    if run_id:
-        return [find_run(service, run_id)]
-    page = service.get(
-        "/runs",
-        "list the runs",
-        namespace=service.namespace,
-        sort_by="created_at desc",
-        page_size=_NEWEST,
-    )
-    return list(page.get("runs") or ())
 
 
 def _is_due(store: Store, run: Mapping[str, Any]) -> bool:

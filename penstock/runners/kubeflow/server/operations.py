@@ -85,17 +85,27 @@ def find_run(service: Service, run_id: str, experiment: str = "") -> dict[str, A
                 hint="A run's id is on its page, and penstock submit prints it. `latest` is the "
                 "newest one.",
             ) from None
+    newest = newest_runs(service, 1, experiment)
+    if not newest:
+        raise RunError("the server has no runs yet", hint="Start one: penstock submit PIPELINE.")
+    return find_run(service, newest[0]["run_id"])
+
+
+def newest_runs(service: Service, most: int, experiment: str = "") -> list[dict[str, Any]]:
+    """Return the newest runs of the server, or of an experiment by its id, without their tasks.
+
+    Raises:
+      ServiceError: the server cannot be reached, or refuses.
+    """
     page = service.get(
         "/runs",
         "list the runs",
         experiment_id=experiment,
         namespace="" if experiment else service.namespace,
         sort_by="created_at desc",
-        page_size=1,
+        page_size=most,
     )
-    if not page.get("runs"):
-        raise RunError("the server has no runs yet", hint="Start one: penstock submit PIPELINE.")
-    return find_run(service, page["runs"][0]["run_id"])
+    return list(page.get("runs") or ())
 
 
 def _with_tasks(service: Service, run: dict[str, Any]) -> dict[str, Any]:
