@@ -191,6 +191,7 @@ def _run_in_store(metadata: Metadata, node: ir.Node) -> Finished | Skipped:
     if execution.last_known_state == FAILED:
         reason = f": {root_cause(obstacle)}" if obstacle is not None else ""
         raise RunError(f"node {node.id}: its inputs cannot be resolved{reason}") from obstacle
-    # TFX's handler of importers gives a new artifact without its id.
-    outputs = execution_outputs(metadata.store, info.execution_id)
+    outputs = info.output_dict
+    if node.is_importer:  # of which TFX's handler gives a new artifact without its id
+        outputs = execution_outputs(metadata.store, info.execution_id)
     return Finished(info.execution_id, outputs, note="; ".join(notes))
