@@ -15,7 +15,7 @@ from penstock import _tfx, ir
 from penstock.authoring import artifacts, values
 from penstock.authoring.options import TRIGGERS
 from penstock.errors import PenstockError
-from penstock.project.clusters import cluster_of
+from penstock.project.clusters import Cluster, cluster_of
 from penstock.project.intervals import written_interval
 from penstock.project.pods import PodOptions
 from penstock.project.retrying import Retries
@@ -132,8 +132,7 @@ def pipeline_text(
             continue
         beginning = f"    {names[definition.node_id]} = "
         lines.append(beginning + layout(code, 4, len(beginning)))
-        if own_args and not _is_of_a_cluster(own_args):
-            # A method of TFX's nodes, which returns nothing.
+        if own_args and _only_cluster(own_args) is None:
             opening = f"    {names[definition.node_id]}.with_beam_pipeline_args("
             args = Group(opening, (("", value(own_args, list[str], imports)),), ")")
             lines.append(layout(args, 4, 0))
@@ -220,9 +219,10 @@ def _own_beam_args(definition: Definition, given: Sequence[str]) -> list[str]:
     return args[len(given) :] if args[: len(given)] == list(given) else args
 
 
-def _is_of_a_cluster(args: Sequence[str]) -> bool:
+def _only_cluster(args: Sequence[str]) -> Cluster | None:
+    """Return the cluster that arguments name, where they say nothing else."""
     cluster = cluster_of(args)
-    return cluster is not None and list(cluster.args) == list(args)
+    return cluster if cluster is not None and list(cluster.args) == list(args) else None
 
 
 def _node(
@@ -424,7 +424,6 @@ def _options(
         keywords.append(("pod=", value(pod, PodOptions, imports)))
     if not node.accelerate:
         keywords.append(("accelerate=", Text("False")))
-    if _is_of_a_cluster(beam_args):
-        cluster = cluster_of(beam_args)
+    if cluster := _only_cluster(beam_args):
         keywords.append(("cluster=", value(as_table(cluster), type(cluster), imports)))
     return tuple(keywords)
