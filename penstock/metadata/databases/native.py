@@ -49,17 +49,22 @@ class NativeClient:
     def __init__(self, meanwhile: Callable[[], None]) -> None:
         self._meanwhile = meanwhile
         self._channel, far_end = socket.socketpair()
-        with far_end:
+        lifeline, far_lifeline = socket.socketpair()
+        with far_end, far_lifeline:
+            watched = far_lifeline.fileno()
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", native_main.__file__, _library()],
+                [sys.executable, "-I", "-S", native_main.__file__, _library(), str(watched)],
                 stdin=far_end.fileno(),
+                pass_fds=[watched],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 # The terminal's Ctrl-C is for who asks.
                 process_group=0,
             )
         self._channel.setblocking(False)
-        self._close = weakref.finalize(self, _end, self._process, self._channel, os.getpid())
+        self._close = weakref.finalize(
+            self, _end, self._process, os.getpid(), self._channel, lifeline
+        )
 
     @property
     def process_id(self) -> int:
@@ -128,8 +133,9 @@ class _TimeIsUp(Exception):
     pass
 
 
-def _end(process: subprocess.Popen[bytes], channel: socket.socket, owner: int) -> None:
-    channel.close()
+def _end(process: subprocess.Popen[bytes], owner: int, *ends: socket.socket) -> None:
+    for end in ends:
+        end.close()
     if os.getpid() == owner:  # and not a copy of this process
         process.kill()
         process.wait()

@@ -3,7 +3,8 @@
 It is started as a file by itself, so that nothing but the native library is loaded: that takes some
 20 ms. A request is the lengths of its three parts and then these: a method's name, and its one or
 two serialized arguments. An answer is a code of ML Metadata's, two lengths, the serialized response
-and an error's text. The process ends when the other end of its standard input is closed.
+and an error's text. The process ends when the other end of its standard input is closed, or that of
+its lifeline, a socket that nothing is ever sent through.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import importlib.util
 import os
+import select
 import signal
 import struct
 import sys
@@ -25,7 +27,7 @@ MODULE = "ml_metadata.metadata_store.pywrap.metadata_store_extension"
 _CHANNEL = 0
 
 
-def main(library: str) -> None:
+def main(library: str, lifeline: int) -> None:
     """Answer requests until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     spec = importlib.util.spec_from_file_location(MODULE, library)
@@ -34,15 +36,11 @@ def main(library: str) -> None:
     extension = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(extension)
     native: Any = extension.metadata_store
-    fcntl.fcntl(_CHANNEL, fcntl.F_SETOWN, os.getpid())
-    flags = fcntl.fcntl(_CHANNEL, fcntl.F_GETFL)
+    _end_with(lifeline)
     store: Any = None
     while True:
         lengths = REQUEST.unpack(_read(REQUEST.size))
         name, first, second = (_read(length) for length in lengths)
-        # Nothing comes but the end of whoever waits for the answer, and the system's signal about
-        # it ends this process: the native library keeps Python from seeing anything else.
-        fcntl.fcntl(_CHANNEL, fcntl.F_SETFL, flags | os.O_ASYNC)
         if name.decode() == CREATE:
             code, content, text = 0, b"", b""
             try:
@@ -51,8 +49,21 @@ def main(library: str) -> None:
                 code, text = NOT_OPENED, str(error).encode(errors="replace")
         else:
             content, text, code = getattr(native, name.decode())(store, first)
-        fcntl.fcntl(_CHANNEL, fcntl.F_SETFL, flags)
         _write(ANSWER.pack(code, len(content), len(text)) + content + text)
+
+
+def _end_with(lifeline: int) -> None:
+    """End when the other end is closed, by the system's signal about it.
+
+    Whoever asks may die while the native library works, which keeps Python from seeing anything.
+    The signal may come late for what was sent and has been read: so it is never about requests.
+    """
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+    watch = select.poll()
+    watch.register(lifeline, 0)
+    if watch.poll(0):  # it was closed before
+        os._exit(0)
 
 
 def _read(length: int) -> bytes:
@@ -73,4 +84,4 @@ def _write(content: bytes) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+from math import inf
 
 import pytest
 
@@ -33,6 +35,16 @@ def test_it_ends_with_the_connection(address):
         os.kill(process_id, 0)
     with pytest.raises(ProcessLookupError):
         os.kill(process_id, 0)
+
+
+def test_what_comes_while_it_works_does_not_end_it(proxy, cut_address):
+    with connect(connection_config(cut_address)) as metadata:
+        client = metadata.store._client
+        proxy.cut()
+        threading.Timer(0.5, client._send, (b"\0", inf)).start()
+        threading.Timer(1.0, proxy.mend).start()
+        assert metadata.store.get_contexts() == []
+        os.kill(client.process_id, 0)
 
 
 def test_what_crashes_every_client_is_given_up(address, monkeypatch):

@@ -11,7 +11,7 @@ from penstock.errors import RegistryError, RunError
 from penstock.metadata.alerts import Alert, raise_alert
 from penstock.metadata.leases import Lease
 from penstock.metadata.store import connect
-from penstock.metadata.turns import Held
+from penstock.metadata.turns import Held, Turn, latest
 from penstock.operations.releases import records
 from penstock.operations.releases.controlling import look
 from penstock.operations.releases.records import ABORT, PAUSE, PROMOTE, RESUME
@@ -337,7 +337,8 @@ def test_who_has_stood_still_takes_no_step_that_another_has_taken(good):
                 other.append(True)
                 controller = project.controller_in(good)
                 with connect(controller.connection) as metadata:
-                    look(controller, metadata.store, Lease())
+                    turn = latest(metadata.store, Turn, controller.lease_name)
+                    look(controller, metadata.store, Lease(turn))
             return super().describe()
 
     target = Slow(target_in(good).folder)
