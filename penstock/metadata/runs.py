@@ -225,9 +225,13 @@ def find_run(store: Store, run_id: str) -> RunRecord:
     Raises:
       RunError: there is no such run, or there are several.
     """
-    records = _read_runs(store, [find_context(store, run_id)])
+    context = find_context(store, run_id)
+    records = _read_runs(store, [context])
     if not records:
-        raise _unknown(store, run_id)
+        raise RunError(
+            f"the store has nothing of run {context.name} but its name: it ended as it began",
+            hint="Start it again: penstock run PIPELINE.",
+        )
     return records[0]
 
 

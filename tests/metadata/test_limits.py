@@ -40,12 +40,12 @@ def test_what_is_left_out_is_said_with_its_output_and_why():
 
 
 def test_a_long_text_becomes_its_beginning_and_its_digest():
-    text = "ä" * 5_000
+    text = "ä" * 600_000
     artifact, [changed] = fitted(request_with(text=text))
     digest = hashlib.sha256(text.encode()).hexdigest()
-    expected = f"{'ä' * 200}… (10000 bytes, sha256 {digest})"
+    expected = f"{'ä' * 200}… (1200000 bytes, sha256 {digest})"
     assert artifact.custom_properties["text"].string_value == expected
-    assert changed == "the output 'model': the property 'text' is shortened: it has 10000 bytes"
+    assert changed == "the output 'model': the property 'text' is shortened: it has 1200000 bytes"
 
 
 def test_a_name_that_is_too_long_is_left_out():

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from penstock._tfx import metadata_store_pb2 as proto
 from penstock.errors import RunError
+from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata.reading import fingerprint_bytes
 from penstock.metadata.runs import find_run, list_runs
 from penstock_support.histories import Calls, History, new_store
@@ -85,6 +87,13 @@ def test_a_run_of_many_nodes_takes_few_calls(history):
     counted = Calls(history.store)
     assert len(find_run(counted, "r").nodes) == 150
     assert counted.count < 12
+
+
+def test_a_run_of_which_nothing_but_its_name_was_recorded_is_told_as_such(history):
+    type_id = history.store.put_context_type(proto.ContextType(name=RUN_CONTEXT))
+    history.store.put_contexts([proto.Context(type_id=type_id, name="r")])
+    with pytest.raises(RunError, match="has nothing of run r but its name: it ended as it began"):
+        find_run(history.store, "latest")
 
 
 def test_a_run_is_found_by_part_of_its_name_or_as_the_latest(history):

@@ -6,13 +6,13 @@ So what is refused is written once more, without what cannot be held or with its
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from penstock import _tfx
+from penstock.metadata.databases.portions import shortened
 
 _KEPT_CHARACTERS = 200
 # ML Metadata's numbers of the types of properties, and where their values are.
@@ -42,8 +42,8 @@ class Limits:
 SQLITE = Limits()
 # Of a text 16 MB, and of a whole statement no more with the usual max_allowed_packet.
 MYSQL = Limits(name_characters=255, number=2**31 - 1, text_bytes=1_000_000)
-# An index holds each value; of a page of 8 kB a row may take a third, after compression.
-POSTGRESQL = Limits(name_characters=255, number=2**31 - 1, text_bytes=2_000)
+# Longer texts than some 2,700 bytes are held in portions, each in a row.
+POSTGRESQL = Limits(name_characters=255, number=2**31 - 1, text_bytes=1_000_000)
 
 # By the id of an artifact's or an execution's type, the properties that the type declares.
 Declared = Callable[[str, int], Mapping[str, int]]
@@ -124,12 +124,11 @@ def _fit_values(what: str, properties: Any, limits: Limits, changed: list[str]) 
 
 def _fit_text(what: str, name: str, value: Any, most: int, changed: list[str]) -> None:
     text = value.string_value.replace("\0", "�")
-    whole = text.encode()
-    if len(whole) > most:
-        digest = hashlib.sha256(whole).hexdigest()
-        text = f"{_short(text)} ({len(whole)} bytes, sha256 {digest})"
+    size = len(text.encode())
+    if size > most:
+        text = shortened(text)
     if text != value.string_value:
-        changed.append(f"{what}: the property {name!r} is shortened: it has {len(whole)} bytes")
+        changed.append(f"{what}: the property {name!r} is shortened: it has {size} bytes")
         value.string_value = text
 
 

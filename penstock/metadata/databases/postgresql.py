@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.errors import StoreError
-from penstock.metadata.databases import backslashes
+from penstock.metadata.databases import backslashes, portions
 from penstock.metadata.databases.database import NUMBER_TOO_LARGE, TEXT_TOO_LONG, no_store_yet
 from penstock.metadata.databases.limits import POSTGRESQL
 from penstock.metadata.databases.locking import WAIT_SECONDS, locked_for_long
@@ -137,11 +137,13 @@ class PostgreSql:
         return None
 
     def encode(self, request: Any) -> None:
-        """Hide the backslashes of a request from ML Metadata."""
+        """Hide the backslashes of a request from ML Metadata, and write long texts in portions."""
         backslashes.hide(request)
+        portions.split(request, POSTGRESQL.text_bytes or 0)
 
     def decode(self, response: Any) -> None:
-        """Show them again."""
+        """Write texts as they were."""
+        portions.join(response)
         backslashes.show(response)
 
     def explain(self, message: str) -> str | None:
@@ -152,8 +154,9 @@ class PostgreSql:
             return NUMBER_TOO_LARGE
         if "maximum size is" in message or "exceeds btree" in message:
             return (
-                "PostgreSQL keeps values and addresses in an index, of about 2,700 bytes after "
-                "compression: put a long parameter into a file, and give its path."
+                "PostgreSQL keeps names, addresses and values in an index, and so holds addresses "
+                f"of about 2,700 bytes and values of {POSTGRESQL.text_bytes:,}: put what is longer "
+                "into a file, and give its path."
             )
         if "permission denied" in message:
             user = self.connection.postgresql.user

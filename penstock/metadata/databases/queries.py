@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock import _tfx
+from penstock.metadata.databases.portions import PORTION_BYTES
 
 Value = str | int | float | bool
 Name = tuple[str, ...]
@@ -269,6 +270,10 @@ def _literal(value: Value) -> str:
 
 def _is_plain(text: str) -> bool:
     """Whether a text stays what it is between quotes, in ML Metadata and in all databases."""
+    if (
+        len(text.encode(errors="surrogatepass")) > PORTION_BYTES
+    ):  # which may not be there as a whole
+        return False
     return not _REWRITTEN.search(text) and not any(
         character in "'\"`\\" or unicodedata.category(character) in ("Cc", "Cs", "Co", "Cn")
         for character in text
