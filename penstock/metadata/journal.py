@@ -33,6 +33,8 @@ from penstock.metadata.rows import Row, json_of, readable, reading, text_of, tim
 from penstock.metadata.turns import context_type_id, last_of
 
 ENTRY_CONTEXT = "journal_entry"
+# The beginning of the names of journals of when something was first asked.
+SINCE = "since"
 
 V = TypeVar("V")
 
@@ -138,6 +140,23 @@ def note_once(
         return error.entry
 
 
+def since(
+    store: Store, key: str, now: datetime, *, who: str, about: str, **content: Any
+) -> datetime:
+    """Return since when something counts: since this was first asked, which is noted once.
+
+    Raises:
+      MalformedRowError: what was noted cannot be read.
+    """
+    content["since"] = now.isoformat()
+    return understood(note_once(store, f"{SINCE}/{about}", key, content, who=who), since_of)
+
+
+def since_of(entry: Entry) -> datetime:
+    """Return the time that an entry says."""
+    return datetime.fromisoformat(entry.intent["since"])
+
+
 def append(
     store: Store,
     journal: str,
@@ -219,12 +238,17 @@ def entries_below(store: Store, prefix: str, *, strict: bool = False) -> list[En
 
 def told(entries: Iterable[Entry], read: Callable[[Entry], V]) -> list[V]:
     """Return what entries say to who knows what they are about; warn of those that say nothing."""
+    return list(readable(entries, lambda entry: understood(entry, read)))
 
-    def read_one(entry: Entry) -> V:
-        with reading(row_of(entry)):
-            return read(entry)
 
-    return list(readable(entries, read_one))
+def understood(entry: Entry, read: Callable[[Entry], V]) -> V:
+    """Return what an entry says that nobody may go on without.
+
+    Raises:
+      MalformedRowError: it says nothing.
+    """
+    with reading(row_of(entry)):
+        return read(entry)
 
 
 def numbered(entries: Iterable[Entry]) -> list[Entry]:

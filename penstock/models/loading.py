@@ -82,7 +82,8 @@ def load_model(source: Any, *, trusted: tuple[str, ...] | list[str] = ()) -> Mod
     that asks for it.
 
     Raises:
-      DataError: there is no model, or its format would run code.
+      DataError: there is no model, its format would run code, or what was recorded with it cannot
+        be read.
       RunError: the run has made no model, or several.
       MissingExtra: its framework is not installed.
     """
@@ -118,7 +119,18 @@ def trusted_code(artifact: Any) -> tuple[str, ...]:
     """
     if not hasattr(artifact, "has_custom_property") or not artifact.has_custom_property(CODE):
         return ()
-    return tuple(json.loads(artifact.get_string_custom_property(CODE)))
+    recorded = artifact.get_string_custom_property(CODE)
+    try:
+        names = json.loads(recorded)
+        if isinstance(names, list) and all(isinstance(name, str) for name in names):
+            return tuple(names)
+    except (ValueError, RecursionError):
+        pass
+    raise DataError(
+        f"what the store has as {CODE!r} of the model in {artifact.uri} cannot be read: expected a "
+        f"JSON list of names, got {recorded[:200]!r}",
+        hint="Something else has written it. Name what it needs yourself, and load its folder.",
+    )
 
 
 def load_from(directory: str, facts: ModelFacts, *, trusted: tuple[str, ...] = ()) -> Model:

@@ -259,3 +259,15 @@ def test_a_run_is_listed_without_what_cannot_be_read_of_it():
     with pytest.warns(MalformedRowWarning, match="pipeline_run 1 of the store, 'r1'"):
         [run] = list_runs(store)
     assert (run.run_id, run.state, run.parameters) == ("r1", "done", {})
+
+
+def test_what_counts_since_a_time_that_cannot_be_read_is_not_gone_on_with():
+    store, now = new_store(), datetime(2026, 1, 1, tzinfo=UTC)
+    assert journal.since(store, "line", now, who="ann", about="nightly") == now
+    entry = journal.find(store, "since/nightly", "line")
+    spoil(store, entry.entry_id, "intent", lambda v: setattr(v, "string_value", '{"since": 3}'))
+    with pytest.raises(MalformedRowError, match="'since/nightly/line', cannot be read"):
+        journal.since(store, "line", now, who="ann", about="nightly")
+    assert [problem.row.name for problem in malformed_rows(store, READERS)] == [
+        "since/nightly/line"
+    ]

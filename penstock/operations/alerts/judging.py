@@ -138,7 +138,7 @@ class _Case:
 
     def _rung(self, last: journal.Entry | None) -> list[Incident]:
         """Return the incidents as they are, also where somebody has said that one is over."""
-        known = [] if last is None else [_incident(each) for each in last.intent["incidents"]]
+        known = [] if last is None else journal.understood(last, incidents_of)
         return [self._as_people_say(incident) for incident in known]
 
     def _as_people_say(self, incident: Incident) -> Incident:
@@ -248,13 +248,18 @@ def _incident_as_json(incident: Incident) -> dict[str, Any]:
     }
 
 
-def _incident(entry: Mapping[str, Any]) -> Incident:
-    end = entry["end"]
+def incidents_of(entry: journal.Entry) -> list[Incident]:
+    """Return the incidents that an entry says there were."""
+    return [_incident(known) for known in entry.intent["incidents"]]
+
+
+def _incident(known: Mapping[str, Any]) -> Incident:
+    end = known["end"]
     return Incident(
-        Window.from_json(entry["first"]),
-        tuple(entry["subjects"]),
+        Window.from_json(known["first"]),
+        tuple(known["subjects"]),
         None if end is None else datetime.fromisoformat(end),
-        key=entry["key"],
+        key=known["key"],
     )
 
 

@@ -33,7 +33,6 @@ FAILED, CANCELED, SUCCEEDED = "failed", "canceled", "succeeded"
 
 # So many of the newest runs of a store are looked at.
 _NEWEST_RUNS = 100
-_SINCE = "since/notifications"
 _STATES = {"failed": FAILED, "abandoned": FAILED, "canceled": CANCELED, "done": SUCCEEDED}
 _MOST_NODES = 20
 _MOST_TEXT = 300
@@ -137,7 +136,7 @@ def say(
     ended.
     """
     for rule in rules:
-        since = _since(store, rule.pipeline, now, who)
+        since = journal.since(store, rule.pipeline, now, who=who, about="notifications")
         ended = [
             outcome
             for outcome in outcomes.get(rule.pipeline, ())
@@ -183,12 +182,6 @@ def _carry_out(store: Store, name: str, action: Action, who: str) -> None:
         add_to_alert(store, name, action.key, action.addition)
     else:
         resolve_alert(store, name, action.key, action.end)
-
-
-def _since(store: Store, pipeline: str, now: datetime, who: str) -> datetime:
-    """Return since when outcomes of a pipeline are said: since this was first asked, noted once."""
-    entry = journal.note_once(store, _SINCE, pipeline, {"since": now.isoformat()}, who=who)
-    return datetime.fromisoformat(entry.intent["since"])
 
 
 def _alert(rule: Notification, name: str, severity: str, outcome: Outcome) -> Alert:

@@ -101,7 +101,7 @@ def end_silence(store: Store, number: int, at: datetime, *, who: str) -> Silence
     entry = journal.find(store, SILENCES, str(number))
     if entry is None:
         raise StoreError(f"there is no silence {number}", hint="See: penstock alert silences --all")
-    known = read_silence(entry)
+    known = journal.understood(entry, read_silence)
     if known.end <= at:
         raise StoreError(f"silence {number} has ended at {known.end.astimezone():%Y-%m-%d %H:%M}")
     outcome = {"ended": at.astimezone(UTC).isoformat(), "who": who}

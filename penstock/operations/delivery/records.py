@@ -100,7 +100,7 @@ def find_approval(
 ) -> Approval | None:
     """Return the approval of a fingerprint, if there is one."""
     entry = journal.find(store, f"{APPROVAL}/{environment}/{pipeline}", fingerprint)
-    return approval_of(entry) if entry is not None else None
+    return journal.understood(entry, approval_of) if entry is not None else None
 
 
 def whole_fingerprint(store: Store, pipeline: str, beginning: str) -> str:

@@ -303,7 +303,7 @@ def conclude(store: Store, release: Release, end: End, now: datetime) -> Release
 def last_release(store: Store, deployment: str) -> Release | None:
     """Return the last release of a deployment, None where there was none yet."""
     entry = journal.last(store, journal_of(deployment))
-    return None if entry is None else with_steps(store, release_of(entry))
+    return None if entry is None else with_steps(store, journal.understood(entry, release_of))
 
 
 def releases(store: Store, deployment: str) -> list[Release]:
@@ -322,7 +322,7 @@ def history(store: Store) -> list[Release]:
 def find_release(store: Store, deployment: str, number: int) -> Release | None:
     """Return a release with its steps, None where there is none of that number."""
     entry = journal.find(store, journal_of(deployment), str(number))
-    return None if entry is None else with_steps(store, release_of(entry))
+    return None if entry is None else with_steps(store, journal.understood(entry, release_of))
 
 
 def with_steps(store: Store, release: Release) -> Release:
@@ -332,7 +332,8 @@ def with_steps(store: Store, release: Release) -> Release:
 
 
 def _steps(entries: Iterable[Entry]) -> tuple[Step, ...]:
-    return tuple(step_of(entry) for entry in sorted(entries, key=lambda e: e.number))
+    steps = [journal.understood(entry, step_of) for entry in entries]
+    return tuple(sorted(steps, key=lambda step: step.number))
 
 
 def step_of(entry: Entry) -> Step:

@@ -29,6 +29,9 @@ from penstock.project.triggers import Trigger, filled
 # So many of the newest runs are looked at for one that an upstream pipeline has ended.
 _NEWEST_RUNS = 100
 
+# The beginning of the names of journals of the events that have come.
+EVENTS = "event"
+
 
 @dataclass(frozen=True)
 class Source:
@@ -68,7 +71,7 @@ def evidence(source: Source) -> list[Evidence]:
 
 def events_journal(trigger: str) -> str:
     """Return the journal of the events that a trigger has received."""
-    return f"event/{trigger}"
+    return f"{EVENTS}/{trigger}"
 
 
 def _completed(source: Source, item: Evidence) -> Evidence:
@@ -139,9 +142,15 @@ def _since(source: Source) -> datetime:
     """Return since when the line of cron counts: since it was first looked at, which is noted."""
     when = source.trigger.when
     line = hashlib.sha256(f"{when.cron} {when.timezone}".encode()).hexdigest()[:16]
-    content = {"cron": when.cron, "timezone": when.timezone, "since": source.now.isoformat()}
-    entry = journal.note_once(source.store, f"since/{source.name}", line, content, who=source.name)
-    return datetime.fromisoformat(entry.intent["since"])
+    return journal.since(
+        source.store,
+        line,
+        source.now,
+        who=source.name,
+        about=source.name,
+        cron=when.cron,
+        timezone=when.timezone,
+    )
 
 
 def _upstream(source: Source) -> Iterator[Evidence]:
@@ -183,14 +192,18 @@ def _alerts(source: Source) -> Iterator[Evidence]:
 
 
 def _events(source: Source) -> Iterator[Evidence]:
-    for entry in source.ledger.read(source.store):
-        said = entry.intent
-        values = {
-            "ID": said["id"],
-            "SOURCE": said["source"],
-            "TYPE": said["type"],
-            "SUBJECT": said.get("subject"),
-            "data": said.get("data"),
-        }
-        what = f"event {said['id']} of {said['source']}"
-        yield Evidence(entry.key, datetime.fromisoformat(said["received"]), what, values=values)
+    yield from journal.told(source.ledger.read(source.store), event_of)
+
+
+def event_of(entry: journal.Entry) -> Evidence:
+    """Return the event that an entry says has come."""
+    said = entry.intent
+    values = {
+        "ID": said["id"],
+        "SOURCE": said["source"],
+        "TYPE": said["type"],
+        "SUBJECT": said.get("subject"),
+        "data": said.get("data"),
+    }
+    what = f"event {said['id']} of {said['source']}"
+    return Evidence(entry.key, datetime.fromisoformat(said["received"]), what, values=values)

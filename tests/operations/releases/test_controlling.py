@@ -8,8 +8,10 @@ import pytest
 
 from penstock import registry
 from penstock.errors import RegistryError, RunError
+from penstock.metadata import journal
 from penstock.metadata.alerts import Alert, raise_alert
 from penstock.metadata.leases import Lease
+from penstock.metadata.rows import MalformedRowError
 from penstock.metadata.store import connect
 from penstock.metadata.turns import Held, Turn, latest
 from penstock.operations.releases import records
@@ -357,3 +359,14 @@ def test_two_controllers_cannot_act_at_once(good):
         pytest.raises(Held, match="releases of m is being run by process"),
     ):
         looked(good)
+
+
+def test_a_release_whose_entry_says_nothing_is_named_and_not_gone_on_with(good):
+    start(good)
+    with connect(project.controller_in(good).connection) as metadata:
+        entry = journal.last(metadata.store, "release/m")
+        [context] = metadata.store.get_contexts_by_id([entry.entry_id])
+        context.custom_properties["intent"].string_value = '{"kind": "canary"}'
+        metadata.store.put_contexts([context])
+        with pytest.raises(MalformedRowError, match="'release/m/1', cannot be read: it lacks"):
+            records.last_release(metadata.store, "m")

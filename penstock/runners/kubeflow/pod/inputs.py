@@ -115,7 +115,14 @@ def _referred(store: Store, wanted: PodInput, launched: LaunchedArtifact) -> lis
     text = launched.metadata.get(REFERENCE)
     if not text:
         return [_by_uri(store, wanted, launched.uri)]
-    named = {int(number): str(uri) for number, uri in json.loads(text)}
+    try:
+        named = {int(number): str(uri) for number, uri in json.loads(text)}
+    except (ValueError, TypeError, RecursionError):
+        raise RunError(
+            f"the input {wanted.name!r} cannot be read: expected a JSON list of ids and addresses "
+            f"in its metadata {REFERENCE!r}, got {str(text)[:200]!r}",
+            hint="Something else than Penstock has written it: run what makes it again.",
+        ) from None
     there = {a.id: a.uri for a in store.get_artifacts_by_id(list(named))} if named else {}
     # Kubeflow's cache may lend an output from when another store was used.
     return [
