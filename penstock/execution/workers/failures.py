@@ -23,7 +23,14 @@ _NO_PERMISSION = (errno.EACCES, errno.EPERM)
 # TensorFlow and other native libraries have errors of their own that only quote the system's.
 _QUOTED = {
     number: os.strerror(number)
-    for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG)
+    for number in (
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EACCES,
+        errno.EFBIG,
+        errno.ESTALE,
+    )
 }
 
 
@@ -110,6 +117,13 @@ def storage_error(error: BaseException, below: str) -> StorageError | None:
             f"cannot write {location}: its file system is read-only",
             path=folder,
             hint="Set a pipeline_root that can be written to.",
+        )
+    if number == errno.ESTALE:
+        return StorageError(
+            f"{location} was gone when it was used: {os.strerror(number)}",
+            path=folder,
+            hint="Another machine has replaced or removed it, or its file server was started anew. "
+            "If it is there again, go on with the run: penstock resume.",
         )
     if number == errno.ELOOP:
         return StorageError(
