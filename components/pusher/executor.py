@@ -11,6 +11,7 @@ from penstock.data.files import remote
 from penstock.errors import DataError, ParameterError
 from penstock.models import layout
 from penstock.models.warmup import is_warm_copy
+from penstock.safety.presence import is_file
 
 
 def push_if_blessed(
@@ -76,7 +77,7 @@ def is_blessed(blessing: ModelBlessing | InfraBlessing) -> bool:
     if blessing.has_custom_property("blessed"):
         return bool(blessing.get_int_custom_property("blessed") == 1)
     infra = blessing.type_name == "InfraBlessing"
-    return os.path.isfile(os.path.join(blessing.uri, "INFRA_BLESSED" if infra else "BLESSED"))
+    return is_file(os.path.join(blessing.uri, "INFRA_BLESSED" if infra else "BLESSED"))
 
 
 def model_to_push(model: Model | None, infra_blessing: InfraBlessing | None) -> str:

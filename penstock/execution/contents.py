@@ -21,6 +21,7 @@ from penstock.data import ingestion
 from penstock.data.files import remote
 from penstock.errors import StorageError
 from penstock.metadata.reading import BYTES_PROPERTY, DIGEST_PROPERTY
+from penstock.safety.presence import is_there
 
 SIGNATURE_PROPERTY = "content_signature"
 CONTENT_PROPERTIES = frozenset({DIGEST_PROPERTY, BYTES_PROPERTY, SIGNATURE_PROPERTY})
@@ -71,7 +72,7 @@ def signature(path: str) -> str:
 def record(artifact: Any) -> None:
     """Write the contents of a local artifact into its properties; `artifact` is ML Metadata's."""
     path = local_path(artifact.uri)
-    if path is None or not os.path.exists(path):
+    if path is None or not is_there(path):
         return
     contents = measure(path)
     artifact.custom_properties[DIGEST_PROPERTY].string_value = contents.digest
@@ -108,7 +109,7 @@ def fingerprint(artifact: Any) -> str:
     if path is None:
         elsewhere = earlier.digest if earlier is not None else _remote_digest(artifact)
         whole.update(elsewhere.encode())
-    elif not os.path.exists(path):
+    elif not is_there(path):
         whole.update(b"nothing")
     else:
         unchanged = earlier is not None and earlier.signature == signature(path)
@@ -133,7 +134,7 @@ def _visible(properties: Any) -> set[str]:
 def damage(artifact: Any) -> str:
     """Return what has become of a published artifact since, or "" if it is as it was.
 
-    One of which an object store does not tell is not as it was.
+    One of which that cannot be told is not as it was.
     """
     try:
         return found_damage(artifact)
@@ -145,7 +146,7 @@ def found_damage(artifact: Any) -> str:
     """Return what has become of a published artifact since, or "" if it is as it was.
 
     Raises:
-      StorageError: its object store cannot be asked.
+      StorageError: its disk or its object store cannot be asked.
     """
     if artifact.mlmd_artifact.state != _tfx.metadata_store_pb2.Artifact.LIVE:
         return f"{artifact.uri} was removed"
@@ -162,7 +163,7 @@ def _own_damage(artifact: Any) -> str:
     path = local_path(artifact.uri)
     if path is None:
         return _remote_damage(artifact.uri, earlier)
-    if not os.path.exists(path):
+    if not is_there(path):
         return f"{path} is gone"
     if earlier and earlier.signature != signature(path) and earlier.digest != measure(path).digest:
         return f"{path} was changed"
@@ -173,7 +174,7 @@ def _is_gone(destination: str) -> bool:
     if remote.is_known(destination):
         return not remote.exists(destination)
     path = local_path(destination)
-    return path is not None and not os.path.exists(path)
+    return path is not None and not is_there(path)
 
 
 def _remote_damage(uri: str, earlier: Contents | None) -> str:

@@ -17,6 +17,7 @@ from penstock.execution.cache import CODE_PARAMETERS, merged_digests, module_dig
 from penstock.execution.contents import local_path, measure
 from penstock.metadata.reading import ArtifactRecord
 from penstock.project.source import source_digests
+from penstock.safety.presence import is_there
 
 SAME, CHANGED, UNKNOWN = "same", "changed", "unknown"
 _OURS = ("penstock.components.", "penstock.pipelines.")
@@ -28,7 +29,7 @@ def is_intact(artifact: ArtifactRecord) -> bool | None:
     None where these were not recorded, or where the artifact is on no local disk any more.
     """
     path = local_path(artifact.uri)
-    if path is None or not artifact.digest or not os.path.exists(path):
+    if path is None or not artifact.digest or not is_there(path):
         return None
     return measure(path).digest == artifact.digest
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from penstock import _tfx
 from penstock.metadata import layout
-from penstock.safety import containment
+from penstock.safety import containment, presence
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,12 @@ def make_folders(outputs: _tfx.Artifacts) -> None:
 
 
 def publish(folder: StagedOutput) -> None:
-    """Make a staged output visible at its address."""
-    if folder.carried or not os.path.exists(folder.staging):
+    """Make a staged output visible at its address.
+
+    Raises:
+      StorageError: it cannot be told whether there is one.
+    """
+    if folder.carried or not presence.is_there(folder.staging):
         return
     os.makedirs(os.path.dirname(folder.final), exist_ok=True)
     os.rename(folder.staging, folder.final)

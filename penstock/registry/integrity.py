@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-
 from penstock import _tfx
 from penstock.errors import RegistryError, StorageError
 from penstock.execution import contents
 from penstock.metadata.protocol import Store
 from penstock.metadata.registered import Version, read_model
 from penstock.metadata.store import artifacts_by_id
+from penstock.safety.presence import is_there
 
 
 def harm(store: Store, version: Version) -> str:
@@ -23,7 +22,7 @@ def harm(store: Store, version: Version) -> str:
     if artifacts[0].mlmd_artifact.state != _tfx.metadata_store_pb2.Artifact.LIVE:
         return f"{version.uri} was removed, or is about to be"
     path = contents.local_path(version.uri)
-    if path is not None and os.path.exists(path):
+    if path is not None and is_there(path):
         if version.digest and contents.measure(path).digest != version.digest:
             return f"{path} was changed"
         return "" if version.digest else f"no digest of {path} was recorded"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock import _tfx
+from penstock.errors import StorageError
 from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata import attempts, layout
 from penstock.metadata.graph import claiming
@@ -35,6 +36,7 @@ from penstock.metadata.reading import (
 )
 from penstock.metadata.registered import archived_artifacts, needed_artifacts, read_models
 from penstock.metadata.run_requests import STATE_PROPERTY, run_state
+from penstock.safety.presence import is_there_itself
 
 REMOVING = "removing"
 _FOLDERS = 1000
@@ -303,7 +305,7 @@ class _Planning:
             artifact.artifact_id
             for artifacts in kept.values()
             for artifact in artifacts
-            if artifact.state == "marked for deletion" and os.path.lexists(artifact.uri)
+            if artifact.state == "marked for deletion" and _may_be_there(artifact.uri)
         )
         return Collection(
             tuple(removals),
@@ -345,7 +347,7 @@ class _Planning:
             if record.state == "deleted"
             or (
                 record.state == "marked for deletion"
-                and not os.path.lexists(record.uri)
+                and not _may_be_there(record.uri)
                 and self._untouchable(record) is None
             )
         }
@@ -398,7 +400,7 @@ class _Planning:
             destination = str(record.properties.get("pushed_destination", ""))
             newest[os.path.dirname(destination.rstrip("/"))] = artifact_id
             # Whether a remote or a relative destination is still there cannot be known here.
-            if not os.path.isabs(destination) or os.path.lexists(destination):
+            if not os.path.isabs(destination) or _may_be_there(destination):
                 served.append(artifact_id)
         return [*served, *newest.values()]
 
@@ -413,7 +415,7 @@ class _Planning:
             if record.type_name != "ModelBlessing":
                 continue
             says = record.properties.get("blessed")
-            if says == 1 or (says is None and os.path.exists(os.path.join(record.uri, "BLESSED"))):
+            if says == 1 or (says is None and _may_be_there(os.path.join(record.uri, "BLESSED"))):
                 model = record.properties.get("current_model_id")
                 judgements[artifact_id] = [artifact_id, *([int(model)] if model else [])]
                 newest |= dict.fromkeys(self._pipelines_of(artifact_id), artifact_id)
@@ -507,7 +509,7 @@ class _Planning:
                 for maker in self.makers[artifact_id]
                 for link in self.outputs.get(maker, ())
             }
-            is_gone = not os.path.lexists(candidates[artifact_id].uri)
+            is_gone = not _may_be_there(candidates[artifact_id].uri)
             weak = (None, WITH_OTHERS, NOT_HERE)
             if not is_gone and any(reasons.get(s) not in weak for s in siblings):
                 del candidates[artifact_id]
@@ -644,6 +646,14 @@ def trash_of(root: str, node_id: str, artifact_id: int) -> str:
 def came_to_be(path: str) -> float:
     """Return when a path was made or last renamed, at the latest; this cannot be set at will."""
     return os.lstat(path).st_ctime
+
+
+def _may_be_there(path: str) -> bool:
+    """Whether a path is there, or cannot be told to be gone."""
+    try:
+        return is_there_itself(path)
+    except StorageError:
+        return True
 
 
 def disk_size(path: str) -> int:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from penstock import _tfx
-from penstock.errors import StoreError
+from penstock.errors import StorageError, StoreError
 from penstock.metadata.garbage.planning import (
     Collection,
     Policy,
@@ -25,6 +25,7 @@ from penstock.metadata.garbage.planning import (
 from penstock.metadata.protocol import Store
 from penstock.safety.locks import lock
 from penstock.safety.opening import open_below
+from penstock.safety.presence import is_there_itself
 
 LOCK_FILE = ".gc.lock"
 _ARTIFACT = _tfx.metadata_store_pb2.Artifact
@@ -78,7 +79,7 @@ def collect(
                 continue
             try:
                 _remove(store, removal, watch)
-            except OSError as error:
+            except (OSError, StorageError) as error:
                 failed.append((removal, f"{type(error).__name__}: {error}"))
             else:
                 removed.append(removal)
@@ -91,7 +92,7 @@ def _remove(store: Store, removal: Removal, watch: Callable[[str], None]) -> Non
         raise OSError(f"{path} has moved, or a link has taken its place")
     if path != trash:
         _delete(trash)
-        if os.path.lexists(path):
+        if is_there_itself(path):
             os.makedirs(os.path.dirname(trash), exist_ok=True)
             watch("move")
             os.rename(path, trash)
@@ -109,7 +110,7 @@ def _remove(store: Store, removal: Removal, watch: Callable[[str], None]) -> Non
 def _delete(path: str) -> None:
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path)
-    elif os.path.lexists(path):
+    elif is_there_itself(path):
         os.unlink(path)
 
 
