@@ -9,6 +9,7 @@ endpoints come from there, by the names that the services' own libraries give th
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -319,7 +320,55 @@ def open_file(url: str, mode: str = "r") -> Any:
         files, path = _filesystem(url)
         if set(mode) & set("wa"):
             files.makedirs(files._parent(path), exist_ok=True)
-        return files.open(path, mode)
+        opened = files.open(path, mode.replace("t", "").replace("b", "") + "b")
+    raw = _OpenedFile(opened, url)
+    binary = io.BufferedReader(raw) if raw.readable() else io.BufferedWriter(raw)
+    return binary if "b" in mode else io.TextIOWrapper(binary)
+
+
+class _OpenedFile(io.RawIOBase):
+    """A remote file whose errors are ours, also of what is read or written after it was opened."""
+
+    def __init__(self, opened: Any, url: str) -> None:
+        self._opened, self._url = opened, url
+
+    def readable(self) -> bool:
+        return bool(self._opened.readable())
+
+    def writable(self) -> bool:
+        return bool(self._opened.writable())
+
+    def seekable(self) -> bool:
+        return bool(self._opened.seekable())
+
+    def tell(self) -> int:
+        return int(self._opened.tell())
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        with _translated("read", self._url):
+            return int(self._opened.seek(offset, whence))
+
+    def readinto(self, buffer: Any) -> int:
+        with _translated("read", self._url):
+            content = self._opened.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+    def readall(self) -> bytes:
+        with _translated("read", self._url):
+            return bytes(self._opened.read())
+
+    def write(self, content: Any) -> int:
+        with _translated("write", self._url):
+            return int(self._opened.write(content))
+
+    def close(self) -> None:
+        if not self.closed:
+            try:
+                with _translated("write" if self.writable() else "read", self._url):
+                    self._opened.close()
+            finally:
+                super().close()
 
 
 def _filesystem(url: str) -> tuple[Any, str]:

@@ -90,3 +90,13 @@ def test_what_breaks_for_good_is_told_with_its_address_and_leaves_no_part(
     with pytest.raises(StorageError, match=f"cannot read {FOLDER}/rows.csv"):
         remote.fetch(f"{FOLDER}/rows.csv", str(tmp_path / "read.csv"))
     assert not (tmp_path / "read.csv").exists()
+
+
+def test_a_file_that_breaks_after_it_was_opened_is_told_with_its_address(
+    proxy: Proxy, local: Path
+) -> None:
+    proxy.fail()
+    opened = remote.open_file(f"{FOLDER}/rows.csv")
+    proxy.fail(*[CUT] * 100, only=is_content)
+    with opened, pytest.raises(StorageError, match=f"cannot read {FOLDER}/rows.csv"):
+        opened.read()
