@@ -73,7 +73,7 @@ test-kubeflow: $(SETUP)  ## build the image and run penguins in containers, with
 # Spark and Ray bring half a gigabyte, and are in no other environment.
 test-beam: services-beam | $(filter .uv/bin/uv,$(UV))  ## run components on a real Spark, a real Ray and a real job service of Beam, and kill them
 	UV_PROJECT_ENVIRONMENT=.clusters $(UV) sync --quiet --frozen --no-default-groups --group test \
-		--extra tfx --extra spark --extra ray
+		--extra tfx --extra spark --extra ray --extra sklearn
 	.clusters/bin/python -m pytest tests/clusters $(TESTS)
 
 services-beam:  ## install the Java that Spark needs (Debian)

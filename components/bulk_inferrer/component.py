@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock import Input, NodeContext, Output, component
+from penstock import BeamOptions, Input, NodeContext, Output, component
 from penstock.artifacts import Examples, InferenceResult, Model, ModelBlessing
 from penstock.authoring.component import NodeOutline
 from penstock.components.bulk_inferrer.specs import DataSpec, ModelSpec, OutputExampleSpec
@@ -31,6 +31,7 @@ def BulkInferrer(
     data_spec: DataSpec = DataSpec(),
     model_spec: ModelSpec = ModelSpec(),
     output_example_spec: OutputExampleSpec | None = None,
+    beam: BeamOptions = BeamOptions(),
     context: NodeContext = NodeContext(),
 ) -> None:
     """Predict for the rows of examples, by a model of any flavor.
@@ -54,5 +55,6 @@ def BulkInferrer(
         data=data_spec,
         asked=model_spec,
         columns=output_example_spec,
+        cluster=beam.cluster,
         progress=context.progress,
     )

@@ -56,5 +56,6 @@ def Executor(node: TfxNode, parameters: Parameters) -> None:
         data=parameters.data_spec,
         asked=parameters.model_spec,
         columns=parameters.output_example_spec,
+        cluster=node.beam.cluster,
         progress=node.context.progress,
     )

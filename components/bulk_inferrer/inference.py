@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from penstock.data.records import decode_records
 from penstock.errors import DataError, ParameterError, RowError
 from penstock.models.layout import serving_model
 from penstock.models.loading import Model as LoadedModel
-from penstock.models.loading import facts_of, load_model
+from penstock.models.loading import facts_of, load_model, trusted_code
 from penstock.models.predictions import PROBABILITIES, array_of, classes_of
 from penstock.models.training_data import as_rows
 from penstock.models.transforming.fitted import read_features
@@ -52,15 +54,38 @@ class Inference:
     method: str = PREDICT
 
 
-def inference_of(model: Model, spec: ModelSpec) -> Inference:
+@dataclass(frozen=True)
+class AskedModel:
+    """A model that is asked for one node, as it is sent to who asks it.
+
+    `trusted` is the code that may run for it. `asking` tells what nodes ask apart, for which the
+    same place may have another model.
+    """
+
+    uri: str
+    trusted: tuple[str, ...]
+    signature_names: tuple[str, ...]
+    asking: str
+
+    @classmethod
+    def of(cls, model: Model, spec: ModelSpec) -> AskedModel:
+        """Make it of an artifact."""
+        names = tuple(spec.model_signature_name)
+        return cls(model.uri, trusted_code(model), names, uuid.uuid4().hex)
+
+
+@lru_cache(maxsize=1)
+def inference_of(model: AskedModel) -> Inference:
     """Return how a model is asked: by a signature that takes examples, or by columns.
+
+    A process that asks it again has it loaded.
 
     Raises:
       ParameterError: several signatures are named, or one of a model that has none.
       DataError: there is no model, or no such signature.
     """
     directory = serving_model(model.uri)
-    names = spec.model_signature_name
+    names = model.signature_names
     if len(names) > 1:
         raise ParameterError(
             f"model_spec: expected one signature, got {', '.join(names)}",
@@ -80,7 +105,7 @@ def inference_of(model: Model, spec: ModelSpec) -> Inference:
             f"model_spec: the model has no signature {names[0]!r} that takes serialized examples",
             hint="Leave model_signature_name out: the model is asked by its columns.",
         )
-    return Inference(_ByColumns(load_model(model)))
+    return Inference(_ByColumns(load_model(model.uri, trusted=model.trusted)))
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from penstock.authoring.beam import BeamOptions
 from penstock.components.statistics_gen import feature_kinds
 from penstock.components.statistics_gen.options import reason_for_beam, statistics_options
 from penstock.components.statistics_gen.rows import check_payload_format, read_batches, sampled
+from penstock.data.parallel.choosing import LARGE_BYTES
 from penstock.data.parallel.workers import LocalWorkers
 from penstock.data.results.statistics import write_statistics
 from penstock.data.splits import split_directory
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from tensorflow_data_validation import StatsOptions
     from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
-# Compressed data beyond which several processes are worth their start.
-LARGE_BYTES = 16 << 20
 # Files are put together until they have this many bytes: each part's accumulators are merged.
 PART_BYTES = 4 << 20
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import glob
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
@@ -17,6 +15,7 @@ import pyarrow as pa
 
 from penstock.data import parquet, payload, records, splits
 from penstock.data.coding import examples
+from penstock.data.files import appearing
 from penstock.data.files.closing import ClosesOnExit
 from penstock.data.ingestion import Destination
 from penstock.data.parallel.workers import Workers
@@ -25,8 +24,6 @@ from penstock.data.payload import PayloadFormat
 # Input that a shard of a split stands for, until there are the most shards.
 _SHARD_BYTES = 32 << 20
 _MOST_SHARDS = 16
-# How the folders begin in which shards are until they are whole.
-_ASIDE = ".being-written-"
 
 # Writes some rows of the input, read when it is called; a unit of work.
 BlockWriter = Callable[["SplitsWriter"], None]
@@ -69,8 +66,7 @@ def write_blocks(
         pass
     # Theirs, and what workers that died have left. Where the work fails, all is left as it is, so
     # that of a full disk can be told how full it is.
-    for aside in glob.glob(os.path.join(glob.escape(to.uri), f"{_ASIDE}*")):
-        shutil.rmtree(aside, ignore_errors=True)
+    appearing.clear(to.uri)
 
 
 def _named(shards: range) -> str:
@@ -86,7 +82,7 @@ def _write_shards(
 ) -> None:
     # Each of two workers has its own, of which the first was taken for dead, and was not.
     os.makedirs(to.uri, exist_ok=True)
-    aside = replace(to, uri=tempfile.mkdtemp(prefix=_ASIDE, dir=to.uri))
+    aside = replace(to, uri=tempfile.mkdtemp(prefix=appearing.ASIDE, dir=to.uri))
     with ExitStack() as stack:
         writers = {
             shard: stack.enter_context(SplitsWriter(aside, shard, shards, advance))

@@ -30,6 +30,7 @@ from penstock.components.bulk_inferrer.specs import (
 from penstock.data.coding.example_proto import example_class
 from penstock.data.coding.examples import encode
 from penstock.data.coding.prediction_logs import prediction_log_class, tensor_values
+from penstock.data.parallel import choosing, processes, workers
 from penstock.data.records import (
     read_record_batches,
     read_serialized,
@@ -178,6 +179,39 @@ def test_a_model_that_is_not_blessed_predicts_nothing(classifier, examples, infe
     assert not os.path.exists(output.uri)
     blessing.set_int_custom_property("blessed", 1)
     assert len(logs_of(infer(classifier, examples, blessing=blessing))) == 6
+
+
+@pytest.mark.parametrize("spec", [None, columns(classify_output=ClassifyOutput("x", "y"))])
+def test_processes_write_what_one_writes(classifier, examples, infer, monkeypatch, spec):
+    monkeypatch.setattr(executor, "BATCH_ROWS", 1)
+    monkeypatch.setattr(executor, "PART_BYTES", 500)
+
+    def written() -> dict[str, bytes]:
+        folder = Path(infer(classifier, examples, spec).uri)
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        content = {str(path.relative_to(folder)): path.read_bytes() for path in files}
+        shutil.rmtree(folder)
+        return content
+
+    alone = written()
+    monkeypatch.setattr(choosing, "LARGE_BYTES", 0)
+    monkeypatch.setattr(choosing, "_ACCELERATORS", ())
+    forked: list[int] = []
+    monkeypatch.setattr(processes, "available_processes", lambda: 3)
+    monkeypatch.setattr(workers, "available_processes", lambda: 3)
+    fork = os.fork
+    monkeypatch.setattr(os, "fork", lambda: forked.append(1) or fork())
+    assert written() == alone
+    assert len(forked) >= 2
+    assert all(".being-written" not in name for name in alone)
+
+
+def test_rows_of_a_large_file_are_in_several_files(classifier, examples, infer, monkeypatch):
+    monkeypatch.setattr(executor, "BATCH_ROWS", 1)
+    monkeypatch.setattr(executor, "PART_BYTES", 100)
+    output = infer(classifier, examples, columns(classify_output=ClassifyOutput("labels")))
+    assert len(record_files(os.path.join(output.uri, "Split-train"))) > 1
+    assert sorted(row["age"][0] for row in rows_of(output, "train")) == [20, 60, 70]
 
 
 def test_more_rows_than_are_in_memory_at_a_time(classifier, examples, infer, monkeypatch):

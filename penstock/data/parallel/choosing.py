@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 from penstock.data.parallel.workers import LocalWorkers, Workers
 from penstock.project.clusters import Cluster, SparkOptions
 
+# Compressed data beyond which several processes are worth their start.
+LARGE_BYTES = 16 << 20
 
-def workers_of(cluster: Cluster | None) -> Workers:
-    """Return the workers of a cluster; without one those of this machine."""
+# Each process has a model of its own, whose framework has threads of its own.
+_MOST_MODELS = 4
+_ACCELERATORS = ("/dev/nvidia0", "/dev/kfd", "/dev/accel0")
+
+
+def workers_with_models(cluster: Cluster | None, data_bytes: int) -> Workers:
+    """Return who asks a model about data of some size, each for itself.
+
+    On this machine that is one process where there is little to do, or an accelerator, whose
+    memory a framework takes as its own.
+    """
+    if cluster is not None:
+        return workers_of(cluster)
+    is_one = data_bytes <= LARGE_BYTES or any(map(os.path.exists, _ACCELERATORS))
+    return workers_of(None, 1 if is_one else _MOST_MODELS)
+
+
+def workers_of(cluster: Cluster | None, at_most: int = sys.maxsize) -> Workers:
+    """Return the workers of a cluster; without one those of this machine, `at_most` so many."""
     if cluster is None:
-        return LocalWorkers()
+        return LocalWorkers(at_most)
     if isinstance(cluster, SparkOptions):
         from penstock.data.parallel.on_spark import SparkWorkers
 

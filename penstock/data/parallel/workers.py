@@ -67,15 +67,15 @@ class Workers(ABC):
 
 
 class LocalWorkers(Workers):
-    """Forks of this process; this process itself, where it cannot be forked."""
+    """Forks of this process, `at_most` so many; itself, where it cannot be forked."""
 
-    def __init__(self) -> None:
-        self.count = available_processes()
+    def __init__(self, at_most: int = sys.maxsize) -> None:
+        self.count = min(at_most, available_processes())
 
     def _results(
         self, work: Any, parts: Sequence[Any], named: Callable[[Any], str], advance: Advance
     ) -> Iterator[Any]:
-        return in_processes(work, parts, named=named, advance=advance)
+        return in_processes(work, parts, named=named, advance=advance, at_most=self.count)
 
     def _stop(self) -> None:
         pass  # forks end with the results that they are for

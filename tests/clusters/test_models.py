@@ -1,0 +1,70 @@
+"""Components that ask models, on a real Spark and a real Ray: they make what one process makes."""
+
+from __future__ import annotations
+
+import pytest
+
+from penstock import LocalRunner, pipeline
+from penstock.components import BulkInferrer, CsvExampleGen
+from penstock.components.bulk_inferrer.specs import (
+    ClassifyOutput,
+    OutputColumnsSpec,
+    OutputExampleSpec,
+)
+from penstock.errors import RunError
+from penstock.runners.local.display import Silent
+from penstock_support.asked_on_clusters import Trained, digests_of
+
+pytestmark = pytest.mark.timeout(600)
+
+COLUMNS = OutputColumnsSpec(classify_output=ClassifyOutput("labels", "scores"))
+
+
+def run(defined, folder, args=()):
+    runner = LocalRunner(
+        pipeline_root=str(folder),
+        metadata=str(folder / "metadata.sqlite"),
+        beam_args=args,
+        display=Silent(),
+    )
+    return runner.run(defined)
+
+
+@pytest.fixture
+def amounts(tmp_path):
+    folder = tmp_path / "amounts"
+    folder.mkdir()
+    rows = [f"{row / 1000 - 2},{'large' if row > 2500 else 'small'}" for row in range(4000)]
+    (folder / "data.csv").write_text("\n".join(["amount,word", *rows]) + "\n")
+    return folder
+
+
+def test_predictions_are_those_of_one_process(cluster, amounts, tmp_path):
+    @pipeline
+    def predicted():
+        examples = CsvExampleGen(input_base=str(amounts)).outputs["examples"]
+        model = Trained().outputs["model"]
+        spec = OutputExampleSpec((COLUMNS,))
+        return [
+            BulkInferrer(examples=examples, model=model).with_id("Logs"),
+            BulkInferrer(examples=examples, model=model, output_example_spec=spec),
+        ]
+
+    ours = run(predicted, tmp_path / "process")
+    theirs = run(predicted, tmp_path / "cluster", cluster.options.args)
+    for node, key in (("BulkInferrer", "output_examples"), ("Logs", "inference_result")):
+        assert digests_of(theirs, node, key) == digests_of(ours, node, key)
+        assert len(digests_of(ours, node, key)) == 2
+
+
+def test_a_row_that_the_model_does_not_take_is_told_with_its_file(cluster, amounts, tmp_path):
+    with (amounts / "data.csv").open("a") as file:
+        file.write(",small\n")
+
+    @pipeline
+    def refused():
+        examples = CsvExampleGen(input_base=str(amounts)).outputs["examples"]
+        return BulkInferrer(examples=examples, model=Trained().outputs["model"])
+
+    with pytest.raises(RunError, match=r"row \d+: expected a number, got nothing"):
+        run(refused, tmp_path / "cluster", cluster.options.args)

@@ -1,0 +1,35 @@
+"""A model that workers of clusters ask, and rows for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from penstock import Output, component
+from penstock.artifacts import Model
+
+
+@component
+def Trained(model: Output[Model]) -> None:
+    """Train a classifier of who has a large amount."""
+    import pyarrow as pa
+    from sklearn.linear_model import LogisticRegression
+
+    from penstock.models.saving import save_model
+
+    amounts = pa.table({"amount": pa.array([i / 10 for i in range(-20, 21)], pa.float32())})
+    large = [amount > 0.5 for amount in amounts.column("amount").to_pylist()]
+    fitted = LogisticRegression(max_iter=1000).fit(amounts.to_pandas(), large)
+    save_model(fitted, str(Path(model.uri, "Format-Serving")), example=amounts)
+
+
+def digests_of(result: Any, node: str, key: str) -> dict[str, str]:
+    """Return what each file of an output holds, by its path in the artifact."""
+    import hashlib
+
+    folder = Path(result.output(node, key).uri)
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
