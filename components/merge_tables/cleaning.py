@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,9 @@ from penstock.errors import DataError, ParameterError, suggestion
 # More combinations of values than rows can have are numbered anew, before they leave 64 bits.
 _MOST_CODES = 1 << 62
 
+# Odd, so that no two numbers become one, and without a pattern: 2**64 by the golden ratio.
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+
 _COMPARISONS = {
     Condition.BELOW: pc.less,
     Condition.ABOVE: pc.greater,
@@ -23,9 +27,15 @@ _COMPARISONS = {
 }
 
 
-def clean(read: pa.Table, table: SourceTable) -> tuple[pa.Table, TableCounts]:
-    """Return the table without duplicates and without the rows that its rules drop."""
-    rows = read.filter(pa.array(~duplicated(read)))
+def clean(
+    read: pa.Table, table: SourceTable, beside: Sequence[str] = ()
+) -> tuple[pa.Table, TableCounts]:
+    """Return the table without duplicates and without the rows that its rules drop.
+
+    The columns `beside` are not the table's: rows may be duplicates that differ in them.
+    """
+    own = read.select([name for name in read.column_names if name not in beside])
+    rows = read.filter(pa.array(~duplicated(own)))
     duplicates = read.num_rows - rows.num_rows
     dropped: dict[str, int] = {}
     for rule in table.drop:
@@ -72,6 +82,31 @@ def _value_codes(column: pa.ChunkedArray) -> tuple[np.ndarray, int]:
         encoded = encoded.combine_chunks()
     indices = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     return indices, max(1, len(encoded.dictionary))
+
+
+def row_hashes(columns: Sequence[pa.ChunkedArray]) -> np.ndarray:
+    """Return a number for each row, equal for equal rows, whatever rows are beside it."""
+    hashes = np.zeros(len(columns[0]), dtype=np.uint64)
+    for column in columns:
+        hashes = hashes * _FACTOR + _value_hashes(column)
+        hashes = (hashes ^ (hashes >> np.uint64(29))) * _FACTOR
+    return hashes ^ (hashes >> np.uint64(32))
+
+
+def _value_hashes(column: pa.ChunkedArray) -> np.ndarray:
+    """Return a number for each value, equal for equal values of the column's type."""
+    if pa.types.is_floating(column.type):
+        # Zeros of both signs are equal, and so is all that is no number.
+        numbers = pc.add(column.cast(pa.float64()), pa.scalar(0.0)).fill_null(0.5).to_numpy()
+        return np.where(np.isnan(numbers), np.nan, numbers).view(np.uint64)
+    if pa.types.is_integer(column.type):
+        return column.fill_null(0).to_numpy().astype(np.int64).view(np.uint64)
+    encoded = column.combine_chunks().dictionary_encode(null_encoding="encode")
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    texts = [str(value).encode() for value in encoded.dictionary.to_pylist()]
+    of_values = np.array([zlib.crc32(text) for text in texts] or [0], np.uint64)
+    return of_values[encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)]
 
 
 def applies(rule: DropRule, rows: pa.Table, table_name: str) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock import Input, NodeContext, Output, Resolved, component
+from penstock import BeamOptions, Input, NodeContext, Output, Resolved, component
 from penstock.artifacts import Tables
 from penstock.components.merge_tables.fingerprint import fingerprint
 from penstock.components.merge_tables.tables import (
@@ -47,6 +47,7 @@ def MergeTables(
     span_column: str | None = None,
     last_span: int | None = None,
     input_fingerprint: Resolved[str] = "",
+    beam: BeamOptions = BeamOptions(),
     context: NodeContext = NodeContext(),
 ) -> None:
     """Clean the table `base`, join others to it and write the named `columns` as Parquet.
@@ -80,6 +81,8 @@ def MergeTables(
         span_column=span_column,
         last_span=last_span,
         progress=context.progress,
+        temporary=context.temporary_directory,
+        cluster=beam.cluster,
     )
     tables.set_int_custom_property("rows_read", counts.rows_read)
     tables.set_int_custom_property("rows_written", counts.rows_written)

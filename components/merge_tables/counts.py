@@ -17,6 +17,16 @@ class TableCounts:
     dropped: dict[str, int]
     kept: int
 
+    def __add__(self, other: TableCounts) -> TableCounts:
+        """Return the counts of two parts of the table."""
+        dropped = {rule: n + other.dropped[rule] for rule, n in self.dropped.items()}
+        return TableCounts(
+            self.read + other.read,
+            self.duplicates + other.duplicates,
+            dropped,
+            self.kept + other.kept,
+        )
+
 
 @dataclass(frozen=True)
 class JoinCounts:
@@ -28,6 +38,17 @@ class JoinCounts:
     matched: int
     unmatched: int
     rows_out: int
+
+    def __add__(self, other: JoinCounts) -> JoinCounts:
+        """Return the counts of two parts of the rows."""
+        return JoinCounts(
+            self.table,
+            self.kind,
+            self.rows_in + other.rows_in,
+            self.matched + other.matched,
+            self.unmatched + other.unmatched,
+            self.rows_out + other.rows_out,
+        )
 
 
 @dataclass(frozen=True)

@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet
-
+from penstock.components.merge_tables import in_parts
 from penstock.components.merge_tables.cleaning import clean
 from penstock.components.merge_tables.counts import MergeCounts, TableCounts, check_sums
-from penstock.components.merge_tables.joining import join_tables
+from penstock.components.merge_tables.in_parts import Merge, joined
 from penstock.components.merge_tables.reading import read_table
-from penstock.components.merge_tables.tables import DerivedColumn, Join, Operation, SourceTable
-from penstock.errors import DataError, ParameterError, suggestion
+from penstock.components.merge_tables.spans import by_span, write_span
+from penstock.components.merge_tables.tables import DerivedColumn, Join, SourceTable
+from penstock.data.parallel.choosing import workers_of
+from penstock.errors import ParameterError
+from penstock.project.clusters import Cluster
 
 # Readers of Parquet folders pass over names that begin so.
 COUNTS_FILE = "_counts.json"
@@ -45,27 +43,48 @@ def merge(
     span_column: str | None = None,
     last_span: int | None = None,
     progress: Callable[..., None] | None = None,
+    temporary: str | None = None,
+    cluster: Cluster | None = None,
 ) -> MergeCounts:
-    """Write the merged rows and `_counts.json` below `output` and return the counts."""
-    rows, base_counts = clean(read_table(folder, base), base)
-    if progress:
-        progress(rows=base_counts.read)
-    tables: dict[str, TableCounts] = {base.name: base_counts}
-    join_counts = []
-    for join in joins:
-        right, tables[join.table.name] = clean(read_table(folder, join.table), join.table)
-        rows, counted = join_tables(rows, right, join)
-        join_counts.append(counted)
-    for column in derived:
-        rows = _with_derived(rows, column)
-    beyond, written = _write(rows, output, _selected(rows, columns), span_column, last_span)
-    counts = MergeCounts(tables, join_counts, beyond, written, base.name)
+    """Write the merged rows and `_counts.json` below `output` and return the counts.
+
+    The rows of a large table are merged in parts, by way of the folder `temporary`; with a
+    `cluster` its workers do that.
+    """
+    asked = Merge(
+        base, tuple(joins), tuple(derived), tuple(columns), span_column, last_span, output
+    )
+    parts = in_parts.count(folder, base) if temporary is not None else 1
+    if temporary is not None and parts > 1:
+        with workers_of(cluster) as workers:
+            counts = in_parts.merge(asked, folder, temporary, parts, workers, progress)
+    else:
+        counts = _merge_at_once(asked, folder, progress)
     check_sums(counts)
     with open(os.path.join(output, COUNTS_FILE), "w", encoding="utf-8") as file:
         json.dump(counts.to_json(), file, indent=2)
         file.write("\n")
     print(describe(counts))
     return counts
+
+
+def _merge_at_once(asked: Merge, folder: str, progress: Callable[..., None] | None) -> MergeCounts:
+    rows, of_base = clean(read_table(folder, asked.base), asked.base)
+    if progress:
+        progress(rows=of_base.read)
+    tables: dict[str, TableCounts] = {asked.base.name: of_base}
+    rights = []
+    for join in asked.joins:
+        right, tables[join.table.name] = clean(read_table(folder, join.table), join.table)
+        rights.append(right)
+    rows, join_counts = joined(asked, rows, rights)
+    beyond, written = 0, {}
+    for span, chosen in by_span(rows, asked.span_column, asked.last_span):
+        if span is None:
+            beyond += chosen.num_rows
+        else:
+            written[span] = write_span(chosen, asked.columns, asked.output, span)
+    return MergeCounts(tables, join_counts, beyond, written, asked.base.name)
 
 
 def describe(counts: MergeCounts) -> str:
@@ -80,87 +99,3 @@ def describe(counts: MergeCounts) -> str:
     ]
     lines.append(f"{counts.rows_written} written to {len(counts.written)} file(s)")
     return "\n".join(lines)
-
-
-def _selected(rows: pa.Table, columns: Sequence[str]) -> list[str]:
-    for column in columns:
-        if column not in rows.column_names:
-            raise DataError(
-                f"the merged rows have no column {column!r} to write",
-                hint=suggestion(column, rows.column_names, noun="column"),
-            )
-    return list(columns)
-
-
-def _with_derived(rows: pa.Table, derived: DerivedColumn) -> pa.Table:
-    _selected(rows, derived.columns)
-    if derived.name in rows.column_names:
-        raise DataError(f"the derived column {derived.name!r} is there already")
-    needed = 1 if derived.operation is Operation.AT_LEAST else 3
-    if len(derived.columns) != needed:
-        raise ParameterError(
-            f"the derived column {derived.name!r} ({derived.operation.value}) needs {needed} "
-            f"column(s), got {len(derived.columns)}"
-        )
-    inputs = [rows.column(name) for name in derived.columns]
-    if derived.operation is Operation.WEEKDAY:
-        return rows.append_column(derived.name, _weekday(*inputs))
-    if derived.value is None:
-        raise ParameterError(f"the derived column {derived.name!r} (at_least) needs a value")
-    at_least = pc.greater_equal(inputs[0], pa.scalar(derived.value))
-    return rows.append_column(derived.name, at_least.cast(pa.int64()))
-
-
-def _weekday(year: Any, month: Any, day: Any) -> Any:
-    # Days since 1970 by counting from the civil calendar, so that missing parts stay missing.
-    months = pc.add(pc.multiply(pc.subtract(year, 1970), 12), pc.subtract(month, 1))
-    valid = pc.is_valid(pc.add(months, day)).to_numpy()
-    first = pc.fill_null(months, 0).to_numpy().astype("datetime64[M]").astype("datetime64[D]")
-    days = (first.astype(np.int64) + pc.fill_null(day, 1).to_numpy()) - 1
-    # 1970-01-01 was a Thursday.
-    return pa.array((days + 3) % 7 + 1, mask=~valid)
-
-
-def _write(
-    rows: pa.Table,
-    output: str,
-    columns: list[str],
-    span_column: str | None,
-    last_span: int | None,
-) -> tuple[int, dict[str, int]]:
-    """Write the files and return how many rows were left out, and those of each file."""
-    if span_column is None:
-        return 0, {"": _write_file(rows.select(columns), output)}
-    spans = _span_values(rows, span_column)
-    beyond, written = 0, {}
-    for span in sorted(pc.unique(spans).to_pylist()):
-        chosen = rows.filter(pc.equal(spans, span))
-        if last_span is not None and span > last_span:
-            beyond += chosen.num_rows
-            continue
-        name = f"span-{span:02d}"
-        written[name] = _write_file(chosen.select(columns), os.path.join(output, name))
-    return beyond, written
-
-
-def _span_values(rows: pa.Table, span_column: str) -> pa.ChunkedArray:
-    _selected(rows, [span_column])
-    spans = rows.column(span_column)
-    bad = None
-    if not pa.types.is_integer(spans.type):
-        bad = f"is {spans.type}"
-    elif spans.null_count:
-        bad = f"is missing in {spans.null_count} rows"
-    elif len(spans) and pc.min(spans).as_py() < 0:
-        bad = f"is {pc.min(spans).as_py()} in a row"
-    if bad:
-        raise DataError(f"spans are whole numbers from 0, and the column {span_column!r} {bad}")
-    return spans
-
-
-def _write_file(rows: pa.Table, folder: str) -> int:
-    """Write one Parquet file and return the number of rows that its footer then states."""
-    os.makedirs(folder, exist_ok=True)
-    path = os.path.join(folder, "data.parquet")
-    pyarrow.parquet.write_table(rows.replace_schema_metadata(None), path)
-    return pyarrow.parquet.read_metadata(path).num_rows

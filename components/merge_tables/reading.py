@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,6 +14,9 @@ from penstock.components.merge_tables.fingerprint import SUFFIXES, table_files
 from penstock.components.merge_tables.tables import SourceTable
 from penstock.errors import DataError, suggestion
 
+# Columns by name, in their order.
+Types = Sequence[tuple[str, pa.DataType]]
+
 # Whole numbers become fractions where all of them can.
 _COMMON_TYPES = (
     ((pa.types.is_integer,), pa.int64()),
@@ -22,31 +26,78 @@ _COMMON_TYPES = (
 )
 
 
+@dataclass(frozen=True)
+class Piece:
+    """A file of a table, or some row groups of one in Parquet."""
+
+    path: Path
+    row_groups: tuple[int, ...] | None = None
+
+
 def read_table(folder: str, table: SourceTable) -> pa.Table:
     """Read a table's columns, under their new names, in the order of files and rows."""
-    parts = [(path, _read_file(path, table)) for path in _files(folder, table.name)]
-    first_path, first = parts[0]
-    for path, part in parts[1:]:
-        if set(part.schema.names) != set(first.schema.names):
-            raise DataError(
-                f"expected the columns of {first_path.name} "
-                f"({_described(first.schema)}), found {_described(part.schema)}",
-                path=str(path),
-            )
-    types = [(name, _common_type(name, parts)) for name in first.schema.names]
+    paths = files_of(folder, table.name)
+    parts = [(path, _read(Piece(path), table)) for path in paths]
+    types = common_types([(path, part.schema) for path, part in parts])
     alike = [_of_types(path, part, types) for path, part in parts]
     return _renamed(pa.concat_tables(alike), table)
 
 
-def _common_type(name: str, parts: Sequence[tuple[Path, pa.Table]]) -> pa.DataType:
+def read_piece(piece: Piece, table: SourceTable, types: Types) -> pa.Table:
+    """Read a piece of a table as `read_table` has its rows; `types` are those of `common_types`."""
+    return _renamed(_of_types(piece.path, _read(piece, table), types), table)
+
+
+def schema_of(path: Path, table: SourceTable) -> pa.Schema:
+    """Return the columns of a file that are read, of a CSV file by reading all of it."""
+    if path.suffix != ".parquet":
+        return _read(Piece(path), table).schema
+    columns = _columns(path, table)
+    return _plain(pyarrow.parquet.read_schema(path).empty_table().select(columns)).schema
+
+
+def pieces_of(path: Path, piece_bytes: int) -> list[Piece]:
+    """Return the pieces of a file: of Parquet, row groups of together about so many bytes."""
+    if path.suffix != ".parquet":
+        return [Piece(path)]
+    metadata = pyarrow.parquet.read_metadata(path)
+    groups: list[list[int]] = [[]]
+    size = 0
+    for number in range(metadata.num_row_groups):
+        if size >= piece_bytes:
+            groups.append([])
+            size = 0
+        groups[-1].append(number)
+        size += metadata.row_group(number).total_byte_size
+    return [Piece(path, tuple(group)) for group in groups]
+
+
+def common_types(schemas: Sequence[tuple[Path, pa.Schema]]) -> Types:
+    """Return the names and the types that the columns of all files have in common.
+
+    Raises:
+      DataError: files have different columns, or types that no type holds.
+    """
+    first_path, first = schemas[0]
+    for path, schema in schemas[1:]:
+        if set(schema.names) != set(first.names):
+            raise DataError(
+                f"expected the columns of {first_path.name} "
+                f"({_described(first)}), found {_described(schema)}",
+                path=str(path),
+            )
+    return [(name, _common_type(name, schemas)) for name in first.names]
+
+
+def _common_type(name: str, schemas: Sequence[tuple[Path, pa.Schema]]) -> pa.DataType:
     """Return the type that holds a column of all files, as of one that has no values in some.
 
     Raises:
       DataError: there is none.
     """
     found: dict[pa.DataType, Path] = {}
-    for path, part in parts:
-        found.setdefault(part.schema.field(name).type, path)
+    for path, schema in schemas:
+        found.setdefault(schema.field(name).type, path)
     kinds = [kind for kind in found if not pa.types.is_null(kind)]
     if len(kinds) < 2:
         return kinds[0] if kinds else pa.null()
@@ -62,7 +113,7 @@ def _common_type(name: str, parts: Sequence[tuple[Path, pa.Table]]) -> pa.DataTy
     )
 
 
-def _of_types(path: Path, part: pa.Table, types: Sequence[tuple[str, pa.DataType]]) -> pa.Table:
+def _of_types(path: Path, part: pa.Table, types: Types) -> pa.Table:
     try:
         return part.select([name for name, _ in types]).cast(pa.schema(types))
     except pa.ArrowInvalid as error:
@@ -77,7 +128,12 @@ def _described(schema: pa.Schema) -> str:
     return ", ".join(f"{field.name}: {field.type}" for field in schema)
 
 
-def _files(folder: str, name: str) -> list[Path]:
+def files_of(folder: str, name: str) -> list[Path]:
+    """Return the files of a table, in the order of their rows.
+
+    Raises:
+      DataError: there is no such table.
+    """
     for suffix in SUFFIXES:
         path = Path(folder, f"{name}{suffix}")
         if path.is_file():
@@ -92,7 +148,7 @@ def _files(folder: str, name: str) -> list[Path]:
     )
 
 
-def _read_file(path: Path, table: SourceTable) -> pa.Table:
+def _columns(path: Path, table: SourceTable) -> list[str]:
     names = _column_names(path)
     for column in table.columns:
         if column not in names:
@@ -101,9 +157,17 @@ def _read_file(path: Path, table: SourceTable) -> pa.Table:
                 path=str(path),
                 hint=suggestion(column, names, noun="column"),
             )
-    columns = list(table.columns or names)
+    return list(table.columns or names)
+
+
+def _read(piece: Piece, table: SourceTable) -> pa.Table:
+    path = piece.path
+    columns = _columns(path, table)
     try:
-        if path.suffix == ".parquet":
+        if piece.row_groups is not None:
+            file = pyarrow.parquet.ParquetFile(path)
+            read = file.read_row_groups(list(piece.row_groups), columns=columns)
+        elif path.suffix == ".parquet":
             read = pyarrow.parquet.read_table(path, columns=columns)
         else:
             convert = pyarrow.csv.ConvertOptions(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -13,6 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.artifacts import Tables
+from penstock.components.merge_tables import in_parts
+from penstock.components.merge_tables.cleaning import duplicated, row_hashes
 from penstock.components.merge_tables.component import MergeTables
 from penstock.components.merge_tables.counts import (
     JoinCounts,
@@ -344,3 +348,82 @@ def test_a_join_finds_what_a_dictionary_finds(left: list[int | None], right: set
     )
     assert joined.column("value").to_pylist() == [looked_up.get(key) for key in left]
     assert counts.matched == sum(key in looked_up for key in left)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def made(folder: Path, rows: int = 500) -> Path:
+    """Write a table of two files, one in row groups, with duplicates, and one to join."""
+    random = np.random.default_rng(0)
+    source = folder / "source"
+    (source / "trips").mkdir(parents=True)
+    for number, kind in enumerate((pa.int64(), pa.float64())):
+        table = pa.table(
+            {
+                "month": pa.array(random.integers(1, 4, rows)),
+                "port": random.choice(["A", "B", "C", "Oslo", None], rows),
+                "minutes": pa.array(random.choice([10, 20, None, 600], rows), kind),
+            }
+        )
+        path = source / "trips" / f"{number}.parquet"
+        pyarrow.parquet.write_table(table, path, row_group_size=100)
+    ports = pa.table({"port": ["A", "B", "C"], "depth": [5, 7, None]})
+    pyarrow.parquet.write_table(ports, source / "ports.parquet")
+    return source
+
+
+@pytest.mark.parametrize("span_column", ["month", None])
+def test_parts_write_what_a_merge_at_once_writes(tmp_path, monkeypatch, span_column):
+    source = made(tmp_path)
+    changes = {"span_column": span_column, "last_span": 2, "temporary": str(tmp_path / "tmp")}
+    (tmp_path / "out").mkdir()
+    counts, output = merged(source, **changes)
+    at_once = content(output)
+    shutil.rmtree(output)
+    output.mkdir()
+    monkeypatch.setattr(in_parts, "PART_BYTES", 1000)
+    assert in_parts.count(str(source), BASE) > 2
+    told = []
+    assert merged(source, **changes, progress=lambda rows: told.append(rows))[0] == counts
+    assert content(output) == at_once
+    assert told[-1] == counts.rows_read == 1000
+    assert len(told) > 2
+    assert counts.tables["trips"].duplicates > 0
+
+
+def test_a_rule_that_does_not_fit_is_told_by_a_merge_in_parts(tmp_path, monkeypatch):
+    source = made(tmp_path)
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(in_parts, "PART_BYTES", 1000)
+    base = replace(BASE, drop=(DropRule("too_long", "minute", Condition.ABOVE, 500),))
+    with pytest.raises(DataError, match="needs a column 'minute'. Did you mean 'minutes'?"):
+        merged(source, base=base, temporary=str(tmp_path / "tmp"))
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0.0, -0.0, float("nan"), 1.5, None]),
+            st.sampled_from([1, -1, 0, None]),
+            st.sampled_from(["a", "b", "", None]),
+            st.sampled_from([True, False, None]),
+        ),
+        min_size=1,
+    )
+)
+@settings(deadline=None)
+def test_equal_rows_meet_in_the_same_part(rows):
+    columns = [pa.array(column) for column in zip(*rows, strict=True)]
+    columns[0] = columns[0].cast(pa.float64())
+    table = pa.table(columns, names=["a", "b", "c", "d"])
+    hashes = row_hashes(table.columns)
+    for later in np.flatnonzero(duplicated(table)):
+        [single] = [table.slice(later, 1)]
+        assert row_hashes(single.columns)[0] == hashes[later]
+        assert hashes[later] in hashes[:later]
