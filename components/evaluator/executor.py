@@ -13,9 +13,8 @@ import pyarrow as pa
 from penstock.artifacts import Examples, Model, ModelBlessing, ModelEvaluation
 from penstock.authoring.beam import BeamOptions
 from penstock.authoring.node_context import NodeContext
-from penstock.components.evaluator import on_arrow, with_predictions
+from penstock.components.evaluator import in_parts, on_arrow, with_predictions
 from penstock.components.evaluator.arrow.asking import evaluation_of
-from penstock.components.evaluator.arrow.reading import Evaluated
 from penstock.components.evaluator.eval_config import (
     FAIRNESS,
     as_tfmas,
@@ -24,9 +23,11 @@ from penstock.components.evaluator.eval_config import (
     parse,
 )
 from penstock.components.evaluator.evaluated_models import (
+    PlacedModel,
     evaluated_models,
     has_tfma,
     is_saved_model,
+    locations,
 )
 from penstock.components.evaluator.explaining import explained
 from penstock.components.evaluator.extraction import transformed_features
@@ -160,8 +161,16 @@ def evaluate_files(
             raise reason from error
     else:
         check_named_features(files, config, schema)
-        models = evaluated_models(config, model, baseline_model)
-        evaluate_tables(files, config, models, evaluation_uri, schema, beam, **report)
+        evaluate_tables(
+            files,
+            config,
+            evaluation_uri,
+            PlacedModel.of(model),
+            PlacedModel.of(baseline_model),
+            schema,
+            beam,
+            **report,
+        )
     return config
 
 
@@ -203,29 +212,34 @@ def beyond_tfma(config: Any, schema: schema_pb2.Schema | None = None) -> bool:
 def evaluate_tables(
     files: Sequence[str],
     config: Any,
-    models: Sequence[Evaluated],
     output_directory: str,
+    model: PlacedModel | None = None,
+    baseline: PlacedModel | None = None,
     schema: schema_pb2.Schema | None = None,
     beam: BeamOptions = BeamOptions(),
     progress: Callable[..., None] = NodeContext().progress,
 ) -> None:
     """Evaluate models of any framework on the rows of files, by a completed config.
 
-    What the engine of Arrow tables does not know is left to TFMA, which gets the predictions.
+    Without a model the rows have the predictions. What the engine of Arrow tables does not know is
+    left to TFMA, which gets the predictions.
 
     Raises:
       MissingExtra: TFMA would be needed, and it is not installed.
     """
-    tables = (pa.Table.from_batches([batch]) for batch in read_record_batches(files))
+    places = locations(config, model, baseline)
     try:
         asked = evaluation_of(config, schema)
     except Unsupported as reason:
         if not has_tfma():
             raise _needs_tfma(str(reason)) from None
         print(f"Evaluating with TensorFlow Model Analysis, which takes longer: {reason}.")
+        tables = (pa.Table.from_batches([batch]) for batch in read_record_batches(files))
+        models = evaluated_models(config, model, baseline)
         with_predictions.evaluate(tables, config, models, output_directory, beam)
         return
-    on_arrow.evaluate(on_arrow.ArrowJob(tables, asked, models, output_directory, progress))
+    sums = in_parts.summed(files, asked, model, baseline, beam.cluster, progress)
+    on_arrow.evaluate(on_arrow.ArrowJob(asked, sums, places, output_directory))
 
 
 def _needs_tfma(what: str) -> MissingExtra:

@@ -5,48 +5,49 @@ Rows go by in tables, and only sums are kept. Metrics are those of TFMA, and so 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
-from penstock.authoring.node_context import NodeContext
 from penstock.components.evaluator.arrow.asking import Evaluation
 from penstock.components.evaluator.arrow.intervals import SAMPLES, Interval, Sampling, interval_of
 from penstock.components.evaluator.arrow.judging import judge
 from penstock.components.evaluator.arrow.keys import Key
 from penstock.components.evaluator.arrow.metric import Metric
-from penstock.components.evaluator.arrow.outcomes import Outcome
-from penstock.components.evaluator.arrow.reading import Evaluated, outcome_of
-from penstock.components.evaluator.arrow.slicing import SliceKey, Slices
+from penstock.components.evaluator.arrow.slicing import SliceKey
+from penstock.components.evaluator.arrow.summing import Summed
 from penstock.components.evaluator.arrow.tallies import Tally
 from penstock.components.evaluator.arrow.writing import SliceResult, Value, write
-from penstock.components.evaluator.sums import Sums
 from penstock.errors import DataError
 
 
 @dataclass(frozen=True)
 class ArrowJob:
-    """One evaluation of a model, or of a candidate and a baseline, on the rows of some tables.
+    """One evaluation of a model, or of a candidate and a baseline, by the sums of the rows.
 
-    `models` have the names of the config's model specs.
+    `locations` are where the models are, by the names of the config's model specs; readers of the
+    evaluation are told.
     """
 
-    tables: Iterable[pa.Table]
     evaluation: Evaluation
-    models: Sequence[Evaluated]
+    summed: Summed
+    locations: Mapping[str, str]
     output_directory: str
-    progress: Callable[..., None] = NodeContext().progress
 
 
 def evaluate(job: ArrowJob) -> None:
     """Write the evaluation of a job into its directory.
 
     Raises:
-      DataError: there are no rows, or rows that cannot be evaluated; see `outcome_of`.
+      DataError: there are no rows.
     """
-    results = _results(job)
+    if not job.summed.rows:
+        raise DataError(
+            "there are no rows to evaluate the model on",
+            hint="The Evaluator takes the split eval unless example_splits names others.",
+        )
+    results = _results(job.evaluation, job.summed)
     validation = judge(
         job.evaluation,
         [
@@ -54,15 +55,13 @@ def evaluate(job: ArrowJob) -> None:
             for result in results
         ],
     )
-    locations = {model.name: model.location or "<unknown>" for model in job.models}
+    locations = {name: location or "<unknown>" for name, location in job.locations.items()}
     write(job.output_directory, job.evaluation.config, results, validation, locations)
 
 
-def _results(job: ArrowJob) -> list[SliceResult]:
-    evaluation = job.evaluation
-    slices = Slices(evaluation.config.slicing_specs)
-    sampling = Sampling.of(evaluation.config.options)
-    sums, counts = _summed(job, slices, sampling)
+def _results(evaluation: Evaluation, summed: Summed) -> list[SliceResult]:
+    slices, sampling = summed.slices, summed.sampling
+    sums, counts = summed.sums, summed.counts
     for column in slices.columns_without_values:
         print(f"No row has a value in the column {column!r}, which slices are by.")
     smallest = evaluation.config.options.min_slice_size.value
@@ -80,86 +79,6 @@ def _results(job: ArrowJob) -> list[SliceResult]:
         tables = {tally: sums.tables(tally, first, sampling.groups) for tally in sums.tallies}
         results.append(_result(evaluation, key, sampling, tables, rows))
     return results
-
-
-class _AllSums:
-    """The sums of all tallies, whose tables have their shapes by the models' predictions."""
-
-    def __init__(self, tallies: Sequence[Tally]):
-        self.tallies = tallies
-        self._sums: dict[Tally, Sums] = {}
-        self._shapes: dict[Tally, tuple[int, ...]] = {}
-
-    def add(self, outcomes: Mapping[str, Outcome], rows: np.ndarray, groups: np.ndarray) -> None:
-        """Add outcomes by model; rows, in ascending order, to the groups beside them."""
-        for tally in self.tallies:
-            outcome = outcomes[tally.view.model]
-            shape = (*tally.shape(outcome.outputs), tally.columns)
-            if tally not in self._sums:
-                self._sums[tally] = Sums(int(np.prod(shape[:-1])), tally.columns)
-                self._shapes[tally] = shape
-            elif shape != self._shapes[tally]:
-                raise DataError(
-                    f"row {outcome.first_row}: the model gives {outcome.outputs} numbers a row "
-                    "from here on, and gave another number of them before",
-                    hint="A model should give lists of one size.",
-                )
-            entries = tally.entries(outcome)
-            positions, dealt = _dealt(entries.rows, rows, groups)
-            cells = entries.cells if isinstance(entries.cells, int) else entries.cells[positions]
-            self._sums[tally].add(dealt, cells, entries.values[positions])
-
-    def tables(self, tally: Tally, first_group: int, groups: int) -> np.ndarray:
-        """Return the tables of consecutive groups, of shape (groups, *cells, columns)."""
-        table = self._sums[tally].tables(first_group, groups)
-        return table.reshape(groups, *self._shapes[tally])
-
-
-def _dealt(
-    entries: np.ndarray, rows: np.ndarray, groups: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return positions in `entries`, which are rows, and groups: each entry in its row's groups."""
-    starts = np.searchsorted(rows, entries, side="left")
-    lengths = np.searchsorted(rows, entries, side="right") - starts
-    positions = np.repeat(np.arange(len(entries)), lengths)
-    within = np.arange(len(positions)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    return positions, groups[starts[positions] + within]
-
-
-def _summed(job: ArrowJob, slices: Slices, sampling: Sampling) -> tuple[_AllSums, Sums]:
-    metrics = job.evaluation.metrics
-    sums = _AllSums(list(dict.fromkeys(t for metric in metrics for t in metric.tallies)))
-    counts = Sums(1, 1)
-    # A fixed seed: the same evaluation has the same confidence intervals.
-    random = np.random.default_rng(0)
-    done = 0
-    for table in _with_rows(job.tables):
-        outcomes = _outcomes(job, table, done)
-        rows, numbers = slices.assign(table)
-        taken, dealt = sampling.deal(len(rows), random)
-        order = np.argsort(taken, kind="stable")
-        rows, groups = rows[taken[order]], (numbers[taken] * sampling.groups + dealt)[order]
-        counts.add(groups, 0, np.ones((len(groups), 1)))
-        sums.add(outcomes, rows, groups)
-        done += table.num_rows
-        job.progress(rows=done)
-    if not done:
-        raise DataError(
-            "there are no rows to evaluate the model on",
-            hint="The Evaluator takes the split eval unless example_splits names others.",
-        )
-    return sums, counts
-
-
-def _with_rows(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    return (table for table in tables if table.num_rows)
-
-
-def _outcomes(job: ArrowJob, table: pa.Table, first_row: int) -> dict[str, Outcome]:
-    specs = {spec.name: spec for spec in job.evaluation.config.model_specs}
-    return {
-        model.name: outcome_of(table, specs[model.name], model, first_row) for model in job.models
-    }
 
 
 def _result(

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+
+# From groups of some sums to those of others.
+Placed = Callable[[np.ndarray], np.ndarray]
 
 # Parts are merged when they hold this many entries more than after the last merge.
 _MERGE_AFTER = 500_000
@@ -30,6 +35,12 @@ class Sums:
         self._pending_entries += len(self._pending[-1][0])
         if self._pending_entries > max(_MERGE_AFTER, len(self._indices)):
             self._merge()
+
+    def merge(self, other: Sums, placed: Placed) -> None:
+        """Add other sums; `placed` gives the groups here of groups there."""
+        other._merge()
+        groups, cells = np.divmod(other._indices, self._cells)
+        self.add(placed(groups), cells, other._values)
 
     def tables(self, first_group: int, groups: int) -> np.ndarray:
         """Return the tables of consecutive groups, of shape (groups, cells, columns)."""

@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from penstock.components.evaluator.evaluated_models import evaluated_models
 from penstock.components.evaluator.executor import completed_config, evaluate_tables
 from penstock.data.results import evaluation as results
 from penstock.monitoring.measures import PERFORMANCE, Measure
@@ -47,7 +46,7 @@ def evaluated(
         path = os.path.join(temporary, "outcomes.parquet")
         pq.write_table(given, path)
         config = completed_config(_config(metrics, slices), has_baseline=False)
-        evaluate_tables([path], config, evaluated_models(config, None, None), evaluation)
+        evaluate_tables([path], config, evaluation)
     found = results.summarize(evaluation)
     counts = {one.slice: int(one.value) for one in found if one.metric == _spelled(_COUNT)}
     wanted = {_spelled(_AS_METRIC if name == _ACCURACY else name): name for name in metrics}

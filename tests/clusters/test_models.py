@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from penstock import LocalRunner, pipeline
-from penstock.components import BulkInferrer, CsvExampleGen
+from penstock.components import BulkInferrer, CsvExampleGen, Evaluator
 from penstock.components.bulk_inferrer.specs import (
     ClassifyOutput,
     OutputColumnsSpec,
     OutputExampleSpec,
 )
+from penstock.data.results import evaluation as results
 from penstock.errors import RunError
 from penstock.runners.local.display import Silent
 from penstock_support.asked_on_clusters import Trained, digests_of
@@ -18,6 +19,13 @@ from penstock_support.asked_on_clusters import Trained, digests_of
 pytestmark = pytest.mark.timeout(600)
 
 COLUMNS = OutputColumnsSpec(classify_output=ClassifyOutput("labels", "scores"))
+
+
+EVAL_CONFIG = {
+    "model_specs": [{"label_key": "word"}],
+    "metrics_specs": [{"metrics": [{"class_name": "AUC"}, {"class_name": "ExampleCount"}]}],
+    "options": {"compute_confidence_intervals": True},
+}
 
 
 def run(defined, folder, args=()):
@@ -39,7 +47,7 @@ def amounts(tmp_path):
     return folder
 
 
-def test_predictions_are_those_of_one_process(cluster, amounts, tmp_path):
+def test_predictions_and_metrics_are_those_of_one_process(cluster, amounts, tmp_path):
     @pipeline
     def predicted():
         examples = CsvExampleGen(input_base=str(amounts)).outputs["examples"]
@@ -48,6 +56,7 @@ def test_predictions_are_those_of_one_process(cluster, amounts, tmp_path):
         return [
             BulkInferrer(examples=examples, model=model).with_id("Logs"),
             BulkInferrer(examples=examples, model=model, output_example_spec=spec),
+            Evaluator(examples=examples, model=model, eval_config=EVAL_CONFIG),
         ]
 
     ours = run(predicted, tmp_path / "process")
@@ -55,6 +64,11 @@ def test_predictions_are_those_of_one_process(cluster, amounts, tmp_path):
     for node, key in (("BulkInferrer", "output_examples"), ("Logs", "inference_result")):
         assert digests_of(theirs, node, key) == digests_of(ours, node, key)
         assert len(digests_of(ours, node, key)) == 2
+    metrics = [
+        results.summarize(result.output("Evaluator", "evaluation").uri) for result in (ours, theirs)
+    ]
+    assert metrics[0] == metrics[1]
+    assert len(metrics[0]) == 2
 
 
 def test_a_row_that_the_model_does_not_take_is_told_with_its_file(cluster, amounts, tmp_path):

@@ -248,15 +248,12 @@ def test_evaluating_loads_no_tensorflow(model, examples, tmp_path):
     code = f"""
 import sys
 from penstock.components.evaluator import executor
+from penstock.components.evaluator.evaluated_models import PlacedModel
 from penstock.data.records import record_files
 
-class Artifact:
-    uri = {model.uri!r}
-
 config = executor.completed_config({config!r}, False)
-models = executor.evaluated_models(config, Artifact, None)
 files = record_files({os.path.join(examples.uri, "Split-eval")!r})
-executor.evaluate_tables(files, config, models, {str(tmp_path)!r})
+executor.evaluate_tables(files, config, {str(tmp_path)!r}, PlacedModel({model.uri!r}))
 heavy = ("tensorflow", "tensorflow_model_analysis", "apache_beam")
 print([name for name in heavy if name in sys.modules])
 """
@@ -276,9 +273,11 @@ def test_code_of_a_model_is_run_if_the_store_says_that_training_ran_it(tmp_path,
     made = make_artifact(artifacts.Model, tmp_path / "model")
     save_model(fitted, os.path.join(made.uri, "Format-Serving"), example=inputs)
     with pytest.raises(DataError, match="numpy.asarray, which is code that comes from elsewhere"):
-        evaluated_models._loaded("", made)
+        evaluated_models._loaded("", evaluated_models.PlacedModel.of(made))
     made.set_string_custom_property("code", json.dumps(["numpy.asarray"]))
-    assert evaluated_models._loaded("", made).classes["probabilities"] == ("none", "tip")
+    assert evaluated_models._loaded("", evaluated_models.PlacedModel.of(made)).classes[
+        "probabilities"
+    ] == ("none", "tip")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from penstock.components.evaluator import eval_config, on_arrow, with_prediction
 from penstock.components.evaluator.arrow.asking import evaluation_of
 from penstock.components.evaluator.arrow.catalog import known_metrics
 from penstock.components.evaluator.arrow.reading import Evaluated
+from penstock.components.evaluator.arrow.summing import Summed, add_file
 from penstock.data.records import read_serialized
 from penstock.data.results import evaluation_messages as messages
 from penstock.data.results.evaluation import summarize
@@ -84,8 +85,13 @@ MODEL = from_column("prediction")
 
 def on_tables(tables, config, directory, models=(MODEL,), has_baseline=False):
     completed = eval_config.complete(eval_config.parse(config), has_baseline)
-    job = on_arrow.ArrowJob(tables, evaluation_of(completed), models, str(directory))
-    on_arrow.evaluate(job)
+    asked = evaluation_of(completed)
+    tallies = dict.fromkeys(tally for metric in asked.metrics for tally in metric.tallies)
+    summed = Summed(completed, list(tallies))
+    specs = {spec.name: spec for spec in completed.model_specs}
+    add_file(summed, "rows", 0, tables, models, specs)
+    locations = {model.name: model.location for model in models}
+    on_arrow.evaluate(on_arrow.ArrowJob(asked, summed, locations, str(directory)))
     return str(directory)
 
 
@@ -635,8 +641,8 @@ def with_null(name):
         (with_null("weight"), "row 5: expected one example weight, got none"),
         (
             binary_rows().drop(["label"]).append_column("lable", pa.nulls(ROWS, pa.int64())),
-            "the rows have no column 'label', which has the labels (column label). Did you mean "
-            "'lable'?",
+            "the rows have no column 'label', which has the labels (rows, column label). Did you "
+            "mean 'lable'?",
         ),
         (
             number_rows(),

@@ -122,6 +122,15 @@ class Slices:
         joined = np.concatenate(numbers) if numbers else np.empty(0, np.int64)
         return np.repeat(np.arange(rows), lengths), joined.astype(np.int64)
 
+    def merge(self, other: Slices) -> np.ndarray:
+        """Add the slices of rows that come after these; return the numbers of those here."""
+        self._never_seen &= other._never_seen
+        return np.array([self._number(key) for key in other.keys], np.int64)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is sent to others: not what rows were found to be in by their values."""
+        return {**self.__dict__, "_numbers_by_values": {}}
+
     @property
     def columns_without_values(self) -> list[str]:
         """The columns that no row so far had a value in."""

@@ -18,7 +18,8 @@ def Trained(model: Output[Model]) -> None:
     from penstock.models.saving import save_model
 
     amounts = pa.table({"amount": pa.array([i / 10 for i in range(-20, 21)], pa.float32())})
-    large = [amount > 0.5 for amount in amounts.column("amount").to_pylist()]
+    numbers = amounts.column("amount").to_pylist()
+    large = ["large" if number > 0.5 else "small" for number in numbers]
     fitted = LogisticRegression(max_iter=1000).fit(amounts.to_pandas(), large)
     save_model(fitted, str(Path(model.uri, "Format-Serving")), example=amounts)
 
