@@ -65,6 +65,9 @@ class MySql:
         settings.CopyFrom(self.connection)
         settings.mysql.database = _backticked(self.connection.mysql.database)
         settings.mysql.skip_db_creation = True
+        if settings.mysql.host == "localhost" and not settings.mysql.socket:
+            # Which MySQL's own client takes for a socket in a place of its own.
+            settings.mysql.host = "127.0.0.1"
         return settings
 
     @contextmanager

@@ -157,3 +157,9 @@ def test_processes_that_make_the_same_types_and_contexts_at_once_get_the_same_id
     assert len(results) == 6
     assert [found for found in results if found != results[0]] == []
     assert errors == ""
+
+
+def test_localhost_is_reached_over_its_port(mariadb):
+    address = mariadb.address("reached_by_name").replace("127.0.0.1", "localhost")
+    with connect(connection_config(address)) as metadata:
+        assert metadata.store.get_contexts() == []
