@@ -43,6 +43,7 @@ def conclude(running: Run, raise_on_failure: bool, *, resumed: bool = False) -> 
     running.elapsed.add(DEFINITION, running.setup.definition_seconds)
     with contextlib.suppress(StoreError):  # the run stands without it
         record_elapsed(running.metadata.store, running.pipeline.run_id, running.elapsed.seconds)
+    running.waiting.over()
     result = replace(result, events=events, report=path, report_error=problem)
     if raise_on_failure and not result.succeeded:
         raise RunFailed(result)
