@@ -45,5 +45,14 @@ def AvroExampleGen(
         input_base, input_config, range_config, span, version, context.temporary_directory
     )
     engine = beam.engine("penstock.components.avro_example_gen")
+    to = to.keeping(
+        context.kept_directory,
+        input_fingerprint,
+        input_config,
+        range_config,
+        span,
+        version,
+        columns,
+    )
     engine.generate_examples(resolved, to, columns, context.progress, beam)
     ingestion.describe(examples, to, span, version, input_fingerprint)

@@ -48,6 +48,9 @@ def CsvExampleGen(
         input_base, input_config, range_config, span, version, context.temporary_directory
     )
     engine = beam.engine("penstock.components.csv_example_gen")
+    to = to.keeping(
+        context.kept_directory, input_fingerprint, input_config, range_config, span, version, csv
+    )
     texts = engine.generate_examples(resolved, to, csv, context.progress, beam)
     ingestion.describe(examples, to, span, version, input_fingerprint)
     if texts:

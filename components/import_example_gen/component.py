@@ -41,5 +41,8 @@ def ImportExampleGen(
         input_base, input_config, range_config, span, version, context.temporary_directory
     )
     engine = beam.engine("penstock.components.import_example_gen")
+    to = to.keeping(
+        context.kept_directory, input_fingerprint, input_config, range_config, span, version
+    )
     engine.generate_examples(resolved, to, context.progress, beam)
     ingestion.describe(examples, to, span, version, input_fingerprint)

@@ -46,5 +46,14 @@ def ParquetExampleGen(
         input_base, input_config, range_config, span, version, context.temporary_directory
     )
     engine = beam.engine("penstock.components.parquet_example_gen")
+    to = to.keeping(
+        context.kept_directory,
+        input_fingerprint,
+        input_config,
+        range_config,
+        span,
+        version,
+        columns,
+    )
     engine.generate_examples(resolved, to, columns, context.progress, beam)
     ingestion.describe(examples, to, span, version, input_fingerprint)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+import os
 import sys
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -575,6 +576,7 @@ class FunctionExecutor(_tfx.BaseExecutor):
             run_id=context.pipeline_run_id or "",
             execution_id=int(context._unique_id or 0),
             temporary_directory=self._get_tmp_dir(),
+            kept_directory=_kept_directory(getattr(context, "stateful_working_dir", None)),
             store=getattr(context, "metadata_connection", None),
         )
         progress = getattr(context, "progress", None)
@@ -583,6 +585,13 @@ class FunctionExecutor(_tfx.BaseExecutor):
             if progress
             else node_context
         )
+
+
+def _kept_directory(of_execution: str | None) -> str:
+    """Return the folder beside those that TFX has for executions, which tries have for them all."""
+    if not of_execution or not os.path.isabs(of_execution):
+        return ""
+    return os.path.join(os.path.dirname(os.path.dirname(of_execution.rstrip("/"))), "kept")
 
 
 def _write_value(artifact: Any, value: Any) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from penstock import __version__
 from penstock.data import data_files, payload, spans, splits
 from penstock.data.files import fingerprint, remote
 from penstock.data.payload import PayloadFormat
@@ -23,11 +25,20 @@ TEXTS_PROPERTY = "text_among_numbers"
 
 
 @dataclass(frozen=True)
+class Kept:
+    """Where shards are until all are there, and what tells that others would be the same."""
+
+    folder: str
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Destination:
     """Where records go: the folder of the artifact, its splits, and the format of the payload.
 
     `buckets` are cumulated; without them every input split is an output split of its own.
-    `sample_rate` is the share of records to write.
+    `sample_rate` is the share of records to write. With `kept`, shards of a try that has failed
+    or was killed are there for the next one.
     """
 
     uri: str
@@ -36,6 +47,23 @@ class Destination:
     partition_feature_name: str | None
     payload_format: PayloadFormat = PayloadFormat.FORMAT_TF_EXAMPLE
     sample_rate: float = 1.0
+    kept: Kept | None = None
+
+    def keeping(self, folder: str, input_fingerprint: str, *said: Any) -> Destination:
+        """Return the same, with shards kept in a folder for a next try that makes the same ones.
+
+        It does if the input has the same fingerprint, and all else that is `said`, as frozen
+        values, is the same. Without a folder, or a fingerprint, nothing is kept.
+        """
+        if not (folder and input_fingerprint):
+            return self
+        record = {
+            "penstock": __version__,
+            "input_fingerprint": input_fingerprint,
+            "destination": repr(replace(self, uri="", kept=None)),
+            "parameters": repr(said),
+        }
+        return replace(self, kept=Kept(folder, record))
 
     def takes(self, key: bytes) -> bool:
         """Whether a record is in the sample: its key decides, so it is the same one every time."""

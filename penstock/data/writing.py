@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
@@ -17,6 +18,7 @@ from penstock.data import parquet, payload, records, splits
 from penstock.data.coding import examples
 from penstock.data.files import appearing
 from penstock.data.files.closing import ClosesOnExit
+from penstock.data.files.keeping import keeping
 from penstock.data.ingestion import Destination
 from penstock.data.parallel.workers import Workers
 from penstock.data.payload import PayloadFormat
@@ -24,6 +26,9 @@ from penstock.data.payload import PayloadFormat
 # Input that a shard of a split stands for, until there are the most shards.
 _SHARD_BYTES = 32 << 20
 _MOST_SHARDS = 16
+
+# How often each worker begins with the input anew: what it has written then is kept if it fails.
+_ROUNDS = 2
 
 # Writes some rows of the input, read when it is called; a unit of work.
 BlockWriter = Callable[["SplitsWriter"], None]
@@ -50,8 +55,44 @@ def write_blocks(
     """Write blocks by turns to the shards of the splits that their rows belong to.
 
     Several workers write where there are several shards; the files are the same in any case, and
-    appear when all of a worker's are written. `progress` is told the running total of rows.
+    appear when all of a worker's are written. Those that an earlier try has kept are taken.
+    `progress` is told the running total of rows.
     """
+    if to.kept is None or shards < 2:
+        _write_all(to, blocks, range(shards), shards, progress, workers)
+        return
+    with keeping(to.kept.folder, {**to.kept.record, "shards": shards}) as folder:
+        if folder is None:
+            _write_all(to, blocks, range(shards), shards, progress, workers)
+            return
+        kept = replace(to, uri=folder, kept=None)
+        missing = [shard for shard in range(shards) if not _is_there(kept, shard, shards)]
+        if len(missing) < shards:
+            there = shards - len(missing)
+            sys.stdout.write(f"{there} of {shards} shards are there from an earlier try.\n")
+        _write_all(kept, blocks, missing, shards, progress, workers)
+        for shard in range(shards):
+            _move(shard, shards, kept, to)
+
+
+def _is_there(to: Destination, shard: int, shards: int) -> bool:
+    return all(os.path.isfile(to.file(split, shard, shards)) for split in to.split_names)
+
+
+def _move(shard: int, shards: int, source: Destination, target: Destination) -> None:
+    for split in target.split_names:
+        os.makedirs(splits.split_directory(target.uri, split), exist_ok=True)
+        os.replace(source.file(split, shard, shards), target.file(split, shard, shards))
+
+
+def _write_all(
+    to: Destination,
+    blocks: Callable[[], Iterable[BlockWriter]],
+    wanted: Sequence[int],
+    shards: int,
+    progress: Callable[..., None],
+    workers: Workers,
+) -> None:
     written = 0
 
     def advance(rows: int) -> None:
@@ -59,9 +100,9 @@ def write_blocks(
         written += rows
         progress(rows=written)
 
-    count = min(shards, workers.count)
+    count = min(len(wanted), workers.count * _ROUNDS)
     work = partial(_write_shards, to, blocks, shards)
-    parts = [range(first, shards, count) for first in range(count)]
+    parts = [wanted[first::count] for first in range(count)]
     for _ in workers.map(work, parts, named=_named, advance=advance):
         pass
     # Theirs, and what workers that died have left. Where the work fails, all is left as it is, so
@@ -69,7 +110,7 @@ def write_blocks(
     appearing.clear(to.uri)
 
 
-def _named(shards: range) -> str:
+def _named(shards: Sequence[int]) -> str:
     return f"write the shards {', '.join(map(str, shards))} of the examples"
 
 
@@ -77,7 +118,7 @@ def _write_shards(
     to: Destination,
     blocks: Callable[[], Iterable[BlockWriter]],
     shards: int,
-    mine: range,
+    mine: Sequence[int],
     advance: Callable[[int], None],
 ) -> None:
     # Each of two workers has its own, of which the first was taken for dead, and was not.
@@ -92,10 +133,8 @@ def _write_shards(
             writer = writers.get(number % shards)
             if writer is not None:
                 block(writer)
-    for split in to.split_names:
-        os.makedirs(splits.split_directory(to.uri, split), exist_ok=True)
-        for shard in mine:
-            os.replace(aside.file(split, shard, shards), to.file(split, shard, shards))
+    for shard in mine:
+        _move(shard, shards, aside, to)
 
 
 class SplitsWriter(ClosesOnExit):

@@ -4,8 +4,9 @@
     {node}/{key}/{execution}/                               an output
     {node}/.system/executor_execution/{execution}/          while the node works; `staging` below it
     {node}/.system/stateful_working_dir/{execution}/        what its tries have in common
+    {node}/.system/kept/                                    what a next execution may go on with
 
-The last three are TFX's.
+All but the first and the last are TFX's.
 """
 
 from __future__ import annotations

@@ -1,0 +1,74 @@
+"""An ExampleGen whose process is killed: the next try goes on with the shards that are whole."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pytest
+
+from penstock import NodeContext
+from penstock.authoring import artifacts
+from penstock.components import CsvExampleGen
+from penstock.data import writing
+from penstock.data.csv_options import CsvOptions
+from penstock.data.parallel import workers
+
+ROWS = 4000
+
+
+@pytest.fixture
+def generate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Generate examples of some shards; return the rows that were written, and the files."""
+    (tmp_path / "csv").mkdir()
+    table = pa.table({"number": np.arange(ROWS), "word": [f"w{row % 9}" for row in range(ROWS)]})
+    pyarrow.csv.write_csv(table, tmp_path / "csv" / "data.csv")
+    monkeypatch.setattr(writing, "_SHARD_BYTES", 4000)
+    monkeypatch.setattr(workers, "available_processes", lambda: 1)
+
+    def one(name: str, progress: Any = lambda **_: None) -> tuple[int, dict[str, bytes]]:
+        examples = artifacts.Examples()
+        examples.uri = str(tmp_path / name)
+        counts = [0]
+
+        def advance(rows: int) -> None:
+            counts[0] = rows
+            progress(rows=rows)
+
+        context = NodeContext(kept_directory=str(tmp_path / "kept"), progress=advance)
+        parameters = {"input_base": str(tmp_path / "csv"), "csv": CsvOptions(block_size=2000)}
+        CsvExampleGen.EXECUTOR_SPEC.executor_class.function(
+            examples, **parameters, input_fingerprint="the same", context=context
+        )
+        files = sorted(Path(examples.uri).rglob("*.gz"))
+        return counts[0], {str(f.relative_to(examples.uri)): f.read_bytes() for f in files}
+
+    return one
+
+
+def test_shards_that_were_whole_are_not_written_again(generate, tmp_path, capsys):
+    rows, whole = generate("whole")
+    assert rows == ROWS
+    assert len(whole) > 4
+
+    def kill(rows: int) -> None:
+        if rows < ROWS and any((tmp_path / "kept").glob("*/Split-train/*.gz")):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    process_id = os.fork()
+    if not process_id:
+        try:
+            generate("killed", kill)
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(process_id, 0)
+    assert os.WIFSIGNALED(status)
+    rows, files = generate("resumed")
+    assert files == whole
+    assert 0 < rows < ROWS
+    assert "shards are there from an earlier try" in capsys.readouterr().out
