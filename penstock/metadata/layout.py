@@ -37,6 +37,11 @@ def working_folders(node_folder: str, execution_id: int | None = None) -> tuple[
     )
 
 
+def kept_folder(node_folder: str) -> str:
+    """Return the folder of what a node's executions that failed have left for the next one."""
+    return os.path.join(node_folder, SYSTEM, "kept")
+
+
 def staging_folder(node_folder: str, execution_id: int) -> str:
     """Return the folder in which an execution's outputs are written."""
     return os.path.join(working_folders(node_folder, execution_id)[0], "staging")

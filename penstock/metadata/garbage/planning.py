@@ -65,6 +65,7 @@ AGED = "artifacts of runs that are neither new nor needed"
 INTERRUPTED = "artifacts whose removal was begun before"
 STAGED = "what executions that are over left half-written"
 UNREFERENCED = "folders that no artifact refers to"
+KEPT = "what a node that failed has kept for its next try"
 LOGS = "logs of runs that have nothing left"
 
 
@@ -546,15 +547,20 @@ class _Planning:
             if pipeline in self.busy_pipelines:
                 continue
             yield from self._trash(root, pipeline, node_id, going)
-            keys = _folders(os.path.join(root, node_id))
+            node_folder = os.path.join(root, node_id)
+            if all(map(self._is_long_over, executions)):
+                kept = layout.kept_folder(node_folder)
+                if _folders(kept) and self._is_of(kept, root, min(executions)):
+                    yield self._leftover(kept, root, pipeline, node_id, KEPT)
+            keys = _folders(node_folder)
             for execution_id in sorted(executions):
                 if not self._is_long_over(execution_id):
                     continue
-                staging, _ = layout.working_folders(os.path.join(root, node_id), execution_id)
+                staging, _ = layout.working_folders(node_folder, execution_id)
                 if self._is_of(staging, root, execution_id):
                     yield self._leftover(staging, root, pipeline, node_id, STAGED)
                 for key in keys:
-                    folder = os.path.join(root, node_id, key, str(execution_id))
+                    folder = os.path.join(node_folder, key, str(execution_id))
                     is_known = folder in recorded or any(p in uris for p in _and_parents(folder))
                     if not is_known and self._is_of(folder, root, execution_id):
                         yield self._leftover(folder, root, pipeline, node_id, UNREFERENCED)

@@ -16,7 +16,7 @@ from ml_metadata.proto import metadata_store_pb2 as proto
 
 from penstock import registry
 from penstock.errors import StoreError
-from penstock.metadata import attempts, turns
+from penstock.metadata import attempts, layout, turns
 from penstock.metadata.garbage import planning as garbage
 from penstock.metadata.garbage.planning import Policy, plan_collection
 from penstock.metadata.garbage.removal import collect
@@ -344,14 +344,17 @@ def test_leftovers_of_executions_that_are_over_go(history):
     node = history.folder / "p" / "Trainer"
     staging = old(node / ".system" / "executor_execution" / str(history.last_execution))
     orphan = old(node / "model" / str(history.last_execution))
+    kept = old(Path(layout.kept_folder(str(node))) / "record").parent
     planned = plan(history)
     assert {(r.path, r.reason) for r in planned.removals} == {
         (str(staging), garbage.STAGED),
+        (str(kept), garbage.KEPT),
         (str(orphan), garbage.UNREFERENCED),
     }
     clean(history)
     assert not staging.exists()
     assert not orphan.exists()
+    assert not kept.exists()
 
 
 def test_leftovers_younger_than_a_day_stay(history):
