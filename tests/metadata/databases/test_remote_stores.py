@@ -15,8 +15,8 @@ from penstock._tfx import metadata_store_pb2 as proto
 from penstock._tfx import ml_metadata
 from penstock.config import read_config
 from penstock.errors import StoreError
+from penstock.execution.workers.forking import _redaction
 from penstock.execution.workers.jobs import Job
-from penstock.execution.workers.nursery import _redaction
 from penstock.metadata.databases.distant import RemoteStore
 from penstock.metadata.databases.opening import database_of
 from penstock.metadata.server.serving import Protection
