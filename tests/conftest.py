@@ -13,6 +13,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 
+# Tests leave no processes behind: those of daemons say that they want one.
+os.environ["PENSTOCK_DAEMON"] = "off"
+
 if "PYTEST_XDIST_WORKER" in os.environ:
     # As when pytest runs in one process: runs start their processes anew, and do not fork this one.
     sys.modules["__main__"].__file__ = str(Path(pytest.__file__).with_name("__main__.py"))

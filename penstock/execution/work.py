@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from penstock import _tfx, ir
@@ -212,6 +212,17 @@ def preloads(node: ir.Node, pipeline: ir.Pipeline | None = None) -> tuple[str, .
     if callable(modules):
         modules = modules(NodeOutline(node.constants, _modules_of_inputs(node, pipeline)))
     return tuple(modules)
+
+
+def preloads_of_all(pipeline: ir.Pipeline, among: Collection[str] | None = None) -> tuple[str, ...]:
+    """Return the heavy modules that nodes will import, by default all, TensorFlow first."""
+    modules: dict[str, None] = {}
+    for node_id, node in pipeline.nodes.items():
+        if among is None or node_id in among:
+            # Of an executor that cannot be imported its node tells.
+            with contextlib.suppress(ImportError, AttributeError, ValueError):
+                modules |= dict.fromkeys(preloads(node, pipeline))
+    return tuple(sorted(modules, key=lambda module: module != "tensorflow"))
 
 
 def preloads_follow_inputs(node: ir.Node) -> bool:

@@ -44,6 +44,9 @@
     [notifications.taxi]                        # see penstock/project/notifications.py
     failed = "critical"
 
+    [daemon]                                    # see penstock/project/daemons.py
+    idle_minutes = 30
+
 Relative paths count from the file's folder. A secret is never written down: `${env:NAME}` stands
 for an environment variable, which is read when the value is used.
 """
@@ -60,6 +63,7 @@ from typing import Any
 from penstock.errors import ConfigError, suggestion
 from penstock.project import loading
 from penstock.project.alerting import Sink, read_sinks
+from penstock.project.daemons import DaemonOptions
 from penstock.project.deployments import Deployment, read_deployments
 from penstock.project.environments import Environment, read_environments
 from penstock.project.monitors import Monitor, read_monitors
@@ -72,6 +76,7 @@ from penstock.project.profiles import (
     read_profile,
     table_of,
 )
+from penstock.project.tables import read_table
 from penstock.project.triggers import Trigger, read_triggers
 
 FILE_NAME = "penstock.toml"
@@ -88,6 +93,7 @@ _KEYS = (
     "sinks",
     "monitors",
     "notifications",
+    "daemon",
 )
 
 # What there is to run without a penstock.toml.
@@ -111,6 +117,7 @@ class Config:
     sinks: Mapping[str, Sink] = field(default_factory=dict)
     monitors: Mapping[str, Monitor] = field(default_factory=dict)
     notifications: Mapping[str, Notification] = field(default_factory=dict)
+    daemon: DaemonOptions = field(default_factory=DaemonOptions)
 
     @property
     def folder(self) -> Path:
@@ -207,6 +214,8 @@ def read_config(path: Path | None = None) -> Config:
     monitors = read_monitors(str(path), tables, deployments)
     tables = table_of(path, "notifications", content.get("notifications", {}))
     notifications = read_notifications(str(path), tables)
+    table = table_of(path, "daemon", content.get("daemon", {}))
+    daemon = read_table(DaemonOptions, table, key="daemon", path=str(path))
     config = Config(
         path,
         pipelines or _EXAMPLES,
@@ -218,6 +227,7 @@ def read_config(path: Path | None = None) -> Config:
         sinks,
         monitors,
         notifications,
+        daemon,
     )
     config.profile(default)
     for name, trigger in triggers.items():

@@ -13,34 +13,37 @@ import os
 import signal
 import sys
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from typing import Protocol
 
 from penstock.execution.workers import nursery_process
 from penstock.execution.workers.jobs import Job, Report
 from penstock.project import keras
 
 
+class NurseryProcess(Protocol):
+    """A nursery's process, whoever has started it."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+    def join(self) -> None:
+        """Wait for its end."""
+
+
+# Where nurseries can be had from somebody who has imported modules already: given the modules and
+# the path of the log, None where there is none.
+Lend = Callable[[Sequence[str], str], "Nursery | None"]
+
+
 class Nursery:
-    """The caller's side of a nursery process.
+    """The caller's side of a nursery process."""
 
-    `fork` makes it of the caller's own process, which must not have begun anything else yet: what
-    that has imported need not be imported again, and what an interactive session defines is there.
-    """
-
-    def __init__(self, preload: Sequence[str], log_path: str, *, fork: bool = False) -> None:
-        context = multiprocessing.get_context("fork" if fork else "spawn")
-        self.connection, far_end = context.Pipe()
-        self._process = context.Process(  # type: ignore[attr-defined]  # both contexts have it
-            target=nursery_process.main,
-            args=(far_end, tuple(preload), log_path, os.getpid()),
-            daemon=False,
-        )
-        # A copy has decided on Keras already.
-        inherited = contextlib.nullcontext() if fork else keras.as_for_children()
-        with _interrupts_held(), inherited:
-            self._process.start()
-        far_end.close()
+    def __init__(self, connection: Connection, process: NurseryProcess) -> None:
+        self.connection = connection
+        self._process = process
 
     def submit(self, token: str, job: Job) -> None:
         """Start a worker for a job; its reports arrive under the token.
@@ -73,15 +76,38 @@ class Nursery:
         self._process.join()
 
 
+def start_nursery(preload: Sequence[str], log_path: str, *, fork: bool = False) -> Nursery:
+    """Start a nursery, as a child of this process.
+
+    `fork` makes it of the caller's own process, which must not have begun anything else yet: what
+    that has imported need not be imported again, and what an interactive session defines is there.
+    """
+    context = multiprocessing.get_context("fork" if fork else "spawn")
+    connection, far_end = context.Pipe()
+    process = context.Process(  # type: ignore[attr-defined]  # both contexts have it
+        target=nursery_process.main,
+        args=(far_end, tuple(preload), log_path, os.getpid()),
+        daemon=False,
+    )
+    # A copy has decided on Keras already.
+    inherited = contextlib.nullcontext() if fork else keras.as_for_children()
+    with _interrupts_held(), inherited:
+        process.start()
+    far_end.close()
+    return Nursery(connection, process)
+
+
 class Nurseries:
     """The nurseries of a run: by the modules that they import ahead, each started when asked for.
 
     `lasting` ones serve several runs: there is one beside that without modules, and it imports what
-    later jobs need in addition. `close` ends them.
+    later jobs need in addition. `lend` is asked first for those that are no copies of this process.
+    `close` ends them.
     """
 
-    def __init__(self, *, lasting: bool = False) -> None:
+    def __init__(self, *, lasting: bool = False, lend: Lend = lambda *_: None) -> None:
         self.lasting = lasting
+        self._lend = lend
         self._started: dict[tuple[str, ...], Nursery] = {}
         # Those of a session that is never closed end with it, before anybody waits for them.
         weakref.finalize(self, _close_all, self._started)
@@ -90,7 +116,8 @@ class Nurseries:
         """Return the nursery for jobs that need some of these modules."""
         key = preload[:1] and ("all",) if self.lasting else preload
         if key not in self._started:
-            self._started[key] = Nursery(preload, log_path, fork=fork)
+            lent = None if fork else self._lend(preload, log_path)
+            self._started[key] = lent or start_nursery(preload, log_path, fork=fork)
         return self._started[key]
 
     def all(self) -> list[Nursery]:

@@ -30,6 +30,15 @@ def reason_for_new_process() -> str:
         return "TensorFlow is not imported in this one"
     if lazy.has_unexecuted():
         return "TFX is imported in this one only in part"
+    reason = reason_against_copies()
+    if reason:
+        return reason
+    changed = next(_changed_code(), None)
+    return f"{changed} has changed since this one began" if changed else ""
+
+
+def reason_against_copies() -> str:
+    """Return what is under way in this process that a copy would lack; an empty text if nothing."""
     if threading.active_count() > 1:
         return f"Python has {threading.active_count()} threads in this one"
     if tensorflow_runs():
@@ -40,8 +49,7 @@ def reason_for_new_process() -> str:
         return "this system does not tell which threads a process has"
     if more > 0:
         return f"libraries have {more} threads in this one that imports do not leave"
-    changed = next(_changed_code(), None)
-    return f"{changed} has changed since this one began" if changed else ""
+    return ""
 
 
 def _threads() -> int:

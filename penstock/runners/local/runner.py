@@ -12,8 +12,9 @@ from typing import Any
 
 from penstock import _tfx, ir
 from penstock.errors import RunError
-from penstock.execution import engines, needs, preconditions, reuse
+from penstock.execution import engines, needs, preconditions, reuse, work
 from penstock.execution.acceleration import accelerated
+from penstock.execution.daemon.asking import Lender
 from penstock.execution.plan import NodePlan, plan
 from penstock.execution.recovery import end_executions, mark_abandoned
 from penstock.execution.schedule import State, read_graph
@@ -66,7 +67,8 @@ class LocalRunner:
     also where Penstock has an engine with the same results. `definition_seconds` is how long it
     took to come to a run, where that is known; it is recorded with the run. `store_patience` is how
     many seconds a run waits for a metadata store whose server is away. `limit` says how many runs
-    of the pipeline may be under way at once in the store, whoever has started them.
+    of the pipeline may be under way at once in the store, whoever has started them. `daemon` is the
+    folder of a project whose daemon, where there is one, lends the run what it has imported.
     """
 
     pipeline_root: str | None = None
@@ -82,6 +84,7 @@ class LocalRunner:
     definition_seconds: float = 0.0
     store_patience: float = Profile.metadata_patience
     limit: RunLimit | None = None
+    daemon: str | None = None
 
     def run(
         self,
@@ -204,6 +207,14 @@ class LocalRunner:
                 base_run = find_run(metadata.store, base_run).run_id
             return plan(metadata, bound, base_run)
 
+    def preloads(
+        self, pipeline: Any, *, parameters: Mapping[str, Any] | None = None
+    ) -> tuple[str, ...]:
+        """Return the heavy modules that the work of a pipeline's nodes will import."""
+        compiled, _ = self._compile(pipeline)
+        values = ir.effective_parameters(compiled, parameters or {})
+        return work.preloads_of_all(_bind(compiled, "planned", values, self._options(True)))
+
     def _setup(
         self,
         bound: ir.Pipeline,
@@ -229,11 +240,14 @@ class LocalRunner:
             display,
             self.on_step,
             events,
-            self.nurseries or Nurseries(),
+            self.nurseries or self._nurseries(),
             self._telemetry(),
             self.definition_seconds,
             self.accelerate,
         )
+
+    def _nurseries(self) -> Nurseries:
+        return Nurseries(lend=Lender(self.daemon)) if self.daemon else Nurseries()
 
     def _admission(
         self,
@@ -258,9 +272,9 @@ class LocalRunner:
     def _options(
         self,
         cache: bool,
-        from_nodes: Collection[str],
-        to_nodes: Collection[str],
-        only: Collection[str],
+        from_nodes: Collection[str] = (),
+        to_nodes: Collection[str] = (),
+        only: Collection[str] = (),
         base_run: str | None = None,
     ) -> RunOptions:
         chosen = tuple(from_nodes), tuple(to_nodes), tuple(only)

@@ -260,14 +260,8 @@ class Run:
 
     def _preload(self) -> tuple[str, ...]:
         """Return the heavy modules that the pipeline's nodes will import, TensorFlow first."""
-        modules: list[str] = []
-        for node_id in self.graph.upstream:
-            if not self._views[node_id].state.final:
-                # Of an executor that cannot be imported its node tells.
-                with contextlib.suppress(ImportError, AttributeError, ValueError):
-                    needed = work.preloads(self.pipeline.nodes[node_id], self.pipeline)
-                    modules += [module for module in needed if module not in modules]
-        return tuple(sorted(modules, key=lambda module: module != "tensorflow"))
+        left = [node_id for node_id in self.graph.upstream if not self._views[node_id].state.final]
+        return work.preloads_of_all(self.pipeline, left)
 
     def _must_fork(self) -> bool:
         """Whether workers must be copies of this process, the only one that has what they run."""

@@ -44,6 +44,7 @@ def doctor(context: click.Context, profile_name: str | None, as_json: bool) -> N
       penstock doctor --profile team --json
     """
     from penstock.surfaces.cli import examination
+    from penstock.surfaces.cli.daemon_examined import daemon
     from penstock.surfaces.cli.pods_examined import pods
 
     config = project_config(context)
@@ -52,6 +53,7 @@ def doctor(context: click.Context, profile_name: str | None, as_json: bool) -> N
     checks: list[Callable[[], Finding]] = [
         *examination.checks(config, profile),
         partial(pods, config, profile),
+        partial(daemon, config),
     ]
     with ThreadPoolExecutor() as pool:
         waiting = [pool.submit(check) for check in checks]

@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, str] = {
     "apply": "penstock.surfaces.cli.apply:apply",
     "trigger": "penstock.surfaces.cli.trigger:trigger",
     "alert": "penstock.surfaces.cli.alert:alert",
+    "daemon": "penstock.surfaces.cli.daemon:daemon",
     "status": "penstock.surfaces.cli.status:status",
     "logs": "penstock.surfaces.cli.logs:logs",
     "cancel": "penstock.surfaces.cli.status:cancel",

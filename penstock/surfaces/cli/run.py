@@ -60,6 +60,13 @@ def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+daemon_option = click.option(
+    "--no-daemon",
+    is_flag=True,
+    help="Let workers come of a new process, also where the project has a daemon.",
+)
+
+
 def _prepare(
     context: click.Context,
     pipeline: str,
@@ -69,6 +76,7 @@ def _prepare(
     events: bool = True,
     accelerate: bool = True,
     engine: tuple[str, ...] = (),
+    daemon: bool = False,
 ) -> Any:
     from penstock.execution.elapsed import seconds_of_process
     from penstock.operations.starting.preparing import prepare, split_arguments
@@ -83,7 +91,11 @@ def _prepare(
         events=events,
         accelerate=accelerate,
     )
-    runner = replace(prepared.runner, definition_seconds=seconds_of_process())
+    runner = replace(
+        prepared.runner,
+        definition_seconds=seconds_of_process(),
+        daemon=str(config.folder) if daemon else None,
+    )
     return replace(prepared, runner=runner)
 
 
@@ -140,6 +152,7 @@ def _result_as_json(result: Any) -> dict[str, Any]:
 @click.option("--parallelism", type=click.IntRange(min=1), help="How many nodes work at a time.")
 @selection_options
 @engine_options
+@daemon_option
 @json_option
 @click.pass_context
 def run(
@@ -157,6 +170,7 @@ def run(
     beam_args: tuple[str, ...],
     spark: str | None,
     ray: str | None,
+    no_daemon: bool,
     as_json: bool,
 ) -> None:
     """Run PIPELINE: a name from penstock.toml, file:function, or a file or module with one.
@@ -175,6 +189,7 @@ def run(
         parallelism,
         accelerate=not no_accelerate,
         engine=engine_args(beam_args, spark, ray),
+        daemon=not no_daemon,
     )
     result = request.runner.run(
         request.compiled,
@@ -200,6 +215,7 @@ def run(
     help="The pipeline, for a run that was not started by a name of penstock.toml.",
 )
 @engine_options
+@daemon_option
 @json_option
 @click.pass_context
 def resume(
@@ -211,6 +227,7 @@ def resume(
     beam_args: tuple[str, ...],
     spark: str | None,
     ray: str | None,
+    no_daemon: bool,
     as_json: bool,
 ) -> None:
     """Go on with a RUN that failed, was stopped or was killed; by default the newest.
@@ -248,6 +265,7 @@ def resume(
         profile_name,
         parallelism=parallelism,
         engine=engine_args(beam_args, spark, ray),
+        daemon=not no_daemon,
     )
     result = request.runner.resume(request.compiled, run_id, raise_on_failure=False)
     _finish(context, result, pipeline, profile_name, as_json)

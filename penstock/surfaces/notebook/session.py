@@ -12,6 +12,7 @@ from typing import Any
 from penstock import _tfx, ir
 from penstock.authoring.values import SCALARS, PipelineParameter
 from penstock.errors import ParameterError, PipelineError, RunError, WiringError, suggestion
+from penstock.execution.daemon.asking import Lender
 from penstock.execution.schedule import State
 from penstock.execution.workers.nursery import Nurseries
 from penstock.metadata.protocol import Store
@@ -68,7 +69,7 @@ class Session:
         self._display = display
         self._ran: dict[str, Ran] = {}
         self._objects: dict[int, tuple[Any, Ran]] = {}
-        self._nurseries = Nurseries(lasting=True)
+        self._nurseries = Nurseries(lasting=True, lend=Lender(str(self._config.folder)))
         self._surroundings: object = None
         self._modules = CellModules(
             Path.cwd(), name, f"{name.replace('-', '_')}_components", {}, {}

@@ -8,7 +8,7 @@ import pytest
 
 from penstock._tfx import executable_spec_pb2
 from penstock.execution.workers.jobs import Job, Started
-from penstock.execution.workers.nursery import Nursery
+from penstock.execution.workers.nursery import Nursery, start_nursery
 
 SPEC = executable_spec_pb2.PythonClassExecutableSpec(class_path="no.such.Executor")
 SLOW = "imports_when_told"
@@ -19,7 +19,7 @@ def nursery(tmp_path):
     made: list[Nursery] = []
 
     def make(*preload: str) -> Nursery:
-        made.append(Nursery(preload, str(tmp_path / "workers.log")))
+        made.append(start_nursery(preload, str(tmp_path / "workers.log")))
         return made[-1]
 
     yield make
@@ -73,7 +73,7 @@ def test_an_interrupt_ends_no_nursery_that_is_still_starting(nursery, tmp_path):
 
 
 def test_a_nursery_says_when_it_has_died(tmp_path):
-    nursery = Nursery((), str(tmp_path / "log"))
+    nursery = start_nursery((), str(tmp_path / "log"))
     nursery._process.kill()
     nursery._process.join()
     with pytest.raises((EOFError, OSError)):
