@@ -239,7 +239,7 @@ class Daemon:
         told, _ = messages.receive(asking)
         try:
             streams = [files[number] for number in _STREAMS]
-            taking_on.take_on(told["run"], streams, files[_FOLDER], self._path)
+            prepared = taking_on.take_on(told["run"], streams, files[_FOLDER], self._path)
         except taking_on.NotTakenOn as error:
             messages.send(asking, {"refused": str(error)})
             return
@@ -248,6 +248,7 @@ class Daemon:
         messages.send(asking, {"process_id": os.getpid()}, [own])
         asking.close()
         messages.close([own, *files])
+        taking_on.import_main(prepared)
         nursery_process.take_signals()
         nursery_process.serve(connection, told["preload"], told["log_path"])
 

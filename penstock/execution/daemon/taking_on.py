@@ -39,10 +39,11 @@ def of_this_process(environment: Mapping[str, str]) -> dict[str, Any]:
 
 def take_on(
     told: Mapping[str, Any], streams: Sequence[int], folder: int, path: Sequence[str]
-) -> None:
+) -> dict[str, Any]:
     """Let this process, a copy that has done nothing yet, be as a new one of the run's would be.
 
-    `path` is where modules were looked for before any was imported.
+    `path` is where modules were looked for before any was imported. What is returned is for
+    `import_main`, which may take long.
 
     Raises:
       NotTakenOn: it cannot be.
@@ -76,6 +77,11 @@ def take_on(
     added = [entry for entry in sys.path if entry not in (*path, *prepared["sys_path"])]
     prepared["sys_path"] = [*prepared["sys_path"], *added]
     importlib.invalidate_caches()
+    return prepared
+
+
+def import_main(prepared: dict[str, Any]) -> None:
+    """Import the run's main module, as a new process does; what it raises ends the nursery."""
     spawn.prepare(prepared)
 
 

@@ -235,3 +235,16 @@ def test_a_daemon_with_other_variables_is_started_in_the_place_of_one(daemon, pr
 def test_another_project_has_no_daemon(daemon, project):
     (project / "below").mkdir()
     assert asking.status_of(str(project / "below")) is None
+
+
+def test_cells_of_a_notebook_get_their_workers_from_the_daemon(daemon, project):
+    from penstock.runners.local.display import Silent
+    from penstock.surfaces.notebook.session import Session
+
+    session = Session("cells", display=Silent())
+    try:
+        session.run(daemons.Draws(folder=str(project)))
+        assert status(project).under_way >= 1
+    finally:
+        session.close()
+    wait_until(lambda: status(project).under_way == 0)
