@@ -248,3 +248,28 @@ def test_cells_of_a_notebook_get_their_workers_from_the_daemon(daemon, project):
     finally:
         session.close()
     wait_until(lambda: status(project).under_way == 0)
+
+
+@pytest.mark.needs("tensorflow")
+def test_copies_of_a_daemon_that_has_tensorflow_train(project, run):
+    found = asking.start(str(project), ["tensorflow"], 600)
+    assert (found.imported, found.refuses) == (("tensorflow",), "")
+    assert run(daemons.training) > 0
+    assert run(daemons.training) > 0
+    assert status(project).lent >= 2
+
+
+def test_a_daemon_with_threads_lends_nothing(project, run, log, tmp_path, monkeypatch):
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    (packages / "sitecustomize.py").write_text(
+        "import sys, threading\n"
+        "if 'penstock.execution.daemon' in sys.orig_argv:\n"
+        "    threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{packages}{os.pathsep}{IMPORT_PATH}")
+    os.utime(packages / "sitecustomize.py", (1, 1))
+    assert "Python has 2 threads" in asking.start(str(project), [], 600).refuses
+    run(daemons.drawing)
+    assert status(project).lent == 0
+    assert "lends none" in log()

@@ -74,6 +74,25 @@ def drawing(folder: str = ""):
     return Draws(folder=folder)
 
 
+@component(preload=("tensorflow",))
+def Trains(folder: str) -> float:
+    """Return the loss of a small model after it was trained on more than one thread."""
+    import tensorflow as tf
+
+    features = tf.random.stateless_uniform((256, 4), (1, 2))
+    data = tf.data.Dataset.from_tensor_slices((features, tf.reduce_sum(features, 1)))
+    model = tf.keras.Sequential([tf.keras.layers.Dense(1)])
+    model.compile("adam", "mse")
+    history = model.fit(data.batch(32).map(lambda x, y: (x, y), tf.data.AUTOTUNE), verbose=0)
+    return float(history.history["loss"][0])
+
+
+@pipeline
+def training(folder: str = ""):
+    """Train."""
+    return Trains(folder=folder)
+
+
 @component
 def Waits(folder: str) -> int:
     """Say that it has begun, and wait until it is told to end."""
