@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 import time
+import types
 from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing import spawn
 from typing import Any
@@ -71,7 +72,7 @@ def take_on(
     _reseed()
     prepared = {**told["prepared"], "authkey": bytes.fromhex(told["prepared"]["authkey"])}
     del prepared["dir"]  # it may have gone, or have been moved
-    for name, place in _hidden([entry for entry in prepared["sys_path"] if entry not in path]):
+    for name, place in _hidden(prepared["sys_path"], path):
         raise NotTakenOn(f"{place} comes before the installed {name}")
     # Some packages add to the path as they are imported.
     added = [entry for entry in sys.path if entry not in (*path, *prepared["sys_path"])]
@@ -82,6 +83,7 @@ def take_on(
 
 def import_main(prepared: dict[str, Any]) -> None:
     """Import the run's main module, as a new process does; what it raises ends the nursery."""
+    sys.modules["__main__"] = types.ModuleType("__main__")  # where the run has none to import
     spawn.prepare(prepared)
 
 
@@ -98,24 +100,30 @@ def _reseed() -> None:
         random.seed()
 
 
-def _hidden(folders: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield modules in folders that a new process would import in place of others.
+def _hidden(run_path: Sequence[str], path: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield modules that a new process would import from a folder of the run's path alone.
 
-    Those others are imported already.
+    They are imported already, from folders that come later in it.
     """
     imported = {name.partition(".")[0] for name in list(sys.modules)}
-    for folder in folders:
-        for entry in os.listdir(folder) if os.path.isdir(folder) else ():
+    for number, folder in enumerate(run_path):
+        if folder in path or not os.path.isdir(folder):
+            continue
+        for entry in os.listdir(folder):
             name, dot, suffix = entry.partition(".")
             if name not in imported or (dot and suffix.rpartition(".")[2] not in ("py", "so")):
                 continue
-            module, path = sys.modules.get(name), os.path.join(folder, entry)
+            module, place = sys.modules.get(name), os.path.join(folder, entry)
             known = [*getattr(module, "__path__", ()), getattr(module, "__file__", None) or ""]
-            if name == "__main__" or any(_is_at(place, path) for place in known):
+            comes_first = (place, *run_path[:number])
+            if name == "__main__" or any(_is_in(a, b) for a in known for b in comes_first):
                 continue
-            if dot or os.path.exists(os.path.join(path, "__init__.py")) or not known[-1]:
-                yield name, path
+            if dot or os.path.exists(os.path.join(place, "__init__.py")) or not known[-1]:
+                yield name, place
 
 
-def _is_at(place: str, path: str) -> bool:
-    return bool(place) and os.path.realpath(place).startswith(os.path.realpath(path))
+def _is_in(place: str, folder: str) -> bool:
+    if not (place and folder):
+        return False
+    inside, around = os.path.realpath(place), os.path.realpath(folder)
+    return inside == around or inside.startswith(around + os.sep)

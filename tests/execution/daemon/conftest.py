@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from penstock.execution.daemon import asking
+from penstock.runners.local import running
 from penstock_support import IMPORT_PATH
 from penstock_support.daemons import wait_until
 
@@ -32,6 +33,12 @@ def project(tmp_path, monkeypatch):
 def is_gone(found: asking.DaemonStatus) -> bool:
     # Its parent is this process, which does not wait for it.
     return Path(f"/proc/{found.process_id}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+
+
+@pytest.fixture(autouse=True)
+def nothing_imported(monkeypatch):
+    """Let no run copy this process, which may have TensorFlow imported by another test."""
+    monkeypatch.setattr(running, "reason_for_new_process", lambda: "this one is pytest's")
 
 
 @pytest.fixture

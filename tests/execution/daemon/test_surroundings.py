@@ -132,9 +132,9 @@ def test_what_a_run_s_folder_hides(tmp_path, entry, hides):
     else:
         (tmp_path / entry).mkdir()
         (tmp_path / entry / "__init__.py").touch()
-    assert bool(list(taking_on._hidden([str(tmp_path)]))) is hides
+    assert bool(list(taking_on._hidden([str(tmp_path), *sys.path], sys.path))) is hides
 
 
 def test_a_folder_without_modules_hides_no_package(tmp_path):
     (tmp_path / "json").mkdir()
-    assert not list(taking_on._hidden([str(tmp_path)]))
+    assert not list(taking_on._hidden([str(tmp_path), *sys.path], sys.path))
