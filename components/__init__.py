@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from penstock.components.avro_example_gen.component import AvroExampleGen
     from penstock.components.bulk_inferrer.component import BulkInferrer
     from penstock.components.csv_example_gen.component import CsvExampleGen
+    from penstock.components.distribution_validator.component import DistributionValidator
     from penstock.components.drift_monitor.component import DriftMonitor
     from penstock.components.evaluator.component import Evaluator
     from penstock.components.example_validator.component import ExampleValidator
@@ -40,6 +41,7 @@ _HOMES = {
     "AvroExampleGen": "avro_example_gen",
     "BulkInferrer": "bulk_inferrer",
     "CsvExampleGen": "csv_example_gen",
+    "DistributionValidator": "distribution_validator",
     "DriftMonitor": "drift_monitor",
     "Evaluator": "evaluator",
     "ExampleValidator": "example_validator",
@@ -70,6 +72,7 @@ __all__ = [
     "AvroExampleGen",
     "BulkInferrer",
     "CsvExampleGen",
+    "DistributionValidator",
     "DriftMonitor",
     "Evaluator",
     "ExampleValidator",

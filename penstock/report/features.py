@@ -11,6 +11,7 @@ from typing import Any
 from penstock.data.results.anomalies import (
     Anomaly,
     Measurement,
+    anomalies_directory,
     describe_anomalies,
     describe_measurements,
     read_anomalies,
@@ -112,7 +113,7 @@ def find(
         has_artifact = True
         for split in _splits(artifact, problems):
             try:
-                message = read_anomalies(split_directory(artifact.uri, split))
+                message = read_anomalies(anomalies_directory(artifact.uri, split))
             except (PenstockError, OSError) as error:
                 problems.append(str(error))
                 continue

@@ -10,9 +10,12 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 
 from penstock.data.results.messages import read_message
 from penstock.data.results.statistics import feature_name
+from penstock.data.splits import split_directory
 from penstock.errors import DataError
 
 FILE_NAME = "SchemaDiff.pb"
+# How the folders begin that TFX's DistributionValidator has for pairs of splits.
+PAIR = "SplitPair-"
 
 # What TFX stores in the custom property `blessed` of an ExampleAnomalies artifact.
 BLESSED = 1
@@ -170,6 +173,17 @@ def read_anomalies(split_directory: str) -> anomalies_pb2.Anomalies:
         noun="the anomalies of a split",
         hint="Check that ExampleValidator did not exclude this split.",
     )
+
+
+def anomalies_directory(uri: str, split: str) -> str:
+    """Return the folder of the anomalies of a split, or of a pair of splits.
+
+    Raises:
+      DataError: its name would lead elsewhere.
+    """
+    directory = split_directory(uri, split)
+    of_pair = os.path.join(uri, f"{PAIR}{split}")
+    return of_pair if os.path.isdir(of_pair) and not os.path.isdir(directory) else directory
 
 
 def write_anomalies(anomalies: anomalies_pb2.Anomalies, split_directory: str) -> str:
