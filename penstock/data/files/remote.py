@@ -316,13 +316,15 @@ def open_file(url: str, mode: str = "r") -> Any:
       DataError: it is to be read and there is none.
       StorageError: the store cannot be reached or does not let us in.
     """
+    writes = bool(set(mode) & set("wax"))
     with _translated("open", url):
         files, path = _filesystem(url)
-        if set(mode) & set("wa"):
+        if writes:
             files.makedirs(files._parent(path), exist_ok=True)
         opened = files.open(path, mode.replace("t", "").replace("b", "") + "b")
     raw = _OpenedFile(opened, url)
-    binary = io.BufferedReader(raw) if raw.readable() else io.BufferedWriter(raw)
+    # By what is asked for: some can be both, in memory for instance.
+    binary = io.BufferedWriter(raw) if writes else io.BufferedReader(raw)
     return binary if "b" in mode else io.TextIOWrapper(binary)
 
 
