@@ -21,6 +21,7 @@ from penstock.data.coding.examples import encode
 from penstock.data.data_files import is_parquet, shard_name
 from penstock.data.files.appearing import appearing, clear
 from penstock.data.parallel.choosing import workers_with_models
+from penstock.data.parallel.rows_done import RowsDone
 from penstock.data.records import TFRecordWriter, read_serialized_batches, rebatch
 from penstock.data.splits import encode_split_names, split_directory, split_files, split_names
 from penstock.errors import DataError, ParameterError, suggestion
@@ -113,23 +114,17 @@ def _ask(
     progress: Progress,
 ) -> int:
     """Do all parts, and return how many rows they had."""
-    done = 0
-
-    def advance(rows: int) -> None:
-        nonlocal done
-        done += rows
-        progress(rows=done)
-
+    done = RowsDone(progress)
     size = sum(map(os.path.getsize, {part.file for part in parts}))
     try:
         with workers_with_models(cluster, size) as workers:
-            for _ in workers.map(work, parts, named=_Part.described, advance=advance):
+            for _ in workers.map(work, parts, named=_Part.described, advance=done.add):
                 pass
     finally:
         inference_of.cache_clear()  # at its own end TensorFlow cannot let go of a model
     for folder in {os.path.dirname(part.path) for part in parts}:
         clear(folder)
-    return done
+    return done.rows
 
 
 def _predict(

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
@@ -21,6 +22,8 @@ from penstock.components.evaluator.arrow.summing import Summed, add_file
 from penstock.components.evaluator.arrow.tallies import Tally
 from penstock.components.evaluator.evaluated_models import PlacedModel, evaluated_models
 from penstock.data.parallel.choosing import workers_with_models
+from penstock.data.parallel.file_groups import file_groups
+from penstock.data.parallel.rows_done import RowsDone
 from penstock.data.records import read_record_batches
 from penstock.data.results import evaluation_messages as messages
 from penstock.project.clusters import Cluster
@@ -66,13 +69,7 @@ def summed(
     Raises:
       DataError: rows cannot be evaluated, or a file is damaged.
     """
-    done = 0
-
-    def advance(rows: int) -> None:
-        nonlocal done
-        done += rows
-        progress(rows=done)
-
+    done = RowsDone(progress)
     asking = Asking.of(evaluation, model, baseline)
     merged = Summed(evaluation.config, asking.tallies)
     size = sum(map(os.path.getsize, files))
@@ -80,7 +77,7 @@ def summed(
         with workers_with_models(cluster, size) as workers:
             parts = _parts(files)
             for one in workers.map(
-                partial(_sum, asking), parts, named=_Part.described, advance=advance
+                partial(_sum, asking), parts, named=_Part.described, advance=done.add
             ):
                 merged.merge(one)
     finally:
@@ -101,16 +98,9 @@ class _Part:
 
 
 def _parts(files: Sequence[str]) -> list[_Part]:
-    groups: list[list[str]] = []
-    size = PART_BYTES
-    for file in files:
-        if size >= PART_BYTES:
-            groups.append([])
-            size = 0
-        groups[-1].append(file)
-        size += os.path.getsize(file)
-    firsts = [sum(map(len, groups[:number])) for number in range(len(groups))]
-    return [_Part(first, tuple(group)) for first, group in zip(firsts, groups, strict=True)]
+    groups = file_groups(files, PART_BYTES)
+    firsts = accumulate(map(len, groups), initial=0)
+    return [_Part(first, group) for first, group in zip(firsts, groups, strict=False)]
 
 
 def _sum(asking: Asking, part: _Part, advance: Callable[[int], None]) -> Summed:

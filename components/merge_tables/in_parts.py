@@ -39,6 +39,7 @@ from penstock.components.merge_tables.spans import by_span, write_span
 from penstock.components.merge_tables.tables import DerivedColumn, Join, SourceTable
 from penstock.data.files.appearing import appearing
 from penstock.data.parallel.processes import Advance
+from penstock.data.parallel.rows_done import RowsDone
 from penstock.data.parallel.workers import Workers
 
 # Compressed data of the base table that a bucket, or a piece, stands for.
@@ -94,14 +95,7 @@ def merge(
     """Write the merged rows below the output's folder and return the counts."""
     dealt, merged = os.path.join(temporary, "dealt"), os.path.join(temporary, "merged")
     rights = _Rights(folder, tuple(join.table for join in asked.joins), temporary)
-    done = 0
-
-    def advance(rows: int) -> None:
-        nonlocal done
-        done += rows
-        if progress:
-            progress(rows=done)
-
+    done = RowsDone(progress)
     paths = files_of(folder, asked.base.name)
     schemas = list(
         workers.map(partial(_schema, asked.base), paths, named=lambda path: f"look at {path}")
@@ -109,7 +103,7 @@ def merge(
     types = common_types(list(zip(paths, schemas, strict=True)))
     pieces = list(enumerate(piece for path in paths for piece in pieces_of(path, PART_BYTES)))
     deal = partial(_deal, asked.base, types, buckets, dealt)
-    read = workers.map(deal, pieces, named=lambda part: f"read {part[1].path}", advance=advance)
+    read = workers.map(deal, pieces, named=lambda part: f"read {part[1].path}", advance=done.add)
     for _ in read:
         pass
     tables = range(len(asked.joins))

@@ -7,7 +7,6 @@ on the files alone, so that the statistics do not depend on the machine.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,8 @@ from penstock.components.statistics_gen import feature_kinds
 from penstock.components.statistics_gen.options import reason_for_beam, statistics_options
 from penstock.components.statistics_gen.rows import check_payload_format, read_batches, sampled
 from penstock.data.parallel.choosing import LARGE_BYTES
+from penstock.data.parallel.file_groups import file_bytes, file_groups
+from penstock.data.parallel.rows_done import RowsDone
 from penstock.data.parallel.workers import LocalWorkers
 from penstock.data.results.statistics import write_statistics
 from penstock.data.splits import split_directory
@@ -75,7 +76,7 @@ def generate_statistics(
         )
         return
     parts = _parts(files_by_split)
-    counted = _Rows(progress)
+    counted = RowsDone(progress)
     rates = {
         split: (sample_rate_by_split or {}).get(split, options.sample_rate) or 1.0
         for split in files_by_split
@@ -131,26 +132,13 @@ def _parts(files_by_split: Mapping[str, Sequence[str]]) -> list[_Part]:
     """Return the parts of all splits, the largest first, so that the last are soon done."""
     parts = []
     for split, files in files_by_split.items():
-        groups: list[list[str]] = [[]]
-        sizes = [0]
-        for file in files:
-            if sizes[-1] >= PART_BYTES:
-                groups.append([])
-                sizes.append(0)
-            groups[-1].append(file)
-            sizes[-1] += _size(file)
+        # A split without files has statistics too.
+        groups = file_groups(files, PART_BYTES) or [()]
         parts += [
-            _Part(split, number, tuple(group), size)
-            for number, (group, size) in enumerate(zip(groups, sizes, strict=True))
+            _Part(split, number, group, sum(map(file_bytes, group)))
+            for number, group in enumerate(groups)
         ]
     return sorted(parts, key=lambda part: -part.size)
-
-
-def _size(file: str) -> int:
-    try:
-        return os.path.getsize(file)
-    except OSError:  # who reads it says what is wrong
-        return 0
 
 
 def _merged(
@@ -313,16 +301,3 @@ def _watched(
     for batch in batches:
         yield batch
         advance(batch.num_rows)
-
-
-class _Rows:
-    """Reports how many rows have gone by, over all splits."""
-
-    def __init__(self, progress: Callable[..., None] | None) -> None:
-        self._progress = progress
-        self._rows = 0
-
-    def add(self, rows: int) -> None:
-        self._rows += rows
-        if self._progress is not None:
-            self._progress(rows=self._rows)

@@ -26,6 +26,7 @@ from penstock.data.coding.columns import select
 from penstock.data.coding.examples import encode
 from penstock.data.coding.nonfinite import NonFinite
 from penstock.data.parallel.processes import Advance
+from penstock.data.parallel.rows_done import RowsDone
 from penstock.data.records import TFRecordWriter
 from penstock.errors import UserCodeError
 
@@ -68,13 +69,7 @@ def apply(job: Job, beam: BeamOptions) -> None:
     """
     if job.examples_directory is None and job.statistics is None:
         return
-    told = 0
-
-    def advance(rows: int) -> None:
-        nonlocal told
-        told += rows
-        job.progress(rows=told)
-
+    done = RowsDone(job.progress)
     before = after = None
     if job.statistics is not None:
         from penstock.components.statistics_gen.in_process import Merging
@@ -84,7 +79,7 @@ def apply(job: Job, beam: BeamOptions) -> None:
     work = Application(job.for_workers(), before and before.options, after and after.options)
     not_finite: dict[str, NonFinite] = {}
     with beam.workers() as workers:
-        results = workers.map(work, parts, named=_Part.described, advance=advance)
+        results = workers.map(work, parts, named=_Part.described, advance=done.add)
         for part, applied in zip(parts, results, strict=True):
             if part.is_transformed:
                 not_finite.setdefault(part.split, NonFinite()).merge(applied.not_finite)

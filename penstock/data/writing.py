@@ -20,6 +20,7 @@ from penstock.data.files import appearing
 from penstock.data.files.closing import ClosesOnExit
 from penstock.data.files.keeping import keeping
 from penstock.data.ingestion import Destination
+from penstock.data.parallel.rows_done import RowsDone
 from penstock.data.parallel.workers import Workers
 from penstock.data.payload import PayloadFormat
 
@@ -93,17 +94,11 @@ def _write_all(
     progress: Callable[..., None],
     workers: Workers,
 ) -> None:
-    written = 0
-
-    def advance(rows: int) -> None:
-        nonlocal written
-        written += rows
-        progress(rows=written)
-
+    written = RowsDone(progress)
     count = min(len(wanted), workers.count * _ROUNDS)
     work = partial(_write_shards, to, blocks, shards)
     parts = [wanted[first::count] for first in range(count)]
-    for _ in workers.map(work, parts, named=_named, advance=advance):
+    for _ in workers.map(work, parts, named=_named, advance=written.add):
         pass
     # Theirs, and what workers that died have left. Where the work fails, all is left as it is, so
     # that of a full disk can be told how full it is.
