@@ -55,6 +55,6 @@ def BulkInferrer(
         data=data_spec,
         asked=model_spec,
         columns=output_example_spec,
-        cluster=beam.cluster,
+        cluster=beam.only_cluster(),
         progress=context.progress,
     )

@@ -33,7 +33,7 @@ from penstock.components.evaluator.explaining import explained
 from penstock.components.evaluator.extraction import transformed_features
 from penstock.components.evaluator.job import Job
 from penstock.components.evaluator.named_features import check_named_features
-from penstock.components.evaluator.unsupported import Unsupported
+from penstock.components.evaluator.unsupported import Unsupported, told
 from penstock.components.schema_gen.schema_file import read_schema
 from penstock.data.records import read_record_batches
 from penstock.data.results import evaluation as results
@@ -233,7 +233,7 @@ def evaluate_tables(
     except Unsupported as reason:
         if not has_tfma():
             raise _needs_tfma(str(reason)) from None
-        print(f"Evaluating with TensorFlow Model Analysis, which takes longer: {reason}.")
+        print(told("TensorFlow Model Analysis", reason, beam))
         tables = (pa.Table.from_batches([batch]) for batch in read_record_batches(files))
         models = evaluated_models(config, model, baseline)
         with_predictions.evaluate(tables, config, models, output_directory, beam)

@@ -66,6 +66,7 @@ def Executor(node: TfxNode, parameters: Parameters) -> None:
         example_splits=parameters.example_splits,
         module_file=parameters.module_file,
         progress=node.context.progress,
+        beam=node.beam.without_beam(),
         tells_undefined=False,
     )
     if not has_thresholds(config):

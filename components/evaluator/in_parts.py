@@ -6,12 +6,10 @@ that nothing depends on who does them. A process that does several has the model
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
@@ -21,15 +19,13 @@ from penstock.components.evaluator.arrow.reading import Evaluated
 from penstock.components.evaluator.arrow.summing import Summed, add_file
 from penstock.components.evaluator.arrow.tallies import Tally
 from penstock.components.evaluator.evaluated_models import PlacedModel, evaluated_models
+from penstock.components.evaluator.parts import FilesPart, parts_of
 from penstock.data.parallel.choosing import workers_with_models
-from penstock.data.parallel.file_groups import file_groups
+from penstock.data.parallel.file_groups import file_bytes
 from penstock.data.parallel.rows_done import RowsDone
 from penstock.data.records import read_record_batches
 from penstock.data.results import evaluation_messages as messages
 from penstock.project.clusters import Cluster
-
-# Files are put together until they have this many bytes.
-PART_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -72,12 +68,11 @@ def summed(
     done = RowsDone(progress)
     asking = Asking.of(evaluation, model, baseline)
     merged = Summed(evaluation.config, asking.tallies)
-    size = sum(map(os.path.getsize, files))
+    size = sum(map(file_bytes, files))
     try:
         with workers_with_models(cluster, size) as workers:
-            parts = _parts(files)
             for one in workers.map(
-                partial(_sum, asking), parts, named=_Part.described, advance=done.add
+                partial(_sum, asking), parts_of(files), named=FilesPart.described, advance=done.add
             ):
                 merged.merge(one)
     finally:
@@ -85,25 +80,7 @@ def summed(
     return merged
 
 
-@dataclass(frozen=True)
-class _Part:
-    """Files that are read by one process; `first` is the number of the first among all."""
-
-    first: int
-    files: tuple[str, ...]
-
-    def described(self) -> str:
-        """Return what a worker does with it."""
-        return f"evaluate the rows of {' and '.join([self.files[0], *self.files[1:][-1:]])}"
-
-
-def _parts(files: Sequence[str]) -> list[_Part]:
-    groups = file_groups(files, PART_BYTES)
-    firsts = accumulate(map(len, groups), initial=0)
-    return [_Part(first, group) for first, group in zip(firsts, groups, strict=False)]
-
-
-def _sum(asking: Asking, part: _Part, advance: Callable[[int], None]) -> Summed:
+def _sum(asking: Asking, part: FilesPart, advance: Callable[[int], None]) -> Summed:
     config, models = _models(asking)
     specs = {spec.name: spec for spec in config.model_specs}
     result = Summed(config, asking.tallies)

@@ -16,22 +16,30 @@ from penstock.components.evaluator.unsupported import Unsupported
 
 
 class Tally:
-    """The sums of one combiner."""
+    """How one combiner's sums are made of rows, and its metrics of the sums.
+
+    A group's table of sums has so many `cells`, the rows, and so many `columns`.
+    """
 
     def __init__(self, combiner: Any, cells: int, columns: int):
         combiner.setup()
         self.combiner = combiner
-        self.sums = Sums(cells, columns)
+        self.cells = cells
+        self.columns = columns
 
-    def add(self, rows: Rows, groups: np.ndarray) -> None:
+    def empty(self) -> Sums:
+        """Return sums of nothing yet."""
+        return Sums(self.cells, self.columns)
+
+    def add(self, to: Sums, rows: Rows, groups: np.ndarray) -> None:
         """Add each row to the group that `groups` has in its place."""
-        self._add(rows, groups)
+        self._add(to, rows, groups)
 
     def output(self, table: np.ndarray) -> dict[Any, Any]:
         """Return the combiner's metrics for a table of sums."""
         return self.combiner.extract_output(self._accumulator(table))
 
-    def _add(self, rows: Rows, groups: np.ndarray) -> None:
+    def _add(self, to: Sums, rows: Rows, groups: np.ndarray) -> None:
         raise NotImplementedError
 
     def _accumulator(self, table: np.ndarray) -> Any:
@@ -45,9 +53,9 @@ class ExampleCount(Tally):
         _plain(combiner, output_name=combiner._output_name)
         super().__init__(combiner, 1, 1)
 
-    def _add(self, rows: Rows, groups: np.ndarray) -> None:
+    def _add(self, to: Sums, rows: Rows, groups: np.ndarray) -> None:
         weights = rows.weights_of(self.combiner._model_name, self.combiner._example_weighted)
-        self.sums.add(groups, 0, weights[:, None])
+        to.add(groups, 0, weights[:, None])
 
     def _accumulator(self, table: np.ndarray) -> float:
         return float(table[0, 0])
@@ -60,10 +68,10 @@ class WeightedTotals(Tally):
         _plain(combiner, key=combiner._key)
         super().__init__(combiner, 1, 3)
 
-    def _add(self, rows: Rows, groups: np.ndarray) -> None:
+    def _add(self, to: Sums, rows: Rows, groups: np.ndarray) -> None:
         labels, predictions, weights = _binary(self.combiner, rows)
         values = np.stack([labels * weights, predictions * weights, weights], axis=1)
-        self.sums.add(groups, 0, values)
+        to.add(groups, 0, values)
 
     def _accumulator(self, table: np.ndarray) -> Any:
         result = self.combiner.create_accumulator()
@@ -82,27 +90,32 @@ class Histogram(Tally):
         _plain(combiner, key=combiner._key)
         super().__init__(combiner, combiner._num_buckets + 2, 3)
 
-    def _add(self, rows: Rows, groups: np.ndarray) -> None:
+    def _add(self, to: Sums, rows: Rows, groups: np.ndarray) -> None:
         labels, predictions, weights = _binary(self.combiner, rows)
         if not self.combiner._fractional_labels:
-            self._add_labels(groups, labels, predictions, weights)
+            self._add_labels(to, groups, labels, predictions, weights)
             return
         _check_fractions(labels)
         for label, part in ((0.0, weights * (1 - labels)), (1.0, weights * labels)):
             some = part != 0
             self._add_labels(
-                groups[some], np.full(int(some.sum()), label), predictions[some], part[some]
+                to, groups[some], np.full(int(some.sum()), label), predictions[some], part[some]
             )
 
     def _add_labels(
-        self, groups: np.ndarray, labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray
+        self,
+        to: Sums,
+        groups: np.ndarray,
+        labels: np.ndarray,
+        predictions: np.ndarray,
+        weights: np.ndarray,
     ) -> None:
         combiner = self.combiner
         positions = predictions if combiner._prediction_based_bucketing else labels
         buckets = (positions - combiner._left) / combiner._range * combiner._num_buckets + 1
         cells = np.clip(buckets, 0, combiner._num_buckets + 1).astype(np.int64)
         values = np.stack([labels * weights, predictions * weights, weights], axis=1)
-        self.sums.add(groups, cells, values)
+        to.add(groups, cells, values)
 
     def _accumulator(self, table: np.ndarray) -> Any:
         from tensorflow_model_analysis.metrics.calibration_histogram import Bucket
@@ -130,7 +143,7 @@ class ConfusionMatrices(Tally):
         self._thresholds = list(combiner._binary_confusion_matrices._thresholds)
         super().__init__(combiner, len(self._thresholds), 4)
 
-    def _add(self, rows: Rows, groups: np.ndarray) -> None:
+    def _add(self, to: Sums, rows: Rows, groups: np.ndarray) -> None:
         labels, predictions, weights = _binary(self.combiner, rows)
         fractional = self.combiner._enable_fractional_labels
         if fractional:
@@ -147,7 +160,7 @@ class ConfusionMatrices(Tally):
                 ],
                 axis=1,
             )
-            self.sums.add(groups, cell, values * weights[:, None])
+            to.add(groups, cell, values * weights[:, None])
 
     def _accumulator(self, table: np.ndarray) -> Any:
         from tensorflow_model_analysis.contrib.aggregates import binary_confusion_matrices
@@ -174,9 +187,9 @@ class KerasMetrics(Tally):
             raise Unsupported("a model spec has padding_options")
         self._metrics = self.combiner._metrics[""]
         self._shapes = [[np.shape(w) for w in m.get_weights()] for m in self._metrics]
-        self.sums = Sums(1, sum(int(np.prod(s)) for shapes in self._shapes for s in shapes))
+        self.columns = sum(int(np.prod(s)) for shapes in self._shapes for s in shapes)
 
-    def _add(self, rows: Rows, groups: np.ndarray) -> None:
+    def _add(self, to: Sums, rows: Rows, groups: np.ndarray) -> None:
         model = self.combiner._model_name or ""
         labels, predictions = rows.labels[model], rows.predictions[model]
         weights = rows.weights_of(model, self.combiner._example_weighted)[:, None]
@@ -186,7 +199,7 @@ class KerasMetrics(Tally):
             self._state(labels[some], predictions[some], weights[some].astype(np.float32))
             for some in np.split(order, starts[1:])
         ]
-        self.sums.add(present, 0, np.stack(states))
+        to.add(present, 0, np.stack(states))
 
     def _state(
         self, labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray

@@ -82,7 +82,7 @@ def MergeTables(
         last_span=last_span,
         progress=context.progress,
         temporary=context.temporary_directory,
-        cluster=beam.cluster,
+        cluster=beam.only_cluster(),
     )
     tables.set_int_custom_property("rows_read", counts.rows_read)
     tables.set_int_custom_property("rows_written", counts.rows_written)

@@ -62,6 +62,15 @@ class BeamOptions:
         """Return what names the same cluster, and no runner."""
         return BeamOptions(() if self.cluster is None else self.cluster.args)
 
+    def only_cluster(self) -> clusters.Cluster | None:
+        """Return the cluster, for a component without a Beam pipeline; say if there is a runner."""
+        if self.runner is not None:
+            sys.stdout.write(
+                f"This component has no pipeline for {self.runner}: its work is done in the node's "
+                "process.\n"
+            )
+        return self.cluster
+
     def workers(self) -> Workers:
         """Return what does the parts of the work of an engine in process."""
         return workers_of(self.cluster)

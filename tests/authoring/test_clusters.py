@@ -45,3 +45,9 @@ def test_a_node_names_another():
 def test_a_node_whose_work_has_no_parts_takes_no_cluster():
     with pytest.raises(ParameterError, match="its work has no parts that Spark at spark://host"):
         with_options(examples.Doubling(base=1), cluster=SPARK)
+
+
+@pytest.mark.parametrize("args", [(), ("--runner=FlinkRunner",)])
+def test_a_component_without_a_beam_pipeline_says_that_a_runner_has_no_part(args, capsys):
+    assert BeamOptions(args).only_cluster() is None
+    assert ("no pipeline for FlinkRunner" in capsys.readouterr().out) == bool(args)

@@ -14,7 +14,7 @@ from penstock.components.bulk_inferrer.specs import (
 from penstock.data.results import evaluation as results
 from penstock.errors import RunError
 from penstock.runners.local.display import Silent
-from penstock_support.asked_on_clusters import Trained, digests_of
+from penstock_support.asked_on_clusters import Saved, Trained, digests_of
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -69,6 +69,33 @@ def test_predictions_and_metrics_are_those_of_one_process(cluster, amounts, tmp_
     ]
     assert metrics[0] == metrics[1]
     assert len(metrics[0]) == 2
+
+
+def test_metrics_of_a_saved_model_are_those_of_one_process(cluster, tmp_path):
+    folder = tmp_path / "labelled"
+    folder.mkdir()
+    rows = [f"{row / 1000 - 2},{int(row > 2500)},{row % 3}" for row in range(4000)]
+    (folder / "data.csv").write_text("\n".join(["amount,large,town", *rows]) + "\n")
+    config = {
+        "model_specs": [{"label_key": "large", "signature_name": "serving_default"}],
+        "slicing_specs": [{}, {"feature_keys": ["town"]}],
+        "metrics_specs": EVAL_CONFIG["metrics_specs"],
+        "options": EVAL_CONFIG["options"],
+    }
+
+    @pipeline
+    def evaluated():
+        examples = CsvExampleGen(input_base=str(folder)).outputs["examples"]
+        model = Saved().outputs["model"]
+        return Evaluator(examples=examples, model=model, eval_config=config)
+
+    ours = run(evaluated, tmp_path / "process")
+    theirs = run(evaluated, tmp_path / "cluster", cluster.options.args)
+    metrics = [
+        results.summarize(result.output("Evaluator", "evaluation").uri) for result in (ours, theirs)
+    ]
+    assert metrics[0] == metrics[1]
+    assert len(metrics[0]) == 8
 
 
 def test_a_row_that_the_model_does_not_take_is_told_with_its_file(cluster, amounts, tmp_path):

@@ -4,16 +4,21 @@ import json
 import os
 from pathlib import Path
 
+import cloudpickle
 import numpy as np
 import pytest
 from google.protobuf import json_format
 
 from penstock.authoring import artifacts
 from penstock.authoring.beam import BeamOptions
-from penstock.components.evaluator import executor, in_process, on_beam
+from penstock.components.evaluator import executor, in_process, on_beam, parts, summing
 from penstock.components.evaluator.job import Job
 from penstock.components.evaluator.sums import Sums
 from penstock.components.schema_gen.schema_file import read_schema
+from penstock.data.parallel.parts import do
+from penstock.data.parallel.workers import ClusterWorkers
+from penstock.data.records import record_files
+from penstock.project.clusters import RayOptions
 
 ROWS = 200
 
@@ -67,7 +72,7 @@ def examples(taxi_examples, tmp_path_factory):
     """Some taxi rides, with a weight each; many have no company."""
     from tensorflow.core.example.example_pb2 import Example
 
-    from penstock.data.records import read_serialized, record_files, write_serialized
+    from penstock.data.records import read_serialized, write_serialized
 
     records = []
     for number, record in zip(
@@ -309,6 +314,50 @@ def test_intervals_are_reproducible(with_intervals, job_of):
     assert {key: str(m) for key, m in metrics(again.output_directory).items()} == ours
 
 
+@pytest.fixture(scope="module")
+def in_files(examples, tmp_path_factory):
+    """The same rides in several files."""
+    from penstock.data.records import read_serialized, write_serialized
+
+    records = list(read_serialized(examples))
+    files = []
+    for number in range(3):
+        folder = tmp_path_factory.mktemp("some")
+        write_serialized(str(folder), "data_tfrecord", records[number::3])
+        files += record_files(str(folder))
+    return files
+
+
+class Elsewhere(ClusterWorkers[RayOptions]):
+    """Workers that are sent what they do, and do it in this process."""
+
+    def _pickler(self):
+        return cloudpickle
+
+    def _start(self):
+        pass
+
+    def _stop(self):
+        pass
+
+    def _answers(self, work, parts, named):
+        for part in parts:
+            yield do(work, cloudpickle.dumps(part))
+
+
+def test_workers_elsewhere_and_other_parts_change_nothing(in_files, job_of, monkeypatch):
+    def evaluated():
+        job = job_of(config(options=JACKKNIFE, slicing_specs=SLICES[:2]), files=in_files)
+        in_process.evaluate(job, BeamOptions())
+        return {key: str(metric) for key, metric in metrics(job.output_directory).items()}
+
+    monkeypatch.setattr(on_beam, "evaluate", None)
+    monkeypatch.setattr(parts, "PART_BYTES", 1)
+    here = evaluated()
+    monkeypatch.setattr(summing, "workers_with_models", lambda *_: Elsewhere(RayOptions("auto")))
+    assert evaluated() == here
+
+
 def test_tfma_reads_the_results(against_baseline):
     import tensorflow_model_analysis as tfma
 
@@ -416,8 +465,9 @@ def test_sums_are_what_tfmas_combiner_has_after_the_same_rows(name, settings, ou
             ours.update(computation.result(ours))
             continue
         tally = tally_of(computation)
-        tally.add(Rows({"": labels}, {"": predictions}, {"": weights.astype(float)}), groups)
-        ours.update(tally.output(tally.sums.tables(1, 1)[0]))
+        sums = tally.empty()
+        tally.add(sums, Rows({"": labels}, {"": predictions}, {"": weights.astype(float)}), groups)
+        ours.update(tally.output(sums.tables(1, 1)[0]))
         combiner = computation.combiner
         accumulator = combiner.create_accumulator()
         for row in np.flatnonzero(groups == 1):

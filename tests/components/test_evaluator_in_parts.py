@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from penstock.components.evaluator import executor, in_parts
+from penstock.components.evaluator import executor, parts
 from penstock.data.parallel import choosing, processes, workers
 from penstock.data.results import evaluation as results
 from penstock.errors import DataError
@@ -78,7 +78,7 @@ def forks(monkeypatch):
 @pytest.mark.parametrize("method", ["JACKKNIFE", "POISSON_BOOTSTRAP"])
 def test_values_and_intervals_do_not_depend_on_the_parts(files, tmp_path, monkeypatch, method):
     whole = evaluated(files, tmp_path / "whole", method)
-    monkeypatch.setattr(in_parts, "PART_BYTES", 1)
+    monkeypatch.setattr(parts, "PART_BYTES", 1)
     parted = evaluated(files, tmp_path / "parted", method)
     assert parted.keys() == whole.keys()
     assert len({slice_ for slice_, _ in whole}) == 1 + 7
@@ -88,7 +88,7 @@ def test_values_and_intervals_do_not_depend_on_the_parts(files, tmp_path, monkey
 
 
 def test_forks_give_what_one_process_gives(files, tmp_path, monkeypatch, request):
-    monkeypatch.setattr(in_parts, "PART_BYTES", 1)
+    monkeypatch.setattr(parts, "PART_BYTES", 1)
     alone = evaluated(files, tmp_path / "alone", "JACKKNIFE")
     forked = request.getfixturevalue("forks")
     assert evaluated(files, tmp_path / "forked", "JACKKNIFE") == alone
@@ -96,7 +96,7 @@ def test_forks_give_what_one_process_gives(files, tmp_path, monkeypatch, request
 
 
 def test_a_row_of_a_part_is_told_with_its_file(files, tmp_path, monkeypatch, forks):
-    monkeypatch.setattr(in_parts, "PART_BYTES", 1)
+    monkeypatch.setattr(parts, "PART_BYTES", 1)
     table = pyarrow.parquet.read_table(files[2])
     labels = table.column("label").to_pylist()
     labels[7] = None

@@ -24,6 +24,25 @@ def Trained(model: Output[Model]) -> None:
     save_model(fitted, str(Path(model.uri, "Format-Serving")), example=amounts)
 
 
+@component
+def Saved(model: Output[Model]) -> None:
+    """Save a model of TensorFlow's that says how large amounts are, and is TFMA's to evaluate."""
+    import tensorflow as tf
+
+    from penstock.models import layout
+
+    class Large(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
+        def serve(self, examples: tf.Tensor) -> tf.Tensor:
+            feature = {"amount": tf.io.FixedLenFeature([], tf.float32)}
+            amounts = tf.io.parse_example(examples, feature)["amount"]
+            return tf.sigmoid(amounts)[:, None]
+
+    module = Large()
+    signatures = {"serving_default": module.serve}
+    tf.saved_model.save(module, layout.serving_model_directory(model.uri), signatures=signatures)
+
+
 def digests_of(result: Any, node: str, key: str) -> dict[str, str]:
     """Return what each file of an output holds, by its path in the artifact."""
     import hashlib
