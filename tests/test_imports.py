@@ -130,3 +130,15 @@ def test_telemetry_of_tfx_that_is_imported_later_derives_from_the_client_of_goog
     code += "from googleapiclient import http\n"
     code += "assert issubclass(telemetry_utils.TFXHttpRequest, http.HttpRequest)\n"
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=False).returncode == 0
+
+
+def test_core_leaves_grpc_to_who_calls_a_server():
+    assert "grpc" not in modules_after("import penstock.runners.local.runner")
+
+
+def test_what_stands_for_grpc_has_its_status_codes():
+    import grpc
+
+    from penstock._tfx.remote_calls import StatusCode
+
+    assert [(c.name, c.value) for c in StatusCode] == [(c.name, c.value) for c in grpc.StatusCode]

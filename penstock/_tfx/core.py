@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+from penstock._tfx.remote_calls import grpc_later
+
 _LIBRARY = "tfx.components"
 _HIDDEN = ("tensorflow", _LIBRARY)
 _GOOGLE, _TELEMETRY = "googleapiclient", "tfx.utils.telemetry_utils"
@@ -134,7 +136,7 @@ def bare_package(name: str) -> Iterator[None]:
 os.environ.setdefault("GLOG_minloglevel", "3")
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-with _without_heavy_modules(), _without_http_of_google():
+with _without_heavy_modules(), _without_http_of_google(), grpc_later():
     import ml_metadata
     from ml_metadata.proto import metadata_store_pb2, metadata_store_service_pb2
     from tfx import types

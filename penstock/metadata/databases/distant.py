@@ -12,8 +12,6 @@ import sys
 import time
 from typing import Any, NoReturn
 
-import grpc
-
 from penstock import _tfx
 from penstock.metadata.databases import fates, native_main
 from penstock.metadata.databases.client import Store, is_about_content, plain_message
@@ -194,6 +192,8 @@ class RemoteStore(DistantStore):
         return self._database.channel()
 
     def _ask(self, method_name: str, request: Any, response: Any) -> None:
+        import grpc
+
         patience = self._database.patience
         call = getattr(self._metadata_store_stub, method_name)
         pending = call.future(request, timeout=patience.call_seconds)

@@ -5,12 +5,9 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
-
-import grpc
+from typing import Any
 
 from penstock import _tfx
 from penstock.errors import StoreError
@@ -25,14 +22,6 @@ SERVICE = _service.DESCRIPTOR.services_by_name["MetadataStoreService"].full_name
 
 # A server that is being restarted is waited for so long when a store is opened.
 _CONNECT_SECONDS = 10.0
-_CHANNEL_OPTIONS = (
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-    # A connection that hangs is given up; not more often than servers tolerate.
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-)
 # What gRPC says, what that means, and what to do.
 _REASONS = (
     (
@@ -130,15 +119,14 @@ class Remote(Kept):
 
     def channel(self) -> Any:
         """Return a channel whose calls bring the token, and wait for a server that is away."""
+        from penstock.metadata.databases import channels
+
         access = self.access
-        if access.tls:
-            credentials = grpc.ssl_channel_credentials(
-                access.roots or None, access.key or None, access.certificate or None
-            )
-            channel = grpc.secure_channel(access.target, credentials, options=_CHANNEL_OPTIONS)
-        else:
-            channel = grpc.insecure_channel(access.target, options=_CHANNEL_OPTIONS)
-        return grpc.intercept_channel(channel, _Caller(access.token))
+        return channels.channel(
+            access.target,
+            access.token,
+            (access.roots, access.key, access.certificate) if access.tls else None,
+        )
 
     def prepare(self, *, create: bool) -> None:
         """See that there is a server of ML Metadata's and that it answers us.
@@ -146,6 +134,8 @@ class Remote(Kept):
         Raises:
           StoreError: there is none, or it refuses.
         """
+        import grpc
+
         deadline = time.monotonic() + min(self.wait_seconds, _CONNECT_SECONDS)
         with closing(self.channel()) as channel:
             ask = channel.unary_unary(
@@ -205,6 +195,8 @@ class Remote(Kept):
         return StoreError(f"the metadata store {self.where} refuses us: {text}", hint=hint)
 
     def _unreachable(self, error: Any) -> StoreError:
+        import grpc
+
         text, code = str(error.details()), error.code()
         if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
             return self._refused(text)
@@ -218,43 +210,10 @@ class Remote(Kept):
         return kind(f"the metadata store {self.where} cannot be reached: {reason}", hint=hint)
 
 
-class _Details(NamedTuple):
-    method: str
-    timeout: float | None
-    metadata: Any
-    credentials: Any
-    wait_for_ready: bool | None
-    compression: Any
-
-
-class _Caller(grpc.UnaryUnaryClientInterceptor):
-    """Gives each call the token, and has it wait for a server that is away.
-
-    A call that waits has not been sent, so that also one that changes something may.
-    """
-
-    def __init__(self, token: str) -> None:
-        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
-
-    def intercept_unary_unary(
-        self, continuation: Callable[..., Any], details: Any, request: Any
-    ) -> Any:
-        waits = details.wait_for_ready
-        return continuation(
-            _Details(
-                details.method,
-                details.timeout,
-                (*(details.metadata or ()), *self._metadata),
-                details.credentials,
-                True if waits is None else waits,
-                details.compression,
-            ),
-            request,
-        )
-
-
 def _could_come(error: Any) -> bool:
     """Return whether a server that is not there yet may be what is wrong."""
+    import grpc
+
     text = str(error.details())
     return error.code() is grpc.StatusCode.UNAVAILABLE and not any(
         sign in text for sign in ("SSL", "Verification", "handshaker", "resolving", "parsing")
