@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from penstock.components.distribution_validator.component import DistributionValidator
     from penstock.components.drift_monitor.component import DriftMonitor
     from penstock.components.evaluator.component import Evaluator
+    from penstock.components.example_diff.component import ExampleDiff
     from penstock.components.example_validator.component import ExampleValidator
     from penstock.components.import_example_gen.component import ImportExampleGen
     from penstock.components.import_schema_gen.component import ImportSchemaGen
@@ -44,6 +45,7 @@ _HOMES = {
     "DistributionValidator": "distribution_validator",
     "DriftMonitor": "drift_monitor",
     "Evaluator": "evaluator",
+    "ExampleDiff": "example_diff",
     "ExampleValidator": "example_validator",
     "ImportExampleGen": "import_example_gen",
     "ImportSchemaGen": "import_schema_gen",
@@ -75,6 +77,7 @@ __all__ = [
     "DistributionValidator",
     "DriftMonitor",
     "Evaluator",
+    "ExampleDiff",
     "ExampleValidator",
     "ImportExampleGen",
     "ImportSchemaGen",

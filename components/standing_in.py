@@ -16,6 +16,7 @@ STAND_INS = {
     for theirs, ours in {
         "bulk_inferrer": "bulk_inferrer",
         "evaluator": "evaluator",
+        "example_diff": "example_diff",
         "example_gen.csv_example_gen": "csv_example_gen",
         "example_gen.import_example_gen": "import_example_gen",
         "example_validator": "example_validator",

@@ -149,6 +149,17 @@ def read_serialized(paths: str | Iterable[str]) -> Iterator[bytes]:
             yield from batch
 
 
+def serialized_examples(path: str) -> Iterator[bytes]:
+    """Yield the serialized examples of a file, those of a Parquet file made for the purpose."""
+    if not is_parquet(path):
+        yield from read_serialized(path)
+        return
+    from penstock.data.coding.examples import encode
+
+    for batch in read_record_batches(path):
+        yield from encode(batch)
+
+
 def read_serialized_batches(path: str) -> Iterator[list[bytes]]:
     """Read the records of one TFRecord file in lists of about a megabyte of data."""
     for framed in _framed(path):

@@ -213,7 +213,7 @@ def _encode_slice(batch: pa.RecordBatch) -> pa.Array:
     if not parts:
         return pa.array([b""] * batch.num_rows, pa.large_binary())
     features = _joined(parts)
-    headers = _looked_up(_lengths(features), lambda length: b"\x0a" + _varint(length))
+    headers = _looked_up(_lengths(features), lambda length: b"\x0a" + varint(length))
     return _joined([headers, features])
 
 
@@ -246,7 +246,7 @@ def _payload(values: pa.Array) -> tuple[str, Any, Any]:
     if pa.types.is_float32(values.type):
         data = np.ascontiguousarray(to_numpy(values), dtype="<f4")
         return "float", data, np.arange(len(values) + 1, dtype=np.int64) * 4
-    headers = _looked_up(_lengths(values), lambda length: b"\x0a" + _varint(length))
+    headers = _looked_up(_lengths(values), lambda length: b"\x0a" + varint(length))
     encoded = _joined([headers, values])
     starts = _offsets(encoded)
     return "bytes", _data(encoded), starts
@@ -254,14 +254,14 @@ def _payload(values: pa.Array) -> tuple[str, Any, Any]:
 
 @functools.lru_cache(4096)
 def _entry_header(name: bytes) -> Header:
-    key = b"\x0a" + _varint(len(name)) + name + b"\x12"
+    key = b"\x0a" + varint(len(name)) + name + b"\x12"
 
     @functools.lru_cache(4096)
     def header(length: int | None, kind: str) -> bytes:
         feature = _feature_header(length, kind)
         size = len(feature) + (length or 0)
-        before = key + _varint(size)
-        return b"\x0a" + _varint(len(before) + size) + before + feature
+        before = key + varint(size)
+        return b"\x0a" + varint(len(before) + size) + before + feature
 
     return header
 
@@ -271,11 +271,12 @@ def _feature_header(length: int | None, kind: str) -> bytes:
     if length is None:
         return b""
     # Numbers are packed into one field; every string of bytes is a field of its own.
-    packed = b"" if kind == "bytes" or not length else b"\x0a" + _varint(length)
-    return bytes([_KIND_TAGS[kind]]) + _varint(len(packed) + length) + packed
+    packed = b"" if kind == "bytes" or not length else b"\x0a" + varint(length)
+    return bytes([_KIND_TAGS[kind]]) + varint(len(packed) + length) + packed
 
 
-def _varint(number: int) -> bytes:
+def varint(number: int) -> bytes:
+    """Return a number that is not negative as protobuf writes it."""
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)

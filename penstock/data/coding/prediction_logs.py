@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from penstock.data.coding.own_messages import message_classes
+from penstock.data.coding.own_messages import described_classes
 from penstock.errors import DataError
 
 _PACKAGE = "penstock.prediction_log"
 
-# Fields as `[repeated] TYPE NAME NUMBER`; `map` is of texts to the type that it names.
 _MESSAGES: Mapping[str, Sequence[str]] = {
     "Dim": ("int64 size 1",),
     "Shape": ("repeated Dim dim 2", "bool unknown_rank 3"),
@@ -142,38 +141,4 @@ def _another_count(count: int, shape: Sequence[int]) -> DataError:
 
 @functools.cache
 def _classes() -> dict[str, Any]:
-    return message_classes(_file(), _MESSAGES)
-
-
-def _file() -> Any:
-    from google.protobuf import descriptor_pb2
-
-    file = descriptor_pb2.FileDescriptorProto(
-        name="penstock/prediction_log.proto", package=_PACKAGE, syntax="proto3"
-    )
-    for name, fields in _MESSAGES.items():
-        message = file.message_type.add(name=name)
-        for text in fields:
-            _add_field(message, *text.split())
-    return file
-
-
-def _add_field(message: Any, *words: str) -> None:
-    from google.protobuf.descriptor_pb2 import FieldDescriptorProto as field  # noqa: N813
-
-    *manner, type_name, name, number = words
-    kind: dict[str, Any] = {"type": field.TYPE_MESSAGE, "type_name": f".{_PACKAGE}.{type_name}"}
-    if type_name not in _MESSAGES:
-        kind = {"type": getattr(field, f"TYPE_{type_name.upper()}")}
-    label = field.LABEL_REPEATED if manner else field.LABEL_OPTIONAL
-    if manner == ["map"]:
-        entry_name = f"{name.capitalize()}Entry"
-        entry = message.nested_type.add(name=entry_name)
-        entry.options.map_entry = True
-        entry.field.add(name="key", number=1, type=field.TYPE_STRING, label=field.LABEL_OPTIONAL)
-        entry.field.add(name="value", number=2, label=field.LABEL_OPTIONAL, **kind)
-        kind = {
-            "type": field.TYPE_MESSAGE,
-            "type_name": f".{_PACKAGE}.{message.name}.{entry_name}",
-        }
-    message.field.add(name=name, number=int(number), label=label, **kind)
+    return described_classes(_PACKAGE, _MESSAGES)
