@@ -19,8 +19,8 @@ from penstock.execution import preconditions
 from penstock.runners.kubeflow.contract import documents
 from penstock.runners.kubeflow.contract.task import PodTask
 from penstock.runners.kubeflow.contract.texts import OWN, Texts
+from penstock.runners.kubeflow.pod.binding import bind
 from penstock.runners.kubeflow.pod.launcher import read_executor_input
-from penstock.runners.kubeflow.pod.running import bind
 from penstock.testing import Silent
 from penstock.testing.kubeflow import specs
 from penstock.testing.kubeflow.refusals import Refusal

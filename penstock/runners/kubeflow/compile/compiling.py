@@ -26,17 +26,12 @@ from penstock.runners.kubeflow.compile.node_tasks import (
 from penstock.runners.kubeflow.compile.project import Project
 from penstock.runners.kubeflow.compile.sharing import shared
 from penstock.runners.kubeflow.compile.workflow import ARGO_LIMIT, LIMIT, workflow_size
+from penstock.runners.kubeflow.compile.yaml_text import as_dict, as_yaml
 from penstock.runners.kubeflow.contract import names
 from penstock.safety import secrets
 
 SCHEMA_VERSION = "2.1.0"
 _EXIT_HANDLER = "exit-handler-1"
-# What every YAML takes for a text as it stands, and what it takes for lines.
-_WORD = re.compile(
-    r"(?!(?:yes|no|on|off|true|false|null|inf|infinity|nan)$)[A-Za-z]{2,}[A-Za-z0-9_./-]*",
-    re.IGNORECASE,
-)
-_LINES = re.compile(r"[!-~](?:[ -~]*[!-~])?\n(?:(?:[ -~]*[!-~])?\n)*(?:[ -~]*[!-~])?")
 _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 
 
@@ -111,7 +106,7 @@ def compile_for_kubeflow(pipeline: Any, profile: Profile, project: Path) -> Comp
     last = task_names[exit_handler] if exit_handler else None
     spec = _pipeline_spec(compiled, profile, all_tasks, last, items)
     platform = _platform_spec(all_tasks)
-    size = workflow_size(_as_dict(spec), _as_dict(platform))
+    size = workflow_size(as_dict(spec), as_dict(platform))
     _check_size(compiled, all_tasks, size)
     return Compiled(spec, platform, tuple(_warnings(compilation, profile, all_tasks, size)))
 
@@ -215,7 +210,7 @@ def _pipeline_spec(
         component.CopyFrom(task.component)
         component.executor_label = f"exec-{task.owner}"
         deployment.executors[component.executor_label].container.CopyFrom(task.container)
-    spec.deployment_spec.update(_as_dict(deployment))
+    spec.deployment_spec.update(as_dict(deployment))
     _add_root_parameters(spec, compiled, profile)
     inner = spec.root
     if exit_handler is not None:
@@ -287,7 +282,7 @@ def _platform_spec(tasks: Iterable[Task]) -> Any:
     platform = protos.pipeline_spec().PlatformSpec()
     executors = platform.platforms["kubernetes"].deployment_spec.executors
     for task in tasks:
-        executors[f"exec-{task.owner}"].update(_as_dict(task.pod))
+        executors[f"exec-{task.owner}"].update(as_dict(task.pod))
     return platform
 
 
@@ -328,48 +323,3 @@ def _variables(compilation: Compilation, node: ir.Node) -> list[str]:
     texts = [compilation.store, *secrets.texts(node.proto.parameters)]
     texts += secrets.texts(node.executor) if node.executor is not None else []
     return provisions.missing_variables(compilation.pod(node.id), texts)
-
-
-def as_yaml(message: Any) -> str:
-    """Return a message as a YAML document; the same text for the same message."""
-    return yaml_of(_plain(_as_dict(message)))
-
-
-def yaml_of(content: Any) -> str:
-    """Return plain values as a YAML document that every reader takes for them."""
-    import yaml
-
-    class Dumper(yaml.SafeDumper):
-        """Writes texts so that every reader takes them for texts, whichever YAML it reads."""
-
-    Dumper.add_representer(str, _represent_text)
-    return yaml.dump(content, Dumper=Dumper, sort_keys=True, width=100)
-
-
-def _represent_text(dumper: Any, text: str) -> Any:
-    """Write a text of several plain lines as it reads, a plain word as it is, all else in quotes.
-
-    Readers differ in what is a number, a date or a yes (`1e3`, `0o7`, `1_000`, `y`), and in which
-    characters end a line.
-    """
-    if _LINES.fullmatch(text):
-        style: str | None = "|"
-    else:
-        style = None if _WORD.fullmatch(text) else '"'
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-def _plain(value: Any) -> Any:
-    """Return JSON in which whole numbers are written alike, whatever protobuf makes of them."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _as_dict(message: Any) -> dict[str, Any]:
-    from google.protobuf import json_format
-
-    content: dict[str, Any] = json_format.MessageToDict(message)
-    return content

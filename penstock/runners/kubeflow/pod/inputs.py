@@ -77,6 +77,14 @@ def known_inputs(
     return KnownInputs(ids, missing)
 
 
+def lacking(node: ir.Node, known: KnownInputs) -> str:
+    """Return why a node cannot run because of what was not made, "" if it can."""
+    for key, reason in known.missing.items():
+        if node.proto.inputs.inputs[key].min_count:
+            return f"its input {key!r} was not made: {reason}"
+    return ""
+
+
 def reference(artifacts: Iterable[Any]) -> str:
     """Return the metadata that names artifacts of our store."""
     return json.dumps([[artifact.id, artifact.uri] for artifact in artifacts])

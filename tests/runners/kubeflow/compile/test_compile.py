@@ -34,8 +34,8 @@ from penstock.pods import Gpu, PodOptions  # noqa: E402
 from penstock.runners.kubeflow.compile.compiling import (  # noqa: E402
     Compiled,
     compile_for_kubeflow,
-    yaml_of,
 )
+from penstock.runners.kubeflow.compile.yaml_text import yaml_of  # noqa: E402
 from penstock.runners.kubeflow.contract import documents  # noqa: E402
 from penstock.runners.kubeflow.contract.texts import OWN  # noqa: E402
 from penstock_support import IMPORT_PATH  # noqa: E402

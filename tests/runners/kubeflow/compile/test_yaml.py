@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from penstock.runners.kubeflow.compile import protos
-from penstock.runners.kubeflow.compile.compiling import as_yaml
+from penstock.runners.kubeflow.compile.yaml_text import as_yaml
 
 # What one reader or another takes for a number, a date, a truth or a line's end.
 MISTAKABLE = [

@@ -1,0 +1,47 @@
+"""The pipeline of a task, bound to its run and to the places of its pod."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import replace
+from types import MappingProxyType
+
+from penstock import ir
+from penstock.ir.unfolding import unfold
+from penstock.runners.kubeflow.contract import items, locations, names
+from penstock.runners.kubeflow.contract.task import MAKE_ITEMS, RUN_ID_VARIABLE, PodTask
+from penstock.runners.kubeflow.pod import launcher
+from penstock.runners.kubeflow.pod.launcher import ExecutorInput
+from penstock.safety import secrets
+
+
+def bind(task: PodTask, executor_input: ExecutorInput) -> ir.Pipeline:
+    """Return the task's pipeline with parameters and places filled in.
+
+    Raises:
+      ParameterError: a parameter has not come, or is none of its type.
+      RunError: the run's name is not known.
+    """
+    localized = secrets.map_texts(
+        task.pipeline, lambda text: locations.localize(text, task.project_folder)
+    )
+    compiled = replace(task, pipeline=localized).ir()
+    ir.check(compiled)
+    name = compiled.pipeline_info.id
+    run_id = os.environ.get(RUN_ID_VARIABLE) or launcher.run_name(
+        names.pipeline_name(name), executor_input
+    )
+    values = launcher.bind_parameters(executor_input.parameters, task.parameters)
+    # What a node keeps while it works; its outputs are elsewhere.
+    root = tempfile.mkdtemp(prefix=f"{name}-")
+    compiled.runtime_spec.pipeline_root.field_value.string_value = root
+    bound = ir.view(ir.bind(compiled, run_id=run_id, parameters=values))
+    if task.loop is None:
+        return bound
+    [node] = bound
+    looping = replace(node, loops=(task.loop,))
+    pipeline = replace(bound, nodes=MappingProxyType({node.id: looping}))
+    if task.action == MAKE_ITEMS:
+        return pipeline
+    return unfold(pipeline, task.loop, [items.read(executor_input.parameters.get(items.ITEM))])
