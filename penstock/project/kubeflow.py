@@ -65,7 +65,9 @@ class KubeflowOptions(PodOptions):
     token is, if it is a file's, which is read anew for each request. `cookies` are those of a
     session, where there is no token; `ca_certificate` is the file of an authority that the server's
     certificate is from; `pages` is the address of the server's pages, where it is not `host`.
-    `experiments`, `versions` (pipelines) and `schedules` are what `penstock apply` has the server
+    With `share_pods` small nodes that follow others share their pods; `small_nodes` are the names
+    of those to take for small beside those that are known to be. `experiments`, `versions`
+    (pipelines) and `schedules` are what `penstock apply` has the server
     have, and `project` is whose they are there, by default the name of the project's folder.
     """
 
@@ -80,6 +82,8 @@ class KubeflowOptions(PodOptions):
     service_account: str = ""
     project_folder: str = "/app"
     core_image: str = ""
+    share_pods: bool = False
+    small_nodes: tuple[str, ...] = ()
     nodes: Mapping[str, PodOptions] = field(default_factory=dict)
     project: str = ""
     experiments: tuple[str, ...] = ()
@@ -90,6 +94,11 @@ class KubeflowOptions(PodOptions):
         super().__post_init__()
         if not self.project_folder.startswith("/"):
             raise ParameterError(f"project_folder should be absolute, got {self.project_folder!r}")
+        if self.small_nodes and not self.share_pods:
+            raise ParameterError(
+                f"small_nodes names {', '.join(self.small_nodes)}, and no nodes share pods",
+                hint="Add share_pods = true.",
+            )
         if self.token and self.token_file:
             raise ParameterError("there is a token and a token_file", hint="Leave one of them out.")
 

@@ -1,7 +1,8 @@
-"""The command of every container: runs one node of a pipeline, and reports to the launcher.
+"""The command of every container: runs a node of a pipeline, and reports to the launcher.
 
-The exit code is 0 when the node's outputs are made, or it had nothing to do; 1 when it failed; and
-143, as of a process that SIGTERM ended, when it was asked to end.
+Small nodes may share a container, one after the other. The exit code is 0 when the nodes' outputs
+are made, or they had nothing to do; 1 when one failed; and 143, as of a process that SIGTERM ended,
+when it was asked to end.
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ _EXIT_CODES = {"done": 0, "failed": 1, "canceled": 143}
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the task that the arguments name; return the exit code."""
     parser = argparse.ArgumentParser(prog="penstock.runners.kubeflow.entrypoint")
-    parser.add_argument("--task", required=True, help="the node, as the compiler wrote it")
+    parser.add_argument(
+        "--task", action="append", required=True, help="a node, as the compiler wrote it"
+    )
     parser.add_argument("--executor-input", required=True, help="Kubeflow's ExecutorInput")
     options = parser.parse_args(arguments)
-    # The node's own text is in the second.
-    redaction = redaction_for(options.task.encode(), options.executor_input.encode())
+    # The node's own text is in the last.
+    told = [*options.task, options.executor_input]
+    redaction = redaction_for(*(text.encode() for text in told))
     try:
         return _EXIT_CODES[_run(options.task, options.executor_input)]
     except PenstockError as error:
@@ -35,23 +39,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1
 
 
-def _run(task_text: str, executor_input: str) -> str:
+def _run(task_texts: Sequence[str], executor_input: str) -> str:
     from penstock.data.files.remote import MINIO_VARIABLE
     from penstock.runners.kubeflow.contract.task import PodTask
     from penstock.runners.kubeflow.contract.texts import Texts
     from penstock.runners.kubeflow.pod.launcher import read_executor_input
     from penstock.runners.kubeflow.pod.object_store import find_minio
-    from penstock.runners.kubeflow.pod.running import run_task
+    from penstock.runners.kubeflow.pod.running import run_tasks
 
     launched = read_executor_input(executor_input)
-    task = PodTask.from_texts(Texts(task_text, launched.own))
-    if task.project_folder:
-        os.chdir(task.project_folder)
-    for folder in reversed(task.import_paths):
+    tasks = [PodTask.from_texts(Texts(text, launched.own)) for text in task_texts]
+    if tasks[0].project_folder:
+        os.chdir(tasks[0].project_folder)
+    folders = dict.fromkeys(folder for task in tasks for folder in task.import_paths)
+    for folder in reversed(folders):
         sys.path.insert(0, os.path.abspath(folder))
     if endpoint := find_minio(launched.addresses):
         os.environ[MINIO_VARIABLE] = endpoint
-    return run_task(task, launched)
+    return run_tasks(tasks, launched)
 
 
 if __name__ == "__main__":

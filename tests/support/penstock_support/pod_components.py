@@ -157,3 +157,35 @@ def lendable(rows: int = 3, bonus: int = 0):
     """Two nodes, both of which Kubeflow's cache can stand in for."""
     made = Makes(rows=rows)
     return [made, Trains(examples=made.outputs["examples"], bonus=bonus)]
+
+
+@component
+def Counts(examples: Input[Examples]) -> int:
+    """Return how many rows examples say they have."""
+    return int(examples.get_int_custom_property("rows"))
+
+
+def one_after_another(**options: Any) -> Any:
+    """Return a pipeline of four nodes: the second misbehaves, and only the last waits for it."""
+
+    @pipeline(name="one-after-another")
+    def one_after_another_so(folder: str):
+        made = Makes()
+        second = Misbehaves(folder=folder, token="${env:CANARY}").with_options(**options)
+        second.add_upstream_node(made)
+        third = Sizes(model=second.outputs["model"])
+        other = Counts(examples=made.outputs["examples"]).with_id("Other")
+        return [made, second, third, other]
+
+    return one_after_another_so
+
+
+@pipeline
+def trying_in_between(folder: str):
+    """A node that fails twice, between two that do not."""
+    made = Makes()
+    second = FailsAtFirst(folder=folder, times=2).with_options(retries=2)
+    second.add_upstream_node(made)
+    last = Counts(examples=made.outputs["examples"])
+    last.add_upstream_node(second)
+    return [made, second, last]

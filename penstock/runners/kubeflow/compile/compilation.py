@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ class Compilation:
 
     `tasks` has the name of every node's task. `decisions` has the names of the tasks that decide
     about conditions, by the conditions' names in the IR, `loops` the names of the tasks of loops.
+    `pods` are the nodes that share a pod, and so a task; `parts` has what they are called in it.
     """
 
     pipeline: ir.Pipeline
@@ -30,6 +31,8 @@ class Compilation:
     tasks: Mapping[str, str]
     decisions: Mapping[frozenset[str], str] = field(default_factory=dict)
     loops: Mapping[str, str] = field(default_factory=dict)
+    pods: Sequence[Sequence[str]] = ()
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     def last_task(self, node_id: str) -> str:
         """Return the task of a node that those after it wait for."""
@@ -38,27 +41,35 @@ class Compilation:
 
     def pod(self, node_id: str) -> PodOptions:
         """Return the options of a node's pod."""
-        node = self.pipeline.nodes[node_id]
-        own = platform.requested_options(node)
-        return self._with_image(node_id, own, lambda: needs.only_the_core(node, self.pipeline))
+        return pod_of(self.options, self.pipeline, self.pipeline.nodes[node_id])
 
     def helper_pod(self, name: str) -> PodOptions:
         """Return the options of the pod of a task that is not a node's own."""
-        return self._with_image(name, PodOptions(), lambda: True)
+        return _with_image(self.options, name, PodOptions(), lambda: True)
 
-    def _with_image(
-        self, name: str, own: PodOptions, needs_no_more: Callable[[], bool]
-    ) -> PodOptions:
-        """Return the options of a pod; without an image of its own it may have the core's."""
-        try:
-            pod = self.options.pod_of(name, own)
-        except ParameterError as error:  # what each part says is right, and both together are not
-            raise PipelineError(f"node {name}: {error.message}", hint=error.hint) from None
-        core_image = self.options.core_image
-        is_named = own.image or self.options.nodes.get(name, PodOptions()).image
-        if core_image and not is_named and needs_no_more():
-            return replace(pod, image=core_image)
-        return pod
+
+def pod_of(options: KubeflowOptions, pipeline: ir.Pipeline, node: ir.Node) -> PodOptions:
+    """Return the options of a node's pod.
+
+    Raises:
+      PipelineError: they do not fit together.
+    """
+    own = platform.requested_options(node)
+    return _with_image(options, node.id, own, lambda: needs.only_the_core(node, pipeline))
+
+
+def _with_image(
+    options: KubeflowOptions, name: str, own: PodOptions, needs_no_more: Callable[[], bool]
+) -> PodOptions:
+    """Return the options of a pod; without an image of its own it may have the core's."""
+    try:
+        pod = options.pod_of(name, own)
+    except ParameterError as error:  # what each part says is right, and both together are not
+        raise PipelineError(f"node {name}: {error.message}", hint=error.hint) from None
+    is_named = own.image or options.nodes.get(name, PodOptions()).image
+    if options.core_image and not is_named and needs_no_more():
+        return replace(pod, image=options.core_image)
+    return pod
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from penstock.errors import ConfigError, PipelineError, suggestion
 from penstock.project.kubeflow import KubeflowOptions
 from penstock.project.kubernetes import check_no_braces
 from penstock.project.profiles import Profile
-from penstock.runners.kubeflow.compile import loops, protos, provisions, wiring
+from penstock.runners.kubeflow.compile import loops, protos, provisions, shared_pods, wiring
 from penstock.runners.kubeflow.compile.compilation import Compilation, Task
 from penstock.runners.kubeflow.compile.definitions import parameter_type
 from penstock.runners.kubeflow.compile.node_tasks import (
@@ -73,7 +73,9 @@ def compile_for_kubeflow(pipeline: Any, profile: Profile, project: Path) -> Comp
     loops.check(compiled)
     exit_handler = wiring.exit_handler(compiled)
     wiring.check_conditions(compiled)
-    task_names = names.task_names(compiled.nodes)
+    own_names = names.task_names(compiled.nodes)
+    pods = shared_pods.pods_of(compiled, profile)
+    task_names, parts = shared_pods.task_names(pods, own_names)
     decisions = _decisions(compiled, task_names)
     compilation = Compilation(
         compiled,
@@ -83,6 +85,8 @@ def compile_for_kubeflow(pipeline: Any, profile: Profile, project: Path) -> Comp
         task_names,
         decisions,
         loops.loop_tasks(compiled, [*task_names.values(), *decisions.values()]),
+        pods,
+        parts,
     )
     all_tasks, items = _items(compilation)
     for conditions, name in compilation.decisions.items():
@@ -91,10 +95,12 @@ def compile_for_kubeflow(pipeline: Any, profile: Profile, project: Path) -> Comp
         around = {tuple(loop.key for loop in node.loops) for node in same}
         first = same[0] if len(around) == 1 else _outside(same)
         all_tasks.append(decision(compilation, first, name))
-    for node in compiled:
-        tasks = tasks_of(compilation, node)
+    for nodes in shared_pods.in_order(compiled, pods):
+        tasks = [task for node in nodes for task in tasks_of(compilation, node)]
+        if len(nodes) > 1:
+            tasks = [shared_pods.joined(compilation, nodes, tasks)]
         for task in tasks:
-            add_condition(compilation, task, node)
+            add_condition(compilation, task, nodes[0])
         all_tasks += tasks
     if exit_handler and compiled.nodes[exit_handler].is_container:
         raise PipelineError(
@@ -297,6 +303,7 @@ def _warnings(
             "set up for more: MAX_WORKFLOW_SIZE or nodeStatusOffLoad of Argo's controller, and "
             "etcd's --max-request-bytes"
         )
+    options = compilation.options
     images = {task.container.image for task in tasks}
     task_names = {*compilation.tasks, *(task.name for task in tasks)}
     for image in sorted(image for image in images if not _DIGEST.search(image)):
@@ -304,10 +311,14 @@ def _warnings(
             f"the image {image} is named by a tag: Kubeflow's cache does not see when it changes. "
             "Name it by its digest: name@sha256:…"
         )
-    for name in compilation.options.nodes:
-        if name not in task_names:
-            hint = suggestion(name, compilation.tasks, noun="node")
-            yield f"the profile has options for {name!r}, and the pipeline no such node. {hint}"
+    unknown = {
+        **{name: "options for" for name in options.nodes if name not in task_names},
+        **{n: "among small_nodes" for n in options.small_nodes if n not in compilation.tasks},
+    }
+    for name, what in unknown.items():
+        hint = suggestion(name, compilation.tasks, noun="node")
+        yield f"the profile has {what} {name!r}, and the pipeline no such node. {hint}"
+    yield from shared_pods.told_apart(compilation.pipeline, profile)
     for node in compilation.pipeline:
         for variable in _variables(compilation, node):
             yield (

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from penstock import _tfx, ir
 from penstock.runners.kubeflow.compile import protos, wiring
 from penstock.runners.kubeflow.compile.compilation import Compilation, Task
-from penstock.runners.kubeflow.contract import names
+from penstock.runners.kubeflow.contract import names, parts
 from penstock.runners.kubeflow.contract.items import ITEMS
 from penstock.runners.kubeflow.contract.task import (
     OF_ALL,
@@ -107,7 +107,8 @@ def _name_of_output(compilation: Compilation, taken: PodInput) -> str:
     """Return the name of an output in the task that makes it."""
     producer = compilation.pipeline.nodes[taken.producer]
     outputs = outputs_of(producer) or looked_up(compilation, producer)
-    return next(output.name for output in outputs if output.key == taken.output)
+    name = next(output.name for output in outputs if output.key == taken.output)
+    return parts.name_in_pod(compilation.parts.get(taken.producer, ""), name)
 
 
 def add_artifact(task: Task, name: str, kind: str, producer: str, output: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from penstock import ir
 from penstock.errors import PipelineError
@@ -290,6 +291,7 @@ def _run_ours(
         code=code,
         import_paths=compilation.project.import_paths(alone),
         loop=loop,
+        **_place_in_pod(compilation, node, action),
     )
     add_inputs(compilation, task, inputs, parameters)
     told = pod_task.to_texts()
@@ -298,6 +300,16 @@ def _run_ours(
         task.spec.inputs.parameters[OWN].runtime_value.constant.string_value = told.own
     task.container.command.extend(COMMAND)
     task.container.args.extend(["--task", told.shared, "--executor-input", "{{$}}"])
+
+
+def _place_in_pod(compilation: Compilation, node: ir.Node, action: str) -> dict[str, Any]:
+    """Return what a task says of its node's place in a pod that others share."""
+    part = compilation.parts.get(node.id)
+    if part is None or action != RUN:
+        return {}
+    own = compilation.tasks[node.id]
+    after = tuple(sorted(b for b in node.upstream if compilation.tasks[b] == own))
+    return {"part": part, "after": after}
 
 
 def _without_items(node: ir.Node, loop: LoopSpec) -> ir.Node:

@@ -63,8 +63,8 @@ class Documents:
             for task in component.get("dag", {}).get("tasks", {}).values():
                 task["cachingOptions"] = {}
         for arguments in _arguments(spec):
-            if arguments[:1] == ["--task"]:
-                arguments[1] = _without_cache(arguments[1])
+            for place in _told_at(arguments):
+                arguments[place] = _without_cache(arguments[place])
         return self._as_value(spec)
 
     def as_value(self) -> dict[str, Any]:
@@ -207,17 +207,25 @@ def _json(text: str, kind: type) -> Any:
 
 @dataclass(frozen=True)
 class Task:
-    """A task of a pipeline: the name by which the server knows it, and that which people do."""
+    """A task of a pipeline: the name by which the server knows it, and that which people do.
+
+    `nodes` are those that it runs, where it is known; several share its pod, and it has the names
+    of all.
+    """
 
     key: str
     title: str
+    nodes: tuple[str, ...] = ()
 
 
 def tasks(spec: Mapping[str, Any]) -> list[Task]:
     """Return a pipeline's tasks, those of inner graphs too, each after those that it needs."""
     found = dict(_tasks(spec, spec.get("root", {}), frozenset()))
-    titles = _titles(spec, found)
-    return [Task(key, titles.get(key) or _name(task) or key) for key, task in found.items()]
+    nodes = _nodes(spec, found)
+    return [
+        Task(key, " + ".join(nodes.get(key, ())) or _name(task) or key, nodes.get(key, ()))
+        for key, task in found.items()
+    ]
 
 
 def _tasks(
@@ -240,24 +248,25 @@ def _name(task: Mapping[str, Any]) -> Any:
     return task.get("taskInfo", {}).get("name")
 
 
-def _titles(spec: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+def _nodes(
+    spec: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]]
+) -> dict[str, tuple[str, ...]]:
     """Return the names of the nodes that tasks run, where their containers are told of any.
 
     A container of its own is told nothing, and what records what it did is told its node.
     """
-    titles: dict[str, str] = {}
+    nodes: dict[str, tuple[str, ...]] = {}
     for key, task in found.items():
-        node, action = _node_and_action(spec, task)
-        if action in (RUN, RECORD):
-            titles[key if action == RUN else key.removesuffix("-record")] = node
-    return titles
+        told = [_node_and_action(one) for one in _told(task, _container(spec, task))]
+        actions = {action for _, action in told}
+        if actions in ({RUN}, {RECORD}):
+            own = key if actions == {RUN} else key.removesuffix("-record")
+            nodes[own] = tuple(node for node, _ in told)
+    return nodes
 
 
-def _node_and_action(spec: Mapping[str, Any], task: Mapping[str, Any]) -> tuple[str, str]:
-    """Return what a task's container is told of, "" where it is told nothing that is known here."""
-    told = _told(task, _container(spec, task))
-    if told is None:
-        return "", ""
+def _node_and_action(told: Texts) -> tuple[str, str]:
+    """Return what a container is told of, "" where it is told nothing that is known here."""
     try:
         return texts.node_and_action(told)
     except ValueError:  # another version of Penstock has compiled it
@@ -273,17 +282,23 @@ def _container(spec: Mapping[str, Any], task: Mapping[str, Any]) -> Mapping[str,
     return container
 
 
-def _told(task: Mapping[str, Any], container: Mapping[str, Any]) -> Texts | None:
-    """Return what our entrypoint is told in a container, None where it is not what runs there."""
-    arguments = container.get("args", [])
+def _told_at(arguments: Any) -> list[int]:
+    """Return where in a container's arguments stands what our entrypoint is told of nodes."""
     if arguments[:1] != ["--task"]:
-        return None
+        return []
+    return [at + 1 for at, argument in enumerate(arguments[:-1]) if argument == "--task"]
+
+
+def _told(task: Mapping[str, Any], container: Mapping[str, Any]) -> list[Texts]:
+    """Return what our entrypoint is told of nodes, nothing where it is not what runs there."""
+    arguments = container.get("args", [])
     own = task.get("inputs", {}).get("parameters", {}).get(texts.OWN, {})
-    return Texts(arguments[1], own.get("runtimeValue", {}).get("constant", ""))
+    constant = own.get("runtimeValue", {}).get("constant", "")
+    return [Texts(arguments[place], constant) for place in _told_at(arguments)]
 
 
 def told_tasks(spec: Mapping[str, Any]) -> dict[str, tuple[Texts, str]]:
-    """Return what our entrypoint is told, and in which image, by the names of its tasks.
+    """Return what our entrypoint is told, and in which image, by the names of tasks of one node.
 
     Each stands after those that it needs.
     """
@@ -291,8 +306,8 @@ def told_tasks(spec: Mapping[str, Any]) -> dict[str, tuple[Texts, str]]:
     for key, task in _tasks(spec, spec.get("root", {}), frozenset()):
         container = _container(spec, task)
         told = _told(task, container)
-        if told is not None:
-            found[key] = told, str(container.get("image", ""))
+        if len(told) == 1:
+            found[key] = told[0], str(container.get("image", ""))
     return found
 
 

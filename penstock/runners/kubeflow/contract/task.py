@@ -38,6 +38,9 @@ Loops. A node in a loop has the item that it runs for as the parameter `items.IT
 action MAKE_ITEMS before the loop writes the texts of all items into the output parameter
 `items.ITEMS`.
 
+Shared pods. A container that runs several small nodes is told each after a `--task` of its own, in
+the order in which they run. `parts` says what they are called in the ExecutorInput that they share.
+
 Containers. A component that is a container of its own runs as it is, and knows nothing of ours. A
 task of action RECORD after it writes down what it did: the node's outputs are among its inputs in
 the ExecutorInput, under the names that `outputs` has, and it has none of its own. Nodes that use
@@ -120,8 +123,10 @@ class PodTask:
     `parameters` are those of the run that the node depends on, with their types (str, int, float,
     bool or list); the ExecutorInput has their values under the same names. `code` is a digest of
     the node's code. `store` is the metadata store's address, its secrets still references. `loop`
-    is the loop in which the node stands. `import_paths` are folders to import from, relative to
-    `project_folder`, which is also the folder from which relative paths in the pipeline count.
+    is the loop in which the node stands. Where nodes share a pod, `part` is what this one is called
+    there, and `after` are those of the others that it waits for. `import_paths` are folders to
+    import from, relative to `project_folder`, which is also the folder from which relative paths in
+    the pipeline count.
     """
 
     node: str
@@ -136,6 +141,8 @@ class PodTask:
     code: str = ""
     import_paths: tuple[str, ...] = ()
     loop: LoopSpec | None = None
+    part: str = ""
+    after: tuple[str, ...] = ()
     version: int = VERSION
 
     def to_texts(self) -> Texts:

@@ -60,6 +60,17 @@ def write(table: Table) -> Texts:
     return Texts(_to_text(shared), text)
 
 
+def whole(told: Texts) -> str:
+    """Return both texts of a task as one, for a container that is told all.
+
+    Raises:
+      ValueError: a text is none.
+    """
+    if not told.own:
+        return told.shared
+    return _to_text({**_from_text(told.shared), "own": _from_text(told.own)})
+
+
 def read(texts: Texts) -> Table:
     """Return the table that `write` wrote.
 

@@ -1,4 +1,9 @@
-"""One attempt at a node in a pod: the same life as in a local run, with the launcher's paths."""
+"""One attempt at a node in a pod: the same life as in a local run, with the launcher's paths.
+
+The launcher takes away what a pod has made when all of it has gone well. In a pod that nodes share
+it may be another one that fails. So each brings its outputs to their addresses itself, before they
+are published.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from penstock import _tfx, ir
@@ -51,7 +56,10 @@ DONE, FAILED, CANCELED = "done", "failed", "canceled"
 
 @dataclass(frozen=True)
 class Pod:
-    """A node under way in a pod, which holds an attempt at it."""
+    """A node under way in a pod, which holds an attempt at it.
+
+    With `brings` it is not left to the launcher alone to take the node's outputs away.
+    """
 
     task: PodTask
     executor_input: ExecutorInput
@@ -62,6 +70,7 @@ class Pod:
     interrupts: Interrupts
     workers: Pool | None
     timeout_seconds: int = 0
+    brings: bool = False
 
     @property
     def stopped(self) -> str:
@@ -71,13 +80,26 @@ class Pod:
         return _CANCELED if self.interrupts.count else ""
 
 
+@dataclass(frozen=True)
+class Tried:
+    """How an attempt has ended, of what its work failed, and what to tell the launcher of outputs.
+
+    `worked` says whether what stands at the outputs' local paths was made there.
+    """
+
+    state: str
+    failure: str = ""
+    reports: launcher.Reports = field(default_factory=dict)
+    worked: bool = False
+
+
 def log_path() -> str:
     """Return the path of this process's standard output: all of it is the node's log."""
     return f"/proc/{os.getpid()}/fd/1"
 
 
-def attempt(pod: Pod) -> tuple[str, str]:
-    """Make one attempt; return how it ended, and of what its work failed."""
+def attempt(pod: Pod) -> Tried:
+    """Make one attempt."""
     try:
         record_parameters(pod.metadata, pod.node, _parameters(pod))
         outcome = _live(pod)
@@ -87,9 +109,8 @@ def attempt(pod: Pod) -> tuple[str, str]:
         _tell_broken(pod, Broken(State.FAILED, "its pod ended in an error"))
         raise
     if isinstance(outcome, Broken):
-        return _tell_broken(pod, outcome), outcome.failure
-    _tell(pod, outcome)
-    return DONE, ""
+        return Tried(_tell_broken(pod, outcome), outcome.failure)
+    return _tell(pod, outcome)
 
 
 def _parameters(pod: Pod) -> dict[str, Any]:
@@ -134,8 +155,22 @@ def _do(pod: Pod, life: Life, requested: Work) -> Work | Outcome:
     if reason := pod.stopped:
         return life.canceled(reason)
     if isinstance(report, Succeeded):
+        if pod.brings and requested.kind == "executor":
+            try:
+                outputs.bring(pod.task.outputs, pod.executor_input.outputs)
+            except (PenstockError, OSError) as error:
+                return life.failed(_not_brought(pod, error))
         return life.succeeded(report.result, report.measured)
     return life.failed(failures.worker_failure(report.message), report.failure)
+
+
+def _not_brought(pod: Pod, error: Exception) -> str:
+    described = failures.describe(error, pod.node.root)
+    return (
+        f"what it has made cannot be brought to its address, as is done where nodes share a pod: "
+        f"{described}\nGive pods the keys of the object store, with the right to write, or leave "
+        "share_pods out of the profile"
+    )
 
 
 def _await(pod: Pod, workers: Pool, token: str) -> Succeeded | Failed:
@@ -205,8 +240,8 @@ def _redaction(pod: Pod) -> secrets.Redaction:
     return secrets.redaction_for(told.shared.encode(), told.own.encode())
 
 
-def _tell(pod: Pod, outcome: Finished | Skipped) -> None:
-    """Report to the launcher."""
+def _tell(pod: Pod, outcome: Finished | Skipped) -> Tried:
+    """Make what the launcher is to be told of."""
     artifacts: _tfx.Artifacts = {}
     reason = ""
     if isinstance(outcome, Skipped):
@@ -218,5 +253,6 @@ def _tell(pod: Pod, outcome: Finished | Skipped) -> None:
     reports |= shown.reported(
         pod.task, pod.executor_input, pod.metadata.store, pod.node.run_id, artifacts, state
     )
-    launcher.write_output(pod.executor_input.output_file, reports)
     print(f"{pod.node.id}  {state}", file=sys.stderr, flush=True)
+    worked = isinstance(outcome, Finished) and not outcome.cached
+    return Tried(DONE, reports=reports, worked=worked)

@@ -23,6 +23,10 @@ _MOUNTS = {"gs://": "/gcs/", "minio://": "/minio/", "s3://": "/s3/"}
 _TYPES: Mapping[str, type] = {"str": str, "int": int, "float": float, "bool": bool, "list": list}
 
 
+# What the launcher is told of outputs, by their names: their URIs and their metadata.
+Reports = Mapping[str, tuple[str, Mapping[str, Any]]]
+
+
 @dataclass(frozen=True)
 class LaunchedArtifact:
     """An artifact as the launcher knows it: its URI, and where it is in the container."""
@@ -186,7 +190,7 @@ def run_name(pipeline_name: str, executor_input: ExecutorInput) -> str:
     )
 
 
-def write_output(path: str, artifacts: Mapping[str, tuple[str, Mapping[str, Any]]]) -> None:
+def write_output(path: str, artifacts: Reports) -> None:
     """Write `executor_output.json`: for each output its URI and its metadata."""
     content = {
         "artifacts": {

@@ -9,10 +9,12 @@ metadata refers to the artifacts that it stands for (see `inputs`).
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from penstock import _tfx
+from penstock.data.files import remote
 from penstock.execution.contents import visible_properties
 from penstock.execution.staging import StagedOutput
 from penstock.metadata.reading import plain_value
@@ -36,6 +38,30 @@ def staged_outputs(
         for output in outputs
         if (artifact := launched.get(output.name)) is not None
     }
+
+
+def bring(outputs: Iterable[PodOutput], launched: Mapping[str, LaunchedArtifact]) -> None:
+    """Copy outputs to their URIs as the launcher does, and the empty folders in them.
+
+    Raises:
+      StorageError: the store cannot be reached, or does not let us write there.
+    """
+    with tempfile.NamedTemporaryFile() as empty:
+        for output in outputs:
+            artifact = launched.get(output.name)
+            if artifact is None or not remote.is_known(artifact.uri):
+                continue
+            for folder, folders, files in os.walk(artifact.path):
+                uri = remote.join(artifact.uri, *_names_below(artifact.path, folder))
+                for file in files:
+                    remote.upload(os.path.join(folder, file), remote.join(uri, file))
+                if not folders and not files:
+                    remote.upload(empty.name, remote.join(uri, KEPT_FOLDER))
+
+
+def _names_below(path: str, folder: str) -> list[str]:
+    below = os.path.relpath(folder, path)
+    return [] if below == os.curdir else below.split(os.sep)
 
 
 def reported(

@@ -14,6 +14,7 @@ from typing import Any
 
 from penstock.errors import RunError
 from penstock.runners.kubeflow.contract.documents import Task
+from penstock.runners.kubeflow.contract.parts import section
 from penstock.runners.kubeflow.contract.task import RUN_ID_LABEL
 from penstock.runners.kubeflow.server.operations import FINAL, find_run, find_task
 from penstock.runners.kubeflow.server.pods import PodLog, read_pod_log
@@ -40,7 +41,7 @@ def read_log(
     found = _read(service, run, task, read_pod)
     if found.reason:
         raise _no_log(service, run, task, found.reason)
-    return found.text
+    return _of_node(found.text, task, node)
 
 
 def follow(
@@ -58,7 +59,7 @@ def follow(
     while True:
         found = _read(service, run, task, read_pod)
         if not found.reason:
-            text = found.text
+            text = _of_node(found.text, task, node)
             # A pod that was tried again has a log of its own.
             yield text[len(printed) :] if text.startswith(printed) else text
             printed = text
@@ -68,6 +69,12 @@ def follow(
             return
         service.patience.sleep(service.patience.interval)
         run = find_run(service, run["run_id"])
+
+
+def _of_node(log: str, task: Task, node: str) -> str:
+    """Return what one node has printed, where several share a pod; by the task's name it is all."""
+    named = [name for name in task.nodes if name.lower() == node.lower()]
+    return section(log, task.nodes, named[0]) if len(task.nodes) > 1 and named else log
 
 
 def _read(service: Service, run: Mapping[str, Any], task: Task, read_pod: ReadPod) -> PodLog:

@@ -194,11 +194,11 @@ def find_task(service: Service, run: Mapping[str, Any], node: str) -> Task:
     """
     expected = expected_tasks(service, run)
     for task in expected:
-        if node.lower() in (task.title.lower(), task.key.lower()):
+        if node.lower() in (name.lower() for name in (task.title, task.key, *task.nodes)):
             return task
+    known = {name for task in expected for name in task.nodes or (task.title,)}
     raise RunError(
-        f"run {run['run_id']} has no node {node!r}",
-        hint=suggestion(node, {task.title for task in expected}, noun="node"),
+        f"run {run['run_id']} has no node {node!r}", hint=suggestion(node, known, noun="node")
     )
 
 

@@ -41,15 +41,20 @@ from penstock.runners.kubeflow.contract.texts import OWN  # noqa: E402
 from penstock_support import IMPORT_PATH  # noqa: E402
 from penstock_support.kubeflow_pipelines import IMAGE, Learn, Prepare, cluster, single  # noqa: E402  # found above
 
-NAMES = ("penguins", "flights", "taxi", "rates")
+NAMES = ("penguins", "flights", "flights_shared", "taxi", "rates")
+# Of pipelines whose nodes share pods.
+_SHARED = "_shared"
 
 
 def compile_golden(name: str, folder: Path) -> Compiled:
     """Compile a pipeline of the project that lies in a folder."""
     trainer = PodOptions(memory="16Gi", cpu="8", gpu=Gpu())
-    profile = cluster(memory="4Gi", cpu="1", nodes={"Trainer": trainer})
+    profile = cluster(
+        memory="4Gi", cpu="1", nodes={"Trainer": trainer}, share_pods=name.endswith(_SHARED)
+    )
     project = Path(IMPORT_PATH) if name == "rates" else folder
-    return compile_for_kubeflow(pipeline_of(name, folder), profile, project)
+    made = pipeline_of(name.removesuffix(_SHARED), folder)
+    return compile_for_kubeflow(made, profile, project)
 
 
 def pipeline_of(name: str, folder: Path) -> Any:
@@ -82,8 +87,9 @@ def stable(text: str) -> str:
     documents = list(yaml.safe_load_all(text))
     for executor in documents[0]["deploymentSpec"]["executors"].values():
         arguments = executor["container"]["args"]
-        if arguments[0] == "--task":
-            arguments[1] = legible(arguments[1])
+        for place, argument in enumerate(arguments):
+            if argument == "--task":
+                arguments[place + 1] = legible(arguments[place + 1])
     for component in (documents[0]["root"], *documents[0]["components"].values()):
         for task in component.get("dag", {}).get("tasks", {}).values():
             own = task.get("inputs", {}).get("parameters", {}).get(OWN)
@@ -115,7 +121,7 @@ def test_kubeflow_s_own_loader_takes_it(golden):
 
     name, compiled = golden
     loaded = components.load_component_from_text(compiled.to_yaml())
-    assert loaded.pipeline_spec.pipeline_info.name == name
+    assert loaded.pipeline_spec.pipeline_info.name == name.removesuffix(_SHARED)
     assert loaded.platform_spec == compiled.platform
 
 
