@@ -189,3 +189,10 @@ def trying_in_between(folder: str):
     last = Counts(examples=made.outputs["examples"])
     last.add_upstream_node(second)
     return [made, second, last]
+
+
+@pipeline
+def counted():
+    """A node, and one that follows it."""
+    made = Makes()
+    return [made, Counts(examples=made.outputs["examples"])]
