@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 from penstock import _tfx
+from penstock.authoring.for_each import loops_of
 from penstock.authoring.values import (
     SCALARS,
     PipelineParameter,
@@ -21,6 +22,7 @@ from penstock.authoring.values import (
 from penstock.errors import PipelineError, UserCodeError
 from penstock.project import clusters, user_code
 from penstock.project.clusters import Cluster
+from penstock.project.user_code import place_of
 
 # What Kubernetes takes as a label, which TFX holds pipelines to.
 _LONGEST_NAME = 63
@@ -62,13 +64,39 @@ class PipelineDefinition:
         metadata_connection_config: Any = None,
         beam_args: Iterable[str] = (),
     ) -> Any:
-        """Call the function and return the TFX `Pipeline` of its nodes.
+        """Call the function and return the TFX `Pipeline` of its nodes, for whom compiles that.
 
         Raises:
           WiringError: a component is called wrongly.
-          PipelineError: a node is not returned, two have one id, or they form a cycle.
+          PipelineError: a node is not returned, two have one id, they form a cycle, or one stands
+            in a `ForEach`, of which TFX's compiler knows nothing.
           UserCodeError: the function raises.
         """
+        built = self.assemble(
+            pipeline_root=pipeline_root,
+            metadata_connection_config=metadata_connection_config,
+            beam_args=beam_args,
+        )
+        for node in built.components:
+            if loops := loops_of(node, built.dsl_context_registry):
+                raise PipelineError(
+                    f"pipeline {self.name}: node {node.id} stands in a ForEach of Penstock's "
+                    f"({loops[0].name}), and in a TFX Pipeline it would run once, whatever there "
+                    f"is to go over ({place_of(self.function)})",
+                    hint="Give Penstock the @pipeline itself: LocalRunner().run, penstock run, "
+                    "penstock compile. For TFX's own compiler and runners write a loop of Python's "
+                    'where the items are known: for item in items: NODE(...).with_id(f"...").',
+                )
+        return built
+
+    def assemble(
+        self,
+        *,
+        pipeline_root: str,
+        metadata_connection_config: Any = None,
+        beam_args: Iterable[str] = (),
+    ) -> Any:
+        """Do what `build` does, for Penstock's compiler: nodes may stand in a `ForEach`."""
         with _tfx.new_node_registry() as registry:
             _check_name(self.name)
             returned = self._call()

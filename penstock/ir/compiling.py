@@ -50,7 +50,7 @@ def compile_pipeline(
     defined = None
     if isinstance(pipeline, PipelineDefinition):
         defined = pipeline
-        pipeline = pipeline.build(
+        pipeline = pipeline.assemble(
             pipeline_root=pipeline_root or "",
             metadata_connection_config=metadata_connection_config,
             beam_args=beam_args,

@@ -172,3 +172,11 @@ def test_a_list_of_the_wrong_items_is_no_default():
         @pipeline
         def toy(rates: list[set] = []):  # noqa: B006  # it is refused
             return rates
+
+
+def test_a_loop_is_no_part_of_a_pipeline_that_is_built_for_tfx():
+    with pytest.raises(PipelineError, match="node Train stands in a ForEach of Penstock's") as told:
+        loops.of_rates.build(pipeline_root="/root")
+    assert "(for-each-1)" in told.value.message
+    assert "loop_components.py" in told.value.message
+    assert "LocalRunner().run" in told.value.hint
