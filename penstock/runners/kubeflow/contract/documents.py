@@ -210,22 +210,40 @@ class Task:
     """A task of a pipeline: the name by which the server knows it, and that which people do.
 
     `nodes` are those that it runs, where it is known; several share its pod, and it has the names
-    of all.
+    of all. `loop` is the task of the loop in which it stands, "" where it stands in none.
     """
 
     key: str
     title: str
     nodes: tuple[str, ...] = ()
+    loop: str = ""
 
 
 def tasks(spec: Mapping[str, Any]) -> list[Task]:
     """Return a pipeline's tasks, those of inner graphs too, each after those that it needs."""
     found = dict(_tasks(spec, spec.get("root", {}), frozenset()))
-    nodes = _nodes(spec, found)
+    nodes, loops = _nodes(spec, found), _loops(spec)
+    titles = {key: " + ".join(of_task) for key, of_task in nodes.items()}
     return [
-        Task(key, " + ".join(nodes.get(key, ())) or _name(task) or key, nodes.get(key, ()))
+        Task(
+            key,
+            titles.get(key) or _name(task) or key,
+            nodes.get(key, ()),
+            loops.get(key, ""),
+        )
         for key, task in found.items()
     ]
+
+
+def _loops(spec: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tasks of loops by those that stand in them."""
+    loops: dict[str, str] = {}
+    for component in (spec.get("root", {}), *spec.get("components", {}).values()):
+        for key, task in component.get("dag", {}).get("tasks", {}).items():
+            if "parameterIterator" in task:
+                inner = spec.get("components", {}).get(task.get("componentRef", {}).get("name"), {})
+                loops.update(dict.fromkeys(inner.get("dag", {}).get("tasks", {}), key))
+    return loops
 
 
 def _tasks(

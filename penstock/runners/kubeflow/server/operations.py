@@ -13,6 +13,7 @@ from penstock.runners.kubeflow.server.tasks import (
     CACHED,
     NEVER,
     TaskRun,
+    item_runs,
     message_of,
     seconds_of,
     task_runs,
@@ -171,7 +172,13 @@ def _status(service: Service, run: Mapping[str, Any], expected: list[Task]) -> R
 
 def _nodes(run: Mapping[str, Any], expected: list[Task]) -> tuple[NodeStatus, ...]:
     known = task_runs(run)
-    return tuple(_node(run, task.title, known.get(task.key, TaskRun())) for task in expected)
+    nodes: list[NodeStatus] = []
+    for task in expected:
+        items = item_runs(run, task)
+        nodes += [_node(run, f"{task.title}.{index}", one) for index, one in items.items()]
+        if not items:
+            nodes.append(_node(run, task.title, known.get(task.key, TaskRun())))
+    return tuple(nodes)
 
 
 def _node(run: Mapping[str, Any], title: str, task: TaskRun) -> NodeStatus:

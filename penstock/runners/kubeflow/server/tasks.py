@@ -26,6 +26,8 @@ _TEMPLATE = "system-container-impl"
 # The tasks below a container's own in Argo: what starts its pod, and its tries.
 _EXECUTOR = re.compile(r"executor(\(\d+\))?")
 _DRIVER = "-driver"
+# Argo's node of all that is done for one item of a loop.
+_ITERATION = re.compile(r"iteration-iterations\((\d+):.*\)")
 _OF_PODS = ("RUNTIME", "IMPORTER")
 _MOMENT = timedelta(seconds=1)
 # As many tries of a pod are looked for.
@@ -58,6 +60,71 @@ def task_runs(run: Mapping[str, Any]) -> dict[str, TaskRun]:
         return {str(task.get("name", "")): _of_task(task) for task in _in_order(tasks)}
     details = _in_order((run.get("run_details") or {}).get("task_details") or ())
     return {str(d.get("display_name", "")): _of_detail(d, details) for d in details}
+
+
+def item_runs(run: Mapping[str, Any], task: Task) -> dict[int, TaskRun]:
+    """Return what there is of a loop's task for each item, by the item's place; {} if not known."""
+    if not task.loop:
+        return {}
+    if run.get("tasks"):
+        by_id = {str(one.get("task_id", "")): one for one in run["tasks"]}
+        return {
+            index: _of_task(one)
+            for one in _in_order(run["tasks"])
+            if one.get("name") == task.key and (index := _iteration_of(one, by_id)) is not None
+        }
+    details = _in_order((run.get("run_details") or {}).get("task_details") or ())
+    names = [str(d.get("display_name", "")) for d in details]
+    known = [int(match[1]) for name in names if (match := _ITERATION.fullmatch(name))]
+    nodes = {
+        node: index
+        for index in range(max(known, default=-1) + 1)
+        for node in _nodes_of_item(details, names, task, index)
+    }
+    runs = {}
+    for detail in details:
+        if detail.get("display_name") == task.key:
+            for child in _children(detail):
+                if child in nodes:
+                    runs[nodes[child]] = _of_detail(detail, details)
+    return dict(sorted(runs.items()))
+
+
+def _iteration_of(task: Mapping[str, Any], by_id: Mapping[str, Mapping[str, Any]]) -> int | None:
+    """Return the place of the item for which a task ran: a task above it has that."""
+    seen: set[str] = set()
+    above = str(task.get("parent_task_id") or "")
+    while above in by_id and above not in seen:
+        seen.add(above)
+        index = (by_id[above].get("type_attributes") or {}).get("iteration_index")
+        if index is not None:
+            return int(index)
+        above = str(by_id[above].get("parent_task_id") or "")
+    return None
+
+
+def _nodes_of_item(
+    details: Sequence[Mapping[str, Any]], names: Sequence[str], task: Task, index: int
+) -> Iterator[str]:
+    """Yield what Argo's node of a task's executor is called, for an item of its loop.
+
+    (iterationItemTask in backend/src/v2/compiler/argocompiler/dag.go, 2.17.0.) Where Argo tries
+    everything again, each node of the path is the first try of one.
+    """
+    workflows = {child.rpartition("-")[0] for detail in details for child in _children(detail)}
+    for workflow in workflows:
+        for group in _groups(names):
+            around = [workflow, "root", *filter(None, [group.rstrip(".")]), task.loop]
+            around += [f"iteration-iterations({index}:{index})", "iteration-item"]
+            # One that is tried again has its tries below it.
+            yield f"{workflow}-{fnv1a('.'.join([*around, task.key, 'executor']))}"
+            tries = [f"{part}(0)" for part in around]
+            yield f"{workflow}-{fnv1a('.'.join([*tries, f'{task.key}(0)']))}"
+
+
+def _groups(names: Sequence[str]) -> list[str]:
+    """Return the beginnings of paths below the root, those of inner graphs too."""
+    return ["", *(f"{name}." for name in names if f"{name}{_DRIVER}" in names)]
 
 
 def tasks_without_a_specification(run: Mapping[str, Any]) -> list[Task]:
@@ -135,7 +202,7 @@ def _children(detail: Mapping[str, Any]) -> list[str]:
 def _pods(detail: Mapping[str, Any], details: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     by_name = {str(d["pod_name"]): d for d in details if d.get("pod_name")}
     names = [str(d.get("display_name", "")) for d in details]
-    groups = ["", *(f"{name}." for name in names if f"{name}{_DRIVER}" in names)]
+    groups = _groups(names)
     for child in _children(detail):
         nodes = [*_down_to_pods(child, by_name)]
         for node in nodes[:-1]:

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from penstock.runners.kubeflow.server.tasks import CACHED, fnv1a, task_runs
+from pathlib import Path
+
+import pytest
+
+from penstock.runners.kubeflow.compile.compiling import compile_for_kubeflow
+from penstock.runners.kubeflow.contract import documents
+from penstock.runners.kubeflow.contract.documents import Task
+from penstock.runners.kubeflow.server import connecting, operations
+from penstock.runners.kubeflow.server.tasks import CACHED, fnv1a, item_runs, task_runs
+from penstock.testing.kubeflow import FakePipelines
+from penstock_support import IMPORT_PATH, loop_components
+from penstock_support.kubeflow_pipelines import cluster
 
 AT, LATER = "2026-01-01T00:00:00Z", "2026-01-01T00:00:30Z"
 
@@ -80,3 +91,67 @@ def test_tasks_without_ml_metadata_say_their_states_and_pods_themselves():
     first = task_runs({"tasks": [task]})["first"]
     assert (first.state, first.error, first.pods) == ("FAILED", "no luck", ("e",))
     assert (first.ended - first.started).total_seconds() == 30
+
+
+TRAIN = Task("train", "Train", ("Train",), "for-each-1")
+
+
+def iterations(group="", tried=""):
+    """What a server up to 2.17 says of two items, the second of which has failed."""
+    begun = ["for-each-1", "for-each-1-driver", *([group, f"{group}-driver"] if group else ())]
+    details = [detail(name, "SUCCEEDED") for name in begun]
+    for index, state in enumerate(("SUCCEEDED", "FAILED")):
+        around = ["w", "root", *filter(None, [group]), "for-each-1"]
+        around += [f"iteration-iterations({index}:{index})", "iteration-item"]
+        last = "train(0)" if tried else "train.executor"
+        path = ".".join([*(f"{part}{tried}" for part in around), last])
+        details.append(detail(f"iteration-iterations({index}:{index})", state))
+        details.append(detail("train", state, [f"w-{fnv1a(path)}"]))
+    return {"run_details": {"task_details": details}}
+
+
+@pytest.mark.parametrize("tried", ["", "(0)"], ids=["tried-once", "tried-again-everywhere"])
+@pytest.mark.parametrize("group", ["", "exit-handler-1"])
+def test_the_item_of_a_loop_s_task_is_found_by_the_paths_of_argo_s_nodes(group, tried):
+    found = item_runs(iterations(group, tried), TRAIN)
+    assert {index: one.state for index, one in found.items()} == {0: "SUCCEEDED", 1: "FAILED"}
+
+
+def test_the_item_of_a_loop_s_task_stands_in_a_task_above_it_without_ml_metadata():
+    above = [
+        {"name": "for-each-1", "task_id": "loop", "type": "LOOP"},
+        *(
+            {
+                "name": f"iteration-{index}",
+                "task_id": f"of-{index}",
+                "parent_task_id": "loop",
+                "type": "LOOP_ITERATION",
+                "type_attributes": {"iteration_index": str(index)},
+            }
+            for index in (0, 1)
+        ),
+    ]
+    own = [
+        {"name": "train", "task_id": f"t{i}", "parent_task_id": f"of-{i}", "state": state}
+        for i, state in enumerate(("SUCCEEDED", "RUNNING"))
+    ]
+    found = item_runs({"tasks": [*above, *own]}, TRAIN)
+    assert {index: one.state for index, one in found.items()} == {0: "SUCCEEDED", 1: "RUNNING"}
+
+
+def test_a_loop_s_task_whose_items_cannot_be_told_apart_has_none():
+    assert item_runs({"run_details": {"task_details": [detail("train", "FAILED")]}}, TRAIN) == {}
+
+
+def test_the_status_of_a_run_has_a_line_for_each_item_of_a_loop():
+    profile = cluster()
+    compiled = compile_for_kubeflow(loop_components.of_rates, profile, Path(IMPORT_PATH))
+    spec = documents.read(compiled.to_yaml()).spec
+    answer = {"run_id": "r", "state": "FAILED", "pipeline_spec": spec, **iterations()}
+    with FakePipelines() as server:
+        status = operations.status_of(connecting.connect(server.host), answer)
+    states = {node.name: node.state for node in status.nodes}
+    assert states["Train.0"] == "SUCCEEDED"
+    assert states["Train.1"] == "FAILED"
+    assert "Train" not in states
+    assert states["Measure"] == "SKIPPED"
