@@ -154,7 +154,7 @@ def test_the_monitoring_page_names_every_option():
 def test_the_kubeflow_page_s_profile_is_read_and_compiles(tmp_path):
     from penstock.runners.kubeflow.compile.compiling import compile_for_kubeflow
 
-    text, _ = blocks(ROOT / "docs" / "kubeflow.md", "toml")
+    text, *_ = blocks(ROOT / "docs" / "kubeflow.md", "toml")
     (tmp_path / "penstock.toml").write_text(text)
     config = read_config(tmp_path / "penstock.toml")
     pipeline = config.load_pipeline("flights")
@@ -165,11 +165,37 @@ def test_the_kubeflow_page_s_profile_is_read_and_compiles(tmp_path):
 
 
 def test_the_kubeflow_page_s_schedules_are_read(tmp_path):
-    _, text = blocks(ROOT / "docs" / "kubeflow.md", "toml")
+    _, text, _ = blocks(ROOT / "docs" / "kubeflow.md", "toml")
     (tmp_path / "penstock.toml").write_text(text)
     options = read_config(tmp_path / "penstock.toml").profile("kubeflow").kubeflow
     assert options.schedules["nightly"].pipeline == "flights"
     assert (options.experiments, options.versions) == (("research",), ("penguins",))
+
+
+def test_the_kubeflow_page_s_small_nodes_are_read(tmp_path):
+    *_, text = blocks(ROOT / "docs" / "kubeflow.md", "toml")
+    (tmp_path / "penstock.toml").write_text(text)
+    options = read_config(tmp_path / "penstock.toml").profile("kubeflow").kubeflow
+    assert options.share_pods
+    assert options.small_nodes == ("MergeTables", "Notify")
+
+
+def test_the_kubeflow_page_s_numbers_of_shared_pods_are_those_of_flights():
+    page = (ROOT / "docs" / "kubeflow.md").read_text(encoding="utf-8")
+    assert "flights has 12 tasks, and nine on its longest way" in page
+    assert _tasks_and_longest_way("flights") == (12, 9)
+    assert "it has eight tasks, seven on its longest way" in page
+    assert _tasks_and_longest_way("flights_shared") == (8, 7)
+
+
+def _tasks_and_longest_way(golden):
+    text = (ROOT / "tests" / "golden" / f"{golden}.yaml").read_text()
+    tasks = next(yaml.safe_load_all(text))["root"]["dag"]["tasks"]
+
+    def way(name):
+        return 1 + max(map(way, tasks[name].get("dependentTasks", ())), default=0)
+
+    return len(tasks), max(map(way, tasks))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
