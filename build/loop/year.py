@@ -248,7 +248,13 @@ class Year:
             capture_output=True,
             text=True,
             # Threads that wait for work leave the cores to the server.
-            env={**os.environ, "NO_COLOR": "1", "COLUMNS": "120", "OMP_WAIT_POLICY": "PASSIVE"},
+            env={
+                **os.environ,
+                "NO_COLOR": "1",
+                "COLUMNS": "120",
+                "OMP_WAIT_POLICY": "PASSIVE",
+                "PENSTOCK_DAEMON": "off",
+            },
         )
         if ended.returncode not in codes:
             raise RuntimeError(

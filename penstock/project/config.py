@@ -45,6 +45,7 @@
     failed = "critical"
 
     [daemon]                                    # see penstock/project/daemons.py
+    start = true
     idle_minutes = 30
 
 Relative paths count from the file's folder. A secret is never written down: `${env:NAME}` stands

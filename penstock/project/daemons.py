@@ -1,6 +1,7 @@
 """A project's daemon, as the table `daemon` of penstock.toml has it.
 
 [daemon]
+start = true
 idle_minutes = 30
 """
 
@@ -14,8 +15,9 @@ from penstock.errors import ParameterError
 
 @dataclass(frozen=True)
 class DaemonOptions:
-    """How long a project's daemon stays when no run needs it."""
+    """Whether runs start the project's daemon, and how long it stays when none needs it."""
 
+    start: bool = True
     idle_minutes: float = 30.0
 
     def __post_init__(self) -> None:

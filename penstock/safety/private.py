@@ -66,6 +66,11 @@ def listening(folder: int, name: str) -> socket.socket:
     return listener
 
 
+def inherited(number: int) -> socket.socket:
+    """Return the socket that whoever started this process has it listen on."""
+    return socket.socket(fileno=number)
+
+
 def connected(folder: int, name: str, seconds: float) -> socket.socket | None:
     """Return a connection to who listens in an open folder; None where nobody of this user's does.
 

@@ -9,11 +9,11 @@ import select
 import signal
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from penstock.errors import RunError, StorageError
-from penstock.execution.daemon import messages, places, serving, surroundings, taking_on
+from penstock.execution.daemon import messages, places, starting, surroundings, taking_on
 from penstock.execution.daemon.places import opened
 from penstock.execution.logs import add_line
 from penstock.execution.workers.nursery import Nursery
@@ -69,32 +69,67 @@ def is_off(environment: Mapping[str, str] = os.environ) -> str:
         return "" if said == "on" else f"{VARIABLE} is {said!r}"
     if environment.get("CI", "").lower() not in _NO_CI:
         return "this is CI"
-    return ""
+    return "this is a pod" if "KUBERNETES_SERVICE_HOST" in environment else ""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Lender:
-    """Asks the daemon of a project for nurseries; where it lends none, the log says why."""
+    """Asks the daemon of a project for nurseries; where it lends none, the log says why.
+
+    `missed` is what a run has imported itself since there was no daemon, `log_path` its log.
+    """
 
     project: str
+    missed: tuple[str, ...] = field(default=(), init=False)
+    log_path: str = field(default="", init=False)
 
     def __call__(self, preload: Sequence[str], log_path: str) -> Nursery | None:
         """Return a nursery, or None where a run has to make its own."""
-        if is_off() or not places.is_there(os.environ):
+        if is_off():
             return None
         try:
-            with opened(self.project, os.environ) as place:
-                asking = connected(place.folder, place.socket, _RUN_SECONDS)
-            if asking is None:
-                return None
-            with asking:
-                answer = _lent(asking, self.project, preload, log_path)
+            answer = self._ask(preload, log_path)
         except (OSError, StorageError) as error:
             answer = f"it does not answer ({error})"
         if isinstance(answer, str):
             add_line(log_path, f"the project's daemon lends none: {answer}")
             return None
+        if answer is None:
+            self.missed += tuple(module for module in preload if module not in self.missed)
+            self.log_path = log_path
         return answer
+
+    def _ask(self, preload: Sequence[str], log_path: str) -> Nursery | str | None:
+        if not places.is_there(os.environ):
+            return None
+        with opened(self.project, os.environ) as place:
+            asking = connected(place.folder, place.socket, _RUN_SECONDS)
+            if asking is None:
+                return None
+            with asking:
+                if not starting.is_ready(place):
+                    return "it is importing"
+                return _lent(asking, self.project, preload, log_path)
+
+
+def stand_by(lender: Lender, idle_seconds: float) -> bool:
+    """Start a daemon for what a run has missed one for; return whether that was done.
+
+    Nobody waits for it. What keeps one from being started is in the log of the run.
+    """
+    if not lender.missed:
+        return False
+    options = starting.Options(os.path.realpath(lender.project), lender.missed, idle_seconds)
+    try:
+        with opened(lender.project, os.environ) as place:
+            started = starting.start(options, place, keras.child_environment(), wait_seconds=0)
+    except (OSError, StorageError) as error:
+        add_line(lender.log_path, f"no daemon can be started for the project: {error}")
+        return False
+    if started is None:
+        return False  # another run has started one
+    started.wait_for_nothing()
+    return True
 
 
 def start(project: str, preload: Sequence[str], idle_seconds: float) -> DaemonStatus:
@@ -106,19 +141,20 @@ def start(project: str, preload: Sequence[str], idle_seconds: float) -> DaemonSt
     """
     project = os.path.realpath(project)
     environment = keras.child_environment()
-    options = serving.Options(project, tuple(preload), idle_seconds)
+    options = starting.Options(project, tuple(preload), idle_seconds)
     status = status_of(project)
     if status is not None and not status.differs:
         return status
     if status is not None:
         stop(project)
     with opened(project, os.environ) as place:
-        started = serving.start(options, place, environment).wait()
+        started = starting.start(options, place, environment)
+        came = started is None or started.wait()
         status = status_of(project)
         if status is None:
             log = os.path.join(place.path, place.log)
             raise RunError(
-                "the daemon has ended while it started" if not started else "the daemon has ended",
+                "the daemon has ended" if came else "the daemon has ended while it started",
                 hint=f"What it said is in {log}.",
             )
     return status

@@ -13,7 +13,6 @@ import os
 import resource
 import selectors
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,13 +22,13 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from penstock.errors import PenstockError
-from penstock.execution.daemon import installed, messages, surroundings, taking_on
+from penstock.execution.daemon import installed, messages, starting, surroundings, taking_on
 from penstock.execution.daemon.places import Place, opened
+from penstock.execution.daemon.starting import Options
 from penstock.execution.elapsed import process_began
 from penstock.execution.workers import nursery_process
 from penstock.execution.workers.origin import reason_against_copies
-from penstock.safety import locks
-from penstock.safety.private import listening, user_of_peer
+from penstock.safety.private import inherited, user_of_peer
 
 # So long a message may take; nobody is served meanwhile.
 _PATIENCE_SECONDS = 2.0
@@ -37,16 +36,6 @@ _PATIENCE_SECONDS = 2.0
 _LOOK_SECONDS = 2.0
 # What comes with a run's request beside the streams: its connection, itself, its folder.
 _CONNECTION, _RUN, _FOLDER, *_STREAMS = range(6)
-READY = b"ready"
-
-
-@dataclass(frozen=True)
-class Options:
-    """Whose daemon it is, what it imports first, and how long it stays without a run."""
-
-    project: str
-    preload: tuple[str, ...] = ()
-    idle_seconds: float = 1800.0
 
 
 @dataclass(frozen=True)
@@ -84,7 +73,12 @@ class Daemon:
     """Lends runs nurseries that are copies of this process, until it is not wanted any more."""
 
     def __init__(
-        self, options: Options, place: Place, lock: int, environment: Mapping[str, str]
+        self,
+        options: Options,
+        place: Place,
+        lock: int,
+        listener: socket.socket,
+        environment: Mapping[str, str],
     ) -> None:
         self._options, self._place, self._lock = options, place, lock
         self._environment = dict(environment)
@@ -92,7 +86,7 @@ class Daemon:
         self._folder = os.stat(options.project)
         self._path = tuple(sys.path)
         self._imported = _Imported(installed.Installed(self._path))
-        self._listener = listening(place.folder, place.socket)
+        self._listener = listener
         self._selector = selectors.DefaultSelector()
         self._listen_to(self._listener, self._accept)
         self._lent: list[_Lent] = []
@@ -109,6 +103,7 @@ class Daemon:
             self._imported.next()
         gc.collect()
         gc.freeze()
+        starting.say_ready(self._lock)
         ready()
         while not (self._ending and not self._lent):
             for key, _ in self._selector.select(min(_LOOK_SECONDS, self._options.idle_seconds)):
@@ -116,8 +111,15 @@ class Daemon:
             if not self._ending and not self._is_wanted():
                 self._end()
             if self._imported.wanted and not self._lent and not self._ending:
-                self._imported.next()
-                gc.freeze()
+                self._import_one()
+
+    def _import_one(self) -> None:
+        """Import what a run has asked for; others do not wait for it."""
+        starting.say_busy(self._lock)
+        self._imported.next()
+        gc.freeze()
+        if not self._imported.wanted:
+            starting.say_ready(self._lock)
 
     def _listen_to(self, source: Any, then: Callable[[], None]) -> None:
         self._selector.register(source, selectors.EVENT_READ, then)
@@ -144,7 +146,9 @@ class Daemon:
         self._end()
         modules = tuple(dict.fromkeys([*self._imported.modules, *self._imported.wanted]))
         options = Options(self._options.project, modules, self._options.idle_seconds)
-        start(options, self._place, self._environment).wait_for_nothing()
+        anew = starting.start(options, self._place, self._environment)
+        if anew is not None:
+            anew.wait_for_nothing()
 
     def _accept(self) -> None:
         asking, _ = self._listener.accept()
@@ -253,71 +257,25 @@ class Daemon:
         nursery_process.serve(connection, told["preload"], told["log_path"])
 
 
-@dataclass(frozen=True)
-class Starting:
-    """A daemon that is starting: `told` says when it is ready."""
-
-    process: subprocess.Popen[bytes]
-    told: int
-
-    def wait(self) -> bool:
-        """Return when it is ready or has ended; whether it is ready."""
-        with open(self.told, "rb") as told:
-            return told.read() == READY
-
-    def wait_for_nothing(self) -> None:
-        """Leave it to itself."""
-        os.close(self.told)
-
-
-def start(options: Options, place: Place, environment: Mapping[str, str]) -> Starting:
-    """Start a daemon, in a session of its own and with nothing of this process's."""
-    told, tells = os.pipe()
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-    log = os.open(place.log, flags, 0o600, dir_fd=place.folder)
-    try:
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                *subprocess._args_from_interpreter_flags(),  # type: ignore[attr-defined]
-                *("-m", "penstock.execution.daemon", str(tells)),
-                *(options.project, str(options.idle_seconds), *options.preload),
-            ],
-            env=dict(environment),
-            cwd=place.path,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            pass_fds=[tells],
-            start_new_session=True,
-        )
-    finally:
-        os.close(log)
-        os.close(tells)
-    return Starting(process, told)
-
-
 def main(arguments: Sequence[str]) -> int:
-    """Be the daemon that `start` starts."""
+    """Be the daemon that `starting.start` starts."""
     environment = dict(os.environ)
-    tells, project, idle_seconds, *preload = arguments
+    *numbers, project, idle_seconds = arguments[:5]
+    tells, lock, listening = map(int, numbers)
+    for file in (tells, lock, listening):
+        os.set_inheritable(file, False)
     # The folder of a process that is started by a module's name comes first: nothing is there.
     sys.path[:] = [path for path in sys.path if path not in ("", os.getcwd())]
 
     def ready() -> None:
-        with contextlib.suppress(BrokenPipeError):  # nobody waits for one that is started anew
-            os.write(int(tells), READY)
-        os.close(int(tells))
+        with contextlib.suppress(BrokenPipeError):  # nobody waits for one that came by itself
+            os.write(tells, starting.READY)
+        os.close(tells)
 
-    with opened(project, environment) as place:
-        lock = os.open(
-            place.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=place.folder
-        )
-        if not locks.lock(lock, _PATIENCE_SECONDS):
-            return 0  # there is one
-        options = Options(project, tuple(preload), float(idle_seconds))
+    with opened(project, environment) as place, inherited(listening) as listener:
+        options = Options(project, tuple(arguments[5:]), float(idle_seconds))
         try:
-            Daemon(options, place, lock, environment).run(ready)
+            Daemon(options, place, lock, listener, environment).run(ready)
         except PenstockError as error:
             sys.stderr.write(f"{error}\n")
             return 1

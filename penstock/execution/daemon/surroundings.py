@@ -40,7 +40,7 @@ def of_this_process(project: str, environment: Mapping[str, str]) -> dict[str, s
     """
     return {
         "the project": os.path.realpath(project),
-        "Python": f"{sys.executable} {sys.prefix} {sys.version}",
+        "Python": f"{sys.executable} {sys.prefix} {sys.base_prefix} {sys.version}",
         "how Python was started": repr(subprocess._args_from_interpreter_flags()),  # type: ignore[attr-defined]
         "where Penstock is": os.path.realpath(penstock.__file__),
         "the user's rights": "\n".join(filter(_RIGHTS.match, _lines("/proc/self/status"))),

@@ -68,7 +68,8 @@ class LocalRunner:
     took to come to a run, where that is known; it is recorded with the run. `store_patience` is how
     many seconds a run waits for a metadata store whose server is away. `limit` says how many runs
     of the pipeline may be under way at once in the store, whoever has started them. `daemon` is the
-    folder of a project whose daemon, where there is one, lends the run what it has imported.
+    folder of a project whose daemon, where there is one, lends the run what it has imported, or
+    who asks that.
     """
 
     pipeline_root: str | None = None
@@ -84,7 +85,7 @@ class LocalRunner:
     definition_seconds: float = 0.0
     store_patience: float = Profile.metadata_patience
     limit: RunLimit | None = None
-    daemon: str | None = None
+    daemon: str | Lender | None = None
 
     def run(
         self,
@@ -247,7 +248,9 @@ class LocalRunner:
         )
 
     def _nurseries(self) -> Nurseries:
-        return Nurseries(lend=Lender(self.daemon)) if self.daemon else Nurseries()
+        if not self.daemon:
+            return Nurseries()
+        return Nurseries(lend=Lender(self.daemon) if isinstance(self.daemon, str) else self.daemon)
 
     def _admission(
         self,

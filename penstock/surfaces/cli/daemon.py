@@ -12,7 +12,7 @@ from penstock.surfaces.cli.options import json_option, load_pipeline, local_time
 from penstock.surfaces.cli.printing import echo, echo_json
 
 if TYPE_CHECKING:
-    from penstock.execution.daemon.asking import DaemonStatus
+    from penstock.execution.daemon.asking import DaemonStatus, Lender
     from penstock.project.config import Config
 
 _MB = 1_000_000
@@ -22,6 +22,8 @@ _NONE = "There is no daemon for"
 @click.group()
 def daemon() -> None:
     """Keep a process that has heavy modules imported, from which runs of this project begin.
+
+    A run starts it when it has ended, unless penstock.toml says `[daemon] start = false`.
 
     \b
     Examples:
@@ -93,6 +95,17 @@ def stop(context: click.Context) -> None:
     else:
         later = " when the runs are over that have workers of it" if found.under_way else ""
         echo(f"The daemon, process {found.process_id}, ends{later}.")
+
+
+def stand_by(config: Config, lender: Lender) -> None:
+    """Start a daemon after a run that has missed one, unless the project does not want it."""
+    from penstock.execution.daemon import asking
+
+    # A folder without the file is no project, whose next run one could count on.
+    if not config.daemon.start or config.path is None:
+        return
+    if asking.stand_by(lender, 60 * config.daemon.idle_minutes):
+        echo("Warm workers stand by for the next run; penstock daemon stop ends them.", err=True)
 
 
 def print_status(found: DaemonStatus, folder: str) -> None:

@@ -17,7 +17,7 @@ def daemon(config: Config) -> Finding:
     except (PenstockError, OSError) as error:
         return Finding("daemon", "doubtful", f"there can be none: {error}")
     if found is None:
-        return Finding("daemon", "unused", "none: penstock daemon start spares runs their imports")
+        return Finding("daemon", "unused", "none: the next run makes its own workers")
     runs = f"{found.lent} nurseries lent, {found.under_way} under way"
     description = f"{described(found)}; {', '.join(found.imported) or 'nothing'} imported; {runs}"
     reason = asking.is_off() or found.refuses or found.differs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,6 +24,9 @@ from penstock.surfaces.cli.options import (
     project_config,
 )
 from penstock.surfaces.cli.printing import echo_json, unread_output, unwritten_output
+
+if TYPE_CHECKING:
+    from penstock.execution.daemon.asking import Lender
 
 
 def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -63,8 +66,14 @@ def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
 daemon_option = click.option(
     "--no-daemon",
     is_flag=True,
-    help="Let workers come of a new process, also where the project has a daemon.",
+    help="Let workers come of a new process, and start no daemon for the next run.",
 )
+
+
+def _lender(context: click.Context) -> Lender:
+    from penstock.execution.daemon.asking import Lender
+
+    return Lender(str(project_config(context).folder))
 
 
 def _prepare(
@@ -76,7 +85,7 @@ def _prepare(
     events: bool = True,
     accelerate: bool = True,
     engine: tuple[str, ...] = (),
-    daemon: bool = False,
+    lender: Lender | None = None,
 ) -> Any:
     from penstock.execution.elapsed import seconds_of_process
     from penstock.operations.starting.preparing import prepare, split_arguments
@@ -91,11 +100,7 @@ def _prepare(
         events=events,
         accelerate=accelerate,
     )
-    runner = replace(
-        prepared.runner,
-        definition_seconds=seconds_of_process(),
-        daemon=str(config.folder) if daemon else None,
-    )
+    runner = replace(prepared.runner, definition_seconds=seconds_of_process(), daemon=lender)
     return replace(prepared, runner=runner)
 
 
@@ -105,8 +110,10 @@ def _finish(
     definition: str,
     profile_name: str | None,
     as_json: bool,
+    lender: Lender | None,
 ) -> None:
     from penstock.runners.local import State
+    from penstock.surfaces.cli.daemon import stand_by
     from penstock.surfaces.cli.summary import print_result
 
     # Of a file, the store alone does not say that it may be imported.
@@ -117,6 +124,8 @@ def _finish(
             echo_json(_result_as_json(result))
         else:
             print_result(result, f"penstock resume {result.run_id}{named}")
+    if lender is not None and result.state is not State.CANCELED:
+        stand_by(project_config(context), lender)
     tell_of_run(context, profile_name, result.run_id)
     if not result.succeeded:
         context.exit(INTERRUPTED if result.state is State.CANCELED else RUN_FAILED)
@@ -181,6 +190,7 @@ def run(
       penstock run flights -p train_steps=500 --profile nightly
       penstock run flights --from Trainer
     """
+    lender = None if no_daemon else _lender(context)
     request = _prepare(
         context,
         pipeline,
@@ -189,7 +199,7 @@ def run(
         parallelism,
         accelerate=not no_accelerate,
         engine=engine_args(beam_args, spark, ray),
-        daemon=not no_daemon,
+        lender=lender,
     )
     result = request.runner.run(
         request.compiled,
@@ -202,7 +212,7 @@ def run(
         definition=pipeline,
         raise_on_failure=False,
     )
-    _finish(context, result, pipeline, profile_name, as_json)
+    _finish(context, result, pipeline, profile_name, as_json, lender)
 
 
 @click.command()
@@ -259,16 +269,17 @@ def resume(
             f"run {run_id} was started from Python, so it is not known where its pipeline is",
             hint=f"Name it: penstock resume {run_id} --pipeline FILE:FUNCTION.",
         )
+    lender = None if no_daemon else _lender(context)
     request = _prepare(
         context,
         pipeline,
         profile_name,
         parallelism=parallelism,
         engine=engine_args(beam_args, spark, ray),
-        daemon=not no_daemon,
+        lender=lender,
     )
     result = request.runner.resume(request.compiled, run_id, raise_on_failure=False)
-    _finish(context, result, pipeline, profile_name, as_json)
+    _finish(context, result, pipeline, profile_name, as_json, lender)
 
 
 @click.command()

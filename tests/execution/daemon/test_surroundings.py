@@ -78,6 +78,8 @@ def test_who_looks_for_a_daemon_leaves_nothing(tmp_path, monkeypatch):
         ({}, ""),
         ({"CI": "true"}, "this is CI"),
         ({"CI": "false"}, ""),
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, "this is a pod"),
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1", "PENSTOCK_DAEMON": "on"}, ""),
         ({"CI": "1", "PENSTOCK_DAEMON": "on"}, ""),
         ({"PENSTOCK_DAEMON": "off"}, "PENSTOCK_DAEMON is 'off'"),
     ],
