@@ -33,10 +33,14 @@ RUNNERS = {
 }
 TRAIN_STEPS = 1000
 _TAXI = "tfx.experimental.templates.taxi"
+MODELS = f"{_TAXI}.models"
 
 
-def pipeline(data: str, folder: str) -> Any:
-    """Return the template's pipeline with the lines in use that it has its users uncomment."""
+def pipeline(data: str, folder: str, models: str = MODELS, *, cache: bool = False) -> Any:
+    """Return the template's pipeline with the lines in use that it has its users uncomment.
+
+    `models` is the package of the user's code; with `cache` what has not changed is not run again.
+    """
     from tfx import v1 as tfx
 
     spec = importlib.util.find_spec(f"{_TAXI}.pipeline.pipeline")
@@ -44,16 +48,17 @@ def pipeline(data: str, folder: str) -> Any:
     assert spec.origin is not None, "it is a file"
     text = Path(spec.origin).read_text(encoding="utf-8")
     names: dict[str, Any] = {"__name__": f"{_TAXI}.pipeline.pipeline"}
-    exec(
-        compile(text.replace("# components.append(", "components.append("), spec.origin, "exec"),
-        names,
-    )
+    text = text.replace("# components.append(", "components.append(")
+    if cache:
+        assert "# enable_cache=True" in text, "it is a line that users uncomment"
+        text = text.replace("# enable_cache=True", "enable_cache=True")
+    exec(compile(text, spec.origin, "exec"), names)
     return names["create_pipeline"](
         pipeline_name="taxi",
         pipeline_root=os.path.join(folder, "root"),
         data_path=data,
-        preprocessing_fn=f"{_TAXI}.models.preprocessing.preprocessing_fn",
-        run_fn=f"{_TAXI}.models.keras_model.model.run_fn",
+        preprocessing_fn=f"{models}.preprocessing.preprocessing_fn",
+        run_fn=f"{models}.keras_model.model.run_fn",
         train_args=tfx.proto.TrainArgs(num_steps=TRAIN_STEPS),
         eval_args=tfx.proto.EvalArgs(num_steps=150),
         eval_accuracy_threshold=0.1,
