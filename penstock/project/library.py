@@ -9,17 +9,23 @@ component out (authoring, execution, the store) does not change what it makes.
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import hashlib
 import importlib.util
+import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from penstock.project import kept
+
 COMPONENTS = "penstock.components"
 # Where the library computes; an InfraValidator serves.
 _COMPUTING = (COMPONENTS, "penstock.data", "penstock.models", "penstock.serving")
+# Of what is kept of a module.
+_KIND = ".reached"
 
 
 @dataclass(frozen=True)
@@ -140,8 +146,29 @@ def _signature(path: Path) -> tuple[int, int]:
 
 @functools.lru_cache(maxsize=1000)
 def _read(path: str, _changed: int, _size: int) -> _Module:
-    """Read a module; as long as its signature stays the same, once."""
-    tree = ast.parse(Path(path).read_bytes(), filename=path)
+    """Read a module; as long as its signature stays the same, once.
+
+    What was found in these very bytes is kept for other processes: Python's parser takes its time.
+    """
+    source = Path(path).read_bytes()
+    place, checksum = kept.place(path, _KIND), kept.checksum(source, [_own_code()])
+    found = kept.read(place, checksum)
+    if found is not None:
+        with contextlib.suppress(ValueError):
+            digest, *imports = json.loads(found)
+            return _Module(digest, frozenset(imports))
+    module = _parsed(source, path)
+    kept.write(place, checksum, json.dumps([module.digest, *sorted(module.imports)]).encode())
+    return module
+
+
+@functools.cache
+def _own_code() -> str:
+    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+
+
+def _parsed(source: bytes, path: str) -> _Module:
+    tree = ast.parse(source, filename=path)
     return _Module(
         hashlib.sha256(ast.dump(tree).encode("utf-8", "surrogatepass")).hexdigest(),
         frozenset(name for imported in _imports(tree) for name in _run_by(imported)),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -131,3 +133,43 @@ def test_a_node_of_the_library_records_one_digest_under_its_component_s_name():
     assert list(code_digests(f"{module}.SchemaGenExecutor", {})) == [
         "penstock.components.schema_gen"
     ]
+
+
+@pytest.fixture
+def forgetful(copied, monkeypatch) -> Callable[[], dict[str, str]]:
+    """Return digests as a new process does."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.setattr(sys, "pycache_prefix", None)
+    for module in copied.rglob("*.reached"):  # of the library that was copied
+        module.unlink()
+
+    def read() -> dict[str, str]:
+        library._read.cache_clear()
+        library._read_all.cache_clear()
+        return digests()
+
+    return read
+
+
+def test_what_was_found_in_a_module_is_kept_for_the_next_process(forgetful, monkeypatch):
+    before = forgetful()
+    monkeypatch.setattr(library, "_parsed", lambda *_: pytest.fail("it was read again"))
+    assert forgetful() == before
+
+
+def test_what_is_kept_of_other_bytes_or_is_broken_does_not_count(forgetful, copied):
+    before = forgetful()
+    places = sorted(copied.rglob("*.reached"))
+    places[0].write_bytes(places[1].read_bytes())
+    places[2].write_bytes(places[2].read_bytes()[:64] + b"[")
+    places[3].write_bytes(places[3].read_bytes()[:64] + b"[]")
+    assert forgetful() == before
+
+
+def test_where_nothing_can_be_kept_digests_are_the_same(forgetful, copied, monkeypatch):
+    before = forgetful()
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    for module in copied.rglob("*.reached"):
+        module.unlink()
+    assert forgetful() == before
+    assert not list(copied.rglob("*.reached"))
