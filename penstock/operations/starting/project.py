@@ -19,7 +19,7 @@ from penstock.errors import PenstockError, RunError, ServiceError, UnansweredErr
 from penstock.metadata.databases.addresses import connection_config
 from penstock.metadata.protocol import Store
 from penstock.metadata.store import connect
-from penstock.operations.starting import kubeflow, local
+from penstock.operations.starting import local
 from penstock.operations.starting.protocol import Request, RunState, Started, Starter, check_token
 from penstock.project import keras
 from penstock.project.config import Config
@@ -59,6 +59,8 @@ class _ProjectStarter:
     def read(self, request: Request, token: str) -> Started | None:
         profile = self._profile(request)
         if profile.kubeflow is not None:
+            from penstock.operations.starting import kubeflow
+
             return kubeflow.read(profile, token)
         with self._store(request) as store:
             return local.read(store, token)
@@ -66,6 +68,8 @@ class _ProjectStarter:
     def cancel(self, request: Request, token: str) -> None:
         profile = self._profile(request)
         if profile.kubeflow is not None:
+            from penstock.operations.starting import kubeflow
+
             kubeflow.cancel(profile, token)
             return
         with self._store(request) as store:
