@@ -26,6 +26,13 @@ _AT_IMPORT = re.compile(
     r"|LANG|LANGUAGE|TZ|TZDIR|TMPDIR|TMP|TEMP|HOME|VIRTUAL_ENV|CONDA_PREFIX|XDG_CONFIG_HOME|XDG_CACHE_HOME"
 )
 _SAID = "PENSTOCK_DAEMON"
+# What libraries set themselves as they are imported, in whose process that is: nobody's wish.
+_OF_LIBRARIES = {
+    "KMP_DUPLICATE_LIB_OK": "True",  # threadpoolctl
+    "KMP_INIT_AT_FORK": "FALSE",  # scikit-learn, joblib
+    "TF2_BEHAVIOR": "1",  # TensorFlow
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # the kernel of a notebook
+}
 _RIGHTS = re.compile(r"(Uid|Gid|Groups|Cap\w+|NoNewPrivs|Seccomp):")
 _NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
 _CONTROL_GROUPS = "/sys/fs/cgroup"
@@ -51,7 +58,7 @@ def of_this_process(project: str, environment: Mapping[str, str]) -> dict[str, s
         **{
             _VARIABLE + name: value
             for name, value in environment.items()
-            if name != _SAID and _AT_IMPORT.fullmatch(name)
+            if _AT_IMPORT.fullmatch(name) and _counts(name, value)
         },
     }
 
@@ -65,6 +72,10 @@ def difference(own: Surroundings, others: Surroundings) -> str:
             return f"{key}{_value(others.get(key))} in the run, and{_value(own.get(key))} in it"
         return f"{key} is another one than the run's"
     return ""
+
+
+def _counts(name: str, value: str) -> bool:
+    return name != _SAID and _OF_LIBRARIES.get(name) != value
 
 
 def _value(value: str | None) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import types
 
@@ -33,6 +34,23 @@ def test_a_variable_that_counts_at_import_makes_a_difference(name):
 def test_another_variable_makes_none_and_is_not_told(name):
     assert surroundings.difference(around(**{name: "x"}), around()) == ""
     assert "x" not in around(**{name: "x"}).values()
+
+
+@pytest.mark.needs("sklearn")
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [("sklearn", "KMP_INIT_AT_FORK"), ("threadpoolctl", "KMP_DUPLICATE_LIB_OK")],
+)
+def test_a_variable_that_a_library_sets_in_one_of_both_makes_none(module, name):
+    program = f"import os, {module}; print(os.environ[{name!r}])"
+    environment = {key: value for key, value in os.environ.items() if key != name}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    value = done.stdout.strip()
+    assert surroundings.difference(around(**{name: value}), around()) == ""
+    assert surroundings.difference(around(), around(**{name: value})) == ""
+    assert surroundings.difference(around(), around(**{name: "another"}))
 
 
 @pytest.mark.parametrize("change", ["priority", "CPUs"])
