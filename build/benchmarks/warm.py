@@ -53,6 +53,7 @@ def taxi():
     return pipeline({data!r}, {folder!r}, "taxi_models", cache=True)
 """
 ROWS, CUSTOMERS = 10_000, 1_000
+KINDS = ("cold", "warm")
 Taken = dict[str, list[tuple[float, float]]]
 
 
@@ -131,6 +132,21 @@ def penstock(folder: Path, *arguments: str) -> tuple[float, float]:
     return wall, cpu_seconds(folder) - before
 
 
+def lent(folder: Path) -> int:
+    """Return how many nurseries a project's daemon has lent."""
+    found = asking.status_of(str(folder))
+    return 0 if found is None else found.lent
+
+
+def run(folder: Path, pipeline: str, kind: str) -> tuple[float, float]:
+    """Run a pipeline cold or warm; return the wall and CPU seconds that it has taken."""
+    before = lent(folder)
+    taken = penstock(folder, "run", pipeline, *(["--no-daemon"] if kind == "cold" else []))
+    if (lent(folder) > before) != (kind == "warm"):
+        sys.exit(f"a run that was to be {kind} was not: see .workers.log")
+    return taken
+
+
 def cpu_seconds(folder: Path) -> float:
     """Return the CPU seconds of commands and of the daemon's copies that have ended."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -179,7 +195,7 @@ def _edited(
     repeats: int,
     peers: Mapping[str, Callable[[], tuple[float, float]]] | None = None,
 ) -> Taken:
-    taken: Taken = {name: [] for name in (*(peers or ()), "cold", "warm")}
+    taken: Taken = {name: [] for name in (*(peers or ()), *KINDS)}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         module = write(folder)
@@ -189,9 +205,9 @@ def _edited(
             for number in range(repeats):
                 for peer, measure in (peers or {}).items():
                     taken[peer].append(measure())
-                for kind, options in (("cold", ["--no-daemon"]), ("warm", [])):
+                for kind in KINDS:
                     edit(module, 2 * number + (kind == "warm"))
-                    taken[kind].append(penstock(folder, "run", pipeline, *options))
+                    taken[kind].append(run(folder, pipeline, kind))
         finally:
             penstock(folder, "daemon", "stop")
     return taken
@@ -199,8 +215,7 @@ def _edited(
 
 def first(repeats: int) -> Taken:
     """Measure first runs of a new project, and what of each is beside its nodes."""
-    kinds = ("cold", "warm")
-    taken: Taken = {f"{k}{of}": [] for k in kinds for of in ("", ", beside its nodes")}
+    taken: Taken = {f"{kind}{of}": [] for kind in KINDS for of in ("", ", beside its nodes")}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name, "shop")
         write_customers(Path(name, "customers.csv"))
@@ -208,10 +223,10 @@ def first(repeats: int) -> Taken:
         penstock(folder, "daemon", "start")
         try:
             for _ in range(repeats):
-                for kind, options in (("cold", ["--no-daemon"]), ("warm", [])):
+                for kind in KINDS:
                     for made in (".penstock", "serving"):
                         shutil.rmtree(folder / made, ignore_errors=True)
-                    wall, cpu = penstock(folder, "run", "shop", *options)
+                    wall, cpu = run(folder, "shop", kind)
                     of_wall, of_cpu = nodes(folder)
                     taken[kind].append((wall, cpu))
                     taken[f"{kind}, beside its nodes"].append((wall - of_wall, cpu - of_cpu))
