@@ -249,10 +249,12 @@ def _tell(pod: Pod, outcome: Finished | Skipped) -> Tried:
     else:
         artifacts, state = outcome.outputs, "cached" if outcome.cached else "done"
         state = f"{state}  {outcome.note}" if outcome.note else state
-    reports = outputs.reported(pod.task.outputs, pod.executor_input, artifacts, reason)
+    worked = isinstance(outcome, Finished) and not outcome.cached
+    reports = outputs.reported(
+        pod.task.outputs, pod.executor_input, artifacts, reason, worked=worked
+    )
     reports |= shown.reported(
         pod.task, pod.executor_input, pod.metadata.store, pod.node.run_id, artifacts, state
     )
     print(f"{pod.node.id}  {state}", file=sys.stderr, flush=True)
-    worked = isinstance(outcome, Finished) and not outcome.cached
     return Tried(DONE, reports=reports, worked=worked)

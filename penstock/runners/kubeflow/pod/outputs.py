@@ -69,9 +69,13 @@ def reported(
     executor_input: ExecutorInput,
     published: _tfx.Artifacts,
     reason: str = "",
+    *,
+    worked: bool = True,
 ) -> dict[str, tuple[str, Mapping[str, Any]]]:
     """Return URI and metadata of each output for the launcher; `published` are artifacts.
 
+    Where nothing has `worked` nothing stands at the outputs' local paths: an earlier try of the pod
+    may have brought it to their URIs, from where it was taken.
     Every output has something at its local path afterwards, as newer backends ask for.
     """
     reports: dict[str, tuple[str, Mapping[str, Any]]] = {}
@@ -81,7 +85,7 @@ def reported(
         launched = executor_input.outputs[output.name]
         artifacts = published.get(output.key, [])
         os.makedirs(launched.path, exist_ok=True)
-        if any(a.uri == launched.uri for a in artifacts):
+        if worked and any(a.uri == launched.uri for a in artifacts):
             keep_empty_folders(launched.path)
         metadata: dict[str, Any] = {REFERENCE: reference(artifacts)}
         if reason:

@@ -77,16 +77,24 @@ def test_nodes_with_other_options_have_pods_of_their_own():
     assert pods(chain, "Summarize", nodes={"Summarize": PodOptions(memory="1Gi")}) == []
 
 
-def test_nodes_with_other_conditions_have_pods_of_their_own():
-    @pipeline(name="toy")
-    def conditioned():
-        number = Count()
-        with Cond(number.outputs["output"].future()[0].value > 0):
-            made = Prepare()
-            last = Summarize(examples=made.outputs["examples"])
-        return [number, made, last]
+@pipeline(name="toy")
+def conditioned():
+    number = Count()
+    with Cond(number.outputs["output"].future()[0].value > 0):
+        made = Prepare()
+        last = Summarize(examples=made.outputs["examples"])
+    return [number, made, last]
 
+
+def test_nodes_with_other_conditions_have_pods_of_their_own():
     assert pods(conditioned, "Prepare", "Summarize") == [["Prepare", "Summarize"]]
+
+
+def test_nodes_with_the_same_conditions_share_a_pod_that_obeys_them(compiled):
+    made = compiled(conditioned, share_pods=True, small_nodes=("Prepare", "Summarize"))
+    task = made.tasks["prepare-summarize"]
+    assert "condition-holds" in task["triggerPolicy"]["condition"]
+    assert task["dependentTasks"] == ["count", "decide-prepare-summarize"]
 
 
 def test_nodes_in_a_loop_have_pods_of_their_own():
