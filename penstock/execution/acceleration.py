@@ -85,6 +85,11 @@ def stand_in_for(class_path: str) -> type[StandIn] | None:
     return found
 
 
+def path_of(stand_in: type[StandIn]) -> str:
+    """Return the path by which a class is imported."""
+    return f"{stand_in.__module__}.{stand_in.__qualname__}"
+
+
 def own_spec(spec: Any) -> Any:
     """Return the spec of the executor class of TFX's for which that of a spec stands in."""
     own = type(spec)()
@@ -119,7 +124,7 @@ def _decided(node: ir.Node, enabled: bool) -> ir.Node:
     executor = type(node.executor)()
     executor.CopyFrom(node.executor)
     python = getattr(executor, "python_executor_spec", executor)
-    python.class_path = f"{stand_in.__module__}.{stand_in.__qualname__}"
+    python.class_path = path_of(stand_in)
     driver = node.driver
     replacement = stand_in.drivers.get(node.driver_path or "")
     if driver is not None and replacement is not None:

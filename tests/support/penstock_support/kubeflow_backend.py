@@ -430,7 +430,9 @@ class Compiled:
         return Texts(command[command.index("--task") + 1], constant)
 
 
-def compile_with_store(pipeline: Any, store: Path, **options: Any) -> Compiled:
+def compile_with_store(
+    pipeline: Any, store: Path, *, accelerate: bool = True, **options: Any
+) -> Compiled:
     """Compile a pipeline of tests/support for pods on this machine, with a store in a file.
 
     `options` are those of a profile's table `kubeflow`.
@@ -438,7 +440,9 @@ def compile_with_store(pipeline: Any, store: Path, **options: Any) -> Compiled:
     Only files on the compiling machine are refused, so the scheme is left to the pod.
     """
     profile = replace(
-        cluster(project_folder=IMPORT_PATH, **options), metadata=f"${{env:STORE_SCHEME}}:///{store}"
+        cluster(project_folder=IMPORT_PATH, **options),
+        metadata=f"${{env:STORE_SCHEME}}:///{store}",
+        accelerate=accelerate,
     )
     compiled = compile_for_kubeflow(pipeline, profile, Path(IMPORT_PATH))
     return Compiled(next(iter(yaml.safe_load_all(compiled.to_yaml()))))

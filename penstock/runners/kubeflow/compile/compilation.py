@@ -22,6 +22,7 @@ class Compilation:
     `tasks` has the name of every node's task. `decisions` has the names of the tasks that decide
     about conditions, by the conditions' names in the IR, `loops` the names of the tasks of loops.
     `pods` are the nodes that share a pod, and so a task; `parts` has what they are called in it.
+    With `accelerate` engines of ours do the work of TFX's executors, where they can.
     """
 
     pipeline: ir.Pipeline
@@ -33,6 +34,7 @@ class Compilation:
     loops: Mapping[str, str] = field(default_factory=dict)
     pods: Sequence[Sequence[str]] = ()
     parts: Mapping[str, str] = field(default_factory=dict)
+    accelerate: bool = True
 
     def last_task(self, node_id: str) -> str:
         """Return the task of a node that those after it wait for."""

@@ -87,6 +87,7 @@ def compile_for_kubeflow(pipeline: Any, profile: Profile, project: Path) -> Comp
         loops.loop_tasks(compiled, [*task_names.values(), *decisions.values()]),
         pods,
         parts,
+        profile.accelerate,
     )
     all_tasks, items = _items(compilation)
     for conditions, name in compilation.decisions.items():

@@ -9,6 +9,7 @@ from typing import Any
 
 from penstock import ir
 from penstock.errors import PipelineError
+from penstock.execution import acceleration
 from penstock.execution.cache import code_digests
 from penstock.ir.loops import LoopSpec
 from penstock.project.environment import IMAGE_VARIABLE
@@ -80,7 +81,12 @@ def _component(compilation: Compilation, node: ir.Node) -> Task:
     artifacts = [(output.name, f"tfx.{output.type}") for output in outputs]
     add_outputs(task, [*artifacts, *((name, SHOWN_TYPES[name]) for name in visualizations)])
     _run_ours(
-        compilation, node, task, outputs=outputs, visualizations=visualizations, code=_code(node)
+        compilation,
+        node,
+        task,
+        outputs=outputs,
+        visualizations=visualizations,
+        code=_code(compilation, node),
     )
     return task
 
@@ -291,6 +297,7 @@ def _run_ours(
         code=code,
         import_paths=compilation.project.import_paths(alone),
         loop=loop,
+        accelerate=compilation.accelerate,
         **_place_in_pod(compilation, node, action),
     )
     add_inputs(compilation, task, inputs, parameters)
@@ -348,11 +355,15 @@ def _is_cacheable(compilation: Compilation, node: ir.Node) -> bool:
     return node.is_cached and not node.cache_seconds and not looks_outside
 
 
-def _code(node: ir.Node) -> str:
+def _code(compilation: Compilation, node: ir.Node) -> str:
     """Return a digest of the code that a node runs."""
+    decision = acceleration.decide(node, enabled=compilation.accelerate)
+    path = node.executor_path
+    if decision is not None and decision.stand_in is not None:
+        path = acceleration.path_of(decision.stand_in)
     written = {
         key: value.field_value.string_value
         for key, value in node.proto.parameters.parameters.items()
         if value.WhichOneof("value") == "field_value"
     }
-    return code_digest(code_digests(node.executor_path, written))
+    return code_digest(code_digests(path, written))

@@ -123,7 +123,8 @@ class PodTask:
     `parameters` are those of the run that the node depends on, with their types (str, int, float,
     bool or list); the ExecutorInput has their values under the same names. `code` is a digest of
     the node's code. `store` is the metadata store's address, its secrets still references. `loop`
-    is the loop in which the node stands. Where nodes share a pod, `part` is what this one is called
+    is the loop in which the node stands. With `accelerate` engines of ours do the work of TFX's
+    executors, where they can. Where nodes share a pod, `part` is what this one is called
     there, and `after` are those of the others that it waits for. `import_paths` are folders to
     import from, relative to `project_folder`, which is also the folder from which relative paths in
     the pipeline count.
@@ -141,6 +142,7 @@ class PodTask:
     code: str = ""
     import_paths: tuple[str, ...] = ()
     loop: LoopSpec | None = None
+    accelerate: bool = True
     part: str = ""
     after: tuple[str, ...] = ()
     version: int = VERSION

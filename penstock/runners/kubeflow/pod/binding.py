@@ -8,9 +8,10 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from penstock import ir
+from penstock.execution.acceleration import accelerated
 from penstock.ir.unfolding import unfold
 from penstock.runners.kubeflow.contract import items, locations, names
-from penstock.runners.kubeflow.contract.task import MAKE_ITEMS, RUN_ID_VARIABLE, PodTask
+from penstock.runners.kubeflow.contract.task import MAKE_ITEMS, RUN, RUN_ID_VARIABLE, PodTask
 from penstock.runners.kubeflow.pod import launcher
 from penstock.runners.kubeflow.pod.launcher import ExecutorInput
 from penstock.safety import secrets
@@ -38,10 +39,16 @@ def bind(task: PodTask, executor_input: ExecutorInput) -> ir.Pipeline:
     compiled.runtime_spec.pipeline_root.field_value.string_value = root
     bound = ir.view(ir.bind(compiled, run_id=run_id, parameters=values))
     if task.loop is None:
-        return bound
+        return _accelerated(task, bound)
     [node] = bound
     looping = replace(node, loops=(task.loop,))
     pipeline = replace(bound, nodes=MappingProxyType({node.id: looping}))
     if task.action == MAKE_ITEMS:
         return pipeline
-    return unfold(pipeline, task.loop, [items.read(executor_input.parameters.get(items.ITEM))])
+    item = items.read(executor_input.parameters.get(items.ITEM))
+    return _accelerated(task, unfold(pipeline, task.loop, [item]))
+
+
+def _accelerated(task: PodTask, pipeline: ir.Pipeline) -> ir.Pipeline:
+    """Let engines of ours do the work of a node of TFX's, if that is what the task is for."""
+    return accelerated(pipeline, enabled=task.accelerate) if task.action == RUN else pipeline
