@@ -9,18 +9,9 @@ from penstock.metadata.store import connect, connection_config
 from penstock.runners.kubeflow.contract.task import RUN_ID_VARIABLE
 from penstock.runners.kubeflow.pod.binding import bind
 from penstock.runners.kubeflow.pod.launcher import ExecutorInput
-from penstock_support import IMPORT_PATH
-from penstock_support.kubeflow_backend import Backend, compile_with_store, s3_service
+from penstock_support.kubeflow_backend import compile_with_store
 
 pytestmark = pytest.mark.needs("tfx.components")
-
-
-@pytest.fixture(scope="module")
-def backend(tmp_path_factory):
-    with s3_service() as environment, pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        yield Backend(tmp_path_factory.mktemp("pods"), {**environment, "PYTHONPATH": IMPORT_PATH})
 
 
 @pytest.fixture(scope="module")

@@ -9,17 +9,9 @@ from penstock.data.files import remote
 from penstock.metadata.runs import find_run, node_artifacts
 from penstock.metadata.store import connect, connection_config
 from penstock.testing import Silent
-from penstock_support import IMPORT_PATH, loop_components, store_shapes
 from penstock_support import kubeflow_iterations as iterations
-from penstock_support.kubeflow_backend import Backend, compile_with_store, s3_service
-
-
-@pytest.fixture(scope="module")
-def backend(tmp_path_factory):
-    with s3_service() as environment, pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        yield Backend(tmp_path_factory.mktemp("pods"), {**environment, "PYTHONPATH": IMPORT_PATH})
+from penstock_support import loop_components, store_shapes
+from penstock_support.kubeflow_backend import compile_with_store
 
 
 def store_of(path):

@@ -13,18 +13,9 @@ from penstock.metadata import attempts, turns
 from penstock.metadata.runs import find_run
 from penstock.metadata.store import connect, connection_config
 from penstock.testing import Silent
-from penstock_support import IMPORT_PATH, pod_components
-from penstock_support.kubeflow_backend import BUCKET, Backend, compile_with_store, s3_service
+from penstock_support import pod_components
+from penstock_support.kubeflow_backend import BUCKET, Backend, compile_with_store
 from penstock_support.store_shapes import shape_of_run
-
-
-@pytest.fixture(scope="module")
-def backend(tmp_path_factory):
-    """A backend whose pods find the components of tests/support, and S3 for this process too."""
-    with s3_service() as environment, pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        yield Backend(tmp_path_factory.mktemp("pods"), {**environment, "PYTHONPATH": IMPORT_PATH})
 
 
 def store_of(path):

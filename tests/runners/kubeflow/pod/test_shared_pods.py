@@ -11,25 +11,21 @@ from penstock.metadata.runs import find_run
 from penstock.metadata.store import connect, connection_config
 from penstock.runners.kubeflow.contract import documents, parts
 from penstock.testing import Silent
-from penstock_support import IMPORT_PATH, pod_components
-from penstock_support.kubeflow_backend import Backend, compile_with_store, s3_service
+from penstock_support import pod_components
+from penstock_support.kubeflow_backend import Backend, compile_with_store
 from penstock_support.store_shapes import shape_of_run
 
 FOUR = ("Makes", "Misbehaves", "Other", "Sizes")
 
 
-@pytest.fixture(scope="module")
-def backend(tmp_path_factory):
-    """A backend whose pods find the components of tests/support, and S3 for this process too."""
-    with s3_service() as environment, pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        own = {"PYTHONPATH": IMPORT_PATH, "CANARY": "hush-hush"}
-        yield Backend(tmp_path_factory.mktemp("pods"), {**environment, **own})
-
-
 def shared(pipeline, store, *small):
     return compile_with_store(pipeline, store, share_pods=True, small_nodes=small)
+
+
+@pytest.fixture(autouse=True)
+def secret(monkeypatch):
+    """What a node's parameter refers to."""
+    monkeypatch.setenv("CANARY", "hush-hush")
 
 
 def store_of(path):
