@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+from contextlib import closing
 from dataclasses import dataclass
 
 import grpc
@@ -107,8 +108,8 @@ def guarded(request, tmp_path_factory):
     with (
         metadata_servers.serving(address) as served,
         grpc.insecure_channel(f"localhost:{served.port}") as channel,
+        closing(canaries.canary_of(address)) as canary,
     ):
-        canary = canaries.canary_of(address)
         canary.plant()
         server = Guarded(channel, canary, canary.tables())
         server.ask("PutArtifactType", _type_request("Artifact"))

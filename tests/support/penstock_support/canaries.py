@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -14,13 +14,16 @@ SECRET = "what-the-canary-knows"
 
 @dataclass(frozen=True)
 class Canary:
-    """The table in the database of a store; `scheme` is "" for a file of SQLite."""
+    """The table in the database of a store; `scheme` is "" for a file of SQLite.
+
+    It is looked at over one connection, since a new one takes longer than what is looked at.
+    """
 
     address: str
     scheme: str
 
     def plant(self) -> None:
-        with self._cursor() as cursor:
+        with closing(self._connection.cursor()) as cursor:
             cursor.execute("CREATE TABLE canary (secret VARCHAR(80))")
             cursor.execute(f"INSERT INTO canary VALUES ('{SECRET}')")
 
@@ -32,21 +35,21 @@ class Canary:
             " WHERE table_type = 'BASE TABLE'",
             "postgresql": "SELECT schemaname || '.' || tablename FROM pg_tables",
         }[self.scheme]
-        with self._cursor() as cursor:
+        with closing(self._connection.cursor()) as cursor:
             cursor.execute(query)
             names = frozenset(name for (name,) in cursor.fetchall())
             cursor.execute("SELECT secret FROM canary")
             return names | {f"canary has {row!r}" for row in cursor.fetchall()}
 
-    @contextmanager
-    def _cursor(self) -> Iterator[Any]:
-        with closing(self._connection()) as connection, closing(connection.cursor()) as cursor:
-            yield cursor
-            connection.commit()
+    def close(self) -> None:
+        """Look no more."""
+        self._connection.close()
 
+    @cached_property
     def _connection(self) -> Any:
+        """A connection without transactions: it sees what is there now."""
         if not self.scheme:
-            return sqlite3.connect(self.address)
+            return sqlite3.connect(self.address, isolation_level=None)
         parts = urlsplit(self.address)
         login: dict[str, Any] = {
             "host": parts.hostname,
@@ -59,10 +62,12 @@ class Canary:
             import pymysql
 
             login["password"] = login["password"].encode()
-            return pymysql.connect(**login, charset="utf8mb4")
+            return pymysql.connect(**login, charset="utf8mb4", autocommit=True)
         import pg8000.dbapi
 
-        return pg8000.dbapi.connect(**login)
+        connection = pg8000.dbapi.connect(**login)
+        connection.autocommit = True
+        return connection
 
 
 def canary_of(address: str) -> Canary:
