@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent / "support"))
+SUPPORT = Path(__file__).parent / "support"
+sys.path.insert(0, str(SUPPORT))
 
 
 # Tests leave no processes behind: those of daemons say that they want one.
@@ -18,7 +19,8 @@ os.environ["PENSTOCK_DAEMON"] = "off"
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # As when pytest runs in one process: runs start their processes anew, and do not fork this one.
-    sys.modules["__main__"].__file__ = str(Path(pytest.__file__).with_name("__main__.py"))
+    # Each imports this file first, which is done at once; pytest's own would import all of pytest.
+    sys.modules["__main__"].__file__ = str(SUPPORT / "penstock_support" / "main_of_tests.py")
 
 
 # They start first, so that the suite's end does not wait for one process that has just begun one.
