@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from penstock.execution.daemon import asking
 from penstock.surfaces.cli.project import SAMPLE
 from penstock_support import pages
 
@@ -47,13 +48,23 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def environment(folder):
+    """The reader's environment; warm workers, which a reader has as well, are below their HOME."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return {**os.environ, "PATH": path, "PYTHONWARNINGS": "ignore", "HOME": str(folder)}
+    apart = {k: v for k, v in os.environ.items() if k not in ("XDG_RUNTIME_DIR", "XDG_CACHE_HOME")}
+    own = {"PATH": path, "HOME": str(folder), asking.VARIABLE: "on"}
+    return {**apart, **own, "PYTHONWARNINGS": "ignore"}
 
 
 @pytest.fixture(scope="module")
 def commands(folder, environment):
     """What came of each block of commands, run one after the other as a reader would."""
+    yield run_commands(folder, environment)
+    for config in folder.rglob("penstock.toml"):
+        stop = [sys.executable, "-m", "penstock", "daemon", "stop"]
+        subprocess.run(stop, cwd=config.parent, env=environment, capture_output=True, check=True)
+
+
+def run_commands(folder, environment):
     place, came = folder, {}
     for block in COMMANDS:
         done = subprocess.run(
