@@ -210,13 +210,15 @@ class Task:
     """A task of a pipeline: the name by which the server knows it, and that which people do.
 
     `nodes` are those that it runs, where it is known; several share its pod, and it has the names
-    of all. `loop` is the task of the loop in which it stands, "" where it stands in none.
+    of all. `loop` is the task of the loop in which it stands, "" where it stands in none, and
+    `item` the place of the item for which it runs there, if one is meant.
     """
 
     key: str
     title: str
     nodes: tuple[str, ...] = ()
     loop: str = ""
+    item: int | None = None
 
 
 def tasks(spec: Mapping[str, Any]) -> list[Task]:

@@ -20,7 +20,7 @@ from penstock.runners.kubeflow.server.operations import FINAL, find_run, find_ta
 from penstock.runners.kubeflow.server.pods import PodLog, read_pod_log
 from penstock.runners.kubeflow.server.responses import message_of
 from penstock.runners.kubeflow.server.service import Service
-from penstock.runners.kubeflow.server.tasks import CACHED, TaskRun, task_runs
+from penstock.runners.kubeflow.server.tasks import CACHED, TaskRun, item_runs, task_runs
 
 ReadPod = Callable[[str, str, Task], PodLog]
 
@@ -98,7 +98,9 @@ def _read(service: Service, run: Mapping[str, Any], task: Task, read_pod: ReadPo
 
 
 def _known(run: Mapping[str, Any], task: Task) -> TaskRun:
-    return task_runs(run).get(task.key, TaskRun())
+    if task.item is None:
+        return task_runs(run).get(task.key, TaskRun())
+    return item_runs(run, task).get(task.item, TaskRun())
 
 
 def _state(run: Mapping[str, Any], task: Task) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from penstock.errors import RunError, ServiceError, UnansweredError, suggestion
@@ -196,17 +196,27 @@ def _node(run: Mapping[str, Any], title: str, task: TaskRun) -> NodeStatus:
 def find_task(service: Service, run: Mapping[str, Any], node: str) -> Task:
     """Return a task of a run by the name of its node, in which upper and lower case are one.
 
+    In a loop the place of an item may come after it, as a run's status has it: `Train.0`.
+
     Raises:
       RunError: the run has no such node.
     """
     expected = expected_tasks(service, run)
     for task in expected:
-        if node.lower() in (name.lower() for name in (task.title, task.key, *task.nodes)):
+        if _is_called(task, node):
             return task
+    of_loop, _, item = node.rpartition(".")
+    for task in expected:
+        if task.loop and item.isdecimal() and _is_called(task, of_loop):
+            return replace(task, title=f"{task.title}.{int(item)}", item=int(item))
     known = {name for task in expected for name in task.nodes or (task.title,)}
     raise RunError(
         f"run {run['run_id']} has no node {node!r}", hint=suggestion(node, known, noun="node")
     )
+
+
+def _is_called(task: Task, name: str) -> bool:
+    return name.lower() in (known.lower() for known in (task.title, task.key, *task.nodes))
 
 
 def wait(

@@ -115,7 +115,7 @@ def _nodes_of_item(
     for workflow in workflows:
         for group in _groups(names):
             around = [workflow, "root", *filter(None, [group.rstrip(".")]), task.loop]
-            around += [f"iteration-iterations({index}:{index})", "iteration-item"]
+            around += [argo_name_of(index), "iteration-item"]
             # One that is tried again has its tries below it.
             yield f"{workflow}-{fnv1a('.'.join([*around, task.key, 'executor']))}"
             tries = [f"{part}(0)" for part in around]
@@ -125,6 +125,11 @@ def _nodes_of_item(
 def _groups(names: Sequence[str]) -> list[str]:
     """Return the beginnings of paths below the root, those of inner graphs too."""
     return ["", *(f"{name}." for name in names if f"{name}{_DRIVER}" in names)]
+
+
+def argo_name_of(index: int) -> str:
+    """Return what Argo calls all that is done for one item of a loop, by the item's place."""
+    return f"iteration-iterations({index}:{index})"
 
 
 def tasks_without_a_specification(run: Mapping[str, Any]) -> list[Task]:

@@ -151,7 +151,16 @@ PODS = [
     pod("w-1", "w.root.first.executor(0)", "2026-01-01T00:00:01Z"),
     pod("w-2", "w.root.first.executor(1)", "2026-01-01T00:00:02Z"),
     pod("w-other", "w.root.last-first.executor(0)", "2026-01-01T00:00:03Z"),
+    *(
+        pod(
+            f"w-item-{index}",
+            f"w.root.for-each-1.iteration-iterations({index}:{index}).iteration-item.train.executor",
+            f"2026-01-01T00:00:0{index}Z",
+        )
+        for index in range(2)
+    ),
 ]
+LOGS = {"w-2": "its second try ✓\n", "w-item-0": "the first item\n", "w-item-1": "the second\n"}
 
 
 class Kubernetes(BaseHTTPRequestHandler):
@@ -164,8 +173,10 @@ class Kubernetes(BaseHTTPRequestHandler):
             and "labelSelector=pipeline%2Frunid%3Drun" in query
         ):
             self.answer(200, json.dumps({"items": PODS}).encode())
-        elif path == "/api/v1/namespaces/team/pods/w-2/log" and "container=main" in query:
-            self.answer(200, "its second try ✓\n".encode())
+            return
+        name = path.removeprefix("/api/v1/namespaces/team/pods/").removesuffix("/log")
+        if name in LOGS and "container=main" in query:
+            self.answer(200, LOGS[name].encode())
         else:
             self.answer(403, b"{}")
 
@@ -210,6 +221,12 @@ def kubeconfig(tmp_path, monkeypatch):
 
 def test_kubernetes_has_the_log_of_a_task_s_last_pod(kubeconfig):
     assert read_pod_log("team", "run", Task("first", "First")) == PodLog("its second try ✓\n")
+
+
+@pytest.mark.parametrize(("item", "text"), [(0, "the first item\n"), (1, "the second\n")])
+def test_kubernetes_has_the_log_of_each_item_of_a_loop(kubeconfig, item, text):
+    task = Task("train", "Train", ("Train",), "for-each-1", item)
+    assert read_pod_log("team", "run", task) == PodLog(text)
 
 
 def test_a_task_that_has_no_pod_in_the_namespace_is_told(kubeconfig):

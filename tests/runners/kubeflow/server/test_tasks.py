@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from penstock.errors import RunError
 from penstock.runners.kubeflow.compile.compiling import compile_for_kubeflow
 from penstock.runners.kubeflow.contract import documents
 from penstock.runners.kubeflow.contract.documents import Task
-from penstock.runners.kubeflow.server import connecting, operations
+from penstock.runners.kubeflow.server import connecting, logs, operations
+from penstock.runners.kubeflow.server.pods import PodLog
 from penstock.runners.kubeflow.server.tasks import CACHED, fnv1a, item_runs, task_runs
 from penstock.testing.kubeflow import FakePipelines
 from penstock_support import IMPORT_PATH, loop_components
@@ -155,3 +157,22 @@ def test_the_status_of_a_run_has_a_line_for_each_item_of_a_loop():
     assert states["Train.1"] == "FAILED"
     assert "Train" not in states
     assert states["Measure"] == "SKIPPED"
+
+
+@pytest.mark.parametrize("name", ["Train.1", "train.1"])
+def test_the_log_of_an_item_of_a_loop_is_asked_for_by_its_name(name):
+    compiled = compile_for_kubeflow(loop_components.of_rates, cluster(), Path(IMPORT_PATH))
+    spec = documents.read(compiled.to_yaml()).spec
+    run = {"run_id": "r", "state": "RUNNING", "pipeline_spec": spec, **iterations()}
+    asked = []
+
+    def read_pod(_namespace, _run_id, task):
+        asked.append(task)
+        return PodLog("of the second item")
+
+    with FakePipelines() as server:
+        service = connecting.connect(server.host)
+        assert logs.read_log(service, run, name, read_pod) == "of the second item"
+        with pytest.raises(RunError, match="Train.7 of run r has no log: it has not run"):
+            logs.read_log(service, run, "Train.7", read_pod)
+    assert [(task.title, task.item) for task in asked] == [("Train.1", 1)]
