@@ -1,4 +1,4 @@
-"""Which of the lines that TFX and ML Metadata log are for a reader."""
+"""Which of the lines that TFX, Beam and ML Metadata log are for a reader."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ import logging
 
 # TFX warns of predicates for every input of every node, whether or not anybody asked for one.
 # ML Metadata logs its connection settings, password included, and errors that it raises too.
-_UNWANTED = ("property_predicate is not supported", "ConnectionConfig: ", "mlmd client ")
+# Beam warns of one of three packages that count checksums, also where it has another.
+_UNWANTED = (
+    "property_predicate is not supported",
+    "ConnectionConfig: ",
+    "mlmd client ",
+    "crcmod package not found",
+)
 
 
 def _says_something(record: logging.LogRecord) -> bool:
@@ -15,4 +21,5 @@ def _says_something(record: logging.LogRecord) -> bool:
 
 def install() -> None:
     """Drop the others."""
-    logging.getLogger("absl").addFilter(_says_something)
+    for name in ("absl", None):
+        logging.getLogger(name).addFilter(_says_something)
