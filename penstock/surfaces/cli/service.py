@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +17,7 @@ from penstock.surfaces.cli.printing import echo, secho
 if TYPE_CHECKING:
     from penstock.metadata.protocol import Metadata
     from penstock.runners.kubeflow.server.operations import NodeStatus, RunStatus
-    from penstock.runners.kubeflow.server.service import Service
+    from penstock.runners.kubeflow.server.service import Patience, Service
 
 _MARKS = {
     "SUCCEEDED": ("✔", "green"),
@@ -125,17 +126,36 @@ def record_lent(
     Where the server cannot be asked, that is said.
     """
     from penstock.runners.kubeflow.server import connecting, lent
-    from penstock.runners.kubeflow.server.service import Patience
 
     options = project_config(context).profile(name).kubeflow
     if options is None:
         return
-    patience = Patience(_CONNECTING_SECONDS, _READING_SECONDS, pauses=())
     try:
-        service = connecting.connect_to(options, patience)
+        service = connecting.connect_to(options, _brief())
         lent.record_lent(metadata, store_config(context, name), service, run_id)
     except PenstockError as error:
         echo(f"not asked for what Kubeflow's cache has done: {error.message}", err=True)
+
+
+def kept_recorded(context: click.Context, name: str | None) -> AbstractContextManager[None]:
+    """Return what records meanwhile, in a profile's store, what Kubeflow's cache does."""
+    from penstock.runners.kubeflow.server import connecting, lent
+
+    options = project_config(context).profile(name).kubeflow
+    if options is None:
+        return nullcontext()
+
+    def reach() -> Service:
+        return connecting.connect_to(options, _brief())
+
+    return lent.kept_recorded(store_config(context, name), reach)
+
+
+def _brief() -> Patience:
+    """Return the patience of those for whom the server is not what they came for."""
+    from penstock.runners.kubeflow.server.service import Patience
+
+    return Patience(_CONNECTING_SECONDS, _READING_SECONDS, pauses=())
 
 
 def cached_elsewhere(context: click.Context, name: str | None, run_id: str) -> RunError | None:

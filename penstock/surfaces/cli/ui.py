@@ -35,7 +35,7 @@ def ui(context: click.Context, port: int, opens: bool, profile_name: str | None)
     if missing is not None:
         raise missing
     from penstock.metadata.store import connect, without_password
-    from penstock.surfaces.cli.service import record_lent
+    from penstock.surfaces.cli.service import kept_recorded, record_lent
     from penstock.surfaces.ui.app import Server, application
     from penstock.surfaces.ui.pages import PATIENCE
 
@@ -57,4 +57,5 @@ def ui(context: click.Context, port: int, opens: bool, profile_name: str | None)
         access = application(
             metadata.store, token, without_password(address), tuple(config.monitors), code
         )
-        Server(access, port, announce).run()
+        with kept_recorded(context, profile_name):
+            Server(access, port, announce).run()

@@ -7,7 +7,9 @@ inputs, and lends what the last pod of these has made. All of that our store has
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -24,7 +26,7 @@ from penstock.metadata.protocol import Metadata, Store
 from penstock.metadata.run_requests import record_parameters
 from penstock.metadata.run_times import record_times
 from penstock.metadata.runs import IMAGE_PROPERTY
-from penstock.metadata.store import execution_inputs, execution_outputs
+from penstock.metadata.store import connect, execution_inputs, execution_outputs
 from penstock.runners.kubeflow.contract import locations
 from penstock.runners.kubeflow.contract.documents import told_tasks
 from penstock.runners.kubeflow.contract.task import RUN, PodTask, code_digest
@@ -38,6 +40,7 @@ _LEASE = "kubeflow_cache"
 # Of a run's context: that it has been looked through.
 _RECORDED = "kubeflow_cache"
 _NEWEST = 20
+_OFTEN_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,30 @@ def record_lent(
         except turns.Held:
             pass  # another process is at it
     return recorded
+
+
+@contextmanager
+def kept_recorded(
+    connection: _tfx.Connection, reach: Callable[[], Service], seconds: float = _OFTEN_SECONDS
+) -> Iterator[None]:
+    """Record meanwhile, again and again, what the cache has lent to the newest runs.
+
+    `reach` reaches the server each time: one that cannot be asked now is asked the next time, and
+    so is the store.
+    """
+    over = threading.Event()
+
+    def repeat() -> None:
+        while not over.wait(seconds):
+            with suppress(PenstockError), connect(connection, create=False) as metadata:
+                record_lent(metadata, connection, reach())
+
+    thread = threading.Thread(target=repeat, name="what Kubeflow's cache lends", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def _is_due(store: Store, run: Mapping[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from penstock.metadata.store import connect, connection_config
 from penstock.project.environment import IMAGE_VARIABLE
 from penstock.runners.kubeflow.contract import documents
 from penstock.runners.kubeflow.server import connecting, submission, versions
-from penstock.runners.kubeflow.server.lent import record_lent
+from penstock.runners.kubeflow.server.lent import kept_recorded, record_lent
 from penstock.runners.kubeflow.server.service import Service
 from penstock.surfaces.cli.main import penstock
 from penstock.testing.kubeflow import FakePipelines, Play
@@ -165,6 +166,15 @@ def test_a_run_that_somebody_is_recording_is_left_to_them(played):
         leases.held(metadata.store, connection, "kubeflow_cache"),
     ):
         assert played.record() == []
+
+
+def test_a_run_that_ends_while_somebody_looks_on_is_recorded_then(played):
+    connection = connection_config(str(played.path))
+    with kept_recorded(connection, lambda: played.service, seconds=0.05):
+        run_id = played.submit({"makes", "trains"}, bonus=1)
+        deadline = time.monotonic() + 60
+        while played.runs()[0].run_id != run_id:
+            assert time.monotonic() < deadline
 
 
 def test_a_run_that_is_not_over_is_not_recorded(played):
