@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from penstock.artifacts import Examples
 from penstock.authoring.beam import BeamOptions
@@ -70,35 +69,20 @@ def compare(
 
 
 def described(pair: str, diff: example_diffs.Diff) -> str:
-    """Return lines that say what was found of a pair of splits."""
-    matches = diff.matches
-    rows = [
-        (matches.base_with_id_count, "rows of the baseline with identifiers"),
-        (matches.test_with_id_count, "rows with identifiers"),
-        (matches.base_missing_id_count, "rows of the baseline without"),
-        (matches.test_missing_id_count, "rows without"),
-        (matches.ids_missing_in_base_count, "identifiers that the baseline lacks"),
-        (matches.ids_missing_in_test_count, "identifiers of the baseline alone"),
-        (matches.duplicate_id_count, "identifiers of several rows"),
-        (matches.matching_pairs_count, "pairs"),
-    ]
-    lines = [f"{pair}: {', '.join(f'{count:,} {what}' for count, what in rows if count)}"]
-    differing = sorted(diff.skew, key=_most_first)
-    differing = [skew for skew in differing if skew.diff_count]
+    """Return lines that say what was found of a pair of splits: the base is the baseline."""
+    counts = example_diffs.counted(diff.matches)
+    lines = [f"{pair}: {', '.join(f'{count:,} {what}' for count, what in counts)}"]
+    differing = example_diffs.differing(diff)
     for skew in differing[:_SHOWN]:
         parts = [
             (skew.mismatch_count, "differ"),
-            (skew.base_only, "only in the baseline"),
-            (skew.test_only, "not in the baseline"),
+            (skew.base_only, "in the base alone"),
+            (skew.test_only, "in the test alone"),
         ]
         said = ", ".join(f"{count:,} {what}" for count, what in parts if count)
         lines.append(f"  {skew.feature_name}: {skew.match_count:,} alike, {said}")
     if len(differing) > _SHOWN:
         lines.append(f"  and {len(differing) - _SHOWN} more features that differ")
-    if not differing and matches.matching_pairs_count:
+    if not differing and diff.matches.matching_pairs_count:
         lines.append("  All features are alike.")
     return "\n".join(lines)
-
-
-def _most_first(skew: Any) -> tuple[int, str]:
-    return -skew.diff_count, skew.feature_name

@@ -28,6 +28,7 @@ from penstock.metadata.run_requests import run_root
 from penstock.report import charts, drawing, wording
 from penstock.report.compiled import KeptBeside
 from penstock.report.contents import Output, RunContents, read_run
+from penstock.report.differences import Differences, read_differences
 from penstock.report.evaluations import Evaluation, read_evaluation
 from penstock.report.features import Findings, find
 from penstock.report.measured import Measured, read_measured
@@ -84,6 +85,7 @@ class Report:
     registered: tuple[Registration, ...] = ()
     resources: tuple[NodeResources, ...] = ()
     measured: tuple[Measured, ...] = ()
+    differences: tuple[Differences, ...] = ()
 
     @property
     def anomaly_count(self) -> int:
@@ -149,6 +151,10 @@ def build(
             tuple(
                 files.read(read_measured, output.node_id, output.artifact)
                 for output in contents.outputs("MonitorReport")
+            ),
+            tuple(
+                files.read(read_differences, output.node_id, output.artifact)
+                for output in contents.outputs("ExamplesDiff")
             ),
         )
 

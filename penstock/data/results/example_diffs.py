@@ -100,6 +100,33 @@ def write(diff: Diff, uri: str, pair: str) -> None:
                 records.write(message.SerializeToString(deterministic=True))
 
 
+def pairs_of(uri: str) -> list[str]:
+    """Return the names of the pairs of splits of which an artifact has something."""
+    names = sorted(os.listdir(uri)) if os.path.isdir(uri) else []
+    return [name.removeprefix(PAIR) for name in names if name.startswith(PAIR)]
+
+
+def counted(matches: Any) -> list[tuple[int, str]]:
+    """Return what a MatchStats counts, but for what there is none of, and in words."""
+    counts = [
+        (matches.base_with_id_count, "rows of the base with identifiers"),
+        (matches.test_with_id_count, "rows of the test with identifiers"),
+        (matches.base_missing_id_count, "rows of the base without"),
+        (matches.test_missing_id_count, "rows of the test without"),
+        (matches.ids_missing_in_base_count, "identifiers that the base lacks"),
+        (matches.ids_missing_in_test_count, "identifiers that the test lacks"),
+        (matches.duplicate_id_count, "identifiers of several rows"),
+        (matches.matching_pairs_count, "pairs"),
+    ]
+    return [(count, what) for count, what in counts if count]
+
+
+def differing(diff: Diff) -> list[Any]:
+    """Return the FeatureSkews of features that differ, those that do in most pairs first."""
+    found = [skew for skew in diff.skew if skew.diff_count]
+    return sorted(found, key=lambda skew: (-skew.diff_count, skew.feature_name))
+
+
 def read(uri: str, pair: str) -> Diff:
     """Read what was found of a pair of splits, by us or by TFX."""
     [matches] = _read(uri, pair, MATCHES)
