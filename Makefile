@@ -2,7 +2,7 @@
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 PENSTOCK := .venv/bin/penstock
 SETUP := .venv/.setup-done
-TEST_PROCESSES := 3
+TEST_PROCESSES := 2
 # In the order of tests/conftest.py, which has the longest files first.
 PYTEST := pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --durations 60
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
