@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from penstock.data.results import example_diffs
 from penstock.errors import PenstockError
 from penstock.metadata.reading import ArtifactRecord
 
@@ -40,6 +39,9 @@ class Differences:
 
 def read_differences(node_id: str, artifact: ArtifactRecord) -> Differences:
     """Read what ExampleDiff wrote, ours or TFX's; what cannot be read is a problem."""
+    # It reads records with Arrow, which a run without such an artifact does not need.
+    from penstock.data.results import example_diffs
+
     pairs, problems = [], []
     for name in example_diffs.pairs_of(artifact.uri):
         try:
