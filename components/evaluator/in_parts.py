@@ -1,8 +1,4 @@
-"""The sums of an evaluation, in parts: some files each, whoever reads them.
-
-What the parts are depends on the files alone, and they are merged in the order of the files, so
-that nothing depends on who does them. A process that does several has the models loaded once.
-"""
+"""The sums of an evaluation in parts; a process that does several has the models loaded once."""
 
 from __future__ import annotations
 
@@ -19,10 +15,7 @@ from penstock.components.evaluator.arrow.reading import Evaluated
 from penstock.components.evaluator.arrow.summing import Summed, add_file
 from penstock.components.evaluator.arrow.tallies import Tally
 from penstock.components.evaluator.evaluated_models import PlacedModel, evaluated_models
-from penstock.components.evaluator.parts import FilesPart, parts_of
-from penstock.data.parallel.choosing import workers_with_models
-from penstock.data.parallel.file_groups import file_bytes
-from penstock.data.parallel.rows_done import RowsDone
+from penstock.components.evaluator.parts import FilesPart, merge_parts
 from penstock.data.records import read_record_batches
 from penstock.data.results import evaluation_messages as messages
 from penstock.project.clusters import Cluster
@@ -65,16 +58,10 @@ def summed(
     Raises:
       DataError: rows cannot be evaluated, or a file is damaged.
     """
-    done = RowsDone(progress)
     asking = Asking.of(evaluation, model, baseline)
     merged = Summed(evaluation.config, asking.tallies)
-    size = sum(map(file_bytes, files))
     try:
-        with workers_with_models(cluster, size) as workers:
-            for one in workers.map(
-                partial(_sum, asking), parts_of(files), named=FilesPart.described, advance=done.add
-            ):
-                merged.merge(one)
+        merge_parts(merged, partial(_sum, asking), files, cluster, progress)
     finally:
         _models.cache_clear()  # at its own end TensorFlow cannot let go of a model
     return merged

@@ -1,8 +1,4 @@
-"""The sums of an evaluation that are TFMA's, in parts: some files each, whoever reads them.
-
-What the parts are depends on the files alone, and they are merged in the order of the files, so
-that nothing depends on who does them.
-"""
+"""The sums of an evaluation that are TFMA's, in parts."""
 
 from __future__ import annotations
 
@@ -17,14 +13,11 @@ import numpy as np
 from penstock.authoring.node_context import NodeContext
 from penstock.components.evaluator.extraction import Extraction
 from penstock.components.evaluator.job import Job, read_batches
-from penstock.components.evaluator.parts import FilesPart, parts_of
+from penstock.components.evaluator.parts import FilesPart, merge_parts
 from penstock.components.evaluator.plan import Plan, plan_of
 from penstock.components.evaluator.rows import Rows, concatenate, rows_of
 from penstock.components.evaluator.slices import Slices
 from penstock.components.evaluator.sums import Sums
-from penstock.data.parallel.choosing import workers_with_models
-from penstock.data.parallel.file_groups import file_bytes
-from penstock.data.parallel.rows_done import RowsDone
 from penstock.project.clusters import Cluster
 
 # Rows are added to the sums this many at a time.
@@ -103,17 +96,8 @@ def summed(job: Job, plan: Plan, cluster: Cluster | None) -> Summed:
       DataError: rows cannot be evaluated, or a file is damaged.
     """
     merged = Summed(plan)
-    done = RowsDone(job.progress)
-    size = sum(map(file_bytes, job.files))
     try:
-        with workers_with_models(cluster, size) as workers:
-            for one in workers.map(
-                partial(_sum, _Asked(job, plan)),
-                parts_of(job.files),
-                named=FilesPart.described,
-                advance=done.add,
-            ):
-                merged.merge(one)
+        merge_parts(merged, partial(_sum, _Asked(job, plan)), job.files, cluster, job.progress)
     finally:
         _opened.cache_clear()
     return merged

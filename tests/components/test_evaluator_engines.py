@@ -11,7 +11,7 @@ from google.protobuf import json_format
 
 from penstock.authoring import artifacts
 from penstock.authoring.beam import BeamOptions
-from penstock.components.evaluator import executor, in_process, on_beam, parts, summing
+from penstock.components.evaluator import executor, in_process, on_beam, parts
 from penstock.components.evaluator.job import Job
 from penstock.components.evaluator.sums import Sums
 from penstock.components.schema_gen.schema_file import read_schema
@@ -354,7 +354,7 @@ def test_workers_elsewhere_and_other_parts_change_nothing(in_files, job_of, monk
     monkeypatch.setattr(on_beam, "evaluate", None)
     monkeypatch.setattr(parts, "PART_BYTES", 1)
     here = evaluated()
-    monkeypatch.setattr(summing, "workers_with_models", lambda *_: Elsewhere(RayOptions("auto")))
+    monkeypatch.setattr(parts, "workers_with_models", lambda *_: Elsewhere(RayOptions("auto")))
     assert evaluated() == here
 
 
