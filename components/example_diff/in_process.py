@@ -64,8 +64,7 @@ def difference(
     for base_rows, test_rows in joined.pairs():
         skewed = np.zeros(len(base_rows), bool)
         for name in sorted({*base.features, *test.features} - comparison.ignored):
-            outcomes = _outcomes(*_of_pairs(base, test, name, base_rows, test_rows))
-            skewed |= found.add(name, *outcomes)
+            skewed |= found.add(name, *_of_pairs(base, test, name, base_rows, test_rows))
         found.draw(base_rows[skewed], test_rows[skewed], random)
         for name, one in values.items():
             found.count(name, base.codes[name][base_rows], test.codes[name][test_rows], one)
@@ -145,15 +144,15 @@ class _Found:
     drawn: list[tuple[float, int, int]] = field(default_factory=list)
     counts: dict[tuple[str, int, int], int] = field(default_factory=dict)
 
-    def add(self, name: str, outcomes: Any, base_states: Any, test_states: Any) -> Any:
-        """Count how a feature compares, and return which pairs differ in it."""
-        is_there = (base_states != ABSENT) | (test_states != ABSENT)
+    def add(self, name: str, base: Hashed, test: Hashed) -> Any:
+        """Count how a feature of pairs compares, and return which of them differ in it."""
+        outcomes, is_there = _outcomes(base, test)
         if not is_there.any():
-            return np.zeros(len(outcomes), bool)
+            return is_there
         kind = example_diffs.message_classes()["FeatureSkew"]
         skew = self.skew.setdefault(name, kind(feature_name=name))
-        skew.base_count += int((base_states == PRESENT).sum())
-        skew.test_count += int((test_states == PRESENT).sum())
+        skew.base_count += int((base.states == PRESENT).sum())
+        skew.test_count += int((test.states == PRESENT).sum())
         counts = np.bincount(outcomes[is_there], minlength=len(_COUNTED))
         for counted, count in zip(_COUNTED, counts.tolist(), strict=False):
             setattr(skew, counted, getattr(skew, counted) + count)
@@ -198,8 +197,8 @@ def _of_pairs(
     return one, other
 
 
-def _outcomes(one: Hashed, other: Hashed) -> tuple[Any, Any, Any]:
-    """Return how a feature compares in each pair, and whether either row has it."""
+def _outcomes(one: Hashed, other: Hashed) -> tuple[Any, Any]:
+    """Return how a feature compares in each pair, and whether either row names it."""
     has, other_has = one.states == PRESENT, other.states == PRESENT
     outcomes = np.full(len(has), _NEITHER)
     outcomes[has & ~other_has] = _BASE_ONLY
@@ -208,7 +207,7 @@ def _outcomes(one: Hashed, other: Hashed) -> tuple[Any, Any, Any]:
     outcomes[both] = np.where(one.hashes[both] == other.hashes[both], _MATCH, _MISMATCH)
     # A list without values is no absent one.
     outcomes[(one.states == EMPTY) & (other.states == EMPTY)] = _MATCH
-    return outcomes, one.states, other.states
+    return outcomes, (one.states != ABSENT) | (other.states != ABSENT)
 
 
 def _samples(
@@ -231,11 +230,11 @@ def _samples(
         for b, t in zip(base.rows[base_rows], test.rows[test_rows], strict=True)
     ]
     for name in sorted({*base.features, *test.features} - comparison.ignored):
-        outcomes, one, other = _outcomes(*_of_pairs(base, test, name, base_rows, test_rows))
-        for sample, outcome, is_there in zip(
-            samples, outcomes.tolist(), ((one != ABSENT) | (other != ABSENT)).tolist(), strict=True
+        outcomes, is_there = _outcomes(*_of_pairs(base, test, name, base_rows, test_rows))
+        for sample, outcome, named in zip(
+            samples, outcomes.tolist(), is_there.tolist(), strict=True
         ):
-            if is_there and outcome != _NEITHER:
+            if named and outcome != _NEITHER:
                 lists = (
                     sample.matched_features,
                     sample.base_only_features,
