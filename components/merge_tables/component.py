@@ -16,7 +16,8 @@ from penstock.components.merge_tables.tables import (
     Operation,
     SourceTable,
 )
-from penstock.data.files import remote
+from penstock.data.parallel.choosing import workers_of
+from penstock.data.parallel.fetching import local_copy
 
 __all__ = [
     "Condition",
@@ -70,9 +71,10 @@ def MergeTables(
     """
     from penstock.components.merge_tables import in_process
 
+    cluster = beam.only_cluster()
     source = in_process.source_folder(sources and sources.uri, input_base)
     counts = in_process.merge(
-        remote.local_copy(source, context.temporary_directory),
+        local_copy(source, context.temporary_directory, workers_of(cluster)),
         tables.uri,
         base=base,
         joins=joins,
@@ -82,7 +84,7 @@ def MergeTables(
         last_span=last_span,
         progress=context.progress,
         temporary=context.temporary_directory,
-        cluster=beam.only_cluster(),
+        cluster=cluster,
     )
     tables.set_int_custom_property("rows_read", counts.rows_read)
     tables.set_int_custom_property("rows_written", counts.rows_written)

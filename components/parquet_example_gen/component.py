@@ -43,7 +43,13 @@ def ParquetExampleGen(
         examples.uri, input_config, output_config, output_data_format, sample_rate
     )
     resolved = ingestion.input_of(
-        input_base, input_config, range_config, span, version, context.temporary_directory
+        input_base,
+        input_config,
+        range_config,
+        span,
+        version,
+        context.temporary_directory,
+        beam.workers(),
     )
     engine = beam.engine("penstock.components.parquet_example_gen")
     to = to.keeping(

@@ -12,6 +12,8 @@ from typing import Any
 from penstock import __version__
 from penstock.data import data_files, payload, spans, splits
 from penstock.data.files import fingerprint, remote
+from penstock.data.parallel.fetching import fetch_files
+from penstock.data.parallel.workers import Workers
 from penstock.data.payload import PayloadFormat
 from penstock.data.spans import RangeConfig, ResolvedInput
 from penstock.data.splits import InputConfig, OutputConfig
@@ -184,18 +186,22 @@ def input_of(
     span: int,
     version: int | None,
     temporary_directory: str,
+    workers: Workers | None = None,
 ) -> ResolvedInput:
     """Return the files that span and version were resolved to.
 
-    Those in an object store are fetched to the temporary directory.
+    Those in an object store are fetched to the temporary directory, by workers of a cluster if
+    there are some.
     """
     resolved = spans.resolve_input(
         input_base, input_config, range_config, last_span=span, last_version=version
     )
-    return fetched(resolved, input_base, temporary_directory)
+    return fetched(resolved, input_base, temporary_directory, workers)
 
 
-def fetched(resolved: ResolvedInput, input_base: str, folder: str) -> ResolvedInput:
+def fetched(
+    resolved: ResolvedInput, input_base: str, folder: str, workers: Workers | None = None
+) -> ResolvedInput:
     """Return an input whose files are local: those in an object store are fetched to a folder."""
     if not remote.is_remote(input_base):
         return resolved
@@ -203,7 +209,7 @@ def fetched(resolved: ResolvedInput, input_base: str, folder: str) -> ResolvedIn
     copies = {
         url: remote.local_name(top, remote.relative(input_base, url)) for url in resolved.files
     }
-    remote.fetch_files(copies, copies.values())
+    fetch_files(copies, workers)
     return replace(
         resolved,
         splits=tuple(

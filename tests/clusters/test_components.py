@@ -158,3 +158,23 @@ def test_a_bad_row_is_told_with_its_file_and_line(cluster, data, tmp_path):
 
     with pytest.raises(RunError, match=r"bad\.csv:1001"):
         run(of_bad_rows, tmp_path / "cluster", cluster.options.args)
+
+
+def test_workers_fetch_remote_files(cluster, data, tmp_path):
+    """`local` is a scheme of fsspec's other than `file`, so that its files count as remote."""
+
+    @pipeline(cluster=cluster.options)
+    def of_remote_files(base: str = f"local://{data}/parquet"):
+        return ParquetExampleGen(input_base=base)
+
+    @pipeline
+    def of_files(base: str = f"{data}/parquet"):
+        return ParquetExampleGen(input_base=base)
+
+    fetched = run(of_remote_files, tmp_path / "remote")
+    here = run(of_files, tmp_path / "here")
+    [log] = (tmp_path / "remote").rglob("ParquetExampleGen.log")
+    assert "Workers have fetched 1 files." in log.read_text()
+    assert digests(fetched, "ParquetExampleGen", "examples") == digests(
+        here, "ParquetExampleGen", "examples"
+    )

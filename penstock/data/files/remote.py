@@ -146,13 +146,22 @@ def fetch(url: str, to: str) -> str:
       DataError: there is nothing.
       StorageError: the store cannot be reached or does not let us in, or the disk is full.
     """
+    wanted = copies(url, to)
+    fetch_files(wanted, wanted.values())
+    return to
+
+
+def copies(url: str, to: str) -> dict[str, str]:
+    """Return the local paths, at or below `to`, of the files at or below a URL, by their URLs.
+
+    Raises:
+      DataError: there is nothing.
+      StorageError: the store cannot be reached or does not let us in.
+    """
     files = list_files(url)
     if not files:
         raise nothing_there(url)
-    urls = [file.url for file in files]
-    names = [file.name for file in files]
-    fetch_files(urls, [to] if names == [""] else [local_name(to, name) for name in names])
-    return to
+    return {file.url: local_name(to, file.name) if file.name else to for file in files}
 
 
 def fetch_files(urls: Iterable[str], to: Iterable[str]) -> None:
@@ -193,7 +202,12 @@ def local_copy(path: str, folder: str) -> str:
     """
     if not is_remote(path):
         return path
-    return fetch(path, os.path.join(folder, "fetched", path.rstrip("/").rpartition("/")[2]))
+    return fetch(path, copy_name(path, folder))
+
+
+def copy_name(path: str, folder: str) -> str:
+    """Return the path of the copy, below a local folder, of what is remote."""
+    return os.path.join(folder, "fetched", path.rstrip("/").rpartition("/")[2])
 
 
 def content_version(file: RemoteFile) -> str:

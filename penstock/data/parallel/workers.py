@@ -28,6 +28,8 @@ class Workers(ABC):
     # How many parts are worth making of work that can be divided as one likes. What a cluster has
     # is not known before it has begun, and it may grow.
     count = sys.maxsize
+    # Whether they may be on other machines.
+    elsewhere = True
 
     def map(
         self,
@@ -68,6 +70,8 @@ class Workers(ABC):
 
 class LocalWorkers(Workers):
     """Forks of this process, `at_most` so many; itself, where it cannot be forked."""
+
+    elsewhere = False
 
     def __init__(self, at_most: int = sys.maxsize) -> None:
         self.count = min(at_most, available_processes())

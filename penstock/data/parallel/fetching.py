@@ -1,0 +1,81 @@
+"""Remote files that the workers of a cluster fetch, so that none of them passes through the node.
+
+They go to a folder that all workers see, as the pipeline's root is.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from penstock.data.files import remote
+from penstock.data.parallel.workers import Workers
+from penstock.errors import StorageError
+
+Copy = tuple[str, str]
+
+
+def local_copy(path: str, folder: str, workers: Workers | None = None) -> str:
+    """Return a path as it is, or a copy below a local folder of what is remote.
+
+    Raises:
+      DataError: there is nothing.
+      StorageError: the store cannot be reached or does not let us in, or the disk is full.
+    """
+    if not remote.is_remote(path):
+        return path
+    to = remote.copy_name(path, folder)
+    fetch_files(remote.copies(path, to), workers)
+    return to
+
+
+def fetch_files(copies: Mapping[str, str], workers: Workers | None = None) -> None:
+    """Copy remote files to the local paths that `copies` names for their URLs.
+
+    On a cluster each is fetched by a worker; they are stopped afterwards. Where one cannot, as
+    without credentials of its own, or where what they write is not seen here, this process does
+    it, and says so.
+
+    Raises:
+      StorageError: the store cannot be reached from here either, or does not let us in.
+    """
+    if workers is not None and workers.elsewhere and copies:
+        try:
+            with workers:
+                _fetch_by_workers(copies, workers)
+            return
+        except StorageError as error:
+            sys.stdout.write(f"The node's process fetches the files itself: {error.message}.\n")
+    remote.fetch_files(copies, copies.values())
+
+
+def _fetch_by_workers(copies: Mapping[str, str], workers: Workers) -> None:
+    for target in copies.values():
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+    fetching = workers.map(_fetch, list(copies.items()), named=lambda copy: f"fetch {copy[0]}")
+    sizes = list(fetching)
+    for (url, target), size in zip(copies.items(), sizes, strict=True):
+        if not os.path.exists(target) or os.path.getsize(target) != size:
+            raise StorageError(
+                f"a worker has fetched {url} to {target}, which is not seen here",
+                hint="The pipeline's root has to be a folder that all workers share.",
+            )
+    sys.stdout.write(f"Workers have fetched {len(copies)} files.\n")
+
+
+def _fetch(copy: Copy, _: Callable[[int], None]) -> int:
+    """Fetch one file, which appears when it is whole; return its size in bytes."""
+    url, target = copy
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    # A worker that was taken for dead may still be at it.
+    part = f"{target}.{uuid.uuid4().hex}"
+    try:
+        remote.fetch_files([url], [part])
+        os.replace(part, target)
+    finally:
+        with suppress(FileNotFoundError):
+            os.remove(part)
+    return os.path.getsize(target)
