@@ -87,10 +87,7 @@ class Lender:
         """Return a nursery, or None where a run has to make its own."""
         if is_off():
             return None
-        try:
-            answer = self._ask(preload, log_path)
-        except (OSError, StorageError) as error:
-            answer = f"it does not answer ({error})"
+        answer = self.ask(preload, log_path)
         if isinstance(answer, str):
             add_line(log_path, f"the project's daemon lends none: {answer}")
             return None
@@ -99,17 +96,21 @@ class Lender:
             self.log_path = log_path
         return answer
 
-    def _ask(self, preload: Sequence[str], log_path: str) -> Nursery | str | None:
+    def ask(self, preload: Sequence[str], log_path: str) -> Nursery | str | None:
+        """Return a nursery, why the daemon lends none, or None where there is none any more."""
         if not places.is_there(os.environ):
             return None
-        with opened(self.project, os.environ) as place:
-            asking = connected(place.folder, place.socket, _RUN_SECONDS)
-            if asking is None:
-                return None
-            with asking:
-                if not starting.is_ready(place):
-                    return "it is importing"
-                return _lent(asking, self.project, preload, log_path)
+        try:
+            with opened(self.project, os.environ) as place:
+                asking = connected(place.folder, place.socket, _RUN_SECONDS)
+                if asking is None:
+                    return None
+                with asking:
+                    if not starting.is_ready(place):
+                        return "it is importing"
+                    return _lent(asking, self.project, preload, log_path)
+        except (OSError, StorageError) as error:
+            return f"it does not answer ({error})"
 
 
 def stand_by(lender: Lender, idle_seconds: float) -> bool:
@@ -189,7 +190,7 @@ def _ask(project: str, what: str) -> DaemonStatus | None:
 
 def _lent(
     asking: socket.socket, project: str, preload: Sequence[str], log_path: str
-) -> Nursery | str:
+) -> Nursery | str | None:
     environment = keras.child_environment()
     connection, far_end = multiprocessing.Pipe()
     with contextlib.ExitStack() as stack:
@@ -218,7 +219,11 @@ def _lent(
     if "refused" in answer or not files:
         connection.close()
         messages.close(files)
-        return str(answer.get("refused", "its answer is none"))
+        refused = str(answer.get("refused", "its answer is none"))
+        if answer.get("made_room"):
+            add_line(log_path, f"the project's daemon lends none: {refused}")
+            return None
+        return refused
     number = answer["process_id"]
     add_line(log_path, f"they come of a copy of the project's daemon instead, process {number}")
     return Nursery(connection, _Copy(files[0]))

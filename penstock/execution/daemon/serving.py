@@ -16,7 +16,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -130,8 +130,10 @@ class Daemon:
                 return False
         except OSError:
             return False
-        idle = time.monotonic() - self._used
-        return bool(self._lent) or idle < self._options.idle_seconds
+        return not self._is_unused_for(self._options.idle_seconds)
+
+    def _is_unused_for(self, seconds: float) -> bool:
+        return not self._lent and time.monotonic() - self._used >= seconds
 
     def _end(self) -> None:
         """Let nobody come any more; another daemon may take the place."""
@@ -145,7 +147,7 @@ class Daemon:
         """Start another daemon with the code as it is now."""
         self._end()
         modules = tuple(dict.fromkeys([*self._imported.modules, *self._imported.wanted]))
-        options = Options(self._options.project, modules, self._options.idle_seconds)
+        options = replace(self._options, preload=modules)
         anew = starting.start(options, self._place, self._environment)
         if anew is not None:
             anew.wait_for_nothing()
@@ -182,7 +184,10 @@ class Daemon:
     ) -> None:
         changed = "" if differs else self._imported.noted.change()
         reason = differs or changed or reason_against_copies()
-        if reason:
+        if differs and self._is_unused_for(self._options.yield_seconds):
+            messages.send(asking, {"refused": f"{reason}; it makes room", "made_room": True})
+            self._end()
+        elif reason:
             anew = "; it is started anew" if changed else ""
             messages.send(asking, {"refused": f"{reason}{anew}"})
         else:
@@ -260,7 +265,7 @@ class Daemon:
 def main(arguments: Sequence[str]) -> int:
     """Be the daemon that `starting.start` starts."""
     environment = dict(os.environ)
-    *numbers, project, idle_seconds = arguments[:5]
+    *numbers, project, idle_seconds, yield_seconds = arguments[:6]
     tells, lock, listening = map(int, numbers)
     for file in (tells, lock, listening):
         os.set_inheritable(file, False)
@@ -273,7 +278,8 @@ def main(arguments: Sequence[str]) -> int:
         os.close(tells)
 
     with opened(project, environment) as place, inherited(listening) as listener:
-        options = Options(project, tuple(arguments[5:]), float(idle_seconds))
+        seconds = float(idle_seconds), float(yield_seconds)
+        options = Options(project, tuple(arguments[6:]), *seconds)
         try:
             Daemon(options, place, lock, listener, environment).run(ready)
         except PenstockError as error:

@@ -19,11 +19,16 @@ READY = b"ready"
 
 @dataclass(frozen=True)
 class Options:
-    """Whose daemon it is, what it imports first, and how long it stays without a run."""
+    """Whose daemon it is, what it imports first, and how long it stays without a run.
+
+    A run that it differs from has it make room for another one, if it has had no run for
+    `yield_seconds`.
+    """
 
     project: str
     preload: tuple[str, ...] = ()
     idle_seconds: float = 1800.0
+    yield_seconds: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,8 @@ def _start(
                 sys.executable,
                 *subprocess._args_from_interpreter_flags(),  # type: ignore[attr-defined]
                 *("-m", "penstock.execution.daemon", *map(str, given)),
-                *(options.project, str(options.idle_seconds), *options.preload),
+                *(options.project, str(options.idle_seconds), str(options.yield_seconds)),
+                *options.preload,
             ],
             env=dict(environment),
             cwd=place.path,

@@ -13,11 +13,14 @@ from pathlib import Path
 import pytest
 
 from penstock.errors import RunError
-from penstock.execution.daemon import asking
+from penstock.execution.daemon import asking, places, starting
 from penstock.project.keras import child_environment
 from penstock_support import IMPORT_PATH, daemons
 from penstock_support.daemons import children, is_alive
 from penstock_support.processes import wait_until
+
+# Each has a daemon of its own, or none.
+pytestmark = pytest.mark.cold
 
 
 def status(project) -> asking.DaemonStatus:
@@ -249,6 +252,26 @@ def test_starting_a_daemon_twice_gives_the_one_that_is_there(daemon, project):
 def test_a_daemon_with_other_variables_is_started_in_the_place_of_one(daemon, project, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert asking.start(str(project), [], 600).process_id != daemon.process_id
+    monkeypatch.delenv("OMP_NUM_THREADS")
+
+
+def test_a_daemon_without_runs_makes_room_for_a_run_that_it_differs_from(
+    project, run, log, monkeypatch
+):
+    options = starting.Options(str(project), yield_seconds=0)
+    with places.opened(str(project), os.environ) as place:
+        assert starting.start(options, place, os.environ).wait()
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    run(daemons.drawing)
+    assert asking.status_of(str(project)) is None
+    assert "OMP_NUM_THREADS is '1' in the run, and is not set in it; it makes room" in log()
+
+
+def test_a_daemon_that_had_a_run_just_now_makes_no_room(daemon, run, log, project, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    run(daemons.drawing)
+    assert status(project).process_id == daemon.process_id
+    assert "makes room" not in log()
     monkeypatch.delenv("OMP_NUM_THREADS")
 
 
