@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     sys.modules["__main__"].__file__ = str(SUPPORT / "penstock_support" / "main_of_tests.py")
 
 
+# Whether the test that runs has its runs start all their processes anew.
+COLD = pytest.StashKey[bool]()
+
 # They start first, so that the suite's end does not wait for one process that has just begun one.
 LONGEST = (
     "surfaces/notebook/test_notebooks.py",
@@ -34,6 +37,13 @@ LONGEST = (
     "docs/test_snippets.py",
     "components/test_evaluator_engines.py",
 )
+
+
+def pytest_configure() -> None:
+    """Have Keras be that of TFX's processes in this one too, whichever test comes first."""
+    from penstock.project import keras
+
+    keras.settle_before_transform()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,10 +62,23 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if "pytest.mark.core" not in collection_path.read_text() else None
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _warm_nurseries(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Lend nurseries to the runs of this process, but those of tests that are marked as cold."""
+    from penstock_support.warm_nurseries import WarmNurseries
+
+    folder = tmp_path_factory.mktemp("warm_nurseries")
+    with WarmNurseries(folder, lambda: request.config.stash[COLD]).in_use():
+        yield
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip tests that need a package of an extra, where that is not installed."""
+    """Skip a test that needs a package of an extra, where that is not installed."""
     from penstock.project.extras import is_installed
 
+    item.config.stash[COLD] = item.get_closest_marker("cold") is not None
     for marker in item.iter_markers("needs"):
         absent = [package for package in marker.args if not is_installed(package)]
         if absent:
