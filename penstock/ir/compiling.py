@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,8 +20,10 @@ from penstock.authoring.pipeline import PipelineDefinition
 from penstock.authoring.values import PARAMETER_KEY
 from penstock.errors import PipelineError
 from penstock.ir.checking import check
+from penstock.ir.inlining import SEPARATOR, inline
 from penstock.ir.loops import LoopSpec, write_loops
 from penstock.ir.reading import deployment, runtime_parameters, values
+from penstock.ir.unnesting import unnest
 from penstock.ir.view import ACCELERATE_KEY, CACHE_SECONDS_KEY, LOOPS_KEY, POD_KEY, RETRIES_KEY
 from penstock.project.tables import as_table
 from penstock.project.user_code import place_of
@@ -43,9 +45,11 @@ def compile_pipeline(
       PipelineError: it is no pipeline, or it does not hold together.
     """
     if isinstance(pipeline, _tfx.pipeline_pb2.Pipeline):
-        check(pipeline)
         copied = _tfx.pipeline_pb2.Pipeline()
         copied.CopyFrom(pipeline)
+        inline(copied)
+        check(copied)
+        _add_options(copied, {node: _as_option(loops) for node, loops in unnest(copied).items()})
         return copied
     defined = None
     if isinstance(pipeline, PipelineDefinition):
@@ -60,18 +64,31 @@ def compile_pipeline(
             f"expected a pipeline, got {pipeline!r} ({type(pipeline).__name__})",
             hint="Pass a function decorated with @pipeline, or a TFX Pipeline.",
         )
-    _check_importable(pipeline.components)
+    components = dict(_components(pipeline))
+    _check_importable(components.values())
     ir = _tfx.Compiler().compile(pipeline)
-    uncached = {node.id for node in pipeline.components if not uses_cache(node)}
+    inline(ir)
+    uncached = {node_id for node_id, node in components.items() if not uses_cache(node)}
     for entry in ir.nodes:
         if entry.pipeline_node.node_info.id in uncached:
             entry.pipeline_node.execution_options.caching_options.enable_cache = False
-    _add_own_options(ir, pipeline.components, write_loops(ir, pipeline))
+    loops = {**write_loops(ir, pipeline), **unnest(ir)}
+    options = {name: _own_options(node, loops.get(name, ())) for name, node in components.items()}
+    _add_options(ir, options)
     for value in values(ir):
         _expand_references(value)
     if defined is not None:
         _keep_falsy_defaults(ir, defined)
     return ir
+
+
+def _components(pipeline: _tfx.Pipeline, within: str = "") -> Iterator[tuple[str, _tfx.BaseNode]]:
+    """Yield the nodes of a pipeline and of those in it, with the names that they have in the IR."""
+    for node in pipeline.components:
+        if isinstance(node, _tfx.Pipeline):
+            yield from _components(node, f"{within}{node.id}{SEPARATOR}")
+        else:
+            yield within + node.id, node
 
 
 def _check_importable(components: Iterable[_tfx.BaseNode]) -> None:
@@ -92,35 +109,27 @@ def _check_importable(components: Iterable[_tfx.BaseNode]) -> None:
             )
 
 
-def _add_own_options(
-    ir: _tfx.PipelineProto,
-    components: Iterable[_tfx.BaseNode],
-    loops: Mapping[str, tuple[LoopSpec, ...]],
-) -> None:
-    """Write what TFX's IR has no words for into it; TFX's own runners refuse a config like this.
+def _add_options(ir: _tfx.PipelineProto, options: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write of nodes what TFX's IR has no words for; TFX's own runners refuse a config like this.
 
     Raises:
       PipelineError: a node has a platform config beside them.
     """
     from google.protobuf import struct_pb2
 
-    options_of_nodes = {
-        node.id: options
-        for node in components
-        if (options := _own_options(node, loops.get(node.id, ())))
-    }
-    if not options_of_nodes:
+    options = {node_id: own for node_id, own in options.items() if own}
+    if not options:
         return
     config = deployment(ir)
-    for node_id, options in sorted(options_of_nodes.items()):
+    for node_id, own in sorted(options.items()):
         if node_id in config.node_level_platform_configs:
             raise PipelineError(
-                f"node {node_id} has the options {' and '.join(options)} of Penstock's, and a "
+                f"node {node_id} has the options {' and '.join(own)} of Penstock's, and a "
                 "platform config of TFX's",
                 hint="Say it all in with_options(node, ...), as with pod=PodOptions(...).",
             )
         table = struct_pb2.Struct()
-        table.update(options)
+        table.update(dict(own))
         config.node_level_platform_configs[node_id].Pack(table)
     ir.deployment_config.Pack(config)
 
@@ -134,8 +143,12 @@ def _own_options(node: _tfx.BaseNode, loops: tuple[LoopSpec, ...]) -> dict[str, 
     if seconds := cache_seconds_of(node):
         options[CACHE_SECONDS_KEY] = seconds
     if loops:
-        options[LOOPS_KEY] = [as_table(loop) for loop in loops]
+        options |= _as_option(loops)
     return options if may_accelerate(node) else {**options, ACCELERATE_KEY: False}
+
+
+def _as_option(loops: tuple[LoopSpec, ...]) -> dict[str, Any]:
+    return {LOOPS_KEY: [as_table(loop) for loop in loops]}
 
 
 def _expand_references(value: _tfx.ValueProto) -> None:

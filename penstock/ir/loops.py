@@ -9,8 +9,9 @@ parameter of each node of the loop, which has the loop's name.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, starmap
 from typing import Any
 
 from penstock import _tfx
@@ -70,7 +71,10 @@ def write_loops(
       PipelineError: something is not possible in a loop, or only there.
     """
     protos = {entry.pipeline_node.node_info.id: entry.pipeline_node for entry in ir.nodes}
-    loops = {node.id: loops_of(node, pipeline.dsl_context_registry) for node in pipeline.components}
+    loops = {
+        node.id: loops_of(node, pipeline.dsl_context_registry)
+        for node in _without_pipelines(pipeline)
+    }
     specs = {}
     for node_id, around in loops.items():
         proto = protos[node_id]
@@ -89,6 +93,25 @@ def write_loops(
             if loop.producer is None:
                 proto.parameters.parameters[spec.parameter].field_value.string_value = loop.text
     return specs
+
+
+def _without_pipelines(pipeline: _tfx.Pipeline) -> Iterator[_tfx.BaseNode]:
+    """Yield the nodes of a pipeline that are no pipelines.
+
+    Raises:
+      PipelineError: a pipeline in it stands in a loop, or has one.
+    """
+    registry = pipeline.dsl_context_registry
+    for node in pipeline.components:
+        if not isinstance(node, _tfx.Pipeline):
+            yield node
+            continue
+        of_nodes = ((inner, node.dsl_context_registry) for inner in _without_pipelines(node))
+        for loop in chain.from_iterable(starmap(loops_of, [(node, registry), *of_nodes])):
+            raise PipelineError(
+                f"{loop.name} and the pipeline {node.id} stand in each other",
+                hint="Put the nodes of the loop into the outer pipeline.",
+            )
 
 
 def _spec(loop: Loop, inputs: tuple[str, ...]) -> LoopSpec:

@@ -13,18 +13,7 @@ RUN_CONTEXT = "pipeline_run"
 
 
 def node_protos(ir: _tfx.PipelineProto) -> list[_tfx.NodeProto]:
-    """Return the nodes in topological order.
-
-    Raises:
-      PipelineError: a pipeline stands inside the pipeline.
-    """
-    for entry in ir.nodes:
-        if entry.HasField("sub_pipeline"):
-            raise PipelineError(
-                f"pipeline {ir.pipeline_info.id} contains the pipeline "
-                f"{entry.sub_pipeline.pipeline_info.id}, which cannot be run in place",
-                hint="Put its nodes into the outer pipeline, or run it on its own.",
-            )
+    """Return the nodes in topological order; pipelines in it have been inlined before."""
     return [entry.pipeline_node for entry in ir.nodes]
 
 
@@ -84,12 +73,17 @@ def metadata_connection(ir: _tfx.PipelineProto) -> _tfx.Connection | None:
 
 def placeholder_keys(expression: _tfx.Expression) -> Iterator[str]:
     """Yield the keys of all placeholders in an expression of the IR."""
+    return (placeholder.key for placeholder in placeholders(expression))
+
+
+def placeholders(expression: _tfx.Expression) -> Iterator[Any]:
+    """Yield all placeholders in an expression of the IR."""
     if isinstance(expression, _tfx.placeholder_pb2.Placeholder):
-        yield expression.key
+        yield expression
     for described, content in expression.ListFields():
         if described.message_type is not None:
             for part in [content] if hasattr(content, "ListFields") else content:
-                yield from placeholder_keys(part)
+                yield from placeholders(part)
 
 
 def values(message: Any) -> Iterator[_tfx.ValueProto]:

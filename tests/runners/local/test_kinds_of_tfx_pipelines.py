@@ -9,6 +9,8 @@ from penstock.errors import PipelineError
 from penstock.metadata.runs import list_runs
 from penstock.metadata.store import connect, connection_config
 from penstock_support import example_components as examples
+from penstock_support.nested_pipelines import nested
+from penstock_support.tfx_loops import over_the_latest, over_two_nodes
 
 pytestmark = pytest.mark.core
 
@@ -73,3 +75,58 @@ def test_the_rest_of_a_pipeline_with_a_node_for_a_person_runs(runner, tmp_path):
         components=[ManualNode(description="look at it"), examples.MakeExamples(rows=2)],
     )
     assert runner.run(pipeline, only=["MakeExamples"]).succeeded
+
+
+def states(result):
+    return {name: node.state.value for name, node in result.nodes.items()}
+
+
+def test_pipelines_in_a_pipeline_run_as_one(runner, tmp_path):
+    result = runner.run(nested(str(tmp_path / "root")))
+    assert set(states(result).values()) == {"done"}
+    [model] = result.nodes["deciding.training.TrainModel"].outputs["model"]
+    assert model.uri.startswith(str(tmp_path / "root" / "deciding.training.TrainModel" / "model"))
+    [said] = result.nodes["Last"].outputs["output"]
+    assert said.read() == f"{model.uri}: 0.2 of {model.uri}"
+
+
+def test_a_pipeline_whose_condition_does_not_hold_is_skipped_with_who_takes_from_it(
+    runner, tmp_path
+):
+    assert states(runner.run(nested(str(tmp_path / "root"), rows=1))) == {
+        "making.MakeExamples": "done",
+        "deciding.training.TrainModel": "skipped",
+        "deciding.Report": "skipped",
+        "Last": "skipped",
+    }
+
+
+def test_nodes_of_pipelines_in_a_pipeline_are_taken_from_the_cache(runner, tmp_path):
+    runner.run(nested(str(tmp_path / "root")))
+    assert states(runner.run(nested(str(tmp_path / "root")))) == {
+        "making.MakeExamples": "done",  # it says that it is not
+        "deciding.training.TrainModel": "done",  # nor do pipelines that do not say that they are
+        "deciding.Report": "done",
+        "Last": "done",
+    }
+
+
+def test_a_part_of_pipelines_in_a_pipeline_runs(runner, tmp_path):
+    first = runner.run(nested(str(tmp_path / "root")))
+    second = runner.run(
+        nested(str(tmp_path / "root")), from_nodes=["deciding.Report"], base_run=first.run_id
+    )
+    assert second.nodes["deciding.Report"].state.value == "done"
+    assert second.nodes["deciding.training.TrainModel"].state.value != "done"
+
+
+def test_a_loop_of_tfx_s_runs_for_each_artifact(runner, tmp_path):
+    result = runner.run(over_two_nodes(str(tmp_path / "root")))
+    assert result.nodes["Read.1"].outputs["output"][0].read() == "b"
+    assert result.nodes["Joined"].outputs["output"][0].read() == "a b"
+
+
+def test_a_loop_of_tfx_s_over_what_a_resolver_finds_runs_for_each_artifact(runner, tmp_path):
+    runner.run(over_two_nodes(str(tmp_path / "root")))
+    result = runner.run(over_the_latest(str(tmp_path / "root"), 2))
+    assert states(result) == {"latest": "done", "Read.0": "done", "Read.1": "done"}

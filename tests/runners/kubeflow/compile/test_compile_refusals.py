@@ -156,14 +156,6 @@ def test_a_node_for_each_of_several_artifacts_is_refused(compiled):
         compiled(looped)
 
 
-def test_a_pipeline_in_a_pipeline_is_refused(compiled):
-    inner = compile_pipeline(single(Prepare), pipeline_root="/root")
-    outer = compile_pipeline(single(Prepare), pipeline_root="/root")
-    outer.nodes.add().sub_pipeline.CopyFrom(inner)
-    with pytest.raises(PipelineError, match="contains the pipeline toy.*Put its nodes into"):
-        compiled(outer)
-
-
 def test_a_platform_config_of_another_platform_is_refused(compiled):
     from google.protobuf import duration_pb2
 
