@@ -103,7 +103,7 @@ def _file_sink(path: str) -> Callable[[Any], None]:
 
     def write(event: Any) -> None:
         try:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.makedirs(os.path.dirname(path) or os.curdir, exist_ok=True)
             append_line(path, Serde.to_json(event).encode())
         except OSError as error:
             reason = f"{path}: {error.strerror or error}"

@@ -50,6 +50,7 @@ def _without_tensorflow() -> Iterator[None]:
     from penstock._tfx import gfile, lazy
 
     lazy.open_door()
+    gfile.stand_in()
     keras.settle_before_transform(after=("tfx.v1", "tfx.components."))
     try:
         yield

@@ -16,7 +16,13 @@ from penstock_support import IMPORT_PATH, PROGRAMS
 pytestmark = pytest.mark.needs("tensorflow", "tfx_bsl")
 
 DEFINITIONS = PROGRAMS / "foreign_definitions.py"
-WITHOUT_TENSORFLOW = ["taxi_template", "penguin_template", "of_everything", "of_a_loop"]
+WITHOUT_TENSORFLOW = [
+    "taxi_template",
+    "penguin_template",
+    "of_everything",
+    "of_a_loop",
+    "of_a_store_in_the_folder",
+]
 WITH_TENSORFLOW = ["of_statistics_that_are_told", "of_tuning", "of_own_executors"]
 EXECUTE_NOTHING = ["untouched", "reached_by_attributes"]
 EXECUTE_SOMETHING = [

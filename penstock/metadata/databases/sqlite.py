@@ -53,7 +53,7 @@ class SqliteFile:
         Raises:
           StoreError: the file or its folder may not be written.
         """
-        folder = os.path.dirname(self.path)
+        folder = os.path.dirname(self.path) or os.curdir
         if not create:
             return
         try:

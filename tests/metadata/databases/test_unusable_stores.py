@@ -83,6 +83,14 @@ def test_a_file_that_is_no_database(tmp_path):
     assert path.read_text().startswith("this is no database")
 
 
+def test_a_file_without_a_folder_is_made_where_the_process_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    connection = metadata_store_pb2.ConnectionConfig()
+    connection.sqlite.filename_uri = "store.db"
+    with connect(connection):
+        assert (tmp_path / "store.db").exists()
+
+
 def test_an_empty_file(tmp_path):
     path = tmp_path / "metadata.sqlite"
     path.touch()

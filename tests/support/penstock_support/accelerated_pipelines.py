@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tfx import v1 as tfx
+from tfx.components.experimental.data_view import binder_component, provider_component
 
 TFX_FOLDER = Path(tfx.__file__).parents[1]
 TESTDATA = TFX_FOLDER / "components" / "testdata"
@@ -291,7 +292,8 @@ def imported(folder: Path) -> Iterator[Any]:
     yield gen(input_base=records, input_config=named).with_id("InputSplits")
     single = _splits(("all", "Split-train/*"))
     yield gen(input_base=records, input_config=single).with_id("Parted")
-    yield gen(input_base=records, input_config=single, payload_format=11).with_id("Bytes")
+    protos = gen(input_base=records, input_config=single, payload_format=11).with_id("Bytes")
+    yield protos
     buckets = proto.SplitConfig.Split
     by_company = proto.SplitConfig(
         splits=[buckets(name="a", hash_buckets=1), buckets(name="b", hash_buckets=1)],
@@ -302,6 +304,12 @@ def imported(folder: Path) -> Iterator[Any]:
         input_config=single,
         output_config=proto.Output(split_config=by_company),
     ).with_id("ByKey")
+    decoder = str(TESTDATA / "module_file" / "data_view_module.py")
+    view = provider_component.TfGraphDataViewProvider("create_simple_decoder", decoder)
+    yield view
+    bound = binder_component.DataViewBinder(protos.outputs["examples"], view.outputs["data_view"])
+    yield bound
+    yield tfx.components.StatisticsGen(bound.outputs["output_examples"])
 
 
 def main(name: str, folder: str) -> None:

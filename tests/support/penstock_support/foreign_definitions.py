@@ -110,6 +110,18 @@ def of_a_loop() -> Any:
     return tfx.dsl.Pipeline("loop", ROOT, components=[examples, counted])
 
 
+def of_a_store_in_the_folder() -> Any:
+    """A store that is named without a folder, which TFX makes."""
+    return tfx.dsl.Pipeline(
+        "store",
+        ROOT,
+        components=[tfx.components.CsvExampleGen(input_base="/home/me/rows")],
+        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
+            "metadata.db"
+        ),
+    )
+
+
 def of_statistics_that_are_told() -> Any:
     """Options of TFDV, which a definition makes."""
     import tensorflow_data_validation as tfdv
