@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from penstock.runners.kubeflow.server.tasks import fnv1a
+from penstock.testing.kubeflow import argo
 
 # What a pod takes from its start to its end, on a real cluster.
 _POD_SECONDS = 20
@@ -21,13 +22,16 @@ class Play:
 
     It is PENDING at first, then RUNNING for as many looks as it has tasks, then it SUCCEEDED; or
     it FAILED at the task `fails`. With `hold` it stays RUNNING at its last task. `messages` are
-    what tasks print, by their names. The tasks in `cached` come from Kubeflow's cache.
+    what tasks print, by their names. The tasks in `cached` come from Kubeflow's cache. `tries` is
+    how often Argo has tried all that it does, as stock installations let it; 0 where it tries
+    nothing again.
     """
 
     fails: str = ""
     hold: bool = False
     cached: Set[str] = frozenset()
     messages: dict[str, str] = field(default_factory=dict)
+    tries: int = 1
 
 
 @dataclass
@@ -85,7 +89,7 @@ class Playing:
 
     def pod(self, task: str) -> str:
         """Return the name of the pod that does a task's work."""
-        return self._pod_name("system-container-impl", f"{task}.executor(0)")
+        return self._pod_name("system-container-impl", self._place("root", task, "executor"))
 
     def log(self, pod: str, *, from_pods: bool) -> str | None:
         """Return what a pod has printed, None if there is no such pod or its log is not to be had.
@@ -96,7 +100,9 @@ class Playing:
         """
         for task, text in self.logs.items():
             own = self.pod(task)
-            archived = [own, *(self._node_id(f"{task}.executor{end}") for end in ("", "(0)"))]
+            pod_node = self._place("root", task, "executor")
+            all_tries = f"{self._place('root', task)}.executor"
+            archived = [own, self._node_id(pod_node), self._node_id(all_tries)]
             is_over = self.states[task] in FINAL
             if (from_pods and pod == own) or (is_over and pod in archived):
                 return text
@@ -114,44 +120,45 @@ class Playing:
         return [
             {
                 "run_id": run_id,
-                "task_id": f"00000000-0000-4000-8000-{fnv1a(path):012d}",
-                "display_name": path.rpartition(".")[2],
+                "task_id": f"00000000-0000-4000-8000-{fnv1a(node.path):012d}",
+                "display_name": node.name,
                 "create_time": at,
-                "start_time": at if state else ends,
-                "end_time": self._end_of(path, at) if state in FINAL else ends,
-                **({"state": state} if state else {}),
-                "state_history": [{"update_time": at, "state": state}] if state else [],
-                **({"child_tasks": [self._child(n) for n in children]} if children else {}),
+                "start_time": at if node.state else ends,
+                "end_time": self._end_of(node.path, at) if node.state in FINAL else ends,
+                **({"state": node.state} if node.state else {}),
+                "state_history": [{"update_time": at, "state": node.state}] if node.state else [],
+                **({"child_tasks": children} if children else {}),
             }
-            for path, state, children in self._nodes()
+            for node in self._nodes()
+            for children in [[{"pod_name": self._node_id(path)} for path in node.children]]
         ]
 
     def _end_of(self, path: str, at: str) -> str:
         """Return when a node has ended: at once where nothing was done for it."""
-        if path.partition(".")[0] in self.play.cached:
+        if self.play.cached & {part.partition("(")[0] for part in path.split(".")}:
             return at
         ended = datetime.fromisoformat(at) + timedelta(seconds=_POD_SECONDS)
         return ended.strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    def _nodes(self) -> Iterator[tuple[str, str, list[str]]]:
-        yield self.workflow, self.state, []
-        yield "root-driver", "SUCCEEDED", ["root"]
-        yield "root", self.state, [f"{task}-driver" for task in self.states][:1]
-        begun = list(self.states)
-        for number, (task, state) in enumerate(self.states.items()):
-            # What comes after a task is a child of its last node.
-            following = [f"{after}-driver" for after in begun[number + 1 : number + 2]]
-            yield f"{task}-driver", "SUCCEEDED", [task]
-            yield task, state, [f"{task}.executor"]
-            if task in self.play.cached:
-                yield f"{task}.executor", "SKIPPED", following
-                continue
-            # Newer installations have each pod be the child of a node that tries again.
-            yield f"{task}.executor", state, [f"{task}.executor(0)"]
-            yield f"{task}.executor(0)", state, following
+    def _nodes(self) -> Iterator[argo.Node]:
+        tasks: dict[str, argo.Task] = {}
+        for task, state in self.states.items():
+            is_cached = task in self.play.cached
+            tasks |= {
+                f"{task}-driver": "SUCCEEDED",
+                task: {"executor": argo.SKIPPED if is_cached else state},
+            }
+        graph: argo.Task = {"root-driver": "SUCCEEDED", "root": tasks}
+        yield from argo.nodes_of(self.workflow, graph, self.play.tries)
+        root = self._place("root")
         for task in self.tasks:
             if task not in self.states:
-                yield task, "", []
+                yield argo.Node(f"{root}.{task}", "", ())
+
+    def _place(self, *names: str) -> str:
+        """Return the path of the last try of a node."""
+        again = f"({self.play.tries - 1})" if self.play.tries else ""
+        return ".".join(f"{name}{again}" for name in (self.workflow, *names))
 
     def api_tasks(self, run_id: str, at: str) -> list[dict[str, Any]]:
         """Return the tasks as servers without ML Metadata have them.
@@ -162,9 +169,10 @@ class Playing:
         tasks.append(("root", self.state, "ROOT", []))
         for task, state in self.states.items():
             is_cached = task in self.play.cached
-            pods = [("system-container-driver", f"{task}-driver", "DRIVER")]
+            pods = [("system-container-driver", self._place("root", f"{task}-driver"), "DRIVER")]
             if not is_cached:
-                pods.append(("system-container-impl", f"{task}.executor(0)", "EXECUTOR"))
+                executor = self._place("root", task, "executor")
+                pods.append(("system-container-impl", executor, "EXECUTOR"))
             named = [
                 {"name": self._pod_name(template, path), "uid": "", "type": kind}
                 for template, path, kind in pods
@@ -188,17 +196,9 @@ class Playing:
             if state != "PENDING"
         ]
 
-    def _child(self, path: str) -> dict[str, str]:
-        return {"pod_name": self._node_id(path)}
-
     def _pod_name(self, template: str, path: str) -> str:
-        return f"{self.workflow}-{template}-{fnv1a(self._path(path))}"
+        return f"{self.workflow}-{template}-{fnv1a(path)}"
 
     def _node_id(self, path: str) -> str:
         # What the API calls a pod's name.
-        return f"{self.workflow}-{fnv1a(self._path(path))}"
-
-    def _path(self, path: str) -> str:
-        if path in ("root", "root-driver"):
-            return f"{self.workflow}.{path}"
-        return f"{self.workflow}.root.{path}"
+        return f"{self.workflow}-{fnv1a(path)}"

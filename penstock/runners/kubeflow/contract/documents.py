@@ -210,15 +210,15 @@ class Task:
     """A task of a pipeline: the name by which the server knows it, and that which people do.
 
     `nodes` are those that it runs, where it is known; several share its pod, and it has the names
-    of all. `loop` is the task of the loop in which it stands, "" where it stands in none, and
-    `item` the place of the item for which it runs there, if one is meant.
+    of all. `loops` are the tasks of the loops in which it stands, the outermost first, and `item`
+    has the place of the item of each for which it runs there, if one is meant.
     """
 
     key: str
     title: str
     nodes: tuple[str, ...] = ()
-    loop: str = ""
-    item: int | None = None
+    loops: tuple[str, ...] = ()
+    item: tuple[int, ...] = ()
 
 
 def tasks(spec: Mapping[str, Any]) -> list[Task]:
@@ -231,21 +231,27 @@ def tasks(spec: Mapping[str, Any]) -> list[Task]:
             key,
             titles.get(key) or _name(task) or key,
             nodes.get(key, ()),
-            loops.get(key, ""),
+            loops.get(key, ()),
         )
         for key, task in found.items()
     ]
 
 
-def _loops(spec: Mapping[str, Any]) -> dict[str, str]:
-    """Return the tasks of loops by those that stand in them."""
-    loops: dict[str, str] = {}
+def _loops(spec: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return the tasks of loops, the outermost first, by those that stand in them."""
+    around: dict[str, str] = {}
     for component in (spec.get("root", {}), *spec.get("components", {}).values()):
         for key, task in component.get("dag", {}).get("tasks", {}).items():
             if "parameterIterator" in task:
                 inner = spec.get("components", {}).get(task.get("componentRef", {}).get("name"), {})
-                loops.update(dict.fromkeys(inner.get("dag", {}).get("tasks", {}), key))
-    return loops
+                around.update(dict.fromkeys(inner.get("dag", {}).get("tasks", {}), key))
+    paths = {}
+    for name in around:
+        path = [name]
+        while path[0] in around and around[path[0]] not in path:
+            path.insert(0, around[path[0]])
+        paths[name] = tuple(path[:-1])
+    return paths
 
 
 def _tasks(

@@ -98,7 +98,7 @@ def _read(service: Service, run: Mapping[str, Any], task: Task, read_pod: ReadPo
 
 
 def _known(run: Mapping[str, Any], task: Task) -> TaskRun:
-    if task.item is None:
+    if not task.item:
         return task_runs(run).get(task.key, TaskRun())
     return item_runs(run, task).get(task.item, TaskRun())
 

@@ -175,10 +175,15 @@ def _nodes(run: Mapping[str, Any], expected: list[Task]) -> tuple[NodeStatus, ..
     nodes: list[NodeStatus] = []
     for task in expected:
         items = item_runs(run, task)
-        nodes += [_node(run, f"{task.title}.{index}", one) for index, one in items.items()]
+        nodes += [_node(run, _of_item(task, item), one) for item, one in items.items()]
         if not items:
             nodes.append(_node(run, task.title, known.get(task.key, TaskRun())))
     return tuple(nodes)
+
+
+def _of_item(task: Task, item: tuple[int, ...]) -> str:
+    """Return what the node of a loop is called for an item, as in the store."""
+    return ".".join([task.title, *map(str, item)])
 
 
 def _node(run: Mapping[str, Any], title: str, task: TaskRun) -> NodeStatus:
@@ -196,7 +201,8 @@ def _node(run: Mapping[str, Any], title: str, task: TaskRun) -> NodeStatus:
 def find_task(service: Service, run: Mapping[str, Any], node: str) -> Task:
     """Return a task of a run by the name of its node, in which upper and lower case are one.
 
-    In a loop the place of an item may come after it, as a run's status has it: `Train.0`.
+    In a loop the place of an item may come after it, as a run's status has it: `Train.0`, in a loop
+    within a loop `Train.0.1`.
 
     Raises:
       RunError: the run has no such node.
@@ -205,10 +211,12 @@ def find_task(service: Service, run: Mapping[str, Any], node: str) -> Task:
     for task in expected:
         if _is_called(task, node):
             return task
-    of_loop, _, item = node.rpartition(".")
     for task in expected:
-        if task.loop and item.isdecimal() and _is_called(task, of_loop):
-            return replace(task, title=f"{task.title}.{int(item)}", item=int(item))
+        of_loop, *indices = node.rsplit(".", len(task.loops))
+        are_items = len(indices) == len(task.loops) and all(map(str.isdecimal, indices))
+        if task.loops and are_items and _is_called(task, of_loop):
+            item = tuple(map(int, indices))
+            return replace(task, title=_of_item(task, item), item=item)
     known = {name for task in expected for name in task.nodes or (task.title,)}
     raise RunError(
         f"run {run['run_id']} has no node {node!r}", hint=suggestion(node, known, noun="node")

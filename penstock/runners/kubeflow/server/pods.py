@@ -13,7 +13,7 @@ from typing import Any
 
 from penstock.runners.kubeflow.contract.documents import Task
 from penstock.runners.kubeflow.contract.task import RUN_ID_LABEL
-from penstock.runners.kubeflow.server.tasks import argo_name_of
+from penstock.runners.kubeflow.server.tasks import ITERATION
 
 _TIMEOUT = (5, 30)
 # Argo annotates a pod with the node that it is of: flights-1.root.trainer.executor(0)
@@ -83,6 +83,7 @@ def _load(configuration: Any) -> str:
 
 def _is_of(annotations: Mapping[str, str], task: Task) -> bool:
     """Whether a pod does the work of a task: its driver, and other tasks' pods, do not."""
-    node = _TRY.sub("", annotations.get(_NODE_ANNOTATION, ""))
-    is_of_item = task.item is None or f".{argo_name_of(task.item)}." in node
-    return is_of_item and node.endswith(f".{task.key}.executor")
+    node = annotations.get(_NODE_ANNOTATION, "")
+    of_items = tuple(int(index) for index in ITERATION.findall(node))
+    is_of_item = not task.item or of_items == task.item
+    return is_of_item and _TRY.sub("", node).endswith(f".{task.key}.executor")

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from penstock.runners.kubeflow.contract.documents import Task
@@ -27,11 +28,9 @@ _TEMPLATE = "system-container-impl"
 _EXECUTOR = re.compile(r"executor(\(\d+\))?")
 _DRIVER = "-driver"
 # Argo's node of all that is done for one item of a loop.
-_ITERATION = re.compile(r"iteration-iterations\((\d+):.*\)")
+ITERATION = re.compile(r"iteration-iterations\((\d+):\d+\)")
 _OF_PODS = ("RUNTIME", "IMPORTER")
 _MOMENT = timedelta(seconds=1)
-# As many tries of a pod are looked for.
-_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -59,72 +58,77 @@ def task_runs(run: Mapping[str, Any]) -> dict[str, TaskRun]:
     if tasks:
         return {str(task.get("name", "")): _of_task(task) for task in _in_order(tasks)}
     details = _in_order((run.get("run_details") or {}).get("task_details") or ())
-    return {str(d.get("display_name", "")): _of_detail(d, details) for d in details}
+    nodes = Nodes(details)
+    runs = {}
+    for detail in details:
+        name = str(detail.get("display_name", ""))
+        runs[name] = _of_detail(detail, nodes, dict(nodes.executors(nodes.graphs, name)))
+    return runs
 
 
-def item_runs(run: Mapping[str, Any], task: Task) -> dict[int, TaskRun]:
-    """Return what there is of a loop's task for each item, by the item's place; {} if not known."""
-    if not task.loop:
+def item_runs(run: Mapping[str, Any], task: Task) -> dict[tuple[int, ...], TaskRun]:
+    """Return what there is of a loop's task for each item; {} if that is not known.
+
+    The keys are the places of the items, of each loop around it one.
+    """
+    if not task.loops:
         return {}
     if run.get("tasks"):
         by_id = {str(one.get("task_id", "")): one for one in run["tasks"]}
+        ran = [(_items_of(one, by_id), one) for one in _in_order(run["tasks"])]
         return {
-            index: _of_task(one)
-            for one in _in_order(run["tasks"])
-            if one.get("name") == task.key and (index := _iteration_of(one, by_id)) is not None
+            item: _of_task(one)
+            for item, one in ran
+            if one.get("name") == task.key and len(item) == len(task.loops)
         }
     details = _in_order((run.get("run_details") or {}).get("task_details") or ())
-    names = [str(d.get("display_name", "")) for d in details]
-    known = [int(match[1]) for name in names if (match := _ITERATION.fullmatch(name))]
-    nodes = {
-        node: index
-        for index in range(max(known, default=-1) + 1)
-        for node in _nodes_of_item(details, names, task, index)
+    nodes = Nodes(details)
+    executors = {
+        node: (item, executor)
+        for item, path in _paths_of_items(nodes, task.loops)
+        for node, executor in nodes.executors(path, task.key)
     }
     runs = {}
     for detail in details:
         if detail.get("display_name") == task.key:
-            for child in _children(detail):
-                if child in nodes:
-                    runs[nodes[child]] = _of_detail(detail, details)
+            own = {c: executors[c] for c in _children(detail) if c in executors}
+            below = {node: executor for node, (_, executor) in own.items()}
+            for item, _ in own.values():
+                runs[item] = _of_detail(detail, nodes, below)
     return dict(sorted(runs.items()))
 
 
-def _iteration_of(task: Mapping[str, Any], by_id: Mapping[str, Mapping[str, Any]]) -> int | None:
-    """Return the place of the item for which a task ran: a task above it has that."""
+def _items_of(task: Mapping[str, Any], by_id: Mapping[str, Mapping[str, Any]]) -> tuple[int, ...]:
+    """Return the places of the items for which a task ran: tasks above it have them."""
     seen: set[str] = set()
+    items: list[int] = []
     above = str(task.get("parent_task_id") or "")
     while above in by_id and above not in seen:
         seen.add(above)
         index = (by_id[above].get("type_attributes") or {}).get("iteration_index")
         if index is not None:
-            return int(index)
+            items.insert(0, int(index))
         above = str(by_id[above].get("parent_task_id") or "")
-    return None
+    return tuple(items)
 
 
-def _nodes_of_item(
-    details: Sequence[Mapping[str, Any]], names: Sequence[str], task: Task, index: int
-) -> Iterator[str]:
-    """Yield what Argo's node of a task's executor is called, for an item of its loop.
+def _paths_of_items(
+    nodes: Nodes, loops: Sequence[str]
+) -> Iterator[tuple[tuple[int, ...], list[str]]]:
+    """Yield the items of loops in each other, with Argo's nodes of what is done for each.
 
-    (iterationItemTask in backend/src/v2/compiler/argocompiler/dag.go, 2.17.0.) Where Argo tries
-    everything again, each node of the path is the first try of one.
+    (iterationItemTask in backend/src/v2/compiler/argocompiler/dag.go, 2.17.0)
     """
-    workflows = {child.rpartition("-")[0] for detail in details for child in _children(detail)}
-    for workflow in workflows:
-        for group in _groups(names):
-            around = [workflow, "root", *filter(None, [group.rstrip(".")]), task.loop]
-            around += [argo_name_of(index), "iteration-item"]
-            # One that is tried again has its tries below it.
-            yield f"{workflow}-{fnv1a('.'.join([*around, task.key, 'executor']))}"
-            tries = [f"{part}(0)" for part in around]
-            yield f"{workflow}-{fnv1a('.'.join([*tries, f'{task.key}(0)']))}"
-
-
-def _groups(names: Sequence[str]) -> list[str]:
-    """Return the beginnings of paths below the root, those of inner graphs too."""
-    return ["", *(f"{name}." for name in names if f"{name}{_DRIVER}" in names)]
+    known: list[tuple[tuple[int, ...], list[str]]] = [((), nodes.graphs)]
+    for loop in loops:
+        known = [
+            ((*item, index), below)
+            for item, path in known
+            for index in range(nodes.longest_loop)
+            if (begun := nodes.begun(nodes.below(path, loop), argo_name_of(index)))
+            for below in [nodes.below(begun, "iteration-item")]
+        ]
+    yield from known
 
 
 def argo_name_of(index: int) -> str:
@@ -169,14 +173,14 @@ def _of_task(task: Mapping[str, Any]) -> TaskRun:
     )
 
 
-def _of_detail(detail: Mapping[str, Any], details: Sequence[Mapping[str, Any]]) -> TaskRun:
+def _of_detail(detail: Mapping[str, Any], nodes: Nodes, executors: Mapping[str, str]) -> TaskRun:
     state = str(detail.get("state") or "")
     return TaskRun(
-        CACHED if state == "SUCCEEDED" and _is_cached(detail, details) else state,
+        CACHED if state == "SUCCEEDED" and _is_cached(detail, nodes.details) else state,
         time_of(detail.get("start_time")),
         time_of(detail.get("end_time")),
         message_of(detail),
-        tuple(dict.fromkeys(_pods(detail, details))),
+        tuple(dict.fromkeys(_pods(detail, nodes, executors))),
     )
 
 
@@ -204,15 +208,16 @@ def _children(detail: Mapping[str, Any]) -> list[str]:
     return [str(child) for child in children if child]
 
 
-def _pods(detail: Mapping[str, Any], details: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    by_name = {str(d["pod_name"]): d for d in details if d.get("pod_name")}
-    names = [str(d.get("display_name", "")) for d in details]
-    groups = _groups(names)
-    for child in _children(detail):
-        nodes = [*_down_to_pods(child, by_name)]
-        for node in nodes[:-1]:
+def _pods(detail: Mapping[str, Any], nodes: Nodes, executors: Mapping[str, str]) -> Iterator[str]:
+    by_name = {str(d["pod_name"]): d for d in nodes.details if d.get("pod_name")}
+    for child in reversed(_children(detail)):
+        below = [*_down_to_pods(child, by_name)]
+        for node in below[:-1]:
             yield from _pod_names(node)
-        for node in (*_tries(child, str(detail.get("display_name", "")), groups), *nodes[-1:]):
+        if child in executors:
+            for node in reversed(nodes.tries(executors[child])):
+                yield from _pod_names(nodes.id_of(node))
+        for node in below[-1:]:
             yield from _pod_names(node)
     own = [detail.get("pod_name"), (detail.get("executor_detail") or {}).get("main_job")]
     yield from (str(name) for name in own if name)
@@ -232,20 +237,77 @@ def _down_to_pods(node: str, by_name: Mapping[str, Mapping[str, Any]]) -> Iterat
     yield node
 
 
-def _tries(executor: str, task: str, groups: Sequence[str]) -> Iterator[str]:
-    """Yield Argo's nodes for the tries of a task, the last first, where its executor has tries.
+class Nodes:
+    """The nodes of Argo's workflow, by their paths, as far as a server tells of them.
 
-    Servers up to 2.17 name the executor alone. The number in a node's name is the FNV-1a hash of
-    its path, so that the path of a try can be put together once that of the executor is found.
-    (NodeID in pkg/apis/workflow/v1alpha1/workflow_types.go of argoproj/argo-workflows.)
+    Servers up to 2.17 name of a node its children alone, by ids. The number in an id is the FNV-1a
+    hash of the node's path, so that what the path of a node can be is known to be there, or not.
+
+    Where templates have a retry strategy (on stock installations all have one, by templateDefaults
+    of the controller's configuration: those of graphs too), a node `x` has its tries `x(0)`, `x(1)`
+    below it, and what is in a graph stands below a try: `w(0).root(0).train(0).executor(0)`.
+    (executeTemplate in workflow/controller/operator.go, taskNodeName in workflow/controller/dag.go
+    and NodeID in pkg/apis/workflow/v1alpha1/workflow_types.go of argoproj/argo-workflows.) What is
+    skipped, and what stands for all items of a loop, has no template that is tried.
     """
-    workflow, _, number = executor.rpartition("-")
-    for group in groups:
-        path = f"{workflow}.root.{group}{task}.executor"
-        if str(fnv1a(path)) == number:
-            for count in reversed(range(_TRIES)):
-                yield f"{workflow}-{fnv1a(f'{path}({count})')}"
-            return
+
+    def __init__(self, details: Sequence[Mapping[str, Any]]) -> None:
+        self.details = details
+        self.ids = frozenset(child for detail in details for child in _children(detail))
+        self.names = [str(d.get("display_name", "")) for d in details]
+        self.workflow = next((one.rpartition("-")[0] for one in sorted(self.ids)), "")
+        known = [int(match[1]) for name in self.names if (match := ITERATION.match(name))]
+        self.longest_loop = max(known, default=-1) + 1
+
+    def id_of(self, path: str) -> str:
+        """Return the id of a node."""
+        return f"{self.workflow}-{fnv1a(path)}"
+
+    def tries(self, path: str) -> list[str]:
+        """Return the tries of a node in their order, or the node itself where it has none."""
+        tries: list[str] = []
+        while self.id_of(again := f"{path}({len(tries)})") in self.ids:
+            tries.append(again)
+        return tries or [path]
+
+    def below(self, paths: Sequence[str], *names: str) -> list[str]:
+        """Return the tries of a node in graphs, or in what stands in these."""
+        for name in names:
+            inner = [f"{path}.{name}" for path in paths]
+            paths = [node for path in inner for node in self.tries(path)]
+        return list(paths)
+
+    def begun(self, paths: Sequence[str], name: str) -> list[str]:
+        """Return the tries of a node in graphs where it is known to be there."""
+        there = [path for path in paths if self.id_of(f"{path}.{name}") in self.ids]
+        return self.below(there, name)
+
+    def executors(self, paths: Sequence[str], task: str) -> Iterator[tuple[str, str]]:
+        """Yield ids of what can be below a task's node in graphs, with the path of its executor.
+
+        That is the executor, or a try of the task.
+        """
+        for path in self.below(paths, task):
+            executor = f"{path}.executor"
+            yield self.id_of(path), executor
+            yield self.id_of(executor), executor
+
+    @cached_property
+    def graphs(self) -> list[str]:
+        """The tries of the pipeline's graph, and of graphs in it that are no loops.
+
+        What runs after all others is a hook of the graph that has them, `x.onExit` (addExitTask in
+        backend/src/v2/compiler/argocompiler/common.go, 2.17.0, runOnExitNode in
+        workflow/controller/exit_handler.go of argoproj/argo-workflows).
+        """
+        roots = self.below(self.tries(self.workflow), "root")
+        names = set(self.names)
+        groups = [f"{root}.{n}" for n in names if f"{n}{_DRIVER}" in names for root in roots]
+        groups += [f"{group}.onExit" for group in groups]
+        inner = [
+            path for group in groups if self.id_of(group) in self.ids for path in self.tries(group)
+        ]
+        return [*roots, *(p for p in inner if self.id_of(f"{p}.executor") not in self.ids)]
 
 
 def fnv1a(text: str) -> int:

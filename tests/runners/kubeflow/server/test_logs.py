@@ -225,7 +225,7 @@ def test_kubernetes_has_the_log_of_a_task_s_last_pod(kubeconfig):
 
 @pytest.mark.parametrize(("item", "text"), [(0, "the first item\n"), (1, "the second\n")])
 def test_kubernetes_has_the_log_of_each_item_of_a_loop(kubeconfig, item, text):
-    task = Task("train", "Train", ("Train",), "for-each-1", item)
+    task = Task("train", "Train", ("Train",), ("for-each-1",), (item,))
     assert read_pod_log("team", "run", task) == PodLog(text)
 
 
