@@ -179,6 +179,21 @@ def references(text: str) -> bool:
     return f'{{"{ITEM_KEY}": ' in text
 
 
+def loops_referred_to(text: str) -> set[str]:
+    """Return the names of the loops to whose items a text refers."""
+    if not references(text):
+        return set()
+    found: set[str] = set()
+
+    def look(part: dict[str, Any]) -> dict[str, Any]:
+        if set(part) == {ITEM_KEY}:
+            found.add(part[ITEM_KEY]["loop"])
+        return part
+
+    json.loads(text, object_hook=look)
+    return found
+
+
 def with_item(text: str, loop: str, item: Any) -> Any:
     """Return a text with an item in the places that refer to it; a scalar where it is one."""
     try:

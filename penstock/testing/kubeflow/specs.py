@@ -159,6 +159,9 @@ def check_runnable(pipeline: Pipeline) -> None:
     """
     executors = _executors(pipeline.spec)
     graphs = [pipeline.spec.root.dag, *(c.dag for c in pipeline.spec.components.values())]
+    for component in (pipeline.spec.root, *pipeline.spec.components.values()):
+        if component.HasField("dag"):
+            _check_graph(component)
     for graph in graphs:
         for name, task in graph.tasks.items():
             component = pipeline.spec.components.get(task.component_ref.name)
@@ -173,6 +176,34 @@ def check_runnable(pipeline: Pipeline) -> None:
                 if executor.WhichOneof("spec") not in ("container", "importer"):
                     kind = executor.WhichOneof("spec")
                     raise _not_compiled(name, f"executors of kind {kind} are not supported")
+
+
+def _check_graph(component: Any) -> None:
+    """Check that tasks of a graph take what is there: from each other, or its own inputs.
+
+    That a graph has tasks, and the producers of its own, are found when it is compiled (DAG and
+    addImplicitDependencies in argocompiler/dag.go in backend/src/v2), what it is to wait for by
+    Argo (resolveAllVariables and verifyDependsLogic in workflow/validate/validate.go). The driver
+    looks for the graph's inputs when a task begins (resolve.go): a run would fail that begins here
+    with a refusal.
+
+    Raises:
+      Refusal: something is not there.
+    """
+    tasks, inputs = component.dag.tasks, component.input_definitions
+    if not tasks:
+        raise Refusal("INTERNAL", "DAG must contain one or more non-exit tasks")
+    for name, task in tasks.items():
+        if unknown := sorted(_needed(task) - set(tasks)):
+            raise _not_compiled(name, f'unknown producer task "{unknown[0]}" in DAG')
+        for kind, given, declared in (
+            ("parameter", task.inputs.parameters, inputs.parameters),
+            ("artifact", task.inputs.artifacts, inputs.artifacts),
+        ):
+            for source in given.values():
+                taken = getattr(source, f"component_input_{kind}")
+                if taken and taken not in declared:
+                    raise _not_compiled(name, f"parent DAG does not have input {kind} {taken}")
 
 
 def _check_iterator(name: str, task: Any, component: Any) -> None:

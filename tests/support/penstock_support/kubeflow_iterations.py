@@ -24,22 +24,35 @@ def run(
 ) -> dict[str, Ended]:
     """Run a pipeline with loops to its end; tasks of iterations are called `train[0]`.
 
+    In an iteration of a loop within that one they are called `train[0][1]`.
+
     With `failing` a task may fail, and what waits for it does not run.
     """
-    ended: dict[str, Ended] = {}
-    for name, task in compiled.tasks.items():
-        if not _succeeded(task, ended):
-            continue
-        if "parameterIterator" in task:
-            count = len(items_of(task, ended))
-            for index in range(count):
-                _iterate(backend, compiled, name, index, run_id, ended, parameters)
-            inner = [e for key, e in ended.items() if key.startswith(f"{name}:")]
-            ended[name] = Ended(max((one.code for one in inner), default=0), "")
-        elif holds(task, ended):
-            ended[name] = backend.run_pod(compiled, name, run_id, ended, **parameters)
-        assert failing or ended[name].code == 0, ended[name].printed
-    return {key.partition(":")[2] or key: one for key, one in ended.items()}
+    shown: dict[str, Ended] = {}
+
+    def tasks(compiled: Compiled, outside: Mapping[str, Ended], place: str) -> dict[str, Ended]:
+        """Run the tasks of a graph, an iteration's with what has ended outside of it."""
+        own: dict[str, Ended] = {}
+        for name, task in compiled.tasks.items():
+            known = {**outside, **own}
+            if not _succeeded(task, own):
+                continue
+            if "parameterIterator" in task:
+                codes = [0]
+                for index, item in enumerate(items_of(task, known)):
+                    inner = tasks(iteration(compiled, name, item), known, f"{place}[{index}]")
+                    codes += [one.code for one in inner.values()]
+                own[name] = Ended(max(codes), "")
+            elif holds(task, known):
+                own[name] = backend.run_pod(compiled, name, run_id, known, **parameters)
+            else:
+                continue
+            shown[f"{name}{place}"] = own[name]
+            assert failing or own[name].code == 0, own[name].printed
+        return own
+
+    tasks(compiled, {}, "")
+    return shown
 
 
 def _succeeded(task: Mapping[str, Any], ended: Mapping[str, Ended]) -> bool:
@@ -57,24 +70,6 @@ def items_of(task: Mapping[str, Any], ended: Mapping[str, Ended]) -> list[Any]:
         items = json.loads(ended[given["producerTask"]].values[given["outputParameterKey"]])
     assert isinstance(items, list), f"a {type(items).__name__} cannot be iterated"
     return items
-
-
-def _iterate(
-    backend: Backend,
-    compiled: Compiled,
-    loop: str,
-    index: int,
-    run_id: str,
-    ended: dict[str, Ended],
-    parameters: Mapping[str, Any],
-) -> None:
-    inner = iteration(compiled, loop, items_of(compiled.tasks[loop], ended)[index])
-    own: dict[str, Ended] = {}
-    for name, task in inner.tasks.items():
-        known = {**ended, **own}
-        if _succeeded(task, own) and holds(task, known):
-            own[name] = backend.run_pod(inner, name, run_id, known, **parameters)
-    ended.update({f"{loop}:{name}[{index}]": one for name, one in own.items()})
 
 
 def iteration(compiled: Compiled, loop: str, item: Any) -> Compiled:

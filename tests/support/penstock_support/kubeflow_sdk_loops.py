@@ -18,6 +18,14 @@ def after():
     return dsl.ContainerSpec("image", ["command"])
 
 
+@dsl.pipeline(name="nested")
+def nested(folder: str = ""):
+    listed = lists()
+    with dsl.ParallelFor(listed.outputs["items"]) as item, dsl.ParallelFor(["a", "b"]) as other:
+        worked = work(item=item, folder=other)
+    after().after(worked)
+
+
 @dsl.pipeline(name="toy")
 def toy(folder: str = ""):
     listed = lists()

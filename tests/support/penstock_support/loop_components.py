@@ -175,3 +175,39 @@ def of_lists_in_items():
     with ForEach(rows.outputs["examples"]) as examples:
         read = Read(examples=examples)
     return [Joined(texts=read.outputs["output"])]
+
+
+@pipeline(name="between")
+def of_a_loop_between_loops(counts: list[int] = [1, 2]):  # noqa: B006  # as above
+    """A loop over what a node of the loop around it returns, and artifacts from outside of both."""
+    rows = Rows(name="b")
+    with ForEach(counts) as count:
+        listed = List(count=count)
+        with ForEach(listed.outputs["output"]) as item:
+            measured = Measure(model=Train(rate=item["rate"]).outputs["model"])
+            told = Told(rate=measured.outputs["output"], examples=rows.outputs["examples"])
+    return [Joined(texts=told.outputs["output"])]
+
+
+@pipeline(name="two-parameters")
+def of_two_parameters(
+    names: list[str] = ["a", "b"],  # noqa: B006  # as above
+    rates: list[float] = [0.5, 0.25],  # noqa: B006  # as above
+):
+    """A loop over a parameter in a loop over another; one node takes all of an outer item."""
+    with ForEach(names) as name:
+        rows = Rows(name=name)
+        with ForEach(rates) as rate:
+            trained = Train(rate=rate)
+        compared = Compare(models=trained.outputs["model"])
+        told = About(rates=compared.outputs["output"], examples=rows.outputs["examples"])
+    with ForEach(rows.outputs["examples"]) as examples:
+        read = Read(examples=examples)
+    everything = Compare(models=trained.outputs["model"]).with_id("Everything")
+    return [Joined(texts=told.outputs["output"]), everything, read]
+
+
+@component
+def About(rates: list, examples: Input[Examples]) -> str:
+    """Say all."""
+    return f"{Path(examples.uri, 'name.txt').read_text()}: {rates}"

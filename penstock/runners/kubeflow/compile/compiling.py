@@ -16,7 +16,7 @@ from penstock.project.kubernetes import check_no_braces
 from penstock.project.profiles import Profile
 from penstock.runners.kubeflow.compile import loops, protos, provisions, shared_pods, wiring
 from penstock.runners.kubeflow.compile.compilation import Compilation, Task
-from penstock.runners.kubeflow.compile.definitions import parameter_type
+from penstock.runners.kubeflow.compile.definitions import common, parameter_type
 from penstock.runners.kubeflow.compile.node_tasks import (
     add_condition,
     decision,
@@ -28,6 +28,7 @@ from penstock.runners.kubeflow.compile.sharing import shared
 from penstock.runners.kubeflow.compile.workflow import ARGO_LIMIT, LIMIT, workflow_size
 from penstock.runners.kubeflow.compile.yaml_text import as_dict, as_yaml
 from penstock.runners.kubeflow.contract import names
+from penstock.runners.kubeflow.contract.items import item_of
 from penstock.safety import secrets
 
 SCHEMA_VERSION = "2.1.0"
@@ -89,12 +90,11 @@ def compile_for_kubeflow(pipeline: Any, profile: Profile, project: Path) -> Comp
         parts,
         profile.accelerate,
     )
-    all_tasks, items = _items(compilation)
+    all_tasks, loop_tasks = _items(compilation)
     for conditions, name in compilation.decisions.items():
         same = [node for node in compiled if node.conditions == conditions]
         # What is decided inside of a loop is decided there, if all that obey it are in it.
-        around = {tuple(loop.key for loop in node.loops) for node in same}
-        first = same[0] if len(around) == 1 else _outside(same)
+        first = replace(same[0], loops=common(*(node.loops for node in same)))
         all_tasks.append(decision(compilation, first, name))
     for nodes in shared_pods.in_order(compiled, pods):
         tasks = [task for node in nodes for task in tasks_of(compilation, node)]
@@ -111,32 +111,28 @@ def compile_for_kubeflow(pipeline: Any, profile: Profile, project: Path) -> Comp
         )
     all_tasks = shared(all_tasks)
     last = task_names[exit_handler] if exit_handler else None
-    spec = _pipeline_spec(compiled, profile, all_tasks, last, items)
+    spec = _pipeline_spec(compiled, profile, all_tasks, last, loop_tasks)
     platform = _platform_spec(all_tasks)
     size = workflow_size(as_dict(spec), as_dict(platform))
     _check_size(compiled, all_tasks, size)
     return Compiled(spec, platform, tuple(_warnings(compilation, profile, all_tasks, size)))
 
 
-def _items(compilation: Compilation) -> tuple[list[Task], dict[str, list[str] | str]]:
-    """Return the tasks that make items, and for the task of each loop its items or that task."""
+def _items(compilation: Compilation) -> tuple[list[Task], list[loops.LoopTask]]:
+    """Return the tasks that make items, and those of the loops."""
     tasks: list[Task] = []
-    items: dict[str, list[str] | str] = {}
+    loop_tasks: list[loops.LoopTask] = []
     taken = [*compilation.tasks.values(), *compilation.decisions.values()]
     for name, (loop, node) in loops.loops_of(compilation.pipeline).items():
-        task_name = compilation.loops[name]
-        known = loops.known_items(loop, node)
-        if known is None:
-            helper = names.unused(f"items-of-{task_name}", [*taken, *compilation.loops.values()])
-            tasks.append(items_task(compilation, loop, node, helper))
-        items[task_name] = helper if known is None else known
-    return tasks, items
-
-
-def _outside(nodes: Iterable[ir.Node]) -> ir.Node:
-    """Return one of several nodes, which stands in no loop as far as a decision is concerned."""
-    nodes = list(nodes)
-    return replace(next((node for node in nodes if not node.loops), nodes[0]), loops=())
+        task_name, depth = compilation.loops[name], node.loops.index(loop)
+        items: list[str] | str | None = loops.known_items(loop, node)
+        if items is None:
+            items = names.unused(f"items-of-{task_name}", [*taken, *compilation.loops.values()])
+            around = loops.around_items(compilation.pipeline, loop, node)
+            tasks.append(items_task(compilation, loop, node, around, items))
+        outer = compilation.loops[node.loops[depth - 1].name] if depth else ""
+        loop_tasks.append(loops.LoopTask(task_name, outer, item_of(depth), items))
+    return tasks, loop_tasks
 
 
 def _kubeflow_options(profile: Profile) -> KubeflowOptions:
@@ -202,7 +198,7 @@ def _pipeline_spec(
     profile: Profile,
     tasks: list[Task],
     exit_handler: str | None,
-    items: Mapping[str, list[str] | str],
+    loop_tasks: list[loops.LoopTask],
 ) -> Any:
     spec = protos.pipeline_spec().PipelineSpec(
         schema_version=SCHEMA_VERSION, sdk_version=f"penstock-{__version__}"
@@ -222,13 +218,11 @@ def _pipeline_spec(
     inner = spec.root
     if exit_handler is not None:
         inner = _inside_exit_handler(spec)
-    loops.nest(spec, inner, [task for task in tasks if task.name != exit_handler], items)
-    for task in tasks:
-        if not task.loop:
-            component = spec.root if task.name == exit_handler else inner
-            component.dag.tasks[task.name].CopyFrom(task.spec)
+    loops.nest(spec, inner, [task for task in tasks if task.name != exit_handler], loop_tasks)
     if exit_handler is not None:
+        [own] = [task for task in tasks if task.name == exit_handler]
         last = spec.root.dag.tasks[exit_handler]
+        last.CopyFrom(own.spec)
         last.dependent_tasks[:] = [_EXIT_HANDLER]
         strategy = type(last).TriggerPolicy.TriggerStrategy
         last.trigger_policy.strategy = strategy.Value("ALL_UPSTREAM_TASKS_COMPLETED")

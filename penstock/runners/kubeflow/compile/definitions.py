@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 
 from penstock import _tfx, ir
+from penstock.ir.loops import LoopSpec
 from penstock.runners.kubeflow.compile import protos, wiring
 from penstock.runners.kubeflow.compile.compilation import Compilation, Task
 from penstock.runners.kubeflow.contract import names, parts
@@ -43,18 +45,33 @@ def inputs_of(compilation: Compilation, node: ir.Node) -> tuple[PodInput, ...]:
         is_value = link.key == f"_{link.producer}.{link.output}"
         key = f"value_{link.output}" if is_value else link.key
         name = names.key_name(key, [taken.name for taken in inputs])
-        each = each_of(compilation.pipeline.nodes[link.producer], node)
-        by_run = compilation.pipeline.nodes[link.producer].works_in_store or each == OF_ALL
-        inputs.append(PodInput(name, link.key, link.type, link.producer, link.output, by_run, each))
+        producer = compilation.pipeline.nodes[link.producer]
+        each, shared = each_of(producer, node.loops)
+        by_run = producer.works_in_store or each == OF_ALL
+        inputs.append(
+            PodInput(name, link.key, link.type, link.producer, link.output, by_run, each, shared)
+        )
     return tuple(inputs)
 
 
-def each_of(producer: ir.Node, node: ir.Node) -> str:
-    """Return what a node takes of a producer in a loop: of its own item, or of all of them."""
+def each_of(producer: ir.Node, loops: Sequence[LoopSpec]) -> tuple[str, int]:
+    """Return what is taken of a producer in loops: of the own item, or of all of them.
+
+    The number says how many of the loops around the one that takes it are the producer's as well.
+    """
     if not producer.loops:
-        return ""
-    around = [[loop.key for loop in one.loops] for one in (producer, node)]
-    return OF_ITEM if around[0] == around[1] else OF_ALL
+        return "", 0
+    shared = len(common(producer.loops, loops))
+    return OF_ITEM if shared == len(producer.loops) else OF_ALL, shared
+
+
+def common(*around: Sequence[LoopSpec]) -> tuple[LoopSpec, ...]:
+    """Return the loops that stand around all of several, the outermost first."""
+    first = around[0]
+    same = itertools.takewhile(
+        lambda loops: len({loop.key for loop in loops}) == 1, zip(*around, strict=False)
+    )
+    return tuple(first[: len(list(same))])
 
 
 def outputs_of(node: ir.Node) -> tuple[PodOutput, ...]:

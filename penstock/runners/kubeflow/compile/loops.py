@@ -1,26 +1,27 @@
 """Loops: a task of Kubeflow's iterator, in whose component the tasks of the loop's nodes stand.
 
 What a task in it takes from outside comes through the loop's own inputs, as in what Kubeflow's SDK
-writes for `dsl.ParallelFor`. What those after it take of all items they find in our store, like
-what a resolver has found: Kubeflow collects in the order in which it finds things, and our pods
-know which item was theirs.
+writes for `dsl.ParallelFor`, and through those of all loops around it. What those after it take of
+all items they find in our store, like what a resolver has found: Kubeflow collects in the order in
+which it finds things, and our pods know which item was theirs.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from penstock import ir
 from penstock.errors import PipelineError
 from penstock.execution.schedule import Trigger, read_graph
-from penstock.ir.loops import GIVEN, LoopSpec
+from penstock.ir.loops import GIVEN, LoopSpec, loops_referred_to, references
 from penstock.ir.unfolding import value_items
 from penstock.runners.kubeflow.compile.compilation import Task
-from penstock.runners.kubeflow.compile.definitions import parameter_type
+from penstock.runners.kubeflow.compile.definitions import common, parameter_type
 from penstock.runners.kubeflow.contract import names
-from penstock.runners.kubeflow.contract.items import ITEM, ITEMS, write
+from penstock.runners.kubeflow.contract.items import ITEMS, write
 
 
 def check(pipeline: ir.Pipeline) -> None:
@@ -31,13 +32,6 @@ def check(pipeline: ir.Pipeline) -> None:
     """
     graph = read_graph(pipeline)
     for node in pipeline:
-        if len(node.loops) > 1:
-            raise PipelineError(
-                f"node {node.id} stands in a ForEach in a ForEach, and is compiled for Kubeflow "
-                "Pipelines in one alone",
-                hint="Go over one list that has the combinations: ForEach([{...} for a in ... for "
-                "b in ...]).",
-            )
         if node.loops and node.is_container:
             raise PipelineError(
                 f"node {node.id} stands in a ForEach, and is a container of its own, which is not "
@@ -78,81 +72,150 @@ def known_items(loop: LoopSpec, node: ir.Node) -> list[str] | None:
     value = node.proto.parameters.parameters[loop.parameter]
     if value.WhichOneof("value") != "field_value":
         return None
-    return [write(item) for item in value_items(json.loads(value.field_value.string_value))]
+    text = value.field_value.string_value
+    if references(text):
+        return None
+    return [write(item) for item in value_items(json.loads(text))]
 
 
-def nest(
-    spec: Any, outer: Any, tasks: Iterable[Task], items: Mapping[str, list[str] | str]
-) -> None:
+def around_items(pipeline: ir.Pipeline, loop: LoopSpec, node: ir.Node) -> tuple[LoopSpec, ...]:
+    """Return the loops in which the items of a loop are made, of which `node` is one node.
+
+    They are as few as may be: what does not change from item to item is made once.
+    """
+    outer = node.loops[: node.loops.index(loop)]
+    needed = loops_referred_to(node.written(loop.parameter))
+    depths = [number + 1 for number, one in enumerate(outer) if one.name in needed]
+    depths += [
+        len(common(pipeline.nodes[source.node].loops, outer))
+        for source in loop.sources
+        if pipeline.nodes[source.node].loops
+    ]
+    return outer[: max(depths, default=0)]
+
+
+@dataclass(frozen=True)
+class LoopTask:
+    """The task of a loop.
+
+    `around` is the task of the loop in which it stands, "" for none; `item` the parameter that has
+    an item; `items` are their texts, or the task that makes them.
+    """
+
+    name: str
+    around: str
+    item: str
+    items: list[str] | str
+
+
+def nest(spec: Any, outer: Any, tasks: Iterable[Task], loops: Iterable[LoopTask]) -> None:
     """Let loops stand among the tasks of a component, and hold their own.
 
-    `items` has for the name of a loop's task the texts of its items, or the task that makes them.
+    Tasks that stand in no loop are put into it too.
     """
-    tasks = list(tasks)
-    inside = {task.name: task.loop for task in tasks if task.loop}
-    for name, source in items.items():
-        _begin(spec, outer, name, source)
+    tasks, loops = list(tasks), list(loops)
+    around = {loop.name: loop.around for loop in loops} | {task.name: task.loop for task in tasks}
+    nest = _Nest(spec, outer, around, {loop.name: loop.item for loop in loops})
+    for loop in loops:
+        nest.begin(loop)
     for task in tasks:
-        if task.loop:
-            _enter(spec, outer, task, inside)
-        else:
-            _wait_for_loops(task.spec, inside)
-    for name in items:
-        _wait_for_loops(outer.dag.tasks[name], inside)
+        nest.dag(task.loop).tasks[task.name].CopyFrom(task.spec)
+    for name in around:
+        nest.connect(name)
 
 
-def _begin(spec: Any, outer: Any, name: str, source: list[str] | str) -> None:
-    """Add the task of a loop and its component, with its items."""
-    task, component = outer.dag.tasks[name], spec.components[f"comp-{name}"]
-    task.task_info.name = name
-    task.component_ref.name = f"comp-{name}"
-    task.parameter_iterator.item_input = ITEM
-    component.dag.SetInParent()
-    defined = component.input_definitions.parameters
-    defined[ITEM].parameter_type = parameter_type(str)
-    if isinstance(source, list):
-        task.parameter_iterator.items.raw = json.dumps(source)
-        return
-    task.parameter_iterator.items.input_parameter = ITEMS
-    defined[ITEMS].parameter_type = parameter_type(list)
-    made = task.inputs.parameters[ITEMS].task_output_parameter
-    made.producer_task, made.output_parameter_key = source, ITEMS
-    task.dependent_tasks.append(source)
+@dataclass(frozen=True)
+class _Nest:
+    """The loops of a pipeline while they are written.
 
+    `around` has by the name of a task that of the loop in which it stands, `items` the parameters
+    that have the items, by the names of loops.
+    """
 
-def _enter(spec: Any, outer: Any, task: Task, inside: Mapping[str, str]) -> None:
-    """Put a task into its loop, and let come through the loop's inputs what is from outside."""
-    loop, component = outer.dag.tasks[task.loop], spec.components[f"comp-{task.loop}"]
-    defined = component.input_definitions
-    for name, taken in task.spec.inputs.parameters.items():
-        kind = taken.WhichOneof("kind")
-        made = taken.task_output_parameter
-        if kind == "component_input_parameter" and name != ITEM:
-            key = taken.component_input_parameter
-            loop.inputs.parameters[key].component_input_parameter = key
-        elif kind == "task_output_parameter" and inside.get(made.producer_task) != task.loop:
-            key = f"{made.producer_task}--{made.output_parameter_key}"
-            loop.inputs.parameters[key].task_output_parameter.CopyFrom(made)
-            taken.component_input_parameter = key
-        else:
-            continue
-        own = task.component.input_definitions.parameters[name]
-        defined.parameters[key].parameter_type = own.parameter_type
-    for name, artifact in task.spec.inputs.artifacts.items():
-        produced = artifact.task_output_artifact
-        if inside.get(produced.producer_task) == task.loop:
-            continue
-        key = f"{produced.producer_task}--{produced.output_artifact_key}"
-        loop.inputs.artifacts[key].task_output_artifact.CopyFrom(produced)
-        own_artifact = task.component.input_definitions.artifacts[name]
-        defined.artifacts[key].artifact_type.CopyFrom(own_artifact.artifact_type)
-        artifact.component_input_artifact = key
-    outside = {name for name in task.spec.dependent_tasks if inside.get(name) != task.loop}
-    loop.dependent_tasks[:] = sorted({*loop.dependent_tasks, *outside})
-    task.spec.dependent_tasks[:] = [n for n in task.spec.dependent_tasks if n not in outside]
-    component.dag.tasks[task.name].CopyFrom(task.spec)
+    spec: Any
+    outer: Any
+    around: Mapping[str, str]
+    items: Mapping[str, str]
 
+    def path(self, name: str) -> list[str]:
+        """Return the loops around a task, the outermost first."""
+        loop = self.around[name]
+        return [*self.path(loop), loop] if loop else []
 
-def _wait_for_loops(task: Any, inside: Mapping[str, str]) -> None:
-    """Let a task outside of loops wait for the whole loop where it waits for a task in one."""
-    task.dependent_tasks[:] = sorted({inside.get(name, name) for name in task.dependent_tasks})
+    def dag(self, loop: str) -> Any:
+        """Return the graph in a loop, or that outside of all."""
+        return (self.spec.components[f"comp-{loop}"] if loop else self.outer).dag
+
+    def task(self, name: str) -> Any:
+        """Return a task where it stands."""
+        return self.dag(self.around[name]).tasks[name]
+
+    def declared(self, name: str) -> Any:
+        """Return the definitions of a task's inputs."""
+        return self.spec.components[self.task(name).component_ref.name].input_definitions
+
+    def begin(self, loop: LoopTask) -> None:
+        """Add the task of a loop and its component, with its items."""
+        task = self.dag(loop.around).tasks[loop.name]
+        component = self.spec.components[f"comp-{loop.name}"]
+        task.task_info.name = loop.name
+        task.component_ref.name = f"comp-{loop.name}"
+        task.parameter_iterator.item_input = loop.item
+        component.dag.SetInParent()
+        defined = component.input_definitions.parameters
+        defined[loop.item].parameter_type = parameter_type(str)
+        if isinstance(loop.items, list):
+            task.parameter_iterator.items.raw = json.dumps(loop.items)
+            return
+        task.parameter_iterator.items.input_parameter = ITEMS
+        defined[ITEMS].parameter_type = parameter_type(list)
+        made = task.inputs.parameters[ITEMS].task_output_parameter
+        made.producer_task, made.output_parameter_key = loop.items, ITEMS
+        task.dependent_tasks.append(loop.items)
+
+    def connect(self, name: str) -> None:
+        """Let come through the inputs of loops what a task takes from outside of them."""
+        task, path = self.task(name), self.path(name)
+        for key, taken in task.inputs.parameters.items():
+            kind = taken.WhichOneof("kind")
+            if kind == "component_input_parameter":
+                self._pass_parameter(path, taken.component_input_parameter)
+            elif kind == "task_output_parameter":
+                made = taken.task_output_parameter
+                through = path[len(self.path(made.producer_task)) :]
+                passed = f"{made.producer_task}--{made.output_parameter_key}"
+                own = self.declared(name).parameters[key].parameter_type
+                for loop in through:
+                    self.task(loop).inputs.parameters[passed].CopyFrom(taken)
+                    self.declared(loop).parameters[passed].parameter_type = own
+                    taken.component_input_parameter = passed
+        for key, artifact in task.inputs.artifacts.items():
+            produced = artifact.task_output_artifact
+            through = path[len(self.path(produced.producer_task)) :]
+            passed = f"{produced.producer_task}--{produced.output_artifact_key}"
+            kind = self.declared(name).artifacts[key].artifact_type
+            for loop in through:
+                self.task(loop).inputs.artifacts[passed].CopyFrom(artifact)
+                self.declared(loop).artifacts[passed].artifact_type.CopyFrom(kind)
+                artifact.component_input_artifact = passed
+        self._wait(name)
+
+    def _pass_parameter(self, path: list[str], key: str) -> None:
+        """Let a parameter of the run, or an item, come to a task in loops."""
+        giving = [number for number, loop in enumerate(path) if self.items[loop] == key]
+        kind = parameter_type(str)
+        if not giving:
+            kind = self.spec.root.input_definitions.parameters[key].parameter_type
+        for loop in path[giving[-1] + 1 if giving else 0 :]:
+            self.task(loop).inputs.parameters[key].component_input_parameter = key
+            self.declared(loop).parameters[key].parameter_type = kind
+
+    def _wait(self, name: str) -> None:
+        """Let a task, or the loop in which it stands, wait for others, or their loops."""
+        task, path = self.task(name), [*self.path(name), name]
+        before, task.dependent_tasks[:] = sorted(task.dependent_tasks), []
+        for other in before:
+            pairs = zip(path, [*self.path(other), other], strict=False)
+            mine, its = next((mine, its) for mine, its in pairs if mine != its)
+            waiting = self.task(mine)
+            waiting.dependent_tasks[:] = sorted({*waiting.dependent_tasks, its})

@@ -20,6 +20,7 @@ from penstock.runners.kubeflow.compile.definitions import (
     add_artifact,
     add_inputs,
     add_outputs,
+    each_of,
     inputs_of,
     looked_up,
     outputs_of,
@@ -28,7 +29,7 @@ from penstock.runners.kubeflow.compile.definitions import (
 )
 from penstock.runners.kubeflow.compile.reduced import node_alone
 from penstock.runners.kubeflow.contract import names
-from penstock.runners.kubeflow.contract.items import ITEM, ITEMS
+from penstock.runners.kubeflow.contract.items import ITEMS, item_of
 from penstock.runners.kubeflow.contract.task import (
     CLASSIFICATION,
     COMMAND,
@@ -158,8 +159,17 @@ def decision(compilation: Compilation, node: ir.Node, name: str) -> Task:
     return task
 
 
-def items_task(compilation: Compilation, loop: LoopSpec, node: ir.Node, name: str) -> Task:
-    """What makes the items of a loop, of which `node` is one node, where a run alone knows them."""
+def items_task(
+    compilation: Compilation,
+    loop: LoopSpec,
+    node: ir.Node,
+    around: Sequence[LoopSpec],
+    name: str,
+) -> Task:
+    """What makes the items of a loop, of which `node` is one node, where a run alone knows them.
+
+    It stands in the loops `around` it.
+    """
     proto = node.copied()
     kept = proto.parameters.parameters.get(loop.parameter)
     for field in ("inputs", "outputs", "parameters"):
@@ -169,19 +179,19 @@ def items_task(compilation: Compilation, loop: LoopSpec, node: ir.Node, name: st
     taken = []
     for number, source in enumerate(loop.sources):
         producer = compilation.pipeline.nodes[source.node]
-        each = OF_ALL if producer.loops else ""
-        by_run = producer.works_in_store or bool(producer.loops)
+        each, shared = each_of(producer, around)
+        by_run = producer.works_in_store or each == OF_ALL
         kinds = {output.key: output.type for output in outputs_of(producer)}
         key = ITEMS if number == 0 else f"{ITEMS}_{number}"
         kind = kinds.get(source.key, "")  # nothing is said of what a resolver puts out
-        taken.append(PodInput(key, ITEMS, kind, source.node, source.key, by_run, each))
+        taken.append(PodInput(key, ITEMS, kind, source.node, source.key, by_run, each, shared))
         proto.inputs.inputs[ITEMS].static_inputs.SetInParent()
-    making = replace(node, proto=proto, driver=None)
+    making = replace(node, proto=proto, driver=None, loops=tuple(around))
     after = sorted(compilation.last_task(source.node) for source in loop.sources)
     task = _begin(compilation, making, helper=name, after=after)
-    _run_ours(compilation, making, task, action=MAKE_ITEMS, inputs=tuple(taken))
+    _run_ours(compilation, making, task, action=MAKE_ITEMS, inputs=tuple(taken), makes=loop)
     task.component.output_definitions.parameters[ITEMS].parameter_type = parameter_type(list)
-    return replace(task, loop="")
+    return task
 
 
 def add_condition(compilation: Compilation, task: Task, node: ir.Node) -> None:
@@ -225,7 +235,7 @@ def _begin(
         spec.ComponentSpec(),
         spec.PipelineDeploymentConfig.PipelineContainerSpec(image=pod.image),
         platform.executor_config(pod, timeout),
-        compilation.loops[node.loops[0].name] if node.loops else "",
+        compilation.loops[node.loops[-1].name] if node.loops else "",
     )
     # Drivers before 2.14 keep tasks by this name, and look up by the key who made what is taken.
     task.spec.task_info.name = name
@@ -267,18 +277,19 @@ def _run_ours(
     visualizations: tuple[str, ...] = (),
     code: str = "",
     inputs: tuple[PodInput, ...] | None = None,
+    makes: LoopSpec | None = None,
 ) -> None:
     """Let a task's container run our entrypoint in our image.
 
-    `inputs` are what it takes, where that is not what the node does.
+    `inputs` are what it takes, where that is not what the node does. `makes` is a loop whose items
+    it makes.
     """
     from google.protobuf import json_format
 
-    loop = node.loops[0] if node.loops else None
-    if loop is not None and action != MAKE_ITEMS:
-        node = _without_items(node, loop)
-        task.component.input_definitions.parameters[ITEM].parameter_type = parameter_type(str)
-        task.spec.inputs.parameters[ITEM].component_input_parameter = ITEM
+    for depth, loop in enumerate(node.loops):
+        node, item = _without_items(node, loop), item_of(depth)
+        task.component.input_definitions.parameters[item].parameter_type = parameter_type(str)
+        task.spec.inputs.parameters[item].component_input_parameter = item
     inputs = inputs_of(compilation, node) if inputs is None else inputs
     node = _with_lists(node, inputs)
     alone = node_alone(compilation.pipeline, node, compilation.project.relocate)
@@ -296,7 +307,7 @@ def _run_ours(
         shown=visualizations,
         code=code,
         import_paths=compilation.project.import_paths(alone),
-        loop=loop,
+        loops=(*node.loops, *([makes] if makes is not None else ())),
         accelerate=compilation.accelerate,
         **_place_in_pod(compilation, node, action),
     )

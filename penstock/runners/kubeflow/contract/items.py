@@ -18,6 +18,11 @@ from penstock.ir.view import Item
 ITEM, ITEMS = "penstock_item", "penstock_items"
 
 
+def item_of(depth: int) -> str:
+    """Return the parameter that has the item of a loop, by how many loops stand around it."""
+    return f"{ITEM}_{depth + 1}" if depth else ITEM
+
+
 def write(given: LoopValue) -> str:
     """Return the text of an item; neither Argo nor Kubernetes finds something to fill in there."""
     item = given.item
@@ -29,8 +34,8 @@ def write(given: LoopValue) -> str:
     return json.dumps(content, sort_keys=True).replace("{{", "{\\u007b").replace("$(", "\\u0024(")
 
 
-def read(text: object) -> LoopValue:
-    """Read what `write` wrote.
+def read(text: object, name: str = ITEM) -> LoopValue:
+    """Read what `write` wrote, and a parameter has.
 
     Raises:
       RunError: it is none.
@@ -43,6 +48,6 @@ def read(text: object) -> LoopValue:
         return LoopValue(item, json.loads(content["value"]))
     except (ValueError, LookupError, TypeError) as error:
         raise RunError(
-            f"expected an item of a loop as the parameter {ITEM}, got {text!r:.200}",
+            f"expected an item of a loop as the parameter {name}, got {text!r:.200}",
             hint="Compile the pipeline again: penstock compile.",
         ) from error

@@ -34,9 +34,9 @@ must be made, even if there is nothing to show. A task of action DECIDE has no a
 evaluates the conditions of its node, whose IR has for that no other inputs than the conditions
 ask for, and writes `true` or `false` into the output parameter HOLDS.
 
-Loops. A node in a loop has the item that it runs for as the parameter `items.ITEM`. A task of
-action MAKE_ITEMS before the loop writes the texts of all items into the output parameter
-`items.ITEMS`.
+Loops. A node in a loop has the item that it runs for as the parameter `items.ITEM`, and that of a
+loop within that one as `items.item_of(1)`. A task of action MAKE_ITEMS before the loop writes the
+texts of all items into the output parameter `items.ITEMS`.
 
 Shared pods. A container that runs several small nodes is told each after a `--task` of its own, in
 the order in which they run. `parts` says what they are called in the ExecutorInput that they share.
@@ -94,7 +94,8 @@ class PodInput:
     Several of them can have one `key` of the node: artifacts of several producers. `type` is the
     name of the artifact type that the node expects; the ExecutorInput does not tell. Of a producer
     in a loop it takes what was made for the task's own item (`each` is OF_ITEM), or for all items,
-    in their order (OF_ALL).
+    in their order (OF_ALL). Where loops stand in loops, `shared` says how many of them the producer
+    and the task have in common, and so how many of the items.
     """
 
     name: str
@@ -104,6 +105,7 @@ class PodInput:
     output: str
     by_run: bool = False
     each: str = ""
+    shared: int = 0
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,9 @@ class PodTask:
     `pipeline` is the IR as JSON with this node alone: parameters of the run are not bound yet.
     `parameters` are those of the run that the node depends on, with their types (str, int, float,
     bool or list); the ExecutorInput has their values under the same names. `code` is a digest of
-    the node's code. `store` is the metadata store's address, its secrets still references. `loop`
-    is the loop in which the node stands. With `accelerate` engines of ours do the work of TFX's
+    the node's code. `store` is the metadata store's address, its secrets still references. `loops`
+    are those in which the node stands, the outermost first; of a task of action MAKE_ITEMS the last
+    is the one whose items it makes. With `accelerate` engines of ours do the work of TFX's
     executors, where they can. Where nodes share a pod, `part` is what this one is called
     there, and `after` are those of the others that it waits for. `import_paths` are folders to
     import from, relative to `project_folder`, which is also the folder from which relative paths in
@@ -141,7 +144,7 @@ class PodTask:
     shown: tuple[str, ...] = ()
     code: str = ""
     import_paths: tuple[str, ...] = ()
-    loop: LoopSpec | None = None
+    loops: tuple[LoopSpec, ...] = ()
     accelerate: bool = True
     part: str = ""
     after: tuple[str, ...] = ()

@@ -38,15 +38,22 @@ def bind(task: PodTask, executor_input: ExecutorInput) -> ir.Pipeline:
     root = tempfile.mkdtemp(prefix=f"{name}-")
     compiled.runtime_spec.pipeline_root.field_value.string_value = root
     bound = ir.view(ir.bind(compiled, run_id=run_id, parameters=values))
-    if task.loop is None:
-        return _accelerated(task, bound)
+    return _accelerated(task, _for_items(task, executor_input, bound))
+
+
+def _for_items(task: PodTask, executor_input: ExecutorInput, bound: ir.Pipeline) -> ir.Pipeline:
+    """Return a task's pipeline with its node for the items that it is told."""
+    if not task.loops:
+        return bound
     [node] = bound
-    looping = replace(node, loops=(task.loop,))
+    looping = replace(node, loops=task.loops)
     pipeline = replace(bound, nodes=MappingProxyType({node.id: looping}))
-    if task.action == MAKE_ITEMS:
-        return pipeline
-    item = items.read(executor_input.parameters.get(items.ITEM))
-    return _accelerated(task, unfold(pipeline, task.loop, [item]))
+    for depth in range(len(task.loops) - (task.action == MAKE_ITEMS)):
+        [node] = pipeline
+        name = items.item_of(depth)
+        item = items.read(executor_input.parameters.get(name), name)
+        pipeline = unfold(pipeline, node.loops[0], [item])
+    return pipeline
 
 
 def _accelerated(task: PodTask, pipeline: ir.Pipeline) -> ir.Pipeline:

@@ -21,20 +21,20 @@ def make_items(
     task: PodTask, executor_input: ExecutorInput, pipeline: ir.Pipeline, metadata: Metadata
 ) -> None:
     """Write the items of a loop, for Kubeflow to iterate over."""
-    assert task.loop is not None, "items are made for a loop"
     tfx_files.register(inputs.copies(executor_input).path)
     [node] = pipeline
-    if task.loop.kind == GIVEN:
-        given = value_items(given_items(pipeline, task.loop))
+    [loop] = node.loops
+    if loop.kind == GIVEN:
+        given = value_items(given_items(pipeline, loop))
     else:
         known = inputs.known_inputs(metadata.store, task, node, executor_input)
         resolved = looked_up(metadata, node.with_static_inputs(known.ids)) or {}
-        given = items_of(task.loop, list(resolved.get(items.ITEMS, ())))
+        given = items_of(loop, list(resolved.get(items.ITEMS, ())))
     with open(executor_input.files[items.ITEMS], "w", encoding="utf-8") as file:
         json.dump([items.write(one) for one in given], file)
     launcher.write_output(executor_input.output_file, {})
     for one in given:
-        print(f"{task.loop.name}  item {one.item.index}  {one.item.text}", flush=True)
+        print(f"{loop.name}  item {one.item.index}  {one.item.text}", flush=True)
 
 
 def decide(task: PodTask, executor_input: ExecutorInput, node: ir.Node, metadata: Metadata) -> None:

@@ -25,7 +25,6 @@ from penstock.metadata.reading import Place, places_of
 from penstock.metadata.store import execution_outputs
 from penstock.runners.kubeflow.contract.task import (
     OF_ALL,
-    OF_ITEM,
     PodInput,
     PodOutput,
     PodTask,
@@ -91,27 +90,42 @@ def reference(artifacts: Iterable[Any]) -> str:
 
 
 def _of_all_items(store: Store, node: ir.Node, wanted: PodInput) -> list[int]:
-    """Return what a node of a loop has put out in this run, in the order of the items."""
+    """Return what a node of a loop has put out in this run, in the order of the items.
+
+    Where loops around it are those of the node that takes it, that is what it has for their items.
+    """
+    own = _places_of_items(node, wanted)
     run = store.get_context_by_type_and_name(RUN_CONTEXT, node.run_id)
     executions = store.get_executions_by_context(run.id) if run is not None else []
     places = places_of(store, [execution.id for execution in executions])
-    made: dict[int, int] = {}
+    made: dict[tuple[int, ...], int] = {}
     for execution in sorted(executions, key=lambda execution: execution.id):
-        name, _, index = places.get(execution.id, Place()).node_id.rpartition(".")
+        place = _place_in_loops(places.get(execution.id, Place()).node_id, wanted.producer)
         succeeded = _tfx.execution_lib.is_execution_successful(execution)
-        if name == wanted.producer and index.isdigit() and succeeded:
-            made[int(index)] = execution.id
+        if place and place[: wanted.shared] == own and succeeded:
+            made[place] = execution.id
     return [
         artifact.id
-        for index in sorted(made)
-        for artifact in execution_outputs(store, made[index]).get(wanted.output, ())
+        for place in sorted(made)
+        for artifact in execution_outputs(store, made[place]).get(wanted.output, ())
     ]
 
 
+def _place_in_loops(node_id: str, looped: str) -> tuple[int, ...]:
+    """Return for which items a node of loops ran, () if this is another node."""
+    name, dot, indices = node_id.partition(f"{looped}.")
+    numbers = indices.split(".")
+    is_of_item = not name and dot and all(number.isdecimal() for number in numbers)
+    return tuple(map(int, numbers)) if is_of_item else ()
+
+
+def _places_of_items(node: ir.Node, wanted: PodInput) -> tuple[int, ...]:
+    """Return the places of a node's items in the loops that it shares with a producer."""
+    return tuple(item.index for item in node.items[: wanted.shared])
+
+
 def _of_producer(store: Store, node: ir.Node, wanted: PodInput) -> list[int]:
-    producer = wanted.producer
-    if wanted.each == OF_ITEM:
-        producer = f"{producer}.{node.items[-1].index}"
+    producer = ".".join([wanted.producer, *map(str, _places_of_items(node, wanted))])
     for execution in node_executions(store, node.pipeline, producer, run=node.run_id):
         if _tfx.execution_lib.is_execution_successful(execution):
             outputs = execution_outputs(store, execution.id)

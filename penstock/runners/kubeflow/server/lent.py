@@ -157,7 +157,7 @@ def _lent_tasks(spec: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[_Le
             continue
         try:
             task = PodTask.from_texts(told)
-            if task.action != RUN or task.loop is not None:
+            if task.action != RUN or task.loops:
                 continue
             parameters = bind_parameters(given, task.parameters)
             compiled = replace(task, pipeline=_as_in_pods(task)).ir()

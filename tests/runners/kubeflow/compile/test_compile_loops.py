@@ -60,7 +60,15 @@ def test_what_comes_from_outside_comes_through_the_inputs_of_the_loop(compiled):
 
 @pytest.mark.parametrize(
     "looped",
-    [loops.of_rates, loops.of_constants, loops.of_artifacts, loops.of_a_condition],
+    [
+        loops.of_rates,
+        loops.of_constants,
+        loops.of_artifacts,
+        loops.of_a_condition,
+        loops.of_a_loop_in_a_loop,
+        loops.of_a_loop_between_loops,
+        loops.of_lists_in_items,
+    ],
     ids=lambda looped: looped.name,
 )
 def test_the_strict_server_takes_loops(compiled, looped):
@@ -90,9 +98,59 @@ def test_pods_of_loops_always_start_since_the_store_is_to_know_what_they_made(co
     assert cached == {name: {} for name in ("train", "measure", "compare", "items-of-for-each-1")}
 
 
-def test_a_loop_in_a_loop_is_refused_with_what_to_do(compiled):
-    with pytest.raises(PipelineError, match=r"stands in a ForEach in a ForEach.*combinations"):
-        compiled(loops.of_a_loop_in_a_loop)
+def graph(made, loop):
+    """Return the tasks that stand in a loop."""
+    return made.spec["components"][f"comp-{loop}"]["dag"]["tasks"]
+
+
+def test_a_loop_in_a_loop_is_a_task_in_its_component_as_the_sdk_writes_it(compiled, tmp_path):
+    from kfp import compiler
+
+    from penstock_support.kubeflow_sdk_loops import nested
+
+    compiler.Compiler().compile(nested, str(tmp_path / "nested.yaml"))
+    theirs = yaml.safe_load((tmp_path / "nested.yaml").read_text())
+    their_loops = [name for name in theirs["components"] if name.startswith("comp-for-loop")]
+    outer, inner = sorted(their_loops)
+    made = compiled(loops.of_a_loop_in_a_loop)
+    ours = graph(made, "for-each-1")["for-each-2"]
+    [their_own] = [
+        task
+        for task in theirs["components"][outer]["dag"]["tasks"].values()
+        if task["componentRef"]["name"] == inner
+    ]
+    assert set(ours) - {"dependentTasks"} == set(their_own)
+    assert set(ours["parameterIterator"]) == set(their_own["parameterIterator"])
+    item = made.tasks["for-each-1"]["parameterIterator"]["itemInput"]
+    their_item = theirs["root"]["dag"]["tasks"][outer.removeprefix("comp-")]
+    their_item = their_item["parameterIterator"]["itemInput"]
+    assert ours["inputs"]["parameters"][item] == {"componentInputParameter": item}
+    assert their_own["inputs"]["parameters"][their_item] == {"componentInputParameter": their_item}
+    assert ours["parameterIterator"]["itemInput"] != item
+    innermost = graph(made, "for-each-2")["train"]["inputs"]["parameters"]
+    assert {"penstock_item", "penstock_item_2"} <= set(innermost)
+
+
+def test_what_comes_into_a_loop_in_a_loop_comes_through_the_inputs_of_both(compiled):
+    made = compiled(loops.of_a_loop_between_loops)
+    assert set(made.tasks) == {"rows", "items-of-for-each-1", "for-each-1", "joined"}
+    assert made.tasks["for-each-1"]["inputs"]["artifacts"]["rows--examples"] == {
+        "taskOutputArtifact": {"outputArtifactKey": "examples", "producerTask": "rows"}
+    }
+    between = graph(made, "for-each-1")
+    assert set(between) == {"list", "items-of-for-each-2", "for-each-2"}
+    assert between["for-each-2"]["inputs"]["artifacts"] == {
+        "rows--examples": {"componentInputArtifact": "rows--examples"}
+    }
+    assert between["for-each-2"]["dependentTasks"] == ["items-of-for-each-2", "list"]
+    assert made.tasks["joined"]["dependentTasks"] == ["for-each-1"]
+
+
+def test_items_that_do_not_change_from_item_to_item_are_made_once(compiled):
+    made = compiled(loops.of_two_parameters)
+    assert {"items-of-for-each-1", "items-of-for-each-2"} < set(made.tasks)
+    passed = graph(made, "for-each-1")["for-each-2"]["inputs"]["parameters"]["penstock_items"]
+    assert passed == {"componentInputParameter": "items-of-for-each-2--penstock_items"}
 
 
 def test_a_node_of_a_loop_that_starts_after_failures_is_refused(compiled):
@@ -136,3 +194,33 @@ def test_items_of_a_resolver_are_found_by_the_run(compiled):
     made = compiled(toy)
     assert made.tasks["items-of-for-each-1"]["dependentTasks"] == ["latest"]
     assert "artifacts" not in made.tasks["items-of-for-each-1"]["inputs"]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda inner: inner.clear(), "DAG must contain one or more non-exit tasks"),
+        (
+            lambda inner: inner["train"].update(dependentTasks=["rows"]),
+            'unknown producer task "rows" in DAG',
+        ),
+        (
+            lambda inner: inner["train"]["inputs"]["parameters"].update(
+                rate={"componentInputParameter": "rate"}
+            ),
+            "parent DAG does not have input parameter rate",
+        ),
+        (
+            lambda inner: inner["told"]["inputs"]["artifacts"].update(
+                examples={"componentInputArtifact": "examples"}
+            ),
+            "parent DAG does not have input artifact examples",
+        ),
+    ],
+    ids=["empty", "producer", "parameter", "artifact"],
+)
+def test_the_strict_server_refuses_what_is_not_in_the_graph_of_a_task(compiled, change, why):
+    made = compiled(loops.of_a_loop_in_a_loop)
+    change(graph(made, "for-each-2"))
+    with pytest.raises(Refusal, match=why):
+        check_runnable(read_documents([made.spec]))

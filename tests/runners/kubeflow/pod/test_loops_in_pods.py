@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from penstock import LocalRunner
@@ -123,3 +125,48 @@ def test_a_condition_in_a_loop_is_decided_for_each_item(backend, tmp_path):
     assert ended["decide-told[0]"].values == {"holds": "false"}
     with store_of(store) as metadata:
         assert value(metadata, "run-1", "Joined") == "b 0.2"
+
+
+@pytest.mark.parametrize(
+    ("looped", "parameters"),
+    [
+        (loop_components.of_a_loop_in_a_loop, {"names": ["b", "a"]}),
+        (loop_components.of_a_loop_between_loops, {"counts": [1, 0, 2]}),
+        (loop_components.of_two_parameters, {}),
+        (loop_components.of_lists_in_items, {}),
+    ],
+    ids=lambda looped: getattr(looped, "name", ""),
+)
+def test_loops_in_loops_in_pods_leave_what_local_ones_leave(backend, tmp_path, looped, parameters):
+    runner = LocalRunner(
+        pipeline_root=str(tmp_path / "root"),
+        metadata=str(tmp_path / "local.sqlite"),
+        display=Silent(),
+    )
+    result = runner.run(looped, parameters=parameters)
+    store = tmp_path / "metadata.sqlite"
+    iterations.run(backend, compile_with_store(looped, store), "run-1", **parameters)
+    with store_of(store) as metadata, store_of(tmp_path / "local.sqlite") as local:
+        in_pods = store_shapes.shape_of_run(metadata.store, "run-1")
+        locally = store_shapes.shape_of_run(local.store, result.run_id)
+        # An artifact is told as an item by its address, which is another one in pods.
+        told = {name for name in locally if not name.startswith("Read.")}
+        assert set(in_pods) == set(locally)
+        assert {n: in_pods[n] for n in told} == {n: locally[n] for n in told}
+        for name in ("Joined", "Everything"):
+            if name in result.nodes:
+                made = result.output(name, "output").read()
+                text = made if isinstance(made, str) else json.dumps(made)
+                assert value(metadata, "run-1", name) == text
+
+
+def test_an_item_more_of_a_loop_in_a_loop_runs_alone(backend, tmp_path):
+    compiled = compile_with_store(loop_components.of_two_parameters, tmp_path / "metadata.sqlite")
+    iterations.run(backend, compiled, "run-1", names=["a"], rates=[0.5])
+    second = iterations.run(backend, compiled, "run-2", names=["b", "a"], rates=[0.5, 0.25])
+    done = {name for name, one in second.items() if "  done" in one.printed}
+    assert {name for name in done if name.startswith("train")} == {
+        "train[0][0]",
+        "train[0][1]",
+        "train[1][1]",
+    }
