@@ -156,6 +156,9 @@ class LoopItem(values.PipelineParameter):
         name = _recorded_name(self._loop.name, self._path, scalar)
         return values.PipelineParameter(name, scalar, None)
 
+    def _says_no_type(self) -> str:
+        return "its type is not known" if self.type is object else super()._says_no_type()
+
     def _has_no_value(self) -> str:
         return f"{self._shown} of {self._loop.name} has no value while the pipeline is defined"
 

@@ -41,9 +41,29 @@ class PipelineParameter(_tfx.RuntimeParameter):
 
     def __init__(self, name: str, type: type, default: Any, item_type: Any = Any) -> None:
         # TFX knows no bool parameters and no lists; Penstock writes them as JSON.
-        super().__init__(name, type if type in (str, int, float) else None, default)
+        self._ptype = type if type in (str, int, float) else None
+        super().__init__(name, self._ptype, default)
         self.type = type
         self.item_type = item_type
+
+    @property
+    def ptype(self) -> Any:
+        """The type that TFX's own components ask for."""
+        if self._ptype is None:
+            raise PipelineError(
+                f"{self!r} is given to a component of TFX's, which takes str, int or float, and "
+                f"{self._says_no_type()}",
+                hint="Write a component in Python that takes it (@component), or give this one "
+                "what is of such a type: in a loop, of items that stand in the pipeline.",
+            )
+        return self._ptype
+
+    @ptype.setter
+    def ptype(self, value: Any) -> None:
+        self._ptype = value
+
+    def _says_no_type(self) -> str:
+        return f"it is {self.type.__name__}"
 
     def reference(self) -> dict[str, Any]:
         """Return what stands for it in JSON."""

@@ -332,6 +332,9 @@ def _parameter(
 def _substituted(text: str, given: Mapping[str, Any]) -> str:
     """Return an argument as the launcher gives it to a container."""
     text = text.replace("{{$}}", json.dumps(given))
+    for name, value in given["inputs"]["parameterValues"].items():
+        told = value if isinstance(value, str) else json.dumps(value)
+        text = text.replace(f"{{{{$.inputs.parameters['{name}']}}}}", told)
     for side in ("inputs", "outputs"):
         for name, listed in given[side]["artifacts"].items():
             path = listed["artifacts"][0]["customPath"]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -72,6 +73,21 @@ def items_of(task: Mapping[str, Any], ended: Mapping[str, Ended]) -> list[Any]:
     return items
 
 
+def _selected(source: Mapping[str, Any], taken: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what an expression selects of an item, as text: the parameter is one.
+
+    (handleParameterExpressionSelector in driver/resolve.go, and PbValueToText)
+    """
+    selector = source.get("parameterExpressionSelector")
+    if selector is None:
+        return taken
+    match = re.fullmatch(r'parseJson\(string_value\)\["(\w+)"\]', selector)
+    assert match, f"{selector} is none of our expressions"
+    value = json.loads(taken["runtimeValue"]["constant"])[match[1]]
+    text = value if isinstance(value, str) else json.dumps(value)
+    return {"runtimeValue": {"constant": text}}
+
+
 def iteration(compiled: Compiled, loop: str, item: Any) -> Compiled:
     """Return the tasks of one iteration, as if they were the pipeline's own."""
     spec = copy.deepcopy(dict(compiled.spec))
@@ -91,8 +107,7 @@ def iteration(compiled: Compiled, loop: str, item: Any) -> Compiled:
                 if key is None:
                     continue
                 assert key in declared.get(kind, {}), f"{key} is no input of {loop}"
-                inner["inputs"][kind][name] = (
-                    {"runtimeValue": {"constant": item}} if key == own else given[kind][key]
-                )
+                taken = {"runtimeValue": {"constant": item}} if key == own else given[kind][key]
+                inner["inputs"][kind][name] = _selected(source, taken)
     spec["root"]["dag"] = component["dag"]
     return Compiled(spec)

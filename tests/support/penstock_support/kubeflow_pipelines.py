@@ -59,3 +59,32 @@ def single(make_node: Any) -> Any:
         return make_node()
 
     return toy
+
+
+def Filter(**arguments: Any) -> Any:
+    """Return a node of TFX's that is a container."""
+    from tfx.dsl.component.experimental.container_component import create_container_component
+    from tfx.dsl.component.experimental.placeholders import (
+        ConcatPlaceholder,
+        InputUriPlaceholder,
+        InputValuePlaceholder,
+        OutputUriPlaceholder,
+    )
+
+    read = InputValuePlaceholder if arguments.pop("by_content", False) else InputUriPlaceholder
+    make = create_container_component(
+        name="Filter",
+        image="registry.example/filter:3",
+        command=[
+            "filter",
+            "--from",
+            read("examples"),
+            ConcatPlaceholder(["--to=", OutputUriPlaceholder("filtered"), "/data"]),
+            "--share",
+            InputValuePlaceholder("share"),
+        ],
+        inputs={"examples": Examples},
+        outputs={"filtered": Examples},
+        parameters={"share": str},
+    )
+    return make(**arguments)

@@ -18,6 +18,12 @@ def after():
     return dsl.ContainerSpec("image", ["command"])
 
 
+@dsl.pipeline(name="parts")
+def parts():
+    with dsl.ParallelFor([{"label": "a"}]) as item:
+        work(item=item.label, folder="b")
+
+
 @dsl.pipeline(name="nested")
 def nested(folder: str = ""):
     listed = lists()

@@ -211,3 +211,61 @@ def of_two_parameters(
 def About(rates: list, examples: Input[Examples]) -> str:
     """Say all."""
     return f"{Path(examples.uri, 'name.txt').read_text()}: {rates}"
+
+
+def Writes(**arguments):
+    """Return a node that is a container, and writes what it is told."""
+    from tfx.dsl.component.experimental.container_component import create_container_component
+    from tfx.dsl.component.experimental.placeholders import (
+        ConcatPlaceholder,
+        InputValuePlaceholder,
+        OutputUriPlaceholder,
+    )
+
+    write = 'mkdir -p "$0" && printf "%s" "$1 $2" > "$0/name.txt"'
+    told = [InputValuePlaceholder("name"), ConcatPlaceholder(["x", InputValuePlaceholder("size")])]
+    make = create_container_component(
+        name="Writes",
+        image="registry.example/writes",
+        command=["sh", "-c", write, OutputUriPlaceholder("examples"), *told],
+        outputs={"examples": Examples},
+        parameters={"name": str, "size": float},
+    )
+    return make(**arguments)
+
+
+@pipeline(name="containers")
+def of_containers(counts: list[int] = [1, 2]):  # noqa: B006  # as above
+    """A container that takes parts of a constant in a loop over a parameter."""
+    with ForEach([{"name": "a", "size": 1.5}, {"name": "b", "size": 1e-7}]) as item:
+        written = Writes(name=item["name"], size=item["size"])
+        read = Read(examples=written.outputs["examples"])
+    with ForEach(counts) as count, ForEach(["c", "d"]) as name:
+        again = Writes(name=name, size=0.5).with_id("Again")
+        counted = Counted(count=count, examples=again.outputs["examples"])
+    return [
+        Joined(texts=read.outputs["output"]),
+        Joined(texts=counted.outputs["output"]).with_id("Counts"),
+    ]
+
+
+@component
+def Counted(count: int, examples: Input[Examples]) -> str:
+    """Say both."""
+    return f"{count} {Path(examples.uri, 'name.txt').read_text()}"
+
+
+@pipeline(name="sizes")
+def of_containers_of_a_list(sizes: list[float] = [1.5, 0.25]):  # noqa: B006  # as above
+    """A container that takes what a run alone knows."""
+    with ForEach(sizes) as size:
+        read = Read(examples=Writes(name="a", size=size).outputs["examples"])
+    return [Joined(texts=read.outputs["output"])]
+
+
+@pipeline(name="parts")
+def of_parts_of_no_type(items: list = [{"name": "a", "size": 1}]):  # noqa: B006  # as above
+    """A container that takes parts of which nothing is known."""
+    with ForEach(items) as item:
+        written = Writes(name=item["name"], size=item["size"])
+    return [written]

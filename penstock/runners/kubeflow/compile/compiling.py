@@ -125,7 +125,7 @@ def _items(compilation: Compilation) -> tuple[list[Task], list[loops.LoopTask]]:
     taken = [*compilation.tasks.values(), *compilation.decisions.values()]
     for name, (loop, node) in loops.loops_of(compilation.pipeline).items():
         task_name, depth = compilation.loops[name], node.loops.index(loop)
-        items: list[str] | str | None = loops.known_items(loop, node)
+        items: list[str] | str | None = loops.known_items(compilation.pipeline, loop, node)
         if items is None:
             items = names.unused(f"items-of-{task_name}", [*taken, *compilation.loops.values()])
             around = loops.around_items(compilation.pipeline, loop, node)

@@ -14,17 +14,24 @@ from penstock.project.kubernetes import check_no_braces
 
 _PLACEHOLDER = _tfx.placeholder_pb2.Placeholder
 _INPUT, _OUTPUT = _PLACEHOLDER.INPUT_ARTIFACT, _PLACEHOLDER.OUTPUT_ARTIFACT
+_PROPERTY = _PLACEHOLDER.EXEC_PROPERTY
 
-# What stands for an artifact in Kubeflow's placeholders, by the type and key of TFX's.
+# What stands for a value in Kubeflow's placeholders, by the type and key of TFX's.
 _Names = Mapping[tuple[int, str], str]
 
 
 def command_lines(
-    node: ir.Node, spec: Any, *, inputs: Mapping[str, str], outputs: Mapping[str, str]
+    node: ir.Node,
+    spec: Any,
+    *,
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, str],
+    items: Mapping[str, str],
 ) -> tuple[list[str], list[str]]:
     """Return the command and the arguments of a node's container.
 
-    `inputs` and `outputs` have the names in the task of the node's keys.
+    `inputs` and `outputs` have the names in the task of the node's keys, `items` those of the
+    parameters that take an item of a loop, or a part of one.
 
     Raises:
       PipelineError: a placeholder stands for what a container in Kubeflow cannot be told.
@@ -32,6 +39,7 @@ def command_lines(
     names = {
         **{(_INPUT, key): f"inputs.artifacts['{inputs[key]}']" for key in inputs},
         **{(_OUTPUT, key): f"outputs.artifacts['{outputs[key]}']" for key in outputs},
+        **{(_PROPERTY, key): f"inputs.parameters['{items[key]}']" for key in items},
     }
     return (
         [_text(node, expression, names) for expression in spec.commands],
@@ -43,8 +51,9 @@ def _text(node: ir.Node, expression: Any, names: _Names) -> str:
     which = expression.WhichOneof("expression_type")
     if which == "value":
         return _constant(node, expression.value)
-    if which == "placeholder" and expression.placeholder.type == _PLACEHOLDER.EXEC_PROPERTY:
-        return _parameter(node, expression.placeholder.key)
+    if which == "placeholder" and expression.placeholder.type == _PROPERTY:
+        item = names.get((_PROPERTY, expression.placeholder.key))
+        return f"{{{{$.{item}}}}}" if item else _parameter(node, expression.placeholder.key)
     operator = expression.operator
     kind = operator.WhichOneof("operator_type")
     if kind == "concat_op":

@@ -9,7 +9,7 @@ which it finds things, and our pods know which item was theirs.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +19,11 @@ from penstock.execution.schedule import Trigger, read_graph
 from penstock.ir.loops import GIVEN, LoopSpec, loops_referred_to, references
 from penstock.ir.unfolding import value_items
 from penstock.runners.kubeflow.compile.compilation import Task
-from penstock.runners.kubeflow.compile.definitions import common, parameter_type
+from penstock.runners.kubeflow.compile.definitions import common, each_of, parameter_type
+from penstock.runners.kubeflow.compile.wiring import links
 from penstock.runners.kubeflow.contract import names
 from penstock.runners.kubeflow.contract.items import ITEMS, write
+from penstock.runners.kubeflow.contract.task import OF_ALL
 
 
 def check(pipeline: ir.Pipeline) -> None:
@@ -32,18 +34,73 @@ def check(pipeline: ir.Pipeline) -> None:
     """
     graph = read_graph(pipeline)
     for node in pipeline:
-        if node.loops and node.is_container:
-            raise PipelineError(
-                f"node {node.id} stands in a ForEach, and is a container of its own, which is not "
-                "told the item on Kubeflow Pipelines",
-                hint="Write it as a component in Python.",
-            )
+        if node.is_container:
+            _check_container(pipeline, node)
         if node.loops and graph.trigger(node.id) is Trigger.UPSTREAM_COMPLETED:
             raise PipelineError(
                 f"node {node.id} stands in a ForEach and starts after failures too, which only the "
                 "last node of a run does on Kubeflow Pipelines",
                 hint="Write it after the loop, and let it depend on nothing of it.",
             )
+
+
+def _check_container(pipeline: ir.Pipeline, node: ir.Node) -> None:
+    for loop in node.loops:
+        for key in loop.inputs:
+            raise PipelineError(
+                f"node {node.id} takes as {key!r} an item of {loop.name} that is an artifact, and "
+                "is a container of its own: Kubeflow Pipelines brings it what a task of the run "
+                "has made",
+                hint="Let a component in Python take the item, before it in the loop, and write "
+                "what the container needs into an artifact.",
+            )
+    for link in links(node):
+        if each_of(pipeline.nodes[link.producer], node.loops)[0] == OF_ALL:
+            raise PipelineError(
+                f"node {node.id} takes as {link.key!r} what {link.producer} makes for all items of "
+                "a loop, and is a container of its own: Kubeflow Pipelines brings it one artifact",
+                hint="Put the artifacts into one folder in a component before it.",
+            )
+    for key, text in _texts(node):
+        if len(named := sorted(loops_referred_to(text))) > 1:
+            raise PipelineError(
+                f"node {node.id} takes as {key!r} parts of items of {' and '.join(named)}, and is "
+                "a container of its own: Kubeflow Pipelines tells it a part of one",
+                hint="Pass the parts as parameters of their own.",
+            )
+
+
+def _texts(node: ir.Node) -> Iterator[tuple[str, str]]:
+    """Yield a node's own parameters that are text, by their keys."""
+    items = {loop.parameter for loop in node.loops}
+    for key in sorted(set(node.proto.parameters.parameters) - items):
+        if text := node.written(key):
+            yield key, text
+
+
+def told(pipeline: ir.Pipeline, loop: str) -> tuple[str, ...]:
+    """Return what containers of their own are told of a loop's items: texts that refer to them."""
+    texts = {
+        text: None
+        for node in pipeline
+        if node.is_container
+        for _, text in _texts(node)
+        if loop in loops_referred_to(text)
+    }
+    return tuple(texts)
+
+
+def told_to(pipeline: ir.Pipeline, node: ir.Node) -> dict[str, tuple[int, int]]:
+    """Return what a container is told of items, by the keys of its parameters.
+
+    The numbers say of which loop around it, and which of the texts that containers are told.
+    """
+    places = {
+        text: (depth, number)
+        for depth, loop in enumerate(node.loops)
+        for number, text in enumerate(told(pipeline, loop.name))
+    }
+    return {key: places[text] for key, text in _texts(node) if text in places}
 
 
 def loops_of(pipeline: ir.Pipeline) -> dict[str, tuple[LoopSpec, ir.Node]]:
@@ -65,7 +122,7 @@ def loop_tasks(pipeline: ir.Pipeline, task_names: Iterable[str]) -> dict[str, st
     return chosen
 
 
-def known_items(loop: LoopSpec, node: ir.Node) -> list[str] | None:
+def known_items(pipeline: ir.Pipeline, loop: LoopSpec, node: ir.Node) -> list[str] | None:
     """Return the texts of a loop's items, None where they are known in a run alone."""
     if loop.kind != GIVEN:
         return None
@@ -75,7 +132,8 @@ def known_items(loop: LoopSpec, node: ir.Node) -> list[str] | None:
     text = value.field_value.string_value
     if references(text):
         return None
-    return [write(item) for item in value_items(json.loads(text))]
+    of_containers = told(pipeline, loop.name)
+    return [write(item, loop.name, of_containers) for item in value_items(json.loads(text))]
 
 
 def around_items(pipeline: ir.Pipeline, loop: LoopSpec, node: ir.Node) -> tuple[LoopSpec, ...]:

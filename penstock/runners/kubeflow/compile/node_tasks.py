@@ -14,7 +14,7 @@ from penstock.execution.cache import code_digests
 from penstock.ir.loops import LoopSpec
 from penstock.project.environment import IMAGE_VARIABLE
 from penstock.project.retrying import FAILURES, Retries
-from penstock.runners.kubeflow.compile import containers, platform, protos, wiring
+from penstock.runners.kubeflow.compile import containers, loops, platform, protos, wiring
 from penstock.runners.kubeflow.compile.compilation import Compilation, Task
 from penstock.runners.kubeflow.compile.definitions import (
     add_artifact,
@@ -28,7 +28,7 @@ from penstock.runners.kubeflow.compile.definitions import (
     parameters_of,
 )
 from penstock.runners.kubeflow.compile.reduced import node_alone
-from penstock.runners.kubeflow.contract import names
+from penstock.runners.kubeflow.contract import items, names
 from penstock.runners.kubeflow.contract.items import ITEMS, item_of
 from penstock.runners.kubeflow.contract.task import (
     CLASSIFICATION,
@@ -107,13 +107,22 @@ def _container(compilation: Compilation, node: ir.Node) -> Task:
     spec = node.executor
     assert spec is not None, "a container is an executor"
     inputs, outputs = inputs_of(compilation, node), outputs_of(node)
+    told = loops.told_to(compilation.pipeline, node)
     command, arguments = containers.command_lines(
         node,
         spec,
         inputs={taken.key: taken.name for taken in inputs},
         outputs={output.key: output.name for output in outputs},
+        items={key: _told_as(*place) for key, place in told.items()},
     )
     task = _begin(compilation, node, cached=_is_cacheable(compilation, node))
+    for depth in range(len(node.loops)):
+        # So Kubeflow's cache tells apart equal items, and not what is at another place by now.
+        _select(task, f"{item_of(depth)}_digest", item_of(depth), "digest")
+    for depth, number in told.values():
+        _select(task, _told_as(depth, number), item_of(depth), items.told(number))
+    for loop in node.loops:
+        node = _without_items(node, loop)
     alone = node_alone(compilation.pipeline, node, compilation.project.relocate)
     add_inputs(compilation, task, inputs, parameters_of(alone))
     add_outputs(task, [(output.name, f"tfx.{output.type}") for output in outputs])
@@ -121,6 +130,19 @@ def _container(compilation: Compilation, node: ir.Node) -> Task:
     task.container.command.extend(command)
     task.container.args.extend(arguments)
     return task
+
+
+def _told_as(depth: int, number: int) -> str:
+    """Return the parameter of a container that has what it is told of an item."""
+    return f"{item_of(depth)}_{items.told(number)}"
+
+
+def _select(task: Task, name: str, item: str, key: str) -> None:
+    """Let a parameter of a task have a part of an item's text."""
+    task.component.input_definitions.parameters[name].parameter_type = parameter_type(str)
+    taken = task.spec.inputs.parameters[name]
+    taken.component_input_parameter = item
+    taken.parameter_expression_selector = items.selected(key)
 
 
 def _record(compilation: Compilation, node: ir.Node) -> Task:
@@ -308,6 +330,7 @@ def _run_ours(
         code=code,
         import_paths=compilation.project.import_paths(alone),
         loops=(*node.loops, *([makes] if makes is not None else ())),
+        told=loops.told(compilation.pipeline, makes.name) if makes is not None else (),
         accelerate=compilation.accelerate,
         **_place_in_pod(compilation, node, action),
     )
@@ -355,9 +378,11 @@ def _is_cacheable(compilation: Compilation, node: ir.Node) -> bool:
 
     It does not see what lies outside. A driver looks there (at new spans, changed files), and what
     was pushed lies there. What the nodes of loops have made is looked for by the run. The pod of
-    such a node starts always, and asks our cache, which looks.
+    such a node starts always, and asks our cache, which looks. What a container of its own has made
+    is recorded by another pod, which starts always too.
     """
-    if node.loops or any(taken.each == OF_ALL for taken in inputs_of(compilation, node)):
+    is_of_loop = bool(node.loops) and not node.is_container
+    if is_of_loop or any(taken.each == OF_ALL for taken in inputs_of(compilation, node)):
         return False
     looks_outside = node.driver is not None or any(
         output.type == _PUSHED for output in outputs_of(node)

@@ -126,7 +126,8 @@ class PodTask:
     bool or list); the ExecutorInput has their values under the same names. `code` is a digest of
     the node's code. `store` is the metadata store's address, its secrets still references. `loops`
     are those in which the node stands, the outermost first; of a task of action MAKE_ITEMS the last
-    is the one whose items it makes. With `accelerate` engines of ours do the work of TFX's
+    is the one whose items it makes, and `told` are texts that refer to these: what containers of
+    their own are told of an item. With `accelerate` engines of ours do the work of TFX's
     executors, where they can. Where nodes share a pod, `part` is what this one is called
     there, and `after` are those of the others that it waits for. `import_paths` are folders to
     import from, relative to `project_folder`, which is also the folder from which relative paths in
@@ -145,6 +146,7 @@ class PodTask:
     code: str = ""
     import_paths: tuple[str, ...] = ()
     loops: tuple[LoopSpec, ...] = ()
+    told: tuple[str, ...] = ()
     accelerate: bool = True
     part: str = ""
     after: tuple[str, ...] = ()

@@ -31,7 +31,7 @@ def make_items(
         resolved = looked_up(metadata, node.with_static_inputs(known.ids)) or {}
         given = items_of(loop, list(resolved.get(items.ITEMS, ())))
     with open(executor_input.files[items.ITEMS], "w", encoding="utf-8") as file:
-        json.dump([items.write(one) for one in given], file)
+        json.dump([items.write(one, loop.name, task.told) for one in given], file)
     launcher.write_output(executor_input.output_file, {})
     for one in given:
         print(f"{loop.name}  item {one.item.index}  {one.item.text}", flush=True)

@@ -8,11 +8,12 @@ import pytest
 import yaml
 
 from penstock import ForEach, _tfx, pipeline
-from penstock.errors import PipelineError
+from penstock.errors import ParameterError, PipelineError
 from penstock.runners.kubeflow.contract import items
 from penstock.testing.kubeflow.refusals import Refusal
 from penstock.testing.kubeflow.specs import check_runnable, read_documents
 from penstock_support import loop_components as loops
+from penstock_support.kubeflow_pipelines import Filter
 
 
 def test_a_loop_is_a_task_of_the_iterator_as_the_sdk_writes_it(compiled, tmp_path):
@@ -68,6 +69,7 @@ def test_what_comes_from_outside_comes_through_the_inputs_of_the_loop(compiled):
         loops.of_a_loop_in_a_loop,
         loops.of_a_loop_between_loops,
         loops.of_lists_in_items,
+        loops.of_containers,
     ],
     ids=lambda looped: looped.name,
 )
@@ -224,3 +226,75 @@ def test_the_strict_server_refuses_what_is_not_in_the_graph_of_a_task(compiled, 
     change(graph(made, "for-each-2"))
     with pytest.raises(Refusal, match=why):
         check_runnable(read_documents([made.spec]))
+
+
+def test_a_container_takes_of_an_item_what_kubeflow_selects_as_its_sdk_writes_it(
+    compiled, tmp_path
+):
+    from kfp import compiler
+
+    from penstock_support.kubeflow_sdk_loops import parts
+
+    compiler.Compiler().compile(parts, str(tmp_path / "parts.yaml"))
+    theirs = yaml.safe_load((tmp_path / "parts.yaml").read_text())
+    [their_loop] = [c["dag"] for c in theirs["components"].values() if "dag" in c]
+    [their_part] = [
+        given["parameterExpressionSelector"]
+        for given in their_loop["tasks"]["work"]["inputs"]["parameters"].values()
+        if "parameterExpressionSelector" in given
+    ]
+    assert their_part == 'parseJson(string_value)["label"]'
+    ours = graph(compiled(loops.of_containers), "for-each-1")["writes"]["inputs"]["parameters"]
+    assert {given["parameterExpressionSelector"] for given in ours.values()} == {
+        f'parseJson(string_value)["{key}"]' for key in ("told_0", "told_1", "digest")
+    }
+
+
+def test_kubeflow_s_cache_sees_of_an_item_what_a_container_takes_and_not_its_place(compiled):
+    again = graph(compiled(loops.of_containers), "for-each-3")["again"]
+    assert again["cachingOptions"] == {"enableCache": True}
+    assert set(again["inputs"]["parameters"]) == {
+        "penstock_item_digest",
+        "penstock_item_2_digest",
+        "penstock_item_2_told_0",
+    }
+
+
+def test_a_container_that_takes_an_item_that_is_an_artifact_is_refused(compiled):
+    @pipeline(name="toy")
+    def toy(names: list[str] = ["a"]):  # noqa: B006  # a default that nobody changes
+        with ForEach(names) as name:
+            rows = loops.Rows(name=name)
+        with ForEach(rows.outputs["examples"]) as examples:
+            filtered = Filter(examples=examples, share="1")
+        return [filtered]
+
+    with pytest.raises(PipelineError, match="an item of for-each-2 that is an artifact, and is a"):
+        compiled(toy)
+
+
+def test_a_container_that_takes_what_all_items_made_is_refused(compiled):
+    @pipeline(name="toy")
+    def toy(names: list[str] = ["a"]):  # noqa: B006  # a default that nobody changes
+        with ForEach(names) as name:
+            rows = loops.Rows(name=name)
+        return [Filter(examples=rows.outputs["examples"], share="1")]
+
+    with pytest.raises(PipelineError, match="what Rows makes for all items of a loop, and is a co"):
+        compiled(toy)
+
+
+def test_a_container_is_told_nothing_that_argo_would_fill_in(compiled):
+    @pipeline(name="toy")
+    def toy():
+        with ForEach(["{{workflow.name}}"]) as name:
+            written = loops.Writes(name=name, size=1.0)
+        return [written]
+
+    with pytest.raises(ParameterError, match="an item of for-each-1, of which a container of its"):
+        compiled(toy)
+
+
+def test_a_part_of_no_known_type_is_refused_where_a_component_of_tfx_takes_it(compiled):
+    with pytest.raises(PipelineError, match="takes str, int or float, and its type is not known"):
+        compiled(loops.of_parts_of_no_type)

@@ -7,41 +7,11 @@ from typing import Any
 import pytest
 
 from penstock import Retries, pipeline, with_options
-from penstock.artifacts import Examples
 from penstock.errors import ParameterError, PipelineError
 from penstock.runners.kubeflow.contract import documents
-from penstock_support.kubeflow_pipelines import Learn, Prepare
+from penstock_support.kubeflow_pipelines import Filter, Learn, Prepare
 
 pytestmark = pytest.mark.core
-
-
-def Filter(**arguments: Any) -> Any:
-    """Return a node of TFX's that is a container."""
-    from tfx.dsl.component.experimental.container_component import create_container_component
-    from tfx.dsl.component.experimental.placeholders import (
-        ConcatPlaceholder,
-        InputUriPlaceholder,
-        InputValuePlaceholder,
-        OutputUriPlaceholder,
-    )
-
-    read = InputValuePlaceholder if arguments.pop("by_content", False) else InputUriPlaceholder
-    make = create_container_component(
-        name="Filter",
-        image="registry.example/filter:3",
-        command=[
-            "filter",
-            "--from",
-            read("examples"),
-            ConcatPlaceholder(["--to=", OutputUriPlaceholder("filtered"), "/data"]),
-            "--share",
-            InputValuePlaceholder("share"),
-        ],
-        inputs={"examples": Examples},
-        outputs={"filtered": Examples},
-        parameters={"share": str},
-    )
-    return make(**arguments)
 
 
 def filtering(retries: Retries = Retries(), **options: Any) -> Any:  # it is frozen

@@ -170,3 +170,24 @@ def test_an_item_more_of_a_loop_in_a_loop_runs_alone(backend, tmp_path):
         "train[0][1]",
         "train[1][1]",
     }
+
+
+def test_a_container_in_loops_is_told_the_parts_that_it_takes(backend, tmp_path):
+    store = tmp_path / "metadata.sqlite"
+    compiled = compile_with_store(loop_components.of_containers, store)
+    ended = iterations.run(backend, compiled, "run-1", counts=[3, 4])
+    with store_of(store) as metadata:
+        assert value(metadata, "run-1", "Joined") == "a x1.5 b x1e-07"
+        assert value(metadata, "run-1", "Counts") == "3 c x0.5 3 d x0.5 4 c x0.5 4 d x0.5"
+        items = {node.node_id: node.item for node in find_run(metadata.store, "run-1").nodes}
+    assert items["Writes.1"] == '{"name": "b", "size": 1e-07}'
+    assert items["Again.1.0"] == '4, "c"'
+    assert "Again.1.0  done" in ended["again-record[1][0]"].printed
+
+
+def test_a_container_is_told_an_item_that_a_run_alone_knows(backend, tmp_path):
+    store = tmp_path / "metadata.sqlite"
+    compiled = compile_with_store(loop_components.of_containers_of_a_list, store)
+    iterations.run(backend, compiled, "run-1", sizes=[0.5, 1e-9])
+    with store_of(store) as metadata:
+        assert value(metadata, "run-1", "Joined") == "a x0.5 a x1e-09"
