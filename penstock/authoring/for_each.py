@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from penstock import _tfx
@@ -79,10 +80,12 @@ class Loop(_tfx.DslContext):
         return LoopItem(self, (), known, Any)
 
     def validate(self, containing_nodes: Sequence[Any]) -> None:
-        """Let the nodes of the loop wait for the one that makes the items."""
+        """Let nodes of the loop wait for what makes the items, and TFX's compiler refuse them."""
         for node in containing_nodes:
             if self.producer is not None:
                 node.add_upstream_node(self.producer)
+            if getattr(node, "platform_config", self) is None:
+                node.platform_config = _Refusal(node.id, self.name)
 
     @property
     def is_open(self) -> bool:
@@ -191,6 +194,39 @@ class ItemOutput(Output):
 
 class ItemValueOutput(ValueOutput):
     """A value of an output where it stands for each of them in turn."""
+
+
+class _Refusal:
+    """Stands for the platform config of a loop's node, for which TFX's compiler asks every node.
+
+    It asks nothing of contexts that it does not know, and would run the node once.
+    """
+
+    def __init__(self, node: str, loop: str) -> None:
+        self._node, self._loop = node, loop
+
+    def __bool__(self) -> bool:
+        raise PipelineError(
+            f"node {self._node} stands in a ForEach of Penstock's ({self._loop}), and TFX's own "
+            "compiler would run it once, whatever there is to go over",
+            hint="Give Penstock the Pipeline: LocalRunner().run, penstock run, penstock compile. "
+            "For TFX's own runners write a loop of Python's where the items are known: for item in "
+            'items: NODE(...).with_id(f"...").',
+        )
+
+
+@contextmanager
+def compiled_by_penstock(nodes: Iterable[Any]) -> Iterator[None]:
+    """Let TFX's compiler take nodes that stand in loops, for whom knows what to make of these."""
+    refusing = [n for n in nodes if isinstance(getattr(n, "platform_config", None), _Refusal)]
+    refusals = [node.platform_config for node in refusing]
+    for node in refusing:
+        node.platform_config = None
+    try:
+        yield
+    finally:
+        for node, refusal in zip(refusing, refusals, strict=True):
+            node.platform_config = refusal
 
 
 def loops_of(node: Any, registry: Any) -> list[Loop]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from penstock import _tfx
+from penstock.authoring.for_each import compiled_by_penstock
 from penstock.authoring.options import (
     cache_seconds_of,
     may_accelerate,
@@ -66,7 +67,8 @@ def compile_pipeline(
         )
     components = dict(_components(pipeline))
     _check_importable(components.values())
-    ir = _tfx.Compiler().compile(pipeline)
+    with compiled_by_penstock(components.values()):
+        ir = _tfx.Compiler().compile(pipeline)
     inline(ir)
     uncached = {node_id for node_id, node in components.items() if not uses_cache(node)}
     for entry in ir.nodes:

@@ -180,3 +180,25 @@ def test_a_loop_is_no_part_of_a_pipeline_that_is_built_for_tfx():
     assert "(for-each-1)" in told.value.message
     assert "loop_components.py" in told.value.message
     assert "LocalRunner().run" in told.value.hint
+
+
+def raw():
+    """A pipeline in TFX's notation, whose loop is Penstock's and takes nothing of an item."""
+    with ForEach([1, 2]):
+        sized = loops.Sized(size="small")
+    return _tfx.Pipeline("raw", "/root", components=[sized])
+
+
+def test_a_loop_in_a_pipeline_of_tfx_s_is_refused_where_tfx_compiles_it():
+    with pytest.raises(PipelineError, match="node Sized stands in a ForEach of Penstock's") as told:
+        _tfx.Compiler().compile(raw())
+    assert "LocalRunner().run" in told.value.hint
+
+
+def test_a_loop_in_a_pipeline_of_tfx_s_is_compiled_by_penstock_as_often_as_wanted():
+    pipeline = raw()
+    for _ in range(2):
+        [node] = ir.view(ir.compile_pipeline(pipeline))
+        assert [loop.kind for loop in node.loops] == ["given"]
+    with pytest.raises(PipelineError, match="would run it once"):
+        _tfx.Compiler().compile(pipeline)
