@@ -4,7 +4,7 @@ The decision is a pure function of the runs that are under way. It is made, and 
 taken, by one process at a time, which holds the lease `starts of PIPELINE`. Who finds afterwards
 that the lease was taken from it gives its attempt back: whoever has taken it may not have seen
 that. A run counts for as long as its own lease does, so that of one that was killed the place is
-free as soon as anybody can know that.
+free as soon as anybody can know that. Those that wait stand in a queue: the first begins first.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from __future__ import annotations
 import enum
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 
 from penstock import _tfx
 from penstock.errors import RunError
 from penstock.execution.recovery import mark_abandoned
 from penstock.execution.waiting import StoreWait
 from penstock.ir.reading import RUN_CONTEXT
-from penstock.metadata import attempts, leases, turns
+from penstock.metadata import attempts, leases, queues, turns
 from penstock.metadata.attempts import Attempt
 from penstock.metadata.protocol import Metadata, Store
 from penstock.metadata.reading import PIPELINE_CONTEXT
@@ -43,10 +44,14 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True)
 class UnderWay:
-    """The other runs that are under way: those of the pipeline, and those that may be."""
+    """The other runs that are under way: those of the pipeline, and those that may be.
+
+    `ahead` is how many wait that came before.
+    """
 
     runs: frozenset[str] = frozenset()
     unknown: frozenset[str] = frozenset()
+    ahead: int = 0
 
 
 class LimitReached(RunError):
@@ -59,9 +64,12 @@ class LimitReached(RunError):
 
 def decide(limit: RunLimit, others: UnderWay) -> Verdict:
     """Return what becomes of a run, of the others that are under way."""
-    if len(others.runs) >= limit.runs_at_once:
-        return Verdict.REFUSE if limit.when_reached == REFUSE else Verdict.WAIT
-    if len(others.runs | others.unknown) >= limit.runs_at_once:
+    if limit.when_reached == REFUSE:
+        if len(others.runs) >= limit.runs_at_once:
+            return Verdict.REFUSE
+    elif len(others.runs) + others.ahead >= limit.runs_at_once:
+        return Verdict.WAIT
+    if len(others.runs | others.unknown) + others.ahead >= limit.runs_at_once:
         return Verdict.ASK_AGAIN
     return Verdict.BEGIN
 
@@ -105,17 +113,23 @@ class Admission:
         """
         if self.limit is None:
             return attempts.begin(self.metadata.store, self.run_id)
+        with ExitStack() as kept:
+            return self._begin_in_turn(self.limit, kept)
+
+    def _begin_in_turn(self, limit: RunLimit, kept: ExitStack) -> Attempt:
+        """Begin once there is room; until then the run's place in the queue is kept."""
         shown = ""
+        before: list[int] | None = None
         while True:
-            others = read_under_way(self.metadata.store, self.pipeline, self.run_id)
-            verdict = decide(self.limit, others)
+            others = self._others(before)
+            verdict = decide(limit, others)
             self.waiting.over()
             if verdict is Verdict.BEGIN:
-                attempt = self._begin_alone(self.limit)
+                attempt = self._begin_alone(limit, before)
                 if attempt is not None:
                     return attempt
             elif verdict is not Verdict.ASK_AGAIN:
-                reason = reached(self.pipeline, self.limit, others.runs)
+                reason = reached(self.pipeline, limit, others)
                 if verdict is Verdict.REFUSE:
                     raise LimitReached(
                         reason,
@@ -123,20 +137,39 @@ class Admission:
                         hint="Wait for the end of one; or with `when_reached` of the limit, "
                         "'wait', runs do that.",
                     )
+                if before is None:
+                    store = self.metadata.store
+                    joined = queues.joined(store, self.connection, self._queue)
+                    place = kept.enter_context(joined)
+                    before = [
+                        other for other in queues.waiting(store, self._queue) if other < place
+                    ]
                 if reason != shown:
                     self.display.queued(reason)
                     shown = reason
             self._pause()
 
-    def _begin_alone(self, limit: RunLimit) -> Attempt | None:
+    @property
+    def _queue(self) -> str:
+        return f"runs of {self.pipeline} that wait"
+
+    def _others(self, before: list[int] | None) -> UnderWay:
+        """Return the others that are under way, or wait at places before the run's own."""
+        store = self.metadata.store
+        if before is None:
+            ahead = queues.waiting(store, self._queue)
+        else:
+            ahead = queues.still_waiting(store, self._queue, before)
+        return replace(read_under_way(store, self.pipeline, self.run_id), ahead=len(ahead))
+
+    def _begin_alone(self, limit: RunLimit, before: list[int] | None) -> Attempt | None:
         """Take the attempt unless others begin, or have begun, at the same moment."""
         store = self.metadata.store
         try:
             with leases.held(store, self.connection, f"starts of {self.pipeline}") as lease:
                 # One that is taken for dead here may only have been stopped: it must notice.
                 mark_abandoned(self.metadata)
-                others = read_under_way(store, self.pipeline, self.run_id)
-                if decide(limit, others) is not Verdict.BEGIN:
+                if decide(limit, self._others(before)) is not Verdict.BEGIN:
                     return None
                 attempt = attempts.begin(store, self.run_id)
                 if lease.is_ours(store):
@@ -156,8 +189,13 @@ class Admission:
             time.sleep(_STEP_SECONDS)
 
 
-def reached(pipeline: str, limit: RunLimit, runs: Collection[str]) -> str:
-    """Return in words that as many runs are under way as may be, and which."""
-    names = sorted(runs)
-    named = f"run {names[0]} is" if len(names) == 1 else f"runs {', '.join(names)} are"
-    return f"{named} under way, and {limit.runs_at_once} of {pipeline} may be at once"
+def reached(pipeline: str, limit: RunLimit, others: UnderWay) -> str:
+    """Return in words that as many runs are under way, or next, as may be, and which."""
+    names, told = sorted(others.runs), []
+    if names:
+        named = f"run {names[0]} is" if len(names) == 1 else f"runs {', '.join(names)} are"
+        told.append(f"{named} under way")
+    if others.ahead:
+        told.append("another run waits" if others.ahead == 1 else f"{others.ahead} others wait")
+        told[-1] += " that came before"
+    return f"{', '.join(told)}, and {limit.runs_at_once} of {pipeline} may be at once"

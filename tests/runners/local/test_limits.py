@@ -19,7 +19,7 @@ from penstock.metadata.runs import list_runs
 from penstock.metadata.store import connect, connection_config
 from penstock.runners.local import LimitReached
 from penstock.runners.local.display import Silent
-from penstock.runners.local.limiting import UnderWay, Verdict, decide, read_under_way
+from penstock.runners.local.limiting import UnderWay, Verdict, decide, reached, read_under_way
 from penstock_support import limited_components as limited
 from penstock_support.processes import Family, wait_until
 
@@ -221,3 +221,47 @@ def test_who_lost_the_lease_meanwhile_gives_the_place_back_and_asks_again(
     with connect(connection_config(path)) as metadata:
         found = attempts.attempts(metadata.store, result.run_id)
     assert [attempt.state for attempt in found] == ["withdrawn", "done"]
+
+
+def begun(folder: Path) -> list[str]:
+    """Return the runs in the order in which they have begun."""
+    return (folder / "order").read_text().split() if (folder / "order").exists() else []
+
+
+def waits_in_order(path: str, folder: Path, run_id: str):
+    """Start a process whose run waits to begin; return it once it says so."""
+    started = Family(limited.__file__, ("orders", path, str(folder), run_id, "1"))
+    process = started.start()
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("waiting to begin: run first is under way")
+    return started, process
+
+
+def test_of_several_that_wait_the_first_begins_first(path, tmp_path):
+    with under_way(path, tmp_path, "first"):
+        waiting = [waits_in_order(path, tmp_path, name) for name in ("c", "a", "b")]
+    for _, process in waiting:
+        process.communicate(timeout=120)
+        assert process.returncode == 0
+    assert begun(tmp_path) == ["c", "a", "b"]
+
+
+def test_nobody_waits_for_one_that_was_killed_while_it_waited(path, tmp_path):
+    with under_way(path, tmp_path, "first"):
+        (_, killed), (_, second) = (waits_in_order(path, tmp_path, name) for name in ("a", "b"))
+        killed.kill()
+        killed.communicate(timeout=60)
+    second.communicate(timeout=120)
+    assert begun(tmp_path) == ["b"]
+
+
+def test_a_run_that_comes_while_another_waits_does_not_overtake_it():
+    assert decide(RunLimit(1), UnderWay(ahead=1)) is Verdict.WAIT
+    assert decide(RunLimit(1, "refuse"), UnderWay(ahead=1)) is Verdict.ASK_AGAIN
+    assert decide(RunLimit(2), UnderWay(ahead=1)) is Verdict.BEGIN
+
+
+def test_a_run_that_waits_says_how_many_came_before():
+    others = UnderWay(frozenset(["first"]), ahead=2)
+    told = "run first is under way, 2 others wait that came before, and 1 of flights may be at once"
+    assert reached("flights", RunLimit(1), others) == told

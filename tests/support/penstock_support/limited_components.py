@@ -2,9 +2,11 @@
 
     python limited_components.py counts STORE FOLDER HOW_MANY LIMIT
     python limited_components.py waits STORE FOLDER RUN_ID LIMIT
+    python limited_components.py orders STORE FOLDER RUN_ID LIMIT
 
 The first starts runs at the same moment, a process each, and writes a line of JSON: for each run
 its id and state. The second makes one run, which goes on when there is a file `go` in the folder.
+The third makes one that writes its name into the file `order`.
 """
 
 from __future__ import annotations
@@ -57,6 +59,20 @@ def waiting(folder: str = ""):
     return Waits(folder=folder).with_options(cache=False)
 
 
+@component
+def Orders(folder: str, name: str) -> str:
+    """Write a name below those that are there."""
+    with open(Path(folder, "order"), "a") as file:
+        file.write(f"{name}\n")
+    return name
+
+
+@pipeline(name="limited")
+def ordering(folder: str = "", name: str = ""):
+    """Write a name down."""
+    return Orders(folder=folder, name=name).with_options(cache=False)
+
+
 def counted(folder: Path) -> list[int]:
     """Return what the nodes have counted."""
     return [int(path.read_text()) for path in folder.glob("counted-*")]
@@ -84,6 +100,9 @@ def main(what: str, store: str, folder: str, argument: str, limit: str) -> None:
         display=PlainLines(),
         limit=RunLimit(int(limit)),
     )
+    if what == "orders":
+        runner.run(ordering, parameters={"folder": folder, "name": argument}, run_id=argument)
+        return
     runner.run(waiting, parameters={"folder": folder}, run_id=argument)
 
 
