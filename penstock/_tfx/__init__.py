@@ -97,7 +97,7 @@ from penstock._tfx.messages import (
     RuntimeSpec,
     ValueProto,
 )
-from penstock._tfx.placeholders import CONDITION_HINT, channel_of_value
+from penstock._tfx.placeholders import CONDITION_HINT, asks_a_package, channel_of_value
 
 values.install()
 resolution.install()
@@ -159,6 +159,7 @@ __all__ = [
     "ValueProto",
     "artifact",
     "artifact_utils",
+    "asks_a_package",
     "channel",
     "channel_of_value",
     "channel_resolver",

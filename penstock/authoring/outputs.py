@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-import sysconfig
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from penstock import _tfx
 from penstock.authoring.interface import Port
 from penstock.errors import PipelineError, WiringError, suggestion
-
-_PACKAGES = tuple(sysconfig.get_path(name) for name in ("purelib", "platlib"))
 
 
 class Cond(_tfx.Cond):
@@ -53,8 +49,7 @@ class Output(_tfx.channel.OutputChannel):
         return id(self)
 
     def __bool__(self) -> bool:
-        # Installed packages, TFX before all, ask so whether an optional output or input is given.
-        if not sys._getframe(1).f_code.co_filename.startswith(_PACKAGES):
+        if not _tfx.asks_a_package():
             self._unknown()
         return True
 

@@ -205,3 +205,19 @@ def test_a_condition_on_a_parameter_chooses_when_the_pipeline_runs(run_pipeline,
     result = run_pipeline(by_a_condition, base=base)
     states = {name: result.nodes[name].state for name in ("one", "other")}
     assert [name for name, state in states.items() if state is State.DONE] == [done]
+
+
+@pytest.mark.parametrize(("rows", "count"), [(1, 0), (2, 1), (4, 2)])
+def test_a_condition_stands_in_another_one_on_the_same_output(run_pipeline, rows, count):
+    @pipeline(name="nested")
+    def toy():
+        chosen = examples.MakeExamples(rows=rows)
+        with Cond(chosen.outputs["output"] > 1):
+            one = examples.Doubling().with_id("one")
+            with Cond(chosen.outputs["output"] > 3):
+                two = examples.Doubling().with_id("two")
+        return [one, two]
+
+    result = run_pipeline(toy)
+    states = [result.nodes[name].state for name in ("one", "two")]
+    assert states.count(State.DONE) == count
