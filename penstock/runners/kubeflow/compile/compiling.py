@@ -237,8 +237,9 @@ def _check_size(compiled: ir.Pipeline, tasks: list[Task], size: int) -> None:
     raise PipelineError(
         f"pipeline {compiled.name} becomes a workflow of {size:,} bytes, {size // len(tasks):,} "
         f"for each of its {len(tasks)} tasks, and Kubernetes takes none of more than {LIMIT:,}",
-        hint="Make two pipelines of it, the second of which finds by a resolver what the first "
-        f"has made. The most is said of {longest} ({told[longest]:,} bytes): long texts are better "
+        hint="Let nodes that are alike stand in a ForEach, or make two pipelines of it, the second "
+        "of which finds by a resolver what the first has made. "
+        f"The most is said of {longest} ({told[longest]:,} bytes): long texts are better "
         "kept in a file of the project.",
     )
 
