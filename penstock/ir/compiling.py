@@ -67,7 +67,7 @@ def compile_pipeline(
         )
     components = dict(_components(pipeline))
     _check_importable(components.values())
-    with compiled_by_penstock(components.values()):
+    with compiled_by_penstock([*components.values(), *_pipelines_in(pipeline)]):
         ir = _tfx.Compiler().compile(pipeline)
     inline(ir)
     uncached = {node_id for node_id, node in components.items() if not uses_cache(node)}
@@ -91,6 +91,14 @@ def _components(pipeline: _tfx.Pipeline, within: str = "") -> Iterator[tuple[str
             yield from _components(node, f"{within}{node.id}{SEPARATOR}")
         else:
             yield within + node.id, node
+
+
+def _pipelines_in(pipeline: _tfx.Pipeline) -> Iterator[_tfx.Pipeline]:
+    """Yield the pipelines in a pipeline, and those in them."""
+    for node in pipeline.components:
+        if isinstance(node, _tfx.Pipeline):
+            yield node
+            yield from _pipelines_in(node)
 
 
 def _check_importable(components: Iterable[_tfx.BaseNode]) -> None:
