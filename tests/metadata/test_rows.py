@@ -18,7 +18,7 @@ from penstock._tfx import metadata_store_pb2 as proto
 from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata import alerts, attempts, journal, registered, run_requests, turns
 from penstock.metadata.alerts import Alert
-from penstock.metadata.garbage.planning import read_snapshot
+from penstock.metadata.garbage.snapshot import read_snapshot
 from penstock.metadata.inspection import malformed_rows
 from penstock.metadata.rows import MalformedRowError, MalformedRowWarning
 from penstock.metadata.runs import list_runs

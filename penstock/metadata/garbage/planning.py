@@ -11,40 +11,35 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-from penstock import _tfx
-from penstock.errors import StorageError
-from penstock.ir.reading import RUN_CONTEXT
-from penstock.metadata import attempts, layout
-from penstock.metadata.graph import claiming
-from penstock.metadata.protocol import Store
-from penstock.metadata.reading import (
-    NODE_CONTEXT,
-    PIPELINE_CONTEXT,
-    ArtifactRecord,
-    Link,
-    Place,
-    all_artifacts,
-    all_contexts,
-    all_executions,
-    links_of_executions,
-    places_of,
+from penstock.metadata import layout
+from penstock.metadata.garbage.paths import (
+    REMOVING,
+    and_parents,
+    came_to_be,
+    disk_size,
+    folders,
+    is_plainly_inside,
+    may_be_there,
+    normal,
+    trash_of,
 )
-from penstock.metadata.registered import archived_artifacts, needed_artifacts, read_models
-from penstock.metadata.run_requests import STATE_PROPERTY, run_state
-from penstock.safety.presence import is_there_itself
+from penstock.metadata.garbage.snapshot import (
+    FINAL_STATES,
+    MAY_STILL_RUN,
+    Snapshot,
+    makers_of,
+    pipelines_of,
+    read_snapshot,
+    went_well,
+)
+from penstock.metadata.protocol import Store
+from penstock.metadata.reading import ArtifactRecord, Link, Place
 
-REMOVING = "removing"
 _FOLDERS = 1000
-
-_EXECUTION = _tfx.metadata_store_pb2.Execution
-_FINAL_STATES = ("done", "failed", "canceled", "abandoned")
-# A run whose state nobody recorded may be between two of its nodes.
-_MAY_STILL_RUN = timedelta(hours=1)
 _LEFTOVER_AGE = timedelta(days=1)
 
 IN_PROGRESS = "a run of its pipeline is in progress"
@@ -67,11 +62,6 @@ STAGED = "what executions that are over left half-written"
 UNREFERENCED = "folders that no artifact refers to"
 KEPT = "what a node that failed has kept for its next try"
 LOGS = "logs of runs that have nothing left"
-
-
-# What is looked at of artifacts' properties.
-_PROPERTIES = ("pushed", "pushed_destination", "blessed", "current_model_id", "is_external")
-_NO_PROPERTIES: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -113,131 +103,6 @@ class Collection:
         return sum(removal.size for removal in self.removals)
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
-    """Of an execution of ML Metadata, what is looked at here: stores have many of them."""
-
-    last_known_state: int
-    create_time_since_epoch: int
-    last_update_time_since_epoch: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """The same of a run's context; `state` is None where nobody has recorded it."""
-
-    context_id: int
-    name: str
-    state: str | None
-    create_time_since_epoch: int
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What a store says about artifacts and executions, as far as it matters here."""
-
-    artifacts: Mapping[int, ArtifactRecord]
-    executions: Mapping[int, Execution]
-    places: Mapping[int, Place]
-    links: tuple[Link, ...]
-    run_states: Mapping[str, str]
-    held_runs: frozenset[str]
-    lone_runs: tuple[str, ...]
-    registered: frozenset[int] = frozenset()
-    archived: frozenset[int] = frozenset()
-
-    def makers(self) -> dict[int, list[int]]:
-        """Return the executions that made each artifact; not those that found it in the cache."""
-        claims: dict[int, list[Link]] = {}
-        for link in self.links:
-            if link.is_output:
-                claims.setdefault(link.artifact_id, []).append(link)
-        makers = {}
-        for artifact_id, links in claims.items():
-            claimed = claiming(links)
-            uncached = [
-                e for e in claimed if self.executions[e].last_known_state != _EXECUTION.CACHED
-            ]
-            makers[artifact_id] = uncached or claimed
-        return makers
-
-
-def read_snapshot(store: Store) -> Snapshot:
-    """Read a store as a whole."""
-    executions = {
-        execution.id: Execution(
-            execution.last_known_state,
-            execution.create_time_since_epoch,
-            execution.last_update_time_since_epoch,
-        )
-        for execution in all_executions(store)
-    }
-    runs = [
-        _Run(
-            context.id,
-            context.name,
-            run_state(context) if STATE_PROPERTY in context.custom_properties else None,
-            context.create_time_since_epoch,
-        )
-        for context in all_contexts(store, RUN_CONTEXT)
-    ]
-    places = _places(store, executions, runs)
-    busy = {place.run_id for place in places.values()}
-    states = {run.name: run.state for run in runs if run.state is not None}
-    held = attempts.read_recent(store).held_runs()
-    soon = datetime.now() - _MAY_STILL_RUN
-    lone = tuple(
-        run.name
-        for run in runs
-        if run.name not in busy
-        and states.get(run.name, "") not in _FINAL_STATES
-        and (run.name in held or datetime.fromtimestamp(run.create_time_since_epoch / 1000) > soon)
-    )
-    models = read_models(store, strict=True)
-    return Snapshot(
-        {artifact.artifact_id: _reduced(artifact) for artifact in all_artifacts(store)},
-        executions,
-        places,
-        tuple(links_of_executions(store, executions)),
-        states,
-        held,
-        lone,
-        needed_artifacts(models),
-        archived_artifacts(models),
-    )
-
-
-def _reduced(artifact: ArtifactRecord) -> ArtifactRecord:
-    properties = {n: artifact.properties[n] for n in _PROPERTIES if n in artifact.properties}
-    return replace(artifact, properties=properties or _NO_PROPERTIES)
-
-
-def _places(
-    store: Store, executions: Mapping[int, Execution], runs: Iterable[_Run]
-) -> dict[int, Place]:
-    """Return where each execution belongs.
-
-    ML Metadata finds the contexts of an execution by reading through those of all executions, but
-    the executions of a context at once. So the contexts are asked.
-    """
-    pipelines = [context.name for context in all_contexts(store, PIPELINE_CONTEXT)]
-    nodes: dict[int, Place] = {}
-    for context in all_contexts(store, NODE_CONTEXT):
-        owners = [name for name in pipelines if context.name.startswith(f"{name}.")]
-        # A name with several points may be that of nodes of several pipelines.
-        if len(owners) == 1:
-            place = Place(owners[0], "", context.name.removeprefix(f"{owners[0]}."))
-            nodes.update((e.id, place) for e in all_executions(store, context.id))
-    places: dict[int, Place] = {}
-    for run in runs:
-        for execution in all_executions(store, run.context_id):
-            if execution.id in nodes and execution.id in executions:
-                node_place = nodes[execution.id]
-                places[execution.id] = Place(node_place.pipeline_name, run.name, node_place.node_id)
-    places.update(places_of(store, executions.keys() - places.keys()))
-    return places
-
-
 def plan_collection(
     store: Store,
     root_of: Callable[[str], str],
@@ -268,7 +133,7 @@ class _Planning:
         self.policy = policy
         self.now = now
         self._real_folder = functools.lru_cache(maxsize=_FOLDERS)(os.path.realpath)
-        self.makers = snapshot.makers()
+        self.makers = makers_of(snapshot.links, snapshot.executions)
         self.inputs: dict[int, list[int]] = {}
         self.outputs: dict[int, list[Link]] = {}
         for link in snapshot.links:
@@ -276,7 +141,7 @@ class _Planning:
                 self.outputs.setdefault(link.execution_id, []).append(link)
             else:
                 self.inputs.setdefault(link.execution_id, []).append(link.artifact_id)
-        names = {place.pipeline_name for place in snapshot.places.values()} - {""}
+        names = {pipeline for pipeline, _ in snapshot.nodes} - {""}
         self.roots = {name: os.path.normpath(root_of(name)) for name in sorted(names)}
         self.runs = self._runs()
         self.in_progress = {run for run in self.runs if self._is_in_progress(run)}
@@ -306,7 +171,7 @@ class _Planning:
             artifact.artifact_id
             for artifacts in kept.values()
             for artifact in artifacts
-            if artifact.state == "marked for deletion" and _may_be_there(artifact.uri)
+            if artifact.state == "marked for deletion" and may_be_there(artifact.uri)
         )
         return Collection(
             tuple(removals),
@@ -329,13 +194,11 @@ class _Planning:
         state = self.snapshot.run_states.get(run_id, "")
         if run_id in self.snapshot.held_runs:
             return True
-        if state in _FINAL_STATES:
+        if state in FINAL_STATES:
             return False
-        if state or any(
-            e.last_known_state in (_EXECUTION.NEW, _EXECUTION.RUNNING) for e in executions
-        ):
+        if state or any(e.is_open for e in executions):
             return True
-        return self.now - max(map(_changed, executions)) < _MAY_STILL_RUN
+        return self.now - max(e.changed for e in executions) < MAY_STILL_RUN
 
     def _reasons_to_keep(self) -> dict[int, str]:
         """Return why artifacts are kept; the strongest reason counts."""
@@ -348,7 +211,7 @@ class _Planning:
             if record.state == "deleted"
             or (
                 record.state == "marked for deletion"
-                and not _may_be_there(record.uri)
+                and not may_be_there(record.uri)
                 and self._untouchable(record) is None
             )
         }
@@ -358,9 +221,9 @@ class _Planning:
                 if artifact_id in artifacts and artifact_id not in gone:
                     reasons.setdefault(artifact_id, reason)
 
-        keep(self._ancestors(self._served()), SERVED)
+        keep(self._ancestors(self.snapshot.served), SERVED)
         keep(self._ancestors(self.snapshot.registered), REGISTERED)
-        keep(self._ancestors(self._blessed()), BLESSED)
+        keep(self._ancestors(self.snapshot.blessed), BLESSED)
         for artifact_id, record in artifacts.items():
             if self._pipelines_of(artifact_id) & self.busy_pipelines:
                 keep([artifact_id], IN_PROGRESS)
@@ -371,7 +234,7 @@ class _Planning:
         for run_id in self._newest_runs():
             keep(self._touched(run_id), NEWEST_RUNS)
         for run_id, executions in self.runs.items():
-            changed = max(_changed(self.snapshot.executions[e]) for e in executions)
+            changed = max(self.snapshot.executions[e].changed for e in executions)
             if self.now - changed < self.policy.older_than:
                 keep(self._touched(run_id), YOUNG)
         for artifact_id, record in artifacts.items():
@@ -391,49 +254,8 @@ class _Planning:
                 waiting += self.inputs.get(maker, ())
         return ancestors
 
-    def _served(self) -> list[int]:
-        """Return pushed models that are where they were pushed to, and the newest of each place."""
-        served: list[int] = []
-        newest: dict[str, int] = {}
-        for artifact_id, record in sorted(self.snapshot.artifacts.items()):
-            if record.type_name != "PushedModel" or record.properties.get("pushed") != 1:
-                continue
-            destination = str(record.properties.get("pushed_destination", ""))
-            newest[os.path.dirname(destination.rstrip("/"))] = artifact_id
-            # Whether a remote or a relative destination is still there cannot be known here.
-            if not os.path.isabs(destination) or _may_be_there(destination):
-                served.append(artifact_id)
-        return [*served, *newest.values()]
-
-    def _blessed(self) -> list[int]:
-        """Return blessings and their models, but for what was registered and then archived.
-
-        The newest of a pipeline stays all the same: it is what LatestBlessedModel finds.
-        """
-        judgements: dict[int, list[int]] = {}
-        newest: dict[str, int] = {}
-        for artifact_id, record in sorted(self.snapshot.artifacts.items()):
-            if record.type_name != "ModelBlessing":
-                continue
-            says = record.properties.get("blessed")
-            if says == 1 or (says is None and _may_be_there(os.path.join(record.uri, "BLESSED"))):
-                model = record.properties.get("current_model_id")
-                judgements[artifact_id] = [artifact_id, *([int(model)] if model else [])]
-                newest |= dict.fromkeys(self._pipelines_of(artifact_id), artifact_id)
-        return [
-            each
-            for artifact_id, ids in judgements.items()
-            if artifact_id in newest.values() or not self.snapshot.archived.intersection(ids)
-            for each in ids
-        ]
-
     def _pipelines_of(self, artifact_id: int) -> set[str]:
-        places = self.snapshot.places
-        return {
-            places[maker].pipeline_name
-            for maker in self.makers.get(artifact_id, ())
-            if maker in places
-        }
+        return pipelines_of(self.makers.get(artifact_id, ()), self.snapshot.places)
 
     def _untouchable(self, record: ArtifactRecord) -> str | None:
         """Return why an artifact is none of ours to remove."""
@@ -483,21 +305,17 @@ class _Planning:
         return list(dict.fromkeys(newest))
 
     def _went_well(self, run_id: str) -> bool:
-        state = self.snapshot.run_states.get(run_id, "")
         executions = [self.snapshot.executions[e] for e in self.runs[run_id]]
-        bad = (_EXECUTION.FAILED, _EXECUTION.CANCELED)
-        return state == "done" or (
-            not state and not any(e.last_known_state in bad for e in executions)
-        )
+        return went_well(self.snapshot.run_states.get(run_id, ""), executions)
 
     def _keep_what_shares_a_path(
         self, candidates: dict[int, ArtifactRecord], reasons: dict[int, str]
     ) -> None:
-        kept = {_normal(self.snapshot.artifacts[a].uri) for a in reasons}
-        above_kept = {parent for uri in kept for parent in _and_parents(uri)}
+        kept = {normal(self.snapshot.artifacts[a].uri) for a in reasons}
+        above_kept = {parent for uri in kept for parent in and_parents(uri)}
         for artifact_id, record in list(candidates.items()):
-            uri = _normal(record.uri)
-            if uri in above_kept or any(parent in kept for parent in _and_parents(uri)):
+            uri = normal(record.uri)
+            if uri in above_kept or any(parent in kept for parent in and_parents(uri)):
                 del candidates[artifact_id]
                 reasons[artifact_id] = SHARED
 
@@ -510,7 +328,7 @@ class _Planning:
                 for maker in self.makers[artifact_id]
                 for link in self.outputs.get(maker, ())
             }
-            is_gone = not _may_be_there(candidates[artifact_id].uri)
+            is_gone = not may_be_there(candidates[artifact_id].uri)
             weak = (None, WITH_OTHERS, NOT_HERE)
             if not is_gone and any(reasons.get(s) not in weak for s in siblings):
                 del candidates[artifact_id]
@@ -522,7 +340,7 @@ class _Planning:
         root = self.roots[place.pipeline_name]
         trash = trash_of(root, place.node_id, artifact_id)
         return Removal(
-            _normal(record.uri),
+            normal(record.uri),
             root,
             INTERRUPTED if record.state == "marked for deletion" else AGED,
             disk_size(record.uri) + disk_size(trash),
@@ -533,16 +351,17 @@ class _Planning:
 
     def _leftovers(self, going: set[int | None]) -> Iterator[Removal]:
         uris = {
-            _normal(record.uri)
+            normal(record.uri)
             for record in self.snapshot.artifacts.values()
             if record.state != "deleted"
         }
-        recorded = {parent for uri in uris for parent in _and_parents(uri)}
-        by_node: dict[tuple[str, str], list[int]] = {}
+        recorded = {parent for uri in uris for parent in and_parents(uri)}
+        by_node: dict[tuple[str, str], list[int]] = {node: [] for node in self.snapshot.nodes}
         for execution_id, place in self.snapshot.places.items():
-            if place.pipeline_name and place.node_id:
-                by_node.setdefault((place.pipeline_name, place.node_id), []).append(execution_id)
+            by_node[place.pipeline_name, place.node_id].append(execution_id)
         for (pipeline, node_id), executions in sorted(by_node.items()):
+            if not pipeline or not node_id:
+                continue
             root = self.roots[pipeline]
             if pipeline in self.busy_pipelines:
                 continue
@@ -550,9 +369,9 @@ class _Planning:
             node_folder = os.path.join(root, node_id)
             if all(map(self._is_long_over, executions)):
                 kept = layout.kept_folder(node_folder)
-                if _folders(kept) and self._is_of(kept, root, min(executions)):
+                if folders(kept) and self._is_of(kept, root, min(executions)):
                     yield self._leftover(kept, root, pipeline, node_id, KEPT)
-            keys = _folders(node_folder)
+            keys = folders(node_folder)
             for execution_id in sorted(executions):
                 if not self._is_long_over(execution_id):
                     continue
@@ -561,7 +380,7 @@ class _Planning:
                     yield self._leftover(staging, root, pipeline, node_id, STAGED)
                 for key in keys:
                     folder = os.path.join(node_folder, key, str(execution_id))
-                    is_known = folder in recorded or any(p in uris for p in _and_parents(folder))
+                    is_known = folder in recorded or any(p in uris for p in and_parents(folder))
                     if not is_known and self._is_of(folder, root, execution_id):
                         yield self._leftover(folder, root, pipeline, node_id, UNREFERENCED)
         yield from self._logs(going)
@@ -576,7 +395,7 @@ class _Planning:
     ) -> Iterator[Removal]:
         """Yield what an earlier removal had moved away and not deleted yet."""
         folder = os.path.join(root, node_id, layout.SYSTEM, REMOVING)
-        for name in _folders(folder):
+        for name in folders(folder):
             path = os.path.join(folder, name)
             is_an_artifact_s = name.isdecimal() and int(name) in going
             if not is_an_artifact_s and is_plainly_inside(path, path, root):
@@ -584,10 +403,7 @@ class _Planning:
 
     def _is_long_over(self, execution_id: int) -> bool:
         execution = self.snapshot.executions[execution_id]
-        return (
-            execution.last_known_state not in (_EXECUTION.NEW, _EXECUTION.RUNNING)
-            and self.now - _changed(execution) > _LEFTOVER_AGE
-        )
+        return not execution.is_open and self.now - execution.changed > _LEFTOVER_AGE
 
     def _is_of(self, path: str, root: str, execution_id: int) -> bool:
         """Return whether a folder came after its execution, and not from an earlier store."""
@@ -600,7 +416,7 @@ class _Planning:
     def _logs(self, going: set[int | None]) -> Iterator[Removal]:
         newest = {*self._newest_runs(), *self.in_progress}
         for run_id, executions in self.runs.items():
-            changed = max(_changed(self.snapshot.executions[e]) for e in executions)
+            changed = max(self.snapshot.executions[e].changed for e in executions)
             if run_id in newest or self.now - changed < max(self.policy.older_than, _LEFTOVER_AGE):
                 continue
             left = [
@@ -622,82 +438,3 @@ class _Planning:
             ):
                 trash = layout.run_folder(root, f".{REMOVING}-{run_id}")
                 yield Removal(path, root, LOGS, disk_size(path), pipeline, None, trash)
-
-
-def is_plainly_inside(
-    path: str, folder: str, root: str, real: Callable[[str], str] = os.path.realpath
-) -> bool:
-    """Return whether a path is a folder or in it, below a root, with no link on its way there.
-
-    `real` returns a path without links.
-    """
-    if "://" in path or not os.path.isabs(path) or not root or not os.path.isabs(root):
-        return False
-    if path.rstrip(os.sep) != os.path.normpath(path):
-        return False
-    path, folder = os.path.normpath(path), os.path.normpath(folder)
-    if path != folder and not path.startswith(folder + os.sep):
-        return False
-    if not folder.startswith(root + os.sep):
-        return False
-    below = os.path.relpath(path, root)
-    return real(path) == os.path.join(real(root), below)
-
-
-def trash_of(root: str, node_id: str, artifact_id: int) -> str:
-    """Return where an artifact is moved before it is deleted: in its node's own folder."""
-    return os.path.join(root, node_id, layout.SYSTEM, REMOVING, str(artifact_id))
-
-
-def came_to_be(path: str) -> float:
-    """Return when a path was made or last renamed, at the latest; this cannot be set at will."""
-    return os.lstat(path).st_ctime
-
-
-def _may_be_there(path: str) -> bool:
-    """Whether a path is there, or cannot be told to be gone."""
-    try:
-        return is_there_itself(path)
-    except StorageError:
-        return True
-
-
-def disk_size(path: str) -> int:
-    """Return the bytes of a file or of all files below a folder; links are not followed."""
-    if not os.path.isdir(path) or os.path.islink(path):
-        return os.lstat(path).st_size if os.path.lexists(path) else 0
-    try:
-        entries = os.scandir(path)
-    except OSError:
-        return 0
-    with entries:
-        return sum(
-            disk_size(entry.path)
-            if entry.is_dir(follow_symlinks=False)
-            else entry.stat(follow_symlinks=False).st_size
-            for entry in entries
-        )
-
-
-def _normal(path: str) -> str:
-    """Return a path without detours: the same text where it has none, of which there are many."""
-    normal = os.path.normpath(path)
-    return path if normal == path else normal
-
-
-def _folders(path: str) -> list[str]:
-    try:
-        return sorted(name for name in os.listdir(path) if not name.startswith("."))
-    except OSError:
-        # What cannot be looked at cannot be removed either.
-        return []
-
-
-def _and_parents(path: str) -> Iterator[str]:
-    while path and path != os.sep and path != ".":
-        yield path
-        path = os.path.dirname(path)
-
-
-def _changed(execution: Execution) -> datetime:
-    return datetime.fromtimestamp(execution.last_update_time_since_epoch / 1000)

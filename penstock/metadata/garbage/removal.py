@@ -15,13 +15,8 @@ from datetime import datetime
 
 from penstock import _tfx
 from penstock.errors import StorageError, StoreError
-from penstock.metadata.garbage.planning import (
-    Collection,
-    Policy,
-    Removal,
-    is_plainly_inside,
-    plan_collection,
-)
+from penstock.metadata.garbage.paths import is_plainly_inside
+from penstock.metadata.garbage.planning import Collection, Policy, Removal, plan_collection
 from penstock.metadata.protocol import Store
 from penstock.safety.locks import lock
 from penstock.safety.opening import open_below

@@ -110,7 +110,7 @@ def gc(
 
 
 def _print_plan(planned: Collection, policy: Policy, verbose: bool) -> None:
-    from penstock.metadata.garbage.planning import disk_size
+    from penstock.metadata.garbage.paths import disk_size
     from penstock.report.wording import size
 
     for reason, kept in sorted(planned.kept.items(), key=lambda item: -len(item[1])):

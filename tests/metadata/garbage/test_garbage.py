@@ -18,8 +18,10 @@ from penstock import registry
 from penstock.errors import StoreError
 from penstock.metadata import attempts, layout, turns
 from penstock.metadata.garbage import planning as garbage
+from penstock.metadata.garbage.paths import disk_size
 from penstock.metadata.garbage.planning import Policy, plan_collection
 from penstock.metadata.garbage.removal import collect
+from penstock.metadata.garbage.snapshot import read_snapshot
 from penstock.metadata.reading import places_of
 from penstock_support.histories import History, Reading, new_store
 
@@ -603,7 +605,7 @@ def test_every_ancestor_of_a_served_or_blessed_model_is_intact_and_readable(
 
 
 def places_match(history) -> bool:
-    snapshot = garbage.read_snapshot(history.store)
+    snapshot = read_snapshot(history.store)
     return dict(snapshot.places) == places_of(history.store, snapshot.executions)
 
 
@@ -631,7 +633,7 @@ def test_what_no_context_has_is_placed_nowhere(history):
 def test_all_of_a_long_history_is_read(history):
     for number in range(130):
         history.execute(f"r{number:03}", "Gen", {}, {"examples": "Examples"})
-    snapshot = garbage.read_snapshot(history.store)
+    snapshot = read_snapshot(history.store)
     sizes = (len(snapshot.executions), len(snapshot.artifacts), len(snapshot.places))
     assert sizes == (130, 130, 130)
     assert len(plan(history, Policy(keep_last=3, older_than=timedelta(0))).removals) == 127
@@ -654,4 +656,4 @@ def test_sizes_are_those_of_files_below_links_not_followed(tmp_path):
     (tmp_path / "outside").write_bytes(b"1" * 1000)
     (folder / "link").symlink_to(tmp_path / "outside")
     link = (folder / "link").lstat().st_size
-    assert garbage.disk_size(str(folder)) == 8 + link
+    assert disk_size(str(folder)) == 8 + link
