@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -28,6 +29,7 @@ from penstock import LocalRunner, Output, component, pipeline
 from penstock.artifacts import Examples
 from penstock.execution.recovery import mark_abandoned
 from penstock.metadata import attempts, holders, turns
+from penstock.metadata.garbage.planning import Policy, plan_collection
 from penstock.metadata.store import connect, connection_config
 from penstock.surfaces.cli.main import penstock
 
@@ -63,6 +65,7 @@ class Writer:
 
     store: MetadataStore
     root: Path
+    leaves_artifacts: bool = True
     types: dict[str, int] = field(default_factory=dict)
     shared: dict[str, int] = field(default_factory=dict)
 
@@ -146,12 +149,13 @@ class Writer:
 
     def _artifact(self, node: str, key: str, execution_id: int) -> proto.Artifact:
         uri = self.root / node / key / str(execution_id)
-        uri.mkdir(parents=True)
-        (uri / "data").write_text("1", encoding="utf-8")
+        if self.leaves_artifacts:
+            uri.mkdir(parents=True)
+            (uri / "data").write_text("1", encoding="utf-8")
         artifact = proto.Artifact(
             type_id=self._type("artifact", NODES[node][1][key]),
             uri=str(uri),
-            state=proto.Artifact.LIVE,
+            state=proto.Artifact.LIVE if self.leaves_artifacts else proto.Artifact.DELETED,
         )
         artifact.custom_properties["content_digest"].string_value = "2" * 64
         artifact.custom_properties["content_bytes"].int_value = 1
@@ -190,6 +194,7 @@ class Project:
 
     folder: Path
     store: str
+    leaves_artifacts: bool = True
 
     def prepare(self, runs: int) -> None:
         """Write the configuration, and a store of so many runs unless it is there."""
@@ -200,7 +205,8 @@ class Project:
         if written.exists():
             return
         with connect(connection_config(self.store)) as metadata:
-            writer = Writer(metadata.store, self.folder / "roots" / PIPELINE)
+            root = self.folder / "roots" / PIPELINE
+            writer = Writer(metadata.store, root, self.leaves_artifacts)
             names = [f"2026-01-01-{number:06}" for number in range(runs)]
             for start in range(0, runs, RUNS_A_CALL):
                 writer.write(names[start : start + RUNS_A_CALL])
@@ -225,6 +231,17 @@ def measured(project: Project) -> Iterator[tuple[str, float]]:
     for command in (["runs"], ["show", "latest"], ["show", "latest~3"]):
         yield f"penstock {' '.join(command)}", _seconds(lambda c=command: _command(project, c))
     yield "penstock gc: seconds", _seconds(lambda: _command(project, ["gc", "--keep-last", "3"]))
+
+
+def planning_seconds(project: Project) -> float:
+    """Return how long gc thinks, three hours after the last run, of one whose runs left nothing."""
+    root, now = str(project.folder / "roots" / PIPELINE), datetime.fromtimestamp(_SOON)
+    with connect(connection_config(project.store), create=False) as metadata:
+
+        def plan() -> None:
+            plan_collection(metadata.store, lambda _: root, Policy(3, timedelta(0)), now=now)
+
+        return _seconds(plan)
 
 
 def _run(project: Project) -> None:
@@ -293,8 +310,13 @@ def main() -> None:
             address = f"{options.store}{count}" if options.store else f"{folder}/metadata.sqlite"
             project = Project(folder, address)
             project.prepare(count)
+            of_bare = f"{options.store}{count}bare" if options.store else f"{folder}/bare.sqlite"
+            bare = Project(folder / "bare", of_bare, leaves_artifacts=False)
+            bare.prepare(count)
             column = {what: f"{seconds:.3f}" for what, seconds in measured(project)}
-            columns.append({**column, "penstock gc: peak MB": f"{gc_peak(project):.0f}"})
+            column["penstock gc: peak MB"] = f"{gc_peak(project):.0f}"
+            column["plan gc where runs left nothing"] = f"{planning_seconds(bare):.3f}"
+            columns.append(column)
     print(f"| | {' | '.join(f'{count:,} runs' for count in counts)} |")
     print(f"|---|{'---:|' * len(counts)}")
     for what in columns[0]:

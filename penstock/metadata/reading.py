@@ -27,6 +27,9 @@ PIPELINE_CONTEXT = "pipeline"
 DIGEST_PROPERTY = "content_digest"
 BYTES_PROPERTY = "content_bytes"
 
+# Of names with other characters a query could not be sure, since databases escape them differently.
+PLAIN_NAME = re.compile(r"[\w.:-]+", re.ASCII)
+
 _proto = _tfx.metadata_store_pb2
 _service = _tfx.metadata_store_service_pb2
 _EVENT, _ARTIFACT = _proto.Event, _proto.Artifact
@@ -120,6 +123,13 @@ def all_contexts(store: Store, type_name: str) -> Iterator[Any]:
     return _listed(store, "GetContextsByType", request, "contexts")
 
 
+def chosen_contexts(store: Store, query: str) -> Iterator[Any]:
+    """Yield the contexts for which a condition of ML Metadata's query language holds."""
+    request = _service.GetContextsRequest()
+    request.options.filter_query = query
+    return _listed(store, "GetContexts", request, "contexts")
+
+
 def all_executions(store: Store, context_id: int | None = None) -> Iterator[Any]:
     """Yield executions, all or those of a context, without having all of them at once."""
     if context_id is None:
@@ -128,10 +138,28 @@ def all_executions(store: Store, context_id: int | None = None) -> Iterator[Any]
     return _listed(store, "GetExecutionsByContext", request, "executions")
 
 
-def all_artifacts(store: Store) -> Iterator[ArtifactRecord]:
-    """Yield all artifacts, without having all of them at once."""
+def execution_ids(store: Store, context_id: int) -> list[int]:
+    """Return the ids of a context's executions, with one call: of each page all would be sorted."""
+    request = _service.GetExecutionsByContextRequest(context_id=context_id)
+    response = _service.GetExecutionsByContextResponse()
+    store.answer("GetExecutionsByContext", request, response)
+    return [execution.id for execution in response.executions]
+
+
+def chosen_executions(store: Store, query: str, *, newest_first: bool = False) -> Iterator[Any]:
+    """Yield the executions for which a condition of ML Metadata's query language holds."""
+    request = _service.GetExecutionsRequest()
+    request.options.filter_query = query
+    return _listed(store, "GetExecutions", request, "executions", ascending=not newest_first)
+
+
+def all_artifacts(store: Store, query: str = "") -> Iterator[ArtifactRecord]:
+    """Yield artifacts, all or those that a query chooses, without having all of them at once."""
     types: dict[int, str] = {}
-    protos = _listed(store, "GetArtifacts", _service.GetArtifactsRequest(), "artifacts")
+    request = _service.GetArtifactsRequest()
+    if query:
+        request.options.filter_query = query
+    protos = _listed(store, "GetArtifacts", request, "artifacts")
     while page := list(islice(protos, _PAGE)):
         yield from to_records(store, page, types).values()
 

@@ -19,6 +19,7 @@ from penstock.metadata.attempts import Attempt
 from penstock.metadata.protocol import Store
 from penstock.metadata.reading import (
     PIPELINE_CONTEXT,
+    PLAIN_NAME,
     ArtifactRecord,
     Link,
     Place,
@@ -51,8 +52,6 @@ _EVENTS, _EVENTS_LOST = "openlineage_events", "openlineage_events_lost"
 _EVENTS_REASON = "openlineage_events_lost_because"
 _ELAPSED = "seconds_beside_nodes"
 _RUNS_AT_A_TIME = 25
-# Of names with other characters a query could not be sure, since databases escape them differently.
-_PLAIN = re.compile(r"[\w.:-]+", re.ASCII)
 _EXECUTION = _tfx.metadata_store_pb2.Execution
 
 # In this order: the first that any node is in is the run's.
@@ -272,7 +271,7 @@ def _named(store: Store, run_id: str) -> list[Context]:
     if context is not None:
         return [context]
     query = f"type = '{RUN_CONTEXT}'"
-    if _PLAIN.fullmatch(run_id):
+    if PLAIN_NAME.fullmatch(run_id):
         query += f" AND (name LIKE '{run_id}%' OR name LIKE '%{run_id}')"
     contexts = store.get_contexts(_tfx.ml_metadata.ListOptions(filter_query=query))
     # An underscore stands for any character there, and some databases disregard case.

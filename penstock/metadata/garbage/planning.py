@@ -27,8 +27,10 @@ from penstock.metadata.garbage.paths import (
     normal,
     trash_of,
 )
+from penstock.metadata.garbage.relevant import TooMuchError, read_relevant
 from penstock.metadata.garbage.snapshot import (
     FINAL_STATES,
+    LEFTOVER_AGE,
     MAY_STILL_RUN,
     Snapshot,
     makers_of,
@@ -40,7 +42,6 @@ from penstock.metadata.protocol import Store
 from penstock.metadata.reading import ArtifactRecord, Link, Place
 
 _FOLDERS = 1000
-_LEFTOVER_AGE = timedelta(days=1)
 
 IN_PROGRESS = "a run of its pipeline is in progress"
 SERVED = "a served model descends from it"
@@ -114,9 +115,24 @@ def plan_collection(
 
     `root_of` returns the root of the pipeline of a name. Nothing is changed.
     """
-    return _Planning(
-        read_snapshot(store), root_of, policy or Policy(), now or datetime.now()
-    ).plan()
+    policy, now = policy or Policy(), now or datetime.now()
+    return plan_from(_read(store, root_of, policy, now), root_of, policy, now)
+
+
+def plan_from(
+    snapshot: Snapshot, root_of: Callable[[str], str], policy: Policy, now: datetime
+) -> Collection:
+    """Return what can be removed by what a store was found to say."""
+    return _Planning(snapshot, root_of, policy, now).plan()
+
+
+def _read(store: Store, root_of: Callable[[str], str], policy: Policy, now: datetime) -> Snapshot:
+    try:
+        return read_relevant(
+            store, root_of, keep_last=policy.keep_last, older_than=policy.older_than, now=now
+        )
+    except TooMuchError:
+        return read_snapshot(store, now)
 
 
 class _Planning:
@@ -358,7 +374,7 @@ class _Planning:
         recorded = {parent for uri in uris for parent in and_parents(uri)}
         by_node: dict[tuple[str, str], list[int]] = {node: [] for node in self.snapshot.nodes}
         for execution_id, place in self.snapshot.places.items():
-            by_node[place.pipeline_name, place.node_id].append(execution_id)
+            by_node.setdefault((place.pipeline_name, place.node_id), []).append(execution_id)
         for (pipeline, node_id), executions in sorted(by_node.items()):
             if not pipeline or not node_id:
                 continue
@@ -385,6 +401,11 @@ class _Planning:
                         yield self._leftover(folder, root, pipeline, node_id, UNREFERENCED)
         yield from self._logs(going)
 
+    def _is_there(self, artifact_id: int) -> bool:
+        """Whether an artifact is not deleted; of those that are, not all have been read."""
+        record = self.snapshot.artifacts.get(artifact_id)
+        return record is not None and record.state != "deleted"
+
     def _leftover(self, path: str, root: str, pipeline: str, node_id: str, reason: str) -> Removal:
         name = "-".join(Path(path).parts[-2:])
         trash = os.path.join(root, node_id, layout.SYSTEM, REMOVING, name)
@@ -403,7 +424,7 @@ class _Planning:
 
     def _is_long_over(self, execution_id: int) -> bool:
         execution = self.snapshot.executions[execution_id]
-        return not execution.is_open and self.now - execution.changed > _LEFTOVER_AGE
+        return not execution.is_open and self.now - execution.changed > LEFTOVER_AGE
 
     def _is_of(self, path: str, root: str, execution_id: int) -> bool:
         """Return whether a folder came after its execution, and not from an earlier store."""
@@ -411,20 +432,20 @@ class _Planning:
             return False
         began = self.snapshot.executions[execution_id].create_time_since_epoch / 1000
         age = self.now - datetime.fromtimestamp(os.lstat(path).st_mtime)
-        return came_to_be(path) >= began - 1 and age > _LEFTOVER_AGE
+        return came_to_be(path) >= began - 1 and age > LEFTOVER_AGE
 
     def _logs(self, going: set[int | None]) -> Iterator[Removal]:
         newest = {*self._newest_runs(), *self.in_progress}
         for run_id, executions in self.runs.items():
             changed = max(self.snapshot.executions[e].changed for e in executions)
-            if run_id in newest or self.now - changed < max(self.policy.older_than, _LEFTOVER_AGE):
+            if run_id in newest or self.now - changed < max(self.policy.older_than, LEFTOVER_AGE):
                 continue
             left = [
                 link.artifact_id
                 for execution_id in executions
                 for link in self.outputs.get(execution_id, ())
                 if execution_id in self.makers[link.artifact_id]
-                and self.snapshot.artifacts[link.artifact_id].state != "deleted"
+                and self._is_there(link.artifact_id)
             ]
             pipeline = self.snapshot.places[executions[0]].pipeline_name
             root = self.roots.get(pipeline, "")

@@ -22,6 +22,7 @@ from penstock.metadata.reading import (
     all_artifacts,
     all_contexts,
     all_executions,
+    execution_ids,
     links_of_executions,
     places_of,
 )
@@ -31,6 +32,8 @@ from penstock.metadata.run_requests import STATE_PROPERTY, run_state
 FINAL_STATES = ("done", "failed", "canceled", "abandoned")
 # A run whose state nobody recorded may be between two of its nodes.
 MAY_STILL_RUN = timedelta(hours=1)
+# What executions have left beside artifacts is not looked at before.
+LEFTOVER_AGE = timedelta(days=1)
 
 _EXECUTION = _tfx.metadata_store_pb2.Execution
 # What is looked at of artifacts' properties.
@@ -87,7 +90,7 @@ class Snapshot:
     blessed: frozenset[int]
 
 
-def read_snapshot(store: Store) -> Snapshot:
+def read_snapshot(store: Store, now: datetime | None = None) -> Snapshot:
     """Read a store as a whole."""
     executions = {e.id: reduced_execution(e) for e in all_executions(store)}
     runs = [reduced_run(context) for context in all_contexts(store, RUN_CONTEXT)]
@@ -105,7 +108,7 @@ def read_snapshot(store: Store) -> Snapshot:
         frozenset((p.pipeline_name, p.node_id) for p in places.values()),
         {run.name: run.state for run in runs if run.state is not None},
         held,
-        lone_runs(runs, {place.run_id for place in places.values()}, held),
+        lone_runs(runs, {p.run_id for p in places.values()}, held, now or datetime.now()),
         needed.served(artifacts.values()),
         needed_artifacts(models),
         needed.blessed(
@@ -164,9 +167,11 @@ def pipelines_of(executions: Iterable[int], places: Mapping[int, Place]) -> set[
     }
 
 
-def lone_runs(runs: Iterable[Run], busy: Collection[str], held: Collection[str]) -> tuple[str, ...]:
+def lone_runs(
+    runs: Iterable[Run], busy: Collection[str], held: Collection[str], now: datetime
+) -> tuple[str, ...]:
     """Return the runs that may have begun and have no executions yet; those in `busy` have some."""
-    soon = datetime.now() - MAY_STILL_RUN
+    soon = now - MAY_STILL_RUN
     return tuple(
         run.name
         for run in runs
@@ -191,7 +196,7 @@ def _places(
         # A name with several points may be that of nodes of several pipelines.
         if len(owners) == 1:
             place = Place(owners[0], "", context.name.removeprefix(f"{owners[0]}."))
-            nodes.update((e.id, place) for e in all_executions(store, context.id))
+            nodes.update(dict.fromkeys(execution_ids(store, context.id), place))
     places: dict[int, Place] = {}
     for run in runs:
         for execution in all_executions(store, run.context_id):
