@@ -56,11 +56,12 @@ def held(store: Store, connection: _tfx.Connection, name: str) -> Iterator[Lease
     if last is not None and last.is_abandoned():
         turns.end(store, last, turns.ABANDONED)
     turn = turns.take(store, Turn, name)
-    try:
-        with kept(connection, turn) as lease:
-            yield lease
-    finally:
-        turns.end(store, turn, "done")
+    with turns.in_hand(turn):
+        try:
+            with kept(connection, turn) as lease:
+                yield lease
+        finally:
+            turns.end(store, turn, "done")
 
 
 def _keep(connection: _tfx.Connection, turn: Turn, lease: Lease, over: threading.Event) -> None:

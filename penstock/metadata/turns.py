@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -42,6 +43,10 @@ UNREADABLE = "unreadable"
 QUIET_SECONDS = 3600.0
 _LONGEST_TERM_SECONDS = 86_400.0
 
+# Turns that this process is not at any more and could not end, since their store was away: by their
+# kinds and their names in it. To others this process looks as if it were still at them.
+_given_up: set[tuple[str, str]] = set()
+
 T = TypeVar("T", bound="Turn")
 V = TypeVar("V")
 
@@ -69,6 +74,8 @@ class Turn:
         """Whether it says that it is running and nobody is."""
         if self.state != RUNNING:
             return False
+        if _key(self) in _given_up and self.holder == this_process():
+            return True
         alive = self.holder.is_alive()
         return not alive if alive is not None else (now or time.time()) > self.until
 
@@ -99,11 +106,22 @@ def take(store: Store, kind: type[T], name: str) -> T:
     )
     context = as_context(turn)
     context.type_id = context_type_id(store, turn.kind)
+    _given_up.discard(_key(turn))
     try:
         store.put_contexts([context])
     except _tfx.ml_metadata.errors.AlreadyExistsError:
         raise _held(latest(store, kind, name) or turn) from None
     return turn
+
+
+@contextmanager
+def in_hand(turn: Turn) -> Iterator[None]:
+    """Take a turn for abandoned, in this process too, if an error ends what is done with it."""
+    try:
+        yield
+    except BaseException:
+        _given_up.add(_key(turn))
+        raise
 
 
 def renew(store: Store, turn: Turn) -> bool:
@@ -241,6 +259,10 @@ def _change(store: Store, turn: Turn, state: str, properties: Mapping[str, str])
         context.custom_properties[key].string_value = value
     store.put_contexts([context])
     return True
+
+
+def _key(turn: Turn) -> tuple[str, str]:
+    return turn.kind, _context_name(turn)
 
 
 def _context_name(turn: Turn) -> str:

@@ -239,3 +239,26 @@ def test_a_run_that_recorded_its_end_keeps_its_state_though_its_attempt_did_not(
     mark_abandoned(metadata)
     context = metadata.store.get_context_by_type_and_name("pipeline_run", "run")
     assert run_state(context) == "done"
+
+
+def test_what_this_process_gave_up_is_abandoned_and_what_it_is_at_is_not(metadata):
+    given_up, going_on = (attempts.begin(metadata.store, name) for name in ("one", "two"))
+    with pytest.raises(OSError, match="away"), turns.in_hand(given_up):
+        raise OSError("away")
+    assert given_up.is_abandoned()
+    assert not going_on.is_abandoned()
+    assert mark_abandoned(metadata) == ["one"]
+
+
+def test_what_another_process_has_is_not_given_up_with_one_of_its_name(sleeper, store):
+    attempt = attempts.begin(store, "one")
+    with pytest.raises(OSError, match="away"), turns.in_hand(attempt):
+        raise OSError("away")
+    assert not replace(attempt, holder=holder_of(sleeper)).is_abandoned()
+
+
+def test_what_was_given_up_and_is_begun_again_is_not_abandoned(tmp_path, store):
+    with pytest.raises(OSError, match="away"), turns.in_hand(attempts.begin(store, "again")):
+        raise OSError("away")
+    with connect(connection_config(str(tmp_path / "other.sqlite"))) as other:
+        assert not attempts.begin(other.store, "again").is_abandoned()

@@ -133,9 +133,10 @@ class LocalRunner:
                 setup = replace(setup, base_run=options.base_run)
             _check_lenders(metadata.store, bound, options.base_run)
             attempt = self._admission(metadata, connection, bound, display, waiting).begin()
-            _check_new(metadata.store, attempt)
-            record_request(metadata, bound, RunRequest(values, definition, options))
-            return conclude(Run(setup, metadata, attempt, waiting), raise_on_failure)
+            with turns.in_hand(attempt):
+                _check_new(metadata.store, attempt)
+                record_request(metadata, bound, RunRequest(values, definition, options))
+                return conclude(Run(setup, metadata, attempt, waiting), raise_on_failure)
 
     def resume(
         self, pipeline: Any, run_id: str = "latest", *, raise_on_failure: bool = True
@@ -175,12 +176,13 @@ class LocalRunner:
             done = partial(_is_done, metadata.store)
             needs.check(bound, bound.chosen, is_done=done)
             attempt = self._admission(metadata, connection, bound, display, waiting).begin()
-            _check_not_over(metadata.store, attempt)
-            # Those of a process that was taken for abandoned and began one after that.
-            end_executions(metadata.store, record.run_id, "its process had lost the run")
-            reopen(metadata.store, bound)
-            running = Run(setup, metadata, attempt, waiting)
-            return conclude(running, raise_on_failure, resumed=True)
+            with turns.in_hand(attempt):
+                _check_not_over(metadata.store, attempt)
+                # Those of a process that was taken for abandoned and began one after that.
+                end_executions(metadata.store, record.run_id, "its process had lost the run")
+                reopen(metadata.store, bound)
+                running = Run(setup, metadata, attempt, waiting)
+                return conclude(running, raise_on_failure, resumed=True)
 
     def plan(
         self,

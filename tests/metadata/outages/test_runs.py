@@ -11,6 +11,7 @@ import pytest
 
 from penstock.execution.steps import Step
 from penstock.metadata.databases import distant
+from penstock.metadata.databases.patience import StoreAway
 from penstock.runners.local.display import Silent
 from penstock_support import outages
 from penstock_support.outages import Losing, stopped_at
@@ -108,4 +109,19 @@ def test_a_run_gives_up_when_its_patience_is_over_and_says_how_to_go_on(
     with running.resume() as process:
         _, said = process.communicate(timeout=120)
     assert process.returncode == 0, said
+    assert [runs_of(tmp_path, name) for name in ("First", "Second", "Third")] == [1, 2, 1]
+
+
+def test_the_process_whose_run_gave_up_goes_on_with_it(tmp_path, instance, address):
+    def stop_once(step, node):
+        if (step, node) == (Step.REPORTED, "Second") and not given_up:
+            given_up.append(node)
+            instance.stop()
+
+    given_up = []
+    runner = runner_in(tmp_path, metadata=address, on_step=OnlyHere(stop_once), store_patience=1)
+    with pytest.raises(StoreAway):
+        runner.run(three, parameters={"folder": str(tmp_path)})
+    instance.start()
+    assert runner.resume(three).succeeded
     assert [runs_of(tmp_path, name) for name in ("First", "Second", "Third")] == [1, 2, 1]
