@@ -55,7 +55,9 @@ def encodable(text: str) -> str:
 
 def _described(error: BaseException, folder: str) -> str:
     if isinstance(error, PenstockError) and not isinstance(error, UserCodeError):
-        return str(error)
+        # One of ours that tells of a file as of data; what to do is known by what the system said.
+        behind = None if error.hint else storage_error(error.__cause__, folder)
+        return f"{error} {behind.hint}" if behind else str(error)
     storage = storage_error(error, folder)
     if storage is not None:
         return str(storage)
@@ -90,7 +92,7 @@ def worker_failure(message: str, crashed_log: str | None = None) -> str:
     return message
 
 
-def storage_error(error: BaseException, below: str) -> StorageError | None:
+def storage_error(error: BaseException | None, below: str) -> StorageError | None:
     """Return the error for a full disk, a read-only one or a lacking permission, if it is one."""
     number, path = _system_error(error)
     if number is None:
