@@ -298,3 +298,7 @@ def suggestion(name: str, names: Iterable[str], *, noun: str = "name") -> str:
     if not alternatives:
         return f"There is no {noun} to choose from."
     return f"Choose from: {', '.join(alternatives)}."
+
+
+class WrittenDownWarning(UserWarning):
+    """A secret stands where a reference to it belongs, and is recorded."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from penstock import _tfx, ir
 from penstock.errors import ParameterError
-from penstock.safety import secrets
+from penstock.safety import secrets, written_down
 from penstock.safety.secrets import Redaction
 
 
@@ -30,6 +30,17 @@ def check(pipeline: ir.Pipeline, node_ids: Iterable[str] | None = None) -> None:
                 _check(text, where, resolved)
         for text in secrets.texts(executor) if executor is not None else ():
             _check(text, f"node {name}, Beam arguments", True)
+
+
+def warn_of_secrets(pipeline: ir.Pipeline, parameters: Mapping[str, Any]) -> None:
+    """Warn of secrets that are written down in a run's parameters, or in those of its nodes."""
+    places = [(f"parameter {name!r}", name, value) for name, value in parameters.items()]
+    places += [
+        (f"node {node.id}, parameter {name!r}", name, value)
+        for node in pipeline
+        for name, value in node.proto.parameters.parameters.items()
+    ]
+    written_down.warn(places)
 
 
 def _check(text: str, where: str, resolved: bool) -> None:

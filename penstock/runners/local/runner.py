@@ -12,7 +12,7 @@ from typing import Any
 
 from penstock import _tfx, ir
 from penstock.errors import RunError
-from penstock.execution import engines, needs, preconditions, reuse, work
+from penstock.execution import engines, needs, preconditions, references, reuse, work
 from penstock.execution.acceleration import accelerated
 from penstock.execution.daemon.asking import Lender
 from penstock.execution.plan import NodePlan, plan
@@ -205,6 +205,7 @@ class LocalRunner:
         bound = _bind(compiled, "planned", values, options)
         needs.check(bound, bound.chosen)
         engines.check(bound, bound.chosen)
+        references.warn_of_secrets(bound, values)
         with connect(_if_it_exists(connection)) as metadata:
             if base_run is not None:
                 base_run = find_run(metadata.store, base_run).run_id
@@ -233,6 +234,7 @@ class LocalRunner:
           PenstockError: something that it needs is not there.
         """
         preconditions.check(bound, bound.chosen)
+        references.warn_of_secrets(bound, parameters)
         return RunSetup(
             bound,
             read_graph(bound),

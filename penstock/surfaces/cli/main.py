@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import click
 
 from penstock import __version__
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, WrittenDownWarning
 from penstock.metadata.rows import MalformedRowWarning
 from penstock.project import extras
 from penstock.project.config import find_config, read_config
@@ -91,7 +91,7 @@ def main() -> NoReturn:
     # imported, which takes seconds where that is TFX.
     atexit.register(gc.freeze)
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # TFX reports through exceptions too
-    _show_rows_plainly()
+    _show_warnings_plainly()
     # None lets click find out whether it writes to a terminal.
     color = False if os.environ.get("NO_COLOR") else None
     try:
@@ -126,12 +126,12 @@ def main() -> NoReturn:
     sys.exit(code or 0)
 
 
-def _show_rows_plainly() -> None:
-    """Say what is wrong with a row of the store without the place in our code that noticed."""
+def _show_warnings_plainly() -> None:
+    """Say what is wrong with what was given or stored, without the place in our code."""
     default = warnings.showwarning
 
     def show(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
-        if issubclass(category, MalformedRowWarning):
+        if issubclass(category, (MalformedRowWarning, WrittenDownWarning)):
             echo_indented(f"warning: {message}", err=True)
         else:
             default(message, category, *place, **more)

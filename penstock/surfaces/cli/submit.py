@@ -11,6 +11,7 @@ import click
 
 from penstock.errors import DataError
 from penstock.project.profiles import Profile
+from penstock.safety import written_down
 from penstock.surfaces.cli.completion import PIPELINE
 from penstock.surfaces.cli.options import (
     RUN_FAILED,
@@ -65,6 +66,7 @@ def run_parameters(documents: Documents, arguments: tuple[str, ...]) -> Mapping[
 
     values = parse_parameters(documents, arguments)
     check_parameters(documents, values)
+    written_down.warn_of_parameters(values)
     return values
 
 
