@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import gc
 import logging
 import os
@@ -29,6 +30,8 @@ from penstock.surfaces.cli.printing import (
     secho,
     unread_output,
 )
+
+_NOT_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 # In the order in which help shows them.
 COMMANDS: Mapping[str, str] = {
@@ -120,6 +123,10 @@ def main() -> NoReturn:
         discard(sys.stdout)
         _fail(f"{error}. Give it room, or send it elsewhere.", color)
     except OSError as error:
+        if error.filename is None and error.errno in _NOT_WRITTEN:
+            # What click prints itself, as --help and --version.
+            discard(sys.stdout)
+            _fail(f"the output could not be written: {error.strerror}. Give it room.", color)
         if error.filename is None:
             raise
         _fail(f"{error.filename}: {error.strerror}. Check the path, and who may use it.", color)

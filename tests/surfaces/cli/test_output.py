@@ -124,6 +124,16 @@ def test_output_that_has_no_room_is_an_error_in_one_line(project, arguments):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["completion", "bash"]])
+def test_what_click_prints_and_has_no_room_is_an_error_in_one_line(tmp_path, arguments):
+    with open("/dev/full", "w") as full:
+        done = call(tmp_path, *arguments, stdout=full)
+    assert done.returncode == 2
+    said = "error: the output could not be written: No space left on device. Give it room"
+    assert done.stderr.startswith(said)
+    assert "Traceback" not in done.stderr
+
+
 def test_a_run_without_room_for_its_output_ends_as_it_would(project):
     with open("/dev/full", "w") as full:
         done = call(project, "run", "training", stdout=full)
