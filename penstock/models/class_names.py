@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from penstock.errors import DataError
+from penstock.safety import bounded
 
 CLASSES_FILE = os.path.join("assets.extra", "penstock_classes.json")
 
@@ -41,9 +42,8 @@ def read_classes(directory: str) -> Mapping[str, Sequence[Any]]:
     if not os.path.isfile(path):
         return {}
     try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
-    except (ValueError, RecursionError) as error:
+        content = bounded.parse_json(bounded.read_text(path))
+    except ValueError as error:
         raise DataError(f"expected classes by output, as JSON: {error}", path=path) from error
     if not isinstance(content, dict) or not all(map(_are_classes, content.values())):
         raise DataError(

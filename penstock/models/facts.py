@@ -13,6 +13,7 @@ import pyarrow as pa
 from penstock.errors import DataError
 from penstock.models.json_rows import rows_as_json, value_of_json
 from penstock.models.signature import Signature
+from penstock.safety import bounded
 
 FACTS_FILE = "penstock_model.json"
 FORMAT = 1
@@ -58,8 +59,7 @@ def read_facts(directory: str) -> ModelFacts | None:
     if not os.path.isfile(path):
         return None
     try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
+        content = bounded.parse_json(bounded.read_text(path))
         if content["format"] > FORMAT:
             raise DataError(
                 f"the model was saved by a newer Penstock: its facts have format "

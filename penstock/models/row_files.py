@@ -20,6 +20,7 @@ from penstock.models.json_rows import rows_of_lines
 from penstock.models.loading import Model
 from penstock.models.rows import as_table
 from penstock.models.signature import Column, Signature
+from penstock.safety import bounded
 
 CSV, PARQUET, JSONL = "csv", "parquet", "jsonl"
 KINDS = (CSV, PARQUET, JSONL)
@@ -132,7 +133,7 @@ def _in_lines(path: str, signature: Signature | None, options: CsvOptions) -> It
     names = [column.name for column in signature.inputs] if signature is not None else []
     first = 0
     with open(path, "rb") as file:
-        rows = rows_of_lines(file, path, names or None)
+        rows = rows_of_lines(bounded.lines_of(file, path), path, names or None)
         while some := list(islice(rows, _BATCH_ROWS)):
             lines = [line for line, _ in some]
             # What no row of a batch has is missing in all of them, as it would be in some.

@@ -30,6 +30,7 @@ from penstock.models.json_rows import rows_as_json, rows_of_lines
 from penstock.models.loading import facts_of
 from penstock.models.predictions import fixed_lists
 from penstock.models.rows import as_table
+from penstock.safety import bounded
 
 ROWS_FILE = "penstock_warmup.jsonl"
 REQUESTS_FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
@@ -129,7 +130,8 @@ def _write_requests(directory: str, table: pa.Table) -> str:
 def _rows_in_lines(directory: str, path: str) -> pa.Table | None:
     del directory
     with open(path, "rb") as file:
-        rows = [row for _, row in islice(rows_of_lines(file, path), MOST_ROWS)]
+        lines = bounded.lines_of(file, path)
+        rows = [row for _, row in islice(rows_of_lines(lines, path), MOST_ROWS)]
     return as_table(rows) if rows else None
 
 

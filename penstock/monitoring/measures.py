@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.errors import DataError
+from penstock.safety import bounded
 
 FILE = "report.json"
 
@@ -177,7 +178,7 @@ def read_report(directory: str) -> WindowReport:
     """
     path = Path(directory, FILE)
     try:
-        return WindowReport.from_json(json.loads(path.read_text()))
+        return WindowReport.from_json(bounded.parse_json(bounded.read_text(path)))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"there is no report of a monitor: {error}", path=str(path)) from None
 

@@ -61,7 +61,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from penstock.errors import ConfigError, suggestion
+from penstock.errors import ConfigError, DataError, suggestion
 from penstock.project import loading
 from penstock.project.alerting import Sink, read_sinks
 from penstock.project.daemons import DaemonOptions
@@ -79,6 +79,7 @@ from penstock.project.profiles import (
 )
 from penstock.project.tables import read_table
 from penstock.project.triggers import Trigger, read_triggers
+from penstock.safety import bounded
 
 FILE_NAME = "penstock.toml"
 
@@ -179,10 +180,12 @@ def read_config(path: Path | None = None) -> Config:
         profile = at_folder(Profile(), Path.cwd())
         return Config(None, _EXAMPLES, {DEFAULT_PROFILE: profile})
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(bounded.read_text(path, pipes=True))
     except FileNotFoundError as error:
         raise ConfigError(f"there is no file {path}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except DataError as error:
+        raise ConfigError(error.message, path=str(path), hint=error.hint) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"it cannot be read as TOML: {error}", path=str(path)) from error
     check_keys(path, "", content, _KEYS)
     pipelines = table_of(path, "pipelines", content.get("pipelines", {}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
@@ -24,6 +23,7 @@ from penstock.data.results.evaluation_messages import LOWER_IS_BETTER, EvalConfi
 from penstock.errors import PenstockError
 from penstock.metadata.evaluations import metrics_of
 from penstock.metadata.reading import ArtifactRecord
+from penstock.safety import bounded
 
 COUNT = "example_count"
 # Of fewer examples than these a metric says little.
@@ -189,8 +189,8 @@ def _thresholds(uri: str, overall: SliceRow) -> list[Threshold]:
     from google.protobuf import json_format
 
     try:
-        with open(os.path.join(uri, "eval_config.json"), encoding="utf-8") as file:
-            content = json.load(file)["evalConfig"]
+        text = bounded.read_text(os.path.join(uri, "eval_config.json"))
+        content = bounded.parse_json(text)["evalConfig"]
         config = json_format.ParseDict(content, EvalConfig(), ignore_unknown_fields=True)
         validation = read_validation(uri)
     except (PenstockError, OSError, ValueError, KeyError, TypeError, json_format.ParseError):

@@ -24,6 +24,7 @@ from penstock.models.transforming.expressions import (
 )
 from penstock.models.transforming.operations import OPERATIONS
 from penstock.models.transforming.statistics import STATISTICS
+from penstock.safety import bounded
 
 FEATURES_FILE = "penstock_features.json"
 FORMAT = 1
@@ -168,8 +169,7 @@ def read_features(directory: str) -> FittedFeatures | None:
     if not os.path.isfile(path):
         return None
     try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
+        content = bounded.parse_json(bounded.read_text(path))
         if content["format"] != FORMAT:
             raise ValueError(f"the format is {content['format']}, and should be {FORMAT}")
         return FittedFeatures({name: from_json(e) for name, e in content["features"].items()})

@@ -11,7 +11,7 @@ from typing import Any
 
 from penstock.errors import ConfigError, DataError
 from penstock.project.tables import read_table
-from penstock.safety import containment
+from penstock.safety import bounded, containment
 from penstock.safety.opening import replace_below
 
 # Below the project's folder; what is in it can be made again.
@@ -108,7 +108,7 @@ def read_checks(folder: Path, fingerprint: str) -> CheckRecord | None:
     """
     path = _path(folder, fingerprint)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = bounded.parse_json(bounded.read_text(path))
         checks = tuple(check_from(table) for table in content["checks"])
         names = ("fingerprint", "pipeline", "commit", "at")
         told = {name: str(content[name]) for name in names}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.errors import DataError
+from penstock.safety import bounded
 from penstock.safety.containment import is_name
 from penstock.serving.routes import Routes, Servable
 
@@ -46,7 +47,7 @@ def read_state(folder: Path, model: str) -> ModelState | None:
     """Return the state of a model; None where there is none, or none that can be read."""
     path = _path(folder, model)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = bounded.parse_json(bounded.read_text(path))
         return ModelState(
             routes=Routes.from_json(content["routes"]),
             versions=tuple(Servable.from_json(entry) for entry in content["versions"]),

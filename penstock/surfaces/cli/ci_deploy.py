@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock.errors import ConfigError, ParameterError, PenstockError, suggestion
+from penstock.errors import ConfigError, DataError, ParameterError, PenstockError, suggestion
 from penstock.project.config import Config
+from penstock.safety import bounded
 from penstock.surfaces.cli.author import decision_options, who_option
 from penstock.surfaces.cli.completion import PIPELINE
 from penstock.surfaces.cli.options import RUN_FAILED, column, json_option, project_config
@@ -296,9 +296,9 @@ def _wanted(
 
 def _planned(path: Path) -> Mapping[str, str]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = bounded.parse_json(bounded.read_text(path, pipes=True))
         return {one["name"]: one["fingerprint"] for one in content["pipelines"]}
-    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (ValueError, LookupError, TypeError, DataError) as error:
         raise ParameterError(
             f"{path} is no plan ({type(error).__name__}: {error})",
             hint="Write one: penstock ci plan --base REF --json > plan.json.",

@@ -342,13 +342,15 @@ class _Cells:
 
 
 def _encoding(path: Path, shown: Path) -> str:
-    content = path.read_bytes()
-    if not content.strip():
-        raise DataError("the file is empty", path=str(shown))
-    if b"\0" in content[:_SNIFFED_BYTES]:
+    with path.open("rb") as file:
+        start = file.read(_SNIFFED_BYTES)
+        if b"\0" not in start and not start.strip() and not file.read().strip():
+            raise DataError("the file is empty", path=str(shown))
+    if b"\0" in start:
         raise DataError(
             "this is no text, but CSV is", path=str(shown), hint="Save the table as CSV, in UTF-8."
         )
+    content = path.read_bytes()
     for encoding in _ENCODINGS:
         try:
             content.decode(encoding)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import json
 import re
 import shutil
 import zipfile
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.errors import DataError, suggestion
+from penstock.safety import bounded
 from penstock.surfaces.cli.columns import read_rows, written_as
 
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/", re.IGNORECASE)
@@ -78,6 +78,9 @@ def as_csv(data: str | Path, folder: Path) -> Source:
 
 
 def _file(path: Path, shown: Path, folder: Path) -> Source:
+    if path.exists() and not path.is_file():
+        # It is read more than once.
+        raise DataError("expected a file, got a pipe or a device", path=str(shown))
     try:
         with path.open("rb") as file:
             start = file.read(64)
@@ -275,7 +278,7 @@ def _json_rows(path: Path, shown: Path) -> tuple[list[str], list[dict[str, Any]]
     rows: list[Any] = []
     if text.lstrip().startswith("["):
         try:
-            rows = json.loads(text)
+            rows = bounded.parse_json(text)
         except ValueError as error:
             raise DataError(f"{expected}: {error}", path=str(shown)) from error
     else:
@@ -283,7 +286,7 @@ def _json_rows(path: Path, shown: Path) -> tuple[list[str], list[dict[str, Any]]
             if not content.strip():
                 continue
             try:
-                rows.append(json.loads(content))
+                rows.append(bounded.parse_json(content))
             except ValueError as error:
                 raise DataError(f"{expected}: {error}", path=str(shown), line=line) from error
     for number, row in enumerate(rows, 1):

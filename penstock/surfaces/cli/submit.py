@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from penstock.errors import DataError
 from penstock.project.profiles import Profile
-from penstock.safety import written_down
+from penstock.safety import bounded, written_down
 from penstock.surfaces.cli.completion import PIPELINE
 from penstock.surfaces.cli.options import (
     RUN_FAILED,
@@ -43,7 +42,7 @@ def read_documents(context: click.Context, pipeline: str, profile: Profile) -> D
 
     if pipeline.endswith(_COMPILED):
         try:
-            text = Path(pipeline).read_text(encoding="utf-8")
+            text = bounded.read_text(pipeline, pipes=True)
         except OSError as error:
             raise DataError(f"it cannot be read: {error.strerror}", path=pipeline) from None
         compiled = documents.read(text, pipeline)

@@ -29,6 +29,7 @@ from penstock.operations.releases.targets.protocol import (
     TargetError,
 )
 from penstock.operations.releases.targets.requests import Service, said
+from penstock.safety import bounded
 from penstock.safety.locks import lock
 from penstock.safety.opening import open_below, replace_below
 from penstock.serving.evidence import Evidence
@@ -153,22 +154,21 @@ class ServingFolder:
 
     def _read(self) -> dict[str, Any]:
         try:
-            text = self._path.read_text(encoding="utf-8")
+            text = bounded.read_text(self._path)
         except FileNotFoundError:
             return {}
         except OSError as error:
             raise AwayError(f"{self._path} cannot be read: {error.strerror}") from None
+        except (DataError, UnicodeDecodeError) as error:
+            raise _unknown(self._path, error) from None
         first = text.partition("\n")[0]
         try:
             if not first.startswith(_MARK):
                 raise ValueError("it was not written by a release")
-            known: dict[str, Any] = json.loads(first.removeprefix(_MARK))
+            known: dict[str, Any] = bounded.parse_json(first.removeprefix(_MARK))
             return known
         except (ValueError, DataError) as error:
-            raise TargetError(
-                f"{self._path} is not known: {error}",
-                hint="Give releases a model_config file of their own.",
-            ) from None
+            raise _unknown(self._path, error) from None
 
     @contextmanager
     def _changing(self) -> Iterator[dict[str, Any]]:
@@ -238,4 +238,11 @@ def _is_same(one: Path, other: Path) -> bool:
     ]
     return names[0] == names[1] and all(
         filecmp.cmp(one / name, other / name, shallow=False) for name in names[0]
+    )
+
+
+def _unknown(path: Path, error: Exception) -> TargetError:
+    return TargetError(
+        f"{path} is not known: {error}",
+        hint="Give releases a model_config file of their own.",
     )

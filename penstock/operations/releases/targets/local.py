@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from penstock.errors import DataError
 from penstock.operations.releases.targets.protocol import AwayError, Standing, TargetError
 from penstock.operations.releases.targets.requests import Service, said
+from penstock.safety import bounded
 from penstock.serving.evidence import Evidence
 from penstock.serving.routes import CANARY, SHADOW, Routes, Servable
 
@@ -69,9 +70,9 @@ class LocalServer:
             return Service(self.url, self.token, seconds=self.seconds)
         path = Path(self.folder) / SERVER_FILE
         try:
-            known = json.loads(path.read_text(encoding="utf-8"))
+            known = bounded.parse_json(bounded.read_text(path))
             return Service(known["url"], known["token"], seconds=self.seconds)
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, LookupError, TypeError, DataError):
             raise AwayError(
                 f"no server runs that keeps its state in {self.folder}",
                 hint=f"Start it: penstock serve {self.model}@champion --state {self.folder}.",
