@@ -10,6 +10,7 @@ from typing import Any
 from penstock.metadata.graph import ExecutionRecord
 from penstock.metadata.reading import ArtifactRecord
 from penstock.metadata.rows import Row, property_or
+from penstock.safety import bounded
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,13 @@ class Metric:
 def metrics_of(evaluation: ArtifactRecord) -> tuple[Metric, ...]:
     """Return the metrics that an evaluation's artifact carries; TFX's own carries none."""
     row = Row(evaluation.type_name, evaluation.artifact_id, evaluation.uri)
+    return read_metrics(row, evaluation.properties.get("metrics"))
+
+
+def read_metrics(row: Row, text: Any) -> tuple[Metric, ...]:
+    """Return the metrics that a property of an artifact holds; none that cannot be read."""
 
     def read() -> tuple[Metric, ...]:
-        text = evaluation.properties.get("metrics")
         return tuple(map(_metric, json.loads(text))) if text else ()
 
     return property_or(row, "metrics", read, ())
@@ -45,7 +50,7 @@ def thresholds_of(evaluator: ExecutionRecord | None) -> list[str]:
     """Return the thresholds that an Evaluator was given, a line each."""
     text = evaluator.node.parameters.get("eval_config") if evaluator else None
     try:
-        config = json.loads(text) if text else {}
+        config = bounded.parse_json(text) if text else {}
     except (TypeError, ValueError):
         return []
     return list(dict.fromkeys(_thresholds(config, "")))

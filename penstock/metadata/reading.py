@@ -6,7 +6,6 @@ executions would be a thousand calls. A lineage subgraph of no hops gives them b
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
@@ -20,6 +19,7 @@ from penstock.errors import RunError
 from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata.protocol import Store
 from penstock.metadata.rows import time_of
+from penstock.safety import bounded
 
 NODE_CONTEXT = "node"
 PIPELINE_CONTEXT = "pipeline"
@@ -308,7 +308,7 @@ def plain_value(value: Any) -> Any:
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text)
+        return bounded.parse_json(text)
     except ValueError:
         return text
 

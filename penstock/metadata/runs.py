@@ -35,6 +35,7 @@ from penstock.metadata.rows import MalformedRowError, Row, json_of, property_or,
 from penstock.metadata.run_requests import STATE_PROPERTY, read_parameters, run_state
 from penstock.metadata.run_times import read_times
 from penstock.metadata.store import execution_inputs, execution_outputs
+from penstock.safety import bounded
 
 if TYPE_CHECKING:
     from ml_metadata.proto.metadata_store_pb2 import Context
@@ -463,7 +464,7 @@ def _content_bytes(
 def _read_code(text: str) -> dict[str, str]:
     """Read digests by file or component; older runs have one digest of all code."""
     try:
-        content = json.loads(text) if text.startswith("{") else None
+        content = bounded.parse_json(text) if text.startswith("{") else None
     except ValueError:
         content = None
     if isinstance(content, dict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from penstock.errors import PenstockError
 from penstock.metadata.reading import ArtifactRecord
 from penstock.report.charts import Bar
 from penstock.report.wording import quantity, share
+from penstock.safety import bounded
 
 _MOST_CATEGORIES = 10
 _TYPE_NAMES = {0: "integer", 1: "number", 2: "text", 3: "bytes", 4: "structure"}
@@ -144,7 +144,7 @@ def find(
 def _splits(artifact: ArtifactRecord, problems: list[str]) -> list[str]:
     text = artifact.properties.get("split_names") or "[]"
     try:
-        names = json.loads(text)
+        names = bounded.parse_json(text)
     except (TypeError, ValueError):
         names = None
     if not isinstance(names, list):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 from penstock.execution.logs import log_tail
 from penstock.metadata.layout import log_path
 from penstock.report.contents import Output, RunContents
 from penstock.report.evaluations import Evaluation
+from penstock.safety import bounded
 
 BLESSED, NOT_BLESSED, DONE, FAILED = "blessed", "not-blessed", "done", "failed"
 CANCELED, RUNNING = "canceled", "running"
@@ -80,7 +80,7 @@ def _reasons(refused: list[Output], evaluations: tuple[Evaluation, ...]) -> tupl
     for output in refused if not listed else ():
         text = output.artifact.properties.get("failures")
         try:
-            content = json.loads(text) if text else []
+            content = bounded.parse_json(text) if text else []
         except (TypeError, ValueError):
             content = []
         listed += [str(reason) for reason in content] if isinstance(content, list) else []

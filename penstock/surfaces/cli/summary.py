@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from penstock.execution.elapsed import KINDS
 from penstock.execution.logs import log_tail
 from penstock.execution.plan import NodePlan, Verdict
+from penstock.metadata.evaluations import read_metrics
 from penstock.metadata.graph import ExecutionRecord
+from penstock.metadata.rows import Row, json_of, property_or
 from penstock.metadata.runs import EventDelivery, NodeRecord, RunRecord
 from penstock.report.wording import from_here, number, size, when
 from penstock.report.wording import metric as shown_metric
@@ -124,7 +125,7 @@ def describe_outcome(artifacts: Iterable[Any]) -> list[str]:
         blessed = blessing.get_int_custom_property("blessed") == 1
         lines.append(f"blessed    {'yes' if blessed else 'no'}")
         reasons = blessing.get_string_custom_property("failures")
-        lines += [f"           {reason}" for reason in (json.loads(reasons) if reasons else [])]
+        lines += [f"           {reason}" for reason in _reasons(blessing, reasons)]
     for pushed in by_type.get("PushedModel", []):
         if pushed.get_int_custom_property("pushed") == 1:
             destination = pushed.get_string_custom_property("pushed_destination")
@@ -135,19 +136,26 @@ def describe_outcome(artifacts: Iterable[Any]) -> list[str]:
 
 
 def _metric_lines(evaluation: Any) -> list[str]:
-    text = evaluation.get_string_custom_property("metrics")
+    metrics = read_metrics(_row(evaluation), evaluation.get_string_custom_property("metrics"))
+    lines = ["metrics"] if metrics else []
+    names = column(metric.name for metric in metrics)
+    for metric, name in zip(metrics, names, strict=True):
+        interval = ""
+        lower, upper = metric.lower, metric.upper
+        if lower is not None and upper is not None and metric.name != "example_count":
+            interval = f"  (95 % between {number(lower)} and {number(upper)})"
+        lines.append(f"  {name}  {shown_metric(metric.name, metric.value)}{interval}")
+    return lines
+
+
+def _reasons(blessing: Any, text: str) -> list[Any]:
     if not text:
         return []
-    metrics = json.loads(text)
-    lines = ["metrics"] if metrics else []
-    names = column(metric["metric"] for metric in metrics)
-    for metric, name in zip(metrics, names, strict=True):
-        lower, upper = metric.get("lower"), metric.get("upper")
-        interval = ""
-        if lower is not None and metric["metric"] != "example_count":
-            interval = f"  (95 % between {number(lower)} and {number(upper)})"
-        lines.append(f"  {name}  {shown_metric(metric['metric'], metric['value'])}{interval}")
-    return lines
+    return property_or(_row(blessing), "failures", lambda: json_of(text, list, "failures"), [])
+
+
+def _row(artifact: Any) -> Row:
+    return Row(artifact.type_name, artifact.id, artifact.uri)
 
 
 def print_runs(runs: Iterable[RunRecord]) -> None:
