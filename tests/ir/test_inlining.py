@@ -105,7 +105,7 @@ def test_a_pipeline_in_a_loop_is_refused(tmp_path):
         compile_pipeline(outer)
 
 
-@pytest.mark.needs("tfx")
+@pytest.mark.needs("tensorflow_model_analysis")
 def test_what_tfx_compiles_of_its_own_example_is_a_pipeline_of_its_seven_nodes():
     from tfx.dsl.compiler.testdata import composable_pipeline
 

@@ -43,7 +43,7 @@ def test_a_loop_of_ir_that_tfx_has_compiled_is_one_too(tmp_path):
     assert loop.sources == (Source("latest", "examples"),)
 
 
-@pytest.mark.needs("tfx")
+@pytest.mark.needs("tensorflow_model_analysis")
 def test_the_loops_of_tfx_s_own_example_are_known():
     from tfx.dsl.compiler.testdata import foreach_pipeline
 
