@@ -69,12 +69,12 @@ def compile_pipeline(
     _check_importable(components.values())
     with compiled_by_penstock([*components.values(), *_pipelines_in(pipeline)]):
         ir = _tfx.Compiler().compile(pipeline)
-    inline(ir)
+    outputs = inline(ir)
     uncached = {node_id for node_id, node in components.items() if not uses_cache(node)}
     for entry in ir.nodes:
         if entry.pipeline_node.node_info.id in uncached:
             entry.pipeline_node.execution_options.caching_options.enable_cache = False
-    loops = {**write_loops(ir, pipeline), **unnest(ir)}
+    loops = {**write_loops(ir, pipeline, outputs), **unnest(ir)}
     options = {name: _own_options(node, loops.get(name, ())) for name, node in components.items()}
     _add_options(ir, options)
     for value in values(ir):

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock import _tfx
+from penstock.authoring.for_each import OF_LOOP
+from penstock.ir.loops import Source
 from penstock.ir.parameters import RUN_ID
 from penstock.ir.reading import RUN_CONTEXT, deployment, placeholders
 
@@ -20,14 +22,16 @@ _BEGIN, _END = "_begin", "_end"
 SEPARATOR = "."
 
 
-def inline(ir: _tfx.PipelineProto) -> None:
+def inline(ir: _tfx.PipelineProto) -> dict[tuple[str, str], tuple[Source, ...]]:
     """Put the nodes of all pipelines that are in the pipeline in their place, named `INNER.NODE`.
+
+    Return by pipeline and key whose outputs those of the pipelines in it are.
 
     Raises:
       PipelineError: one says in an unknown way how its nodes are executed.
     """
     if not any(entry.HasField("sub_pipeline") for entry in ir.nodes):
-        return
+        return {}
     config = deployment(ir)
     pieces = [
         _Inner.of(entry.sub_pipeline, config) if entry.HasField("sub_pipeline") else entry
@@ -49,6 +53,14 @@ def inline(ir: _tfx.PipelineProto) -> None:
     for node in nodes:
         ir.nodes.add().pipeline_node.CopyFrom(node)
     ir.deployment_config.Pack(config)
+    return {
+        (name, key): tuple(
+            Source(channel.producer_node_query.id, channel.output_key)
+            for channel in _followed(spec.channels, inner)
+        )
+        for name, pipeline in inner.items()
+        for key, spec in pipeline.outputs.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -127,19 +139,25 @@ def _add_conditions(node: _tfx.NodeProto, begin: _tfx.NodeProto) -> None:
             placeholder.key = looked_at
 
 
-def _take_from_producers(node: _tfx.NodeProto, inner: dict[str, _Inner]) -> None:
+def _take_from_producers(node: _tfx.NodeProto, inner: Mapping[str, _Inner]) -> None:
     """Let a node take from whom the ends of inner pipelines have what they put out."""
-    ends = {name + _END: pipeline for name, pipeline in inner.items()}
-
-    def followed(channel: Any) -> Iterable[Any]:
-        pipeline = ends.get(channel.producer_node_query.id)
-        if pipeline is None:
-            return [channel]
-        produced = pipeline.outputs[channel.output_key].channels
-        return [each for source in produced for each in followed(source)]
-
     for spec in node.inputs.inputs.values():
-        _replace_channels(spec, followed)
+        _replace_channels(spec, lambda channel: _followed([channel], inner))
+
+
+def _followed(channels: Iterable[Any], inner: Mapping[str, _Inner]) -> Iterator[Any]:
+    """Yield channels, in the place of those of ends what comes into these."""
+    for channel in channels:
+        pipeline = inner.get(channel.producer_node_query.id.removesuffix(_END))
+        if pipeline is None:
+            yield channel
+            continue
+        # What stands for an item of a loop has the loop behind the key.
+        key, mark, loop = channel.output_key.partition(OF_LOOP)
+        for produced in _followed(pipeline.outputs[key].channels, inner):
+            followed = type(produced).FromString(produced.SerializeToString())
+            followed.output_key += mark + loop
+            yield followed
 
 
 def _wait_for_nodes(node: _tfx.NodeProto, inner: dict[str, _Inner]) -> None:

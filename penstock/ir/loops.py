@@ -63,9 +63,13 @@ class LoopSpec:
 
 
 def write_loops(
-    ir: _tfx.PipelineProto, pipeline: _tfx.Pipeline
+    ir: _tfx.PipelineProto,
+    pipeline: _tfx.Pipeline,
+    outputs: Mapping[tuple[str, str], tuple[Source, ...]],
 ) -> Mapping[str, tuple[LoopSpec, ...]]:
     """Write into IR what the nodes of loops take of an item; return their loops by node.
+
+    `outputs` are those of pipelines in the pipeline, by their names and keys.
 
     Raises:
       PipelineError: something is not possible in a loop, or only there.
@@ -88,7 +92,9 @@ def write_loops(
                 hint="Write it below: with ForEach(...) as item:.",
             )
         if around:
-            specs[node_id] = tuple(_spec(loop, taken.get(loop.name, ())) for loop in around)
+            specs[node_id] = tuple(
+                _spec(loop, taken.get(loop.name, ()), outputs) for loop in around
+            )
         for loop, spec in zip(around, specs.get(node_id, ()), strict=True):
             if loop.producer is None:
                 proto.parameters.parameters[spec.parameter].field_value.string_value = loop.text
@@ -114,12 +120,16 @@ def _without_pipelines(pipeline: _tfx.Pipeline) -> Iterator[_tfx.BaseNode]:
             )
 
 
-def _spec(loop: Loop, inputs: tuple[str, ...]) -> LoopSpec:
+def _spec(
+    loop: Loop,
+    inputs: tuple[str, ...],
+    outputs: Mapping[tuple[str, str], tuple[Source, ...]],
+) -> LoopSpec:
     if loop.producer is None:
         return LoopSpec(loop.name)
     source = Source(loop.producer.id, loop.items.output_key)
     kind = ARTIFACTS if loop.takes_artifacts else RETURNED
-    return LoopSpec(loop.name, kind, (source,), inputs)
+    return LoopSpec(loop.name, kind, outputs.get((source.node, source.key), (source,)), inputs)
 
 
 def _mark_items(proto: _tfx.NodeProto, pipeline: str) -> dict[str, tuple[str, ...]]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from penstock import LocalRunner, _tfx
+from penstock import ForEach, LocalRunner, _tfx
 from penstock.errors import PipelineError
 from penstock.metadata.runs import list_runs
 from penstock.metadata.store import connect, connection_config
 from penstock_support import example_components as examples
-from penstock_support.nested_pipelines import nested
+from penstock_support.nested_pipelines import making, nested
 from penstock_support.tfx_loops import over_the_latest, over_two_nodes
 
 pytestmark = pytest.mark.core
@@ -118,6 +118,16 @@ def test_a_part_of_pipelines_in_a_pipeline_runs(runner, tmp_path):
     )
     assert second.nodes["deciding.Report"].state.value == "done"
     assert second.nodes["deciding.training.TrainModel"].state.value != "done"
+
+
+def test_a_loop_goes_over_what_a_pipeline_in_the_pipeline_puts_out(runner, tmp_path):
+    made = making(2)
+    with ForEach(made.outputs["examples"]) as one:
+        trained = examples.TrainModel(examples=one)
+    outer = _tfx.Pipeline("outer", str(tmp_path / "root"), components=[made, trained])
+    result = runner.run(outer)
+    assert states(result) == {"making.MakeExamples": "done", "TrainModel.0": "done"}
+    assert result.nodes["TrainModel.0"].outputs["accuracy"][0].read() == 0.2
 
 
 def test_a_loop_of_tfx_s_runs_for_each_artifact(runner, tmp_path):
