@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import pytest
 
-from penstock import LocalRunner, pipeline
+from penstock import pipeline
 from penstock.components import (
     CsvExampleGen,
     ImportExampleGen,
@@ -18,7 +17,7 @@ from penstock.components import (
 )
 from penstock.data.payload import PayloadFormat
 from penstock.errors import RunError
-from penstock.runners.local.display import Silent
+from penstock_support.asked_on_clusters import digests_of, run
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -47,26 +46,6 @@ def data(tmp_path_factory):
     (folder / "parquet").mkdir()
     parquet.write_table(table, folder / "parquet" / "data.parquet", row_group_size=50_000)
     return folder
-
-
-def run(defined, folder, args=()):
-    runner = LocalRunner(
-        pipeline_root=str(folder),
-        metadata=str(folder / "metadata.sqlite"),
-        beam_args=args,
-        display=Silent(),
-    )
-    return runner.run(defined)
-
-
-def digests(result, node, key):
-    """Return what each file of an output holds, by its path in the artifact."""
-    folder = Path(result.output(node, key).uri)
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 def pipelines(data):
@@ -98,15 +77,15 @@ def test_examples_and_statistics_are_those_of_forks(cluster, data, tmp_path):
     ours = run(of_csv, tmp_path / "forks")
     theirs = run(of_csv, tmp_path / "cluster", cluster.options.args)
     for node, key in (("CsvExampleGen", "examples"), ("StatisticsGen", "statistics")):
-        assert digests(theirs, node, key) == digests(ours, node, key)
-    assert len(digests(ours, "CsvExampleGen", "examples")) > 2
+        assert digests_of(theirs, node, key) == digests_of(ours, node, key)
+    assert len(digests_of(ours, "CsvExampleGen", "examples")) > 2
 
 
 def test_parquet_is_written_as_forks_write_it(cluster, data, tmp_path):
     _, of_parquet, _ = pipelines(data)
     ours = run(of_parquet, tmp_path / "forks")
     theirs = run(of_parquet, tmp_path / "cluster", cluster.options.args)
-    assert digests(theirs, "ParquetExampleGen", "examples") == digests(
+    assert digests_of(theirs, "ParquetExampleGen", "examples") == digests_of(
         ours, "ParquetExampleGen", "examples"
     )
 
@@ -121,7 +100,7 @@ def test_records_are_written_as_forks_write_them(cluster, data, tmp_path):
 
     ours = run(of_records, tmp_path / "forks")
     theirs = run(of_records, tmp_path / "cluster", cluster.options.args)
-    assert digests(theirs, "ImportExampleGen", "examples") == digests(
+    assert digests_of(theirs, "ImportExampleGen", "examples") == digests_of(
         ours, "ImportExampleGen", "examples"
     )
 
@@ -133,11 +112,11 @@ def test_features_vocabularies_and_their_statistics_are_those_of_one_process(
     ours = run(of_features, tmp_path / "process")
     theirs = run(of_features, tmp_path / "cluster", cluster.options.args)
     for key in ("transformed_examples", "pre_transform_stats", "post_transform_stats"):
-        assert digests(theirs, "Transform", key) == digests(ours, "Transform", key)
+        assert digests_of(theirs, "Transform", key) == digests_of(ours, "Transform", key)
     assets = [
         {
             path: digest
-            for path, digest in digests(result, "Transform", "transform_graph").items()
+            for path, digest in digests_of(result, "Transform", "transform_graph").items()
             if path.startswith("transform_fn/assets/")
         }
         for result in (ours, theirs)
@@ -175,6 +154,6 @@ def test_workers_fetch_remote_files(cluster, data, tmp_path):
     here = run(of_files, tmp_path / "here")
     [log] = (tmp_path / "remote").rglob("ParquetExampleGen.log")
     assert "Workers have fetched 1 files." in log.read_text()
-    assert digests(fetched, "ParquetExampleGen", "examples") == digests(
+    assert digests_of(fetched, "ParquetExampleGen", "examples") == digests_of(
         here, "ParquetExampleGen", "examples"
     )

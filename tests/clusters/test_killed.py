@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from penstock import LocalRunner, pipeline
+from penstock import pipeline
 from penstock.components import BulkInferrer, CsvExampleGen, Evaluator
 from penstock.components.merge_tables import in_parts
 from penstock.components.merge_tables.in_process import merge
 from penstock.components.merge_tables.tables import SourceTable
 from penstock.data.results import evaluation as results
-from penstock.runners.local.display import Silent
-from penstock_support.asked_on_clusters import Trained, digests_of
+from penstock_support.asked_on_clusters import Trained, digests_of, run
 from penstock_support.processes import wait_until
 
 pytestmark = pytest.mark.timeout(600)
@@ -70,16 +69,6 @@ def killing_one() -> Iterator[list[int]]:
     finally:
         over.set()
         thread.join()
-
-
-def run(defined, folder, args=()):
-    runner = LocalRunner(
-        pipeline_root=str(folder),
-        metadata=str(folder / "metadata.sqlite"),
-        beam_args=args,
-        display=Silent(),
-    )
-    return runner.run(defined)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from penstock import LocalRunner, pipeline
+from penstock import pipeline
 from penstock.components import BulkInferrer, CsvExampleGen, Evaluator
 from penstock.components.bulk_inferrer.specs import (
     ClassifyOutput,
@@ -13,8 +13,7 @@ from penstock.components.bulk_inferrer.specs import (
 )
 from penstock.data.results import evaluation as results
 from penstock.errors import RunError
-from penstock.runners.local.display import Silent
-from penstock_support.asked_on_clusters import Saved, Trained, digests_of
+from penstock_support.asked_on_clusters import Saved, Trained, digests_of, run
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -26,16 +25,6 @@ EVAL_CONFIG = {
     "metrics_specs": [{"metrics": [{"class_name": "AUC"}, {"class_name": "ExampleCount"}]}],
     "options": {"compute_confidence_intervals": True},
 }
-
-
-def run(defined, folder, args=()):
-    runner = LocalRunner(
-        pipeline_root=str(folder),
-        metadata=str(folder / "metadata.sqlite"),
-        beam_args=args,
-        display=Silent(),
-    )
-    return runner.run(defined)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A model that workers of clusters ask, and rows for it."""
+"""Models that workers of clusters ask, runs that have them, and what these have made."""
 
 from __future__ import annotations
 
@@ -41,6 +41,20 @@ def Saved(model: Output[Model]) -> None:
     module = Large()
     signatures = {"serving_default": module.serve}
     tf.saved_model.save(module, layout.serving_model_directory(model.uri), signatures=signatures)
+
+
+def run(defined: Any, folder: Path, args: tuple[str, ...] = ()) -> Any:
+    """Run a pipeline silently in a folder, with arguments that may name a cluster."""
+    from penstock import LocalRunner
+    from penstock.runners.local.display import Silent
+
+    runner = LocalRunner(
+        pipeline_root=str(folder),
+        metadata=str(folder / "metadata.sqlite"),
+        beam_args=args,
+        display=Silent(),
+    )
+    return runner.run(defined)
 
 
 def digests_of(result: Any, node: str, key: str) -> dict[str, str]:
