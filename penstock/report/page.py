@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import jinja2
 from markupsafe import Markup
 
-from penstock.data.files.remote import local_copy
+from penstock.data.parallel.fetching import local_copy
 from penstock.data.results.training_curves import Curve, read_curves
 from penstock.errors import PenstockError
 from penstock.ir.reading import RUN_CONTEXT

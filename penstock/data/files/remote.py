@@ -193,23 +193,6 @@ def fetch_files(urls: Iterable[str], to: Iterable[str]) -> None:
                 raise
 
 
-def local_copy(path: str, folder: str) -> str:
-    """Return a path as it is, or a copy below a local folder of what is remote.
-
-    Raises:
-      DataError: there is nothing.
-      StorageError: the store cannot be reached or does not let us in, or the disk is full.
-    """
-    if not is_remote(path):
-        return path
-    return fetch(path, copy_name(path, folder))
-
-
-def copy_name(path: str, folder: str) -> str:
-    """Return the path of the copy, below a local folder, of what is remote."""
-    return os.path.join(folder, "fetched", path.rstrip("/").rpartition("/")[2])
-
-
 def content_version(file: RemoteFile) -> str:
     """Return what changes with a file's content; it is read where the store does not say."""
     return file.version or hashlib.sha256(read_bytes(file.url)).hexdigest()

@@ -27,7 +27,7 @@ def local_copy(path: str, folder: str, workers: Workers | None = None) -> str:
     """
     if not remote.is_remote(path):
         return path
-    to = remote.copy_name(path, folder)
+    to = os.path.join(folder, "fetched", path.rstrip("/").rpartition("/")[2])
     fetch_files(remote.copies(path, to), workers)
     return to
 

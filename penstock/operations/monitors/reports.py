@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterable
 
 from penstock.data.files import remote
+from penstock.data.parallel.fetching import local_copy
 from penstock.metadata.protocol import Store
 from penstock.metadata.reading import read_artifacts
 from penstock.metadata.runs import find_run, made_in_run
@@ -40,4 +41,4 @@ def _report(uri: str) -> WindowReport:
     if not remote.is_remote(uri):
         return read_report(uri)
     with tempfile.TemporaryDirectory() as folder:
-        return read_report(remote.local_copy(uri, folder))
+        return read_report(local_copy(uri, folder))
