@@ -24,8 +24,7 @@ def Executor(node: TfxNode, parameters: ExampleGenParameters) -> None:
     """Read the files into splits; each input split has types of its own, as in TFX."""
     from penstock.components.csv_example_gen import in_process
 
-    examples = node.output("examples")
-    to = tfx_input.destination(examples, parameters)
+    to = tfx_input.destination(node, parameters)
     in_process.generate_examples(
         tfx_input.files_of(parameters),
         to,
@@ -34,4 +33,4 @@ def Executor(node: TfxNode, parameters: ExampleGenParameters) -> None:
         node.beam,
         aligned=False,
     )
-    tfx_input.describe(examples, parameters, to.split_names)
+    tfx_input.describe(node.output("examples"), parameters, to.split_names)

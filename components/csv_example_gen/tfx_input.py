@@ -89,16 +89,18 @@ def matched_files(base: str, pattern: str) -> list[str]:
     return files
 
 
-def destination(examples: Any, parameters: ExampleGenParameters) -> ingestion.Destination:
+def destination(node: TfxNode, parameters: ExampleGenParameters) -> ingestion.Destination:
     """Return where TFX puts the records: an output without splits has those of the input."""
     config = parameters.output_config.split_config
-    return ingestion.Destination(
-        examples.uri,
+    to = ingestion.Destination(
+        node.output("examples").uri,
         tuple(splits.output_split_names(parameters.input_config, parameters.output_config)),
         tuple(splits.cumulated_buckets(config)),
         config.partition_feature_name,
         parameters.output_data_format,
     )
+    kept = node.context.kept_directory
+    return to.keeping(kept, parameters.input_fingerprint, TFX_DRIVER, parameters)
 
 
 def describe(examples: Any, parameters: ExampleGenParameters, split_names: Sequence[str]) -> None:

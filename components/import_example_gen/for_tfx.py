@@ -24,9 +24,8 @@ def Executor(node: TfxNode, parameters: ExampleGenParameters) -> None:
     """Read the records of every input split, and write them to the splits they belong to."""
     from penstock.components.import_example_gen import in_process
 
-    examples = node.output("examples")
-    to = tfx_input.destination(examples, parameters)
+    to = tfx_input.destination(node, parameters)
     in_process.generate_examples(
         tfx_input.files_of(parameters), to, node.context.progress, node.beam
     )
-    tfx_input.describe(examples, parameters, to.split_names)
+    tfx_input.describe(node.output("examples"), parameters, to.split_names)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import json
-import os
 import sys
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -26,7 +25,7 @@ from penstock.authoring.interface import (
     result_values,
     signature_without_injected,
 )
-from penstock.authoring.node_context import NodeContext
+from penstock.authoring.node_context import node_context_of
 from penstock.authoring.options import with_options
 from penstock.authoring.outputs import OutputChannels, output_channel
 from penstock.errors import ParameterError, WiringError, suggestion
@@ -560,38 +559,11 @@ class FunctionExecutor(_tfx.BaseExecutor):
             args = getattr(self._context, "beam_pipeline_args", None) or ()
             arguments[interface.beam_argument] = BeamOptions(tuple(args))
         if interface.context_argument:
-            arguments[interface.context_argument] = self._node_context()
+            of_node = node_context_of(self._context, self._get_tmp_dir)
+            arguments[interface.context_argument] = of_node
         returned = type(self).function(**arguments)
         for key, value in result_values(interface, returned).items():
             _write_value(output_dict[key][0], value)
-
-    def _node_context(self) -> NodeContext:
-        context = self._context
-        if context is None:
-            return NodeContext()
-        node, pipeline = context.pipeline_node, context.pipeline_info
-        node_context = NodeContext(
-            node_id=node.node_info.id if node else "",
-            pipeline_name=pipeline.id if pipeline else "",
-            run_id=context.pipeline_run_id or "",
-            execution_id=int(context._unique_id or 0),
-            temporary_directory=self._get_tmp_dir(),
-            kept_directory=_kept_directory(getattr(context, "stateful_working_dir", None)),
-            store=getattr(context, "metadata_connection", None),
-        )
-        progress = getattr(context, "progress", None)
-        return (
-            NodeContext(**{**vars(node_context), "progress": progress})
-            if progress
-            else node_context
-        )
-
-
-def _kept_directory(of_execution: str | None) -> str:
-    """Return the folder beside those that TFX has for executions, which tries have for them all."""
-    if not of_execution or not os.path.isabs(of_execution):
-        return ""
-    return os.path.join(os.path.dirname(os.path.dirname(of_execution.rstrip("/"))), "kept")
 
 
 def _write_value(artifact: Any, value: Any) -> None:

@@ -20,7 +20,7 @@ from penstock import _tfx
 from penstock.authoring import values
 from penstock.authoring.beam import BeamOptions
 from penstock.authoring.component import Preload
-from penstock.authoring.node_context import NodeContext
+from penstock.authoring.node_context import NodeContext, node_context_of
 from penstock.errors import ParameterError, PenstockError
 
 P = TypeVar("P")
@@ -88,19 +88,14 @@ class StandIn(_tfx.BaseExecutor):
         """
         kind = type(self)
         parameters: Any = read_parameters(exec_properties, kind.parameters)
-        node = TfxNode(input_dict, output_dict, self._beam(), self._node_context())
+        of_node = node_context_of(self._context, self._get_tmp_dir)
+        node = TfxNode(input_dict, output_dict, self._beam(), of_node)
         if reason := kind.obstacle_of(node, parameters):
             raise NotAccelerated(reason)
         kind.work(node, parameters)
 
     def _beam(self) -> BeamOptions:
         return BeamOptions(tuple(getattr(self._context, "beam_pipeline_args", None) or ()))
-
-    def _node_context(self) -> NodeContext:
-        # The folder is one for the node alone.
-        told = {"temporary_directory": self._get_tmp_dir()} if self._context else {}
-        progress = getattr(self._context, "progress", None)
-        return NodeContext(**told, **({"progress": progress} if progress else {}))
 
 
 def stands_in_for(
