@@ -48,7 +48,7 @@ def AvroExampleGen(
         span,
         version,
         context.temporary_directory,
-        beam.workers(),
+        beam.fetch(),
     )
     engine = beam.engine("penstock.components.avro_example_gen")
     to = to.keeping(

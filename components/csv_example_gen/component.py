@@ -51,7 +51,7 @@ def CsvExampleGen(
         span,
         version,
         context.temporary_directory,
-        beam.workers(),
+        beam.fetch(),
     )
     engine = beam.engine("penstock.components.csv_example_gen")
     to = to.keeping(

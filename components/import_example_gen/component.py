@@ -44,7 +44,7 @@ def ImportExampleGen(
         span,
         version,
         context.temporary_directory,
-        beam.workers(),
+        beam.fetch(),
     )
     engine = beam.engine("penstock.components.import_example_gen")
     to = to.keeping(

@@ -17,7 +17,7 @@ from penstock.components.merge_tables.tables import (
     SourceTable,
 )
 from penstock.data.parallel.choosing import workers_of
-from penstock.data.parallel.fetching import local_copy
+from penstock.data.parallel.fetching import by_workers, local_copy
 
 __all__ = [
     "Condition",
@@ -74,7 +74,7 @@ def MergeTables(
     cluster = beam.only_cluster()
     source = in_process.source_folder(sources and sources.uri, input_base)
     counts = in_process.merge(
-        local_copy(source, context.temporary_directory, workers_of(cluster)),
+        local_copy(source, context.temporary_directory, by_workers(workers_of(cluster))),
         tables.uri,
         base=base,
         joins=joins,

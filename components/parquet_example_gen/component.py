@@ -49,7 +49,7 @@ def ParquetExampleGen(
         span,
         version,
         context.temporary_directory,
-        beam.workers(),
+        beam.fetch(),
     )
     engine = beam.engine("penstock.components.parquet_example_gen")
     to = to.keeping(

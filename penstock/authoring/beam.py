@@ -7,10 +7,12 @@ import importlib.util
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from penstock.data.parallel.answers import check_answers
 from penstock.data.parallel.choosing import workers_of
+from penstock.data.parallel.fetching import Fetch, by_workers
 from penstock.data.parallel.workers import Workers
 from penstock.project import clusters
 
@@ -74,6 +76,14 @@ class BeamOptions:
     def workers(self) -> Workers:
         """Return what does the parts of the work of an engine in process."""
         return workers_of(self.cluster)
+
+    def fetch(self) -> Fetch | None:
+        """Return what has workers elsewhere fetch remote files; None where there are none."""
+        if self.is_local:
+            return by_workers(self.workers())
+        from penstock.data.beam.fetching import fetch_by_job
+
+        return partial(fetch_by_job, self.pipeline)
 
     @property
     def is_local(self) -> bool:

@@ -12,8 +12,7 @@ from typing import Any
 from penstock import __version__
 from penstock.data import data_files, payload, spans, splits
 from penstock.data.files import fingerprint, remote
-from penstock.data.parallel.fetching import fetch_files
-from penstock.data.parallel.workers import Workers
+from penstock.data.parallel.fetching import Fetch, fetch_files
 from penstock.data.payload import PayloadFormat
 from penstock.data.spans import RangeConfig, ResolvedInput
 from penstock.data.splits import InputConfig, OutputConfig
@@ -186,21 +185,21 @@ def input_of(
     span: int,
     version: int | None,
     temporary_directory: str,
-    workers: Workers | None = None,
+    fetch: Fetch | None = None,
 ) -> ResolvedInput:
     """Return the files that span and version were resolved to.
 
-    Those in an object store are fetched to the temporary directory, by workers of a cluster if
-    there are some.
+    Those in an object store are fetched to the temporary directory, elsewhere if there is such a
+    `fetch`.
     """
     resolved = spans.resolve_input(
         input_base, input_config, range_config, last_span=span, last_version=version
     )
-    return fetched(resolved, input_base, temporary_directory, workers)
+    return fetched(resolved, input_base, temporary_directory, fetch)
 
 
 def fetched(
-    resolved: ResolvedInput, input_base: str, folder: str, workers: Workers | None = None
+    resolved: ResolvedInput, input_base: str, folder: str, fetch: Fetch | None = None
 ) -> ResolvedInput:
     """Return an input whose files are local: those in an object store are fetched to a folder."""
     if not remote.is_remote(input_base):
@@ -209,7 +208,7 @@ def fetched(
     copies = {
         url: remote.local_name(top, remote.relative(input_base, url)) for url in resolved.files
     }
-    fetch_files(copies, workers)
+    fetch_files(copies, fetch)
     return replace(
         resolved,
         splits=tuple(

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock.data.parallel.fetching import fetch_files
+from penstock.authoring.beam import BeamOptions
+from penstock.data.parallel.fetching import by_workers, fetch_files
 from penstock.data.parallel.workers import Workers
 from penstock.errors import StorageError
 
@@ -41,7 +42,7 @@ def contents(copies):
 
 def test_workers_of_a_cluster_fetch_and_are_stopped(copies, capsys):
     workers = OtherMachines()
-    fetch_files(copies, workers)
+    fetch_files(copies, by_workers(workers))
     assert contents(copies) == ["a", "b"]
     assert capsys.readouterr().out == "Workers have fetched 2 files.\n"
     assert workers.stopped
@@ -51,18 +52,32 @@ def test_what_workers_may_not_read_is_fetched_here(copies, capsys):
     def refuse():
         raise StorageError("cannot read s3://bucket/a: no credentials")
 
-    fetch_files(copies, OtherMachines(before=refuse))
+    fetch_files(copies, by_workers(OtherMachines(before=refuse)))
     assert contents(copies) == ["a", "b"]
     said = "The node's process fetches the files itself: cannot read s3://bucket/a: no credentials."
     assert capsys.readouterr().out == f"{said}\n"
 
 
 def test_what_workers_fetch_into_a_folder_of_their_own_is_fetched_here(copies, capsys, tmp_path):
-    fetch_files(copies, OtherMachines(after=lambda copy: (tmp_path / copy[1]).unlink()))
+    fetch_files(copies, by_workers(OtherMachines(after=lambda copy: (tmp_path / copy[1]).unlink())))
     assert contents(copies) == ["a", "b"]
     assert "which is not seen here" in capsys.readouterr().out
 
 
+def test_what_is_said_to_be_fetched_and_is_not_there_is_fetched_here(copies, capsys):
+    fetch_files(copies, lambda _: None)
+    assert contents(copies) == ["a", "b"]
+    assert "which is not seen here" in capsys.readouterr().out
+
+
+def test_forks_of_this_process_fetch_nothing():
+    assert BeamOptions().fetch() is None
+
+
+def test_a_runner_on_this_machine_fetches_nothing():
+    assert BeamOptions(("--runner=DirectRunner",)).fetch() is None
+
+
 def test_a_fetched_file_leaves_no_part_behind(copies, tmp_path):
-    fetch_files(copies, OtherMachines())
+    fetch_files(copies, by_workers(OtherMachines()))
     assert sorted(path.name for path in (tmp_path / "here").iterdir()) == ["a", "b"]
