@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import socket
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +37,15 @@ _CONF = {
     # All parts of a job are work of minutes: none is worth waiting for a nearer worker.
     "spark.locality.wait": "0s",
 }
+
+
+def configuration(cluster: SparkOptions) -> dict[str, str]:
+    """Return what the session is configured with: what the user says, before what suits it."""
+    found = {}
+    if cluster.master.startswith("k8s://"):
+        # Executors call a pod back by its address: its name is known to nobody.
+        found["spark.driver.host"] = socket.gethostbyname(socket.gethostname())
+    return {**_CONF, **found, **cluster.conf}
 
 
 class SparkWorkers(ClusterWorkers[SparkOptions]):
@@ -112,7 +122,7 @@ class SparkWorkers(ClusterWorkers[SparkOptions]):
             python = sys.executable
         if python is not None:
             os.environ["PYSPARK_PYTHON"] = python  # PySpark reads it from nowhere else
-        for key, value in {**_CONF, **options.conf}.items():
+        for key, value in configuration(options).items():
             builder = builder.config(key, value)
         try:
             self._session = builder.getOrCreate()

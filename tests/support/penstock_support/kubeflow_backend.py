@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
@@ -191,6 +192,18 @@ class Backend:
         for described in given["outputs"]["parameters"].values():
             Path(described["outputFile"]).parent.mkdir(parents=True, exist_ok=True)
         return given, run_root
+
+
+@contextmanager
+def playing(folder: Path) -> Iterator[Backend]:
+    """Have a backend whose pods find the components of tests/support, and S3 for all.
+
+    `folder` stands for the pods' disks.
+    """
+    with s3_service() as environment, pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        yield Backend(folder, {**environment, "PYTHONPATH": IMPORT_PATH})
 
 
 def holds(task: Mapping[str, Any], ended: Mapping[str, Ended]) -> bool:
