@@ -18,7 +18,7 @@ MODEL_TESTS := tests/models tests/pipelines/test_flights_frameworks.py \
 # Without kept bytecode, each process that imports TensorFlow compiles it anew, which takes longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-core test-models coverage test-matrix test-kubeflow test-beam chaos chaos-long loop services services-beam lint docs bench bench-kernels notebooks format release clean
+.PHONY: setup demo test test-core test-models coverage test-matrix test-kubeflow test-beam prism chaos chaos-long loop services services-beam lint docs bench bench-kernels notebooks format release clean
 
 setup: $(SETUP)
 
@@ -71,7 +71,7 @@ test-kubeflow: $(SETUP)  ## build the image and run penguins in containers, with
 	.venv/bin/python -m pytest --timeout 0 $(DOCKER_TESTS)
 
 # Spark and Ray bring half a gigabyte, and are in no other environment.
-test-beam: services-beam | $(filter .uv/bin/uv,$(UV))  ## run components on a real Spark, a real Ray and a real job service of Beam, and kill them
+test-beam: services-beam $(if $(TESTS),,prism) | $(filter .uv/bin/uv,$(UV))  ## run components on a real Spark, a real Ray and a real job service of Beam, and kill them
 	UV_PROJECT_ENVIRONMENT=.clusters $(UV) sync --quiet --frozen --no-default-groups --group test \
 		--extra tfx --extra spark --extra ray --extra sklearn
 	.clusters/bin/python -m pytest tests/clusters $(TESTS)
@@ -81,6 +81,11 @@ services-beam:  ## install the Java that Spark needs (Debian)
 	{ $(SUDO) apt-get update && \
 	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
 		default-jre-headless; }
+
+# There is no package of it, and it takes workers of any version that is near.
+prism:  ## build Prism, a runner of Beam's, where Go is
+	@test -x .prism/prism || ! command -v go >/dev/null || \
+	GOBIN=$(CURDIR)/.prism go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.73.0
 
 chaos: $(SETUP)  ## attack eight runs at once for ten minutes, at random: CHAOS_SECONDS=600 CHAOS_SEED=1
 	.venv/bin/python -m pytest $(CHAOS_TESTS)/test_at_random.py
@@ -128,4 +133,4 @@ release: $(SETUP)  ## build wheel and sdist into dist/, check them, and run a pi
 	build/release.sh $(UV)
 
 clean:  ## remove what was installed and what runs have made
-	rm -rf .venv .core .models .clusters .uv .docker .matrix .loop .penstock serving dist .coverage
+	rm -rf .venv .core .models .clusters .prism .uv .docker .matrix .loop .penstock serving dist .coverage

@@ -16,7 +16,7 @@ from penstock.data.beam.watching import Watched
 from penstock.errors import DataError, PenstockError, RunError, UserCodeError
 from penstock.project import user_code
 from penstock.runners.local.display import Silent
-from penstock_support.beam_servers import await_state, beam_servers
+from penstock_support.beam_servers import await_state, prism, with_a_pool, with_processes
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -31,6 +31,19 @@ import sibling
 
 
 def outer(x):
+    return sibling.inner(x)
+
+
+def late(x):
+    import latecomer
+
+    return latecomer.innermost(x)
+"""
+LATECOMER = """
+import sibling
+
+
+def innermost(x):
     return sibling.inner(x)
 """
 
@@ -69,14 +82,32 @@ def user_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("user")
     (folder / "functions.py").write_text(FUNCTIONS)
     (folder / "sibling.py").write_text(SIBLING)
+    (folder / "latecomer.py").write_text(LATECOMER)
     (folder / "outermost.py").write_text(MODULE)
     return folder
 
 
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(with_a_pool, id="pool"),
+        pytest.param(
+            with_processes,
+            id="processes",
+            marks=pytest.mark.skipif(
+                prism() is None, reason="there is no Prism: `make prism` builds it, with Go"
+            ),
+        ),
+    ],
+)
+def started(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory, user_folder):
-    with beam_servers(tmp_path_factory.mktemp("servers"), user_folder) as started:
-        yield started
+def servers(started, tmp_path_factory, user_folder):
+    with started(tmp_path_factory.mktemp("servers"), user_folder) as running:
+        yield running
 
 
 def mapped(args, function, values):
@@ -89,6 +120,11 @@ def mapped(args, function, values):
 def test_a_module_file_reaches_workers_with_its_sibling(servers, user_folder):
     function = user_code.load_function("outer", module_file=str(user_folder / "outermost.py"))
     mapped(servers.args, function, [0, 1])
+
+
+def test_a_sibling_that_is_imported_when_it_is_needed_reaches_workers(servers, user_folder):
+    function = user_code.load_function("late", module_file=str(user_folder / "outermost.py"))
+    mapped(servers.args, function, [1])
 
 
 def test_an_exception_of_the_users_is_told_with_its_line(servers, user_folder):
@@ -108,10 +144,10 @@ def test_an_error_of_ours_is_told_as_it_was_raised(servers):
     assert str(raised.value) == "bad cells (/data/x.csv:3, column a). Mend it."
 
 
-def test_a_job_service_that_is_killed_is_told(tmp_path, user_folder):
+def test_a_job_service_that_is_killed_is_told(started, tmp_path, user_folder):
     import apache_beam
 
-    with beam_servers(tmp_path, user_folder) as own:
+    with started(tmp_path, user_folder) as own:
 
         def end(_, process=own.job_service.pid):
             os.kill(process, signal.SIGKILL)
@@ -176,6 +212,34 @@ def test_module_files_of_components_reach_workers(servers, user_folder, tmp_path
 
     result = run(with_functions, servers, tmp_path / "root")
     assert result.output("Transform", "transformed_examples").uri
+
+
+def test_workers_fetch_remote_files(servers, tmp_path):
+    """`local` is a scheme of fsspec's other than `file`, so that its files count as remote."""
+    data = data_in(tmp_path / "data")
+
+    @pipeline
+    def of_remote_files():
+        return CsvExampleGen(input_base=f"local://{data}")
+
+    result = run(of_remote_files, servers, tmp_path / "root")
+    [log] = (tmp_path / "root").rglob("CsvExampleGen.log")
+    assert "Workers have fetched 1 files." in log.read_text()
+    assert result.output("CsvExampleGen", "examples").split_names == '["train", "eval"]'
+
+
+def test_a_remote_file_that_workers_cannot_read_is_fetched_by_the_node(
+    servers, user_folder, tmp_path
+):
+    data = data_in(user_folder / "remote")
+
+    @pipeline
+    def of_remote_files():
+        return CsvExampleGen(input_base=f"local://{data}")
+
+    run(of_remote_files, servers, tmp_path / "root")
+    [log] = (tmp_path / "root").rglob("CsvExampleGen.log")
+    assert "The node's process fetches the files itself: " in log.read_text()
 
 
 def test_data_that_workers_do_not_see_are_told(servers, user_folder, tmp_path):
