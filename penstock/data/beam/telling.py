@@ -14,7 +14,8 @@ from penstock import errors
 from penstock.errors import DataError, PenstockError, UserCodeError
 from penstock.project import user_code
 
-_BEGIN = re.compile(r"^(?:[\w.]+: )?Traceback \(most recent call last\):\n", re.MULTILINE)
+# Runners begin the line as they like.
+_BEGIN = re.compile(r"^(?:\S.*)?Traceback \(most recent call last\):\n", re.MULTILINE)
 _END = re.compile(
     r"\n\n(?:During handling of the above exception|The above exception was the direct cause)"
 )

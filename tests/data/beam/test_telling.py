@@ -29,6 +29,12 @@ def test_an_error_of_ours_is_what_it_was_with_all_its_lines():
     assert (type(error), str(error)) == (DataError, said)
 
 
+def test_an_error_that_begins_behind_what_a_runner_says_is_told_whole():
+    text = AROUND.format(kind="penstock.errors.DataError", said="bad cells (/data/x.csv:3).")
+    text = text.replace("RuntimeError: Traceback", "bundle inst001 stage-001 failed:Traceback")
+    assert str(told(RuntimeError(text), None)) == "bad cells (/data/x.csv:3)."
+
+
 def test_a_file_that_workers_lack_and_is_here_is_told(tmp_path):
     file = tmp_path / "here.csv"
     file.touch()
