@@ -14,7 +14,7 @@ from functools import partial
 
 from penstock.data.files import remote
 from penstock.data.parallel.workers import Workers
-from penstock.errors import StorageError
+from penstock.errors import DataError, StorageError
 
 Copy = tuple[str, str]
 Fetch = Callable[[Mapping[str, str]], None]
@@ -41,6 +41,7 @@ def fetch_files(copies: Mapping[str, str], fetch: Fetch | None = None) -> None:
     own, or where what it writes is not seen here, this process does it, and says so.
 
     Raises:
+      DataError: a file is gone.
       StorageError: the store cannot be reached from here either, or does not let us in.
     """
     if fetch is not None and copies:
@@ -53,7 +54,7 @@ def fetch_files(copies: Mapping[str, str], fetch: Fetch | None = None) -> None:
                     raise _unseen(url, target)
             sys.stdout.write(f"Workers have fetched {len(copies)} files.\n")
             return
-        except StorageError as error:
+        except (DataError, StorageError) as error:
             sys.stdout.write(f"The node's process fetches the files itself: {error.message}.\n")
     remote.fetch_files(copies, copies.values())
 

@@ -9,7 +9,7 @@ import pytest
 from penstock.authoring.beam import BeamOptions
 from penstock.data.parallel.fetching import by_workers, fetch_files
 from penstock.data.parallel.workers import Workers
-from penstock.errors import StorageError
+from penstock.errors import DataError, StorageError
 
 
 class OtherMachines(Workers):
@@ -56,6 +56,14 @@ def test_what_workers_may_not_read_is_fetched_here(copies, capsys):
     assert contents(copies) == ["a", "b"]
     said = "The node's process fetches the files itself: cannot read s3://bucket/a: no credentials."
     assert capsys.readouterr().out == f"{said}\n"
+
+
+def test_what_workers_do_not_find_is_fetched_here(copies):
+    def miss():
+        raise DataError("there is no such file or folder in the object store")
+
+    fetch_files(copies, by_workers(OtherMachines(before=miss)))
+    assert contents(copies) == ["a", "b"]
 
 
 def test_what_workers_fetch_into_a_folder_of_their_own_is_fetched_here(copies, capsys, tmp_path):
