@@ -18,7 +18,7 @@ MODEL_TESTS := tests/models tests/pipelines/test_flights_frameworks.py \
 # Without kept bytecode, each process that imports TensorFlow compiles it anew, which takes longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-core test-models coverage test-matrix test-kubeflow test-beam prism chaos chaos-long loop services services-beam lint docs bench bench-kernels notebooks format release clean
+.PHONY: setup demo test test-core test-models coverage test-matrix test-kubeflow test-beam chaos chaos-long loop services services-beam more-services-beam lint docs bench bench-kernels notebooks format release clean
 
 setup: $(SETUP)
 
@@ -71,9 +71,9 @@ test-kubeflow: $(SETUP)  ## build the image and run penguins in containers, with
 	.venv/bin/python -m pytest --timeout 0 $(DOCKER_TESTS)
 
 # Spark and Ray bring half a gigabyte, and are in no other environment.
-test-beam: services-beam $(if $(TESTS),,prism) | $(filter .uv/bin/uv,$(UV))  ## run components on a real Spark, a real Ray and a real job service of Beam, and kill them
+test-beam: services-beam $(if $(TESTS),,more-services-beam) | $(filter .uv/bin/uv,$(UV))  ## run components on a real Spark, a real Ray and a real job service of Beam, and kill them
 	UV_PROJECT_ENVIRONMENT=.clusters $(UV) sync --quiet --frozen --no-default-groups --group test \
-		--extra tfx --extra spark --extra ray --extra sklearn
+		--group services --extra tfx --extra spark --extra ray --extra sklearn --extra s3
 	.clusters/bin/python -m pytest tests/clusters $(TESTS)
 
 services-beam:  ## install the Java that Spark needs (Debian)
@@ -82,10 +82,13 @@ services-beam:  ## install the Java that Spark needs (Debian)
 	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
 		default-jre-headless; }
 
-# There is no package of it, and it takes workers of any version that is near.
-prism:  ## build Prism, a runner of Beam's, where Go is
-	@test -x .prism/prism || ! command -v go >/dev/null || \
-	GOBIN=$(CURDIR)/.prism go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.73.0
+# Neither has a package; both work with any version that is near.
+more-services-beam:  ## build Beam's runner Prism where Go is, and fetch the server of Spark Connect where Maven is
+	@test -x .servers/prism || ! command -v go >/dev/null || \
+	GOBIN=$(CURDIR)/.servers go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.73.0
+	@ls .servers/spark-connect_*.jar >/dev/null 2>&1 || ! command -v mvn >/dev/null || \
+	mvn --quiet org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy \
+		-Dartifact=org.apache.spark:spark-connect_2.12:3.5.7 -DoutputDirectory=$(CURDIR)/.servers
 
 chaos: $(SETUP)  ## attack eight runs at once for ten minutes, at random: CHAOS_SECONDS=600 CHAOS_SEED=1
 	.venv/bin/python -m pytest $(CHAOS_TESTS)/test_at_random.py
@@ -133,4 +136,4 @@ release: $(SETUP)  ## build wheel and sdist into dist/, check them, and run a pi
 	build/release.sh $(UV)
 
 clean:  ## remove what was installed and what runs have made
-	rm -rf .venv .core .models .clusters .prism .uv .docker .matrix .loop .penstock serving dist .coverage
+	rm -rf .venv .core .models .clusters .servers .uv .docker .matrix .loop .penstock serving dist .coverage

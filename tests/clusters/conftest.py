@@ -7,7 +7,7 @@ import os
 import pytest
 
 from penstock.data.parallel.choosing import workers_of
-from penstock_support.clusters import ray_cluster, spark_cluster
+from penstock_support.clusters import connect_jar, ray_cluster, spark_cluster, spark_connect
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -30,7 +30,25 @@ def ray(tmp_path_factory):
         yield cluster
 
 
-@pytest.fixture(params=["spark", "ray"])
+@pytest.fixture(scope="session")
+def connect(tmp_path_factory):
+    with spark_connect(tmp_path_factory.mktemp("connect")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(
+    params=[
+        "spark",
+        "ray",
+        pytest.param(
+            "connect",
+            marks=pytest.mark.skipif(
+                connect_jar() is None,
+                reason="there is no server of Spark Connect: `make more-services-beam` fetches it",
+            ),
+        ),
+    ]
+)
 def cluster(request):
     return request.getfixturevalue(request.param)
 

@@ -95,7 +95,7 @@ def user_folder(tmp_path_factory):
             with_processes,
             id="processes",
             marks=pytest.mark.skipif(
-                prism() is None, reason="there is no Prism: `make prism` builds it, with Go"
+                prism() is None, reason="there is no Prism: `make more-services-beam` builds it"
             ),
         ),
     ],

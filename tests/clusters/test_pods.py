@@ -18,11 +18,13 @@ pytestmark = pytest.mark.timeout(600)
 
 
 def test_data_is_read_and_looked_at_by_the_cluster_of_a_pod(cluster, tmp_path):
-    csv.write_csv(pa.table({"number": np.arange(1000)}), tmp_path / "data.csv")
+    data = tmp_path / "data"
+    data.mkdir()
+    csv.write_csv(pa.table({"number": np.arange(1000)}), data / "data.csv")
     store = tmp_path / "metadata.sqlite"
 
     @pipeline(cluster=cluster.options)
-    def in_pods(input_base: str = str(tmp_path)):
+    def in_pods(input_base: str = str(data)):
         examples = CsvExampleGen(input_base=input_base)
         return StatisticsGen(examples=examples.outputs["examples"])
 

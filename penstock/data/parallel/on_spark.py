@@ -41,6 +41,8 @@ _CONF = {
 
 def configuration(cluster: SparkOptions) -> dict[str, str]:
     """Return what the session is configured with: what the user says, before what suits it."""
+    if cluster.master.startswith("sc://"):
+        return dict(cluster.conf)  # all else is the server's own, and it says so for each
     found = {}
     if cluster.master.startswith("k8s://"):
         # Executors call a pod back by its address: its name is known to nobody.

@@ -21,3 +21,8 @@ def test_what_the_user_says_comes_first():
 
 def test_other_masters_find_the_driver_as_spark_says():
     assert "spark.driver.host" not in configuration(SparkOptions("spark://spark.example:7077"))
+
+
+def test_a_server_of_spark_connect_is_told_what_the_user_says_and_nothing_else():
+    own = {"spark.sql.session.timeZone": "UTC"}
+    assert configuration(SparkOptions("sc://spark.example:15002", own)) == own

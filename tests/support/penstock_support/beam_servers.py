@@ -63,8 +63,8 @@ def with_processes(folder: Path, hidden: Path) -> Iterator[BeamServers]:
 
 
 def prism() -> str | None:
-    """Return the program of Beam's runner Prism, which `make prism` builds."""
-    folders = os.pathsep.join([str(Path(__file__).parents[3] / ".prism"), os.environ["PATH"]])
+    """Return the program of Beam's runner Prism, which `make more-services-beam` builds."""
+    folders = os.pathsep.join([str(Path(__file__).parents[3] / ".servers"), os.environ["PATH"]])
     return shutil.which("prism", path=folders)
 
 

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from penstock.project.clusters import RayOptions, SparkOptions
@@ -45,9 +45,7 @@ class SparkCluster:
         """Start the master, and wait until it listens."""
         port = free_port()
         self.master = stack.enter_context(
-            self._running(
-                "master.Master", ["-h", "127.0.0.1", "-p", str(port), "--webui-port", "0"]
-            )
+            self.running("master.Master", ["-h", "127.0.0.1", "-p", str(port), "--webui-port", "0"])
         )
         awaited(self.master, "I have been elected leader")
         self.options = SparkOptions(
@@ -64,13 +62,14 @@ class SparkCluster:
         folder = self.folder / f"worker-{len(self.workers)}"
         arguments = ["-c", str(CORES), "-m", "1g", "-d", str(folder), "-h", "127.0.0.1"]
         worker = stack.enter_context(
-            self._running("worker.Worker", [*arguments, "--webui-port", "0", self.options.master])
+            self.running("worker.Worker", [*arguments, "--webui-port", "0", self.options.master])
         )
         awaited(worker, "Successfully registered with master")
         self.workers.append(worker)
 
     @contextmanager
-    def _running(self, name: str, arguments: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+    def running(self, name: str, arguments: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+        """Have a process of Spark's that has a class with this name below its package `deploy`."""
         import pyspark
 
         program = Path(pyspark.__file__).parent / "bin" / "spark-class"
@@ -89,6 +88,28 @@ def spark_cluster(folder: Path, workers: int = 2) -> Iterator[SparkCluster]:
         for _ in range(workers):
             cluster.start_worker(stack)
         yield cluster
+
+
+def connect_jar() -> Path | None:
+    """Return what makes a Spark a server of Spark Connect; `make more-services-beam` fetches it."""
+    return next(Path(__file__).parents[3].glob(".servers/spark-connect_*.jar"), None)
+
+
+@contextmanager
+def spark_connect(folder: Path) -> Iterator[SparkCluster]:
+    """Have a Spark, and a server of Spark Connect before it, which is all that callers know."""
+    with spark_cluster(folder) as cluster, ExitStack() as stack:
+        port = free_port()
+        conf = {"spark.connect.grpc.binding.port": str(port), **cluster.options.conf}
+        arguments = [
+            *("--class", "org.apache.spark.sql.connect.service.SparkConnectServer"),
+            *("--master", cluster.options.master, "--jars", str(connect_jar())),
+            *(part for item in conf.items() for part in ("--conf", "=".join(item))),
+            "spark-internal",
+        ]
+        server = stack.enter_context(cluster.running("SparkSubmit", arguments))
+        await_port(server, port)
+        yield replace(cluster, options=SparkOptions(f"sc://127.0.0.1:{port}"))
 
 
 @dataclass
