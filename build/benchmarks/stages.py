@@ -13,14 +13,14 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import google_crc32c
 import pyarrow as pa
 import pyarrow.csv
+from medians import spread
 from rides import write_rides
 
 from penstock.data import csv, records, splits
@@ -42,17 +42,13 @@ def main() -> None:
     print("|---|---|---|---|")
     for stage, (_, _, meaning) in measured[0].items():
         ours, limits = ([repeat[stage][which] for repeat in measured] for which in (0, 1))
-        print(f"| {stage} | {_shown(ours)} | {_shown(limits)} | {meaning} |")
+        print(f"| {stage} | {spread(ours).shown(2)} | {spread(limits).shown(2)} | {meaning} |")
     described = [_statistics_stages(str(source / "rides.csv")) for _ in range(repeats)]
     print()
     print("| stage of StatisticsGen | seconds |")
     print("|---|---|")
     for stage in described[0]:
-        print(f"| {stage} | {_shown([repeat[stage] for repeat in described])} |")
-
-
-def _shown(seconds: Sequence[float]) -> str:
-    return f"{median(seconds):.2f} ({min(seconds):.2f} to {max(seconds):.2f})"
+        print(f"| {stage} | {spread(repeat[stage] for repeat in described).shown(2)} |")
 
 
 def _stages(path: str) -> dict[str, tuple[float, float, str]]:

@@ -15,7 +15,6 @@ import argparse
 import itertools
 import json
 import os
-import shutil
 import signal
 import socket
 import statistics
@@ -32,8 +31,12 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+import environments  # noqa: E402  # of the folder that was named just now
+from medians import spread  # noqa: E402  # the same
+
 ROOT = HERE.parents[2]
-PEERS = HERE.parent / ".peers"
 PAGE = ROOT / "docs" / "serving.md"
 BEGIN, END = "<!-- measured -->", "<!-- end of measured -->"
 
@@ -87,18 +90,7 @@ def python_of(server: str) -> str:
     """Return the Python that has a server, installed if it is not there yet."""
     if server == "penstock":
         return sys.executable
-    folder = PEERS / server
-    if not (folder / "done").exists():
-        uv = shutil.which("uv") or str(ROOT / ".uv" / "bin" / "uv")
-        subprocess.run(
-            [uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder], check=True
-        )
-        python = folder / "bin" / "python"
-        subprocess.run(
-            [uv, "pip", "install", "--quiet", "--python", python, *REQUIRED[server]], check=True
-        )
-        (folder / "done").touch()
-    return str(folder / "bin" / "python")
+    return str(environments.python_of(server, REQUIRED[server]))
 
 
 @contextmanager
@@ -213,8 +205,9 @@ def beside_peers(kind: str, folder: Path, rounds: int, seconds: float) -> list[s
             found = seen[server, connections, rate]
             where = f"{connections}, {rate} a second" if rate else str(connections)
             lines.append(
-                f"| {NAMES[server]} | {where} | {_middle([s.rate for s in found], 0)} "
-                f"| {_middle([s.p50 for s in found], 1)} | {_middle([s.p99 for s in found], 1)} "
+                f"| {NAMES[server]} | {where} | {spread(s.rate for s in found).shown(0)} "
+                f"| {spread(s.p50 for s in found).shown()} "
+                f"| {spread(s.p99 for s in found).shown()} "
                 f"| {statistics.median(s.cpu for s in found):.2f} "
                 f"| {sum(s.errors for s in found)} |"
             )
@@ -251,7 +244,7 @@ def with_shadow(model: Path, rounds: int, seconds: float) -> list[str]:
         "|---|---|---|---|",
     ]
     lines += [
-        f"| {name} | {_middle([s.p50 for s in seen], 1)} | {_middle([s.p99 for s in seen], 1)} "
+        f"| {name} | {spread(s.p50 for s in seen).shown()} | {spread(s.p99 for s in seen).shown()} "
         f"| {sum(s.errors for s in seen)} |"
         for name, seen in found.items()
     ]
@@ -296,8 +289,8 @@ def with_log(model: Path, rounds: int, seconds: float) -> list[str]:
         asked = sum(s.requests for s in seen)
         lost = "" if name == "none" else f"{100 * dropped[load, name] / asked:.0f} %"
         lines.append(
-            f"| {name}, {load} | {_middle([s.rate for s in seen], 0)} "
-            f"| {_middle([s.p50 for s in seen], 1)} | {_middle([s.p99 for s in seen], 1)} "
+            f"| {name}, {load} | {spread(s.rate for s in seen).shown(0)} "
+            f"| {spread(s.p50 for s in seen).shown()} | {spread(s.p99 for s in seen).shown()} "
             f"| {statistics.median(s.cpu for s in seen):.2f} "
             f"| {sum(s.errors for s in seen)} | {lost} |"
         )
@@ -383,12 +376,6 @@ def _administer(state: str, method: str, path: str, content: Any = None) -> Any:
 
 def _without_none(content: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in content.items() if value is not None}
-
-
-def _middle(values: list[float], digits: int) -> str:
-    """Return the median, and the spread where there is one."""
-    shown = [f"{value:,.{digits}f}" for value in (min(values), max(values))]
-    return f"{statistics.median(values):,.{digits}f} ({' to '.join(shown)})"
 
 
 def _family(process: int) -> list[int]:
