@@ -117,9 +117,8 @@ lint: $(SETUP)  ## check style and types
 docs: $(SETUP)  ## build the documentation into docs/_build; warnings are errors
 	.venv/bin/sphinx-build -q -W --keep-going -c docs . docs/_build
 
-bench: $(SETUP)  ## measure beside TFX, for an hour or so; writes docs/benchmarks.md
+bench: $(SETUP)  ## measure beside TFX and others, for an hour or so; writes docs/benchmarks.md: BENCH="--only chain"
 	.venv/bin/python -W ignore build/benchmarks/bench.py $(BENCH)
-	.venv/bin/python -W ignore build/benchmarks/taxi_template.py
 
 bench-kernels: $(SETUP)  ## measure single kernels on 20,000 rows, in rows a second, for a minute or so
 	.venv/bin/python -m pytest build/benchmarks/kernels -p benchmark --benchmark-only \

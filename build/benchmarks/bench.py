@@ -1,113 +1,80 @@
-"""Penstock beside TFX on one machine, run after run in turn; writes a page with tables and plots.
+"""Penstock beside TFX and others that run pipelines; writes docs/benchmarks.md and its JSON.
 
-python build/benchmarks/bench.py --rows 10000,100000,500000 --repeats 3
+    python build/benchmarks/bench.py [--only PART,PART] [--rows N,N] [--repeats N]
+
+What is measured takes the place of the earlier measurement of the same, after each turn, and all
+else stays as it was, with its date. So a run that is stopped leaves what it has.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from importlib.metadata import version
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
+import beside_tfx
+import chain
+import measurements
 import report
-from rides import write_rides
+import taxi_template
+import warm
+from measurements import Comparison
+from plan import Plan
+from processes import MeasurementError
 
-HERE = Path(__file__).parent
-DOCS = HERE.parents[1] / "docs"
-LIBRARIES = ("tfx", "tensorflow", "tensorflow-transform", "apache-beam", "pyarrow", "ml-metadata")
+DOCS = Path(__file__).parents[2] / "docs"
+PARTS: Mapping[str, Callable[[Plan], Iterator[Comparison]]] = {
+    chain.PART: chain.measure,
+    "first": warm.first,
+    taxi_template.PART: taxi_template.measure,
+    "edited": warm.edited,
+    beside_tfx.PART: beside_tfx.measure,
+    "penguins": warm.of_penguins,
+}
+USUAL = [part for part in PARTS if part != "penguins"]
 
 
 def main() -> None:
-    """Measure as the command line asks, or read an earlier measurement, and write the page."""
+    """Measure as the command line asks, and write the pages; exit with 1 where a part fails."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rows", default="10000,100000,500000", help="numbers of rows")
-    parser.add_argument("--repeats", type=int, default=3, help="how often each is measured")
-    parser.add_argument(
-        "--more-rows", default="10000000", help="numbers of rows that Penstock alone takes, once"
-    )
-    parser.add_argument("--only-penstock", action="store_true", help="leave TFX out")
-    parser.add_argument("--data", type=Path, help="where generated data is kept")
-    parser.add_argument("--output", type=Path, default=DOCS, help="where the page goes")
-    parser.add_argument("--from-json", type=Path, help="make the page of this measurement")
+    parser.add_argument("--only", default=",".join(USUAL), help=f"parts, of {', '.join(PARTS)}")
+    parser.add_argument("--rows", type=_numbers, help="the only numbers of rows")
+    parser.add_argument("--repeats", type=int, help="how often each is measured")
+    parser.add_argument("--data", type=Path, default=Path(tempfile.gettempdir(), "penstock-rides"))
+    parser.add_argument("--output", type=Path, default=DOCS, help="where the pages go")
+    parser.add_argument("--from-json", type=Path, help="make the pages of this measurement")
     options = parser.parse_args()
+    parts = options.only.split(",")
+    if unknown := [part for part in parts if part not in PARTS]:
+        parser.error(f"{', '.join(unknown)}: expected some of {', '.join(PARTS)}")
     options.output.mkdir(parents=True, exist_ok=True)
-    raw = options.output / "benchmarks.json"
-    page: list[str] = []
-    for measured in _read(options.from_json) if options.from_json else _measured(options):
-        # After each repeat, so that one that is stopped leaves those before it.
-        raw.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
-        page = report.write(measured, options.output)
-    for line in page:
-        print(line)
+    if options.from_json:
+        report.write(measurements.read(options.from_json), options.output)
+        return
+    plan = Plan(options.data, options.rows, options.repeats)
+    failed = [part for part in parts if not measured(part, plan, options.output)]
+    if failed:
+        sys.exit(f"not measured, see above: {', '.join(failed)}")
 
 
-def _read(path: Path) -> Iterator[dict[str, Any]]:
-    yield json.loads(path.read_text(encoding="utf-8"))
+def measured(part: str, plan: Plan, output: Path) -> bool:
+    """Measure a part, and write all that is known after each turn; return whether it worked."""
+    kept = output / "benchmarks.json"
+    try:
+        for comparison in PARTS[part](plan):
+            known = measurements.merged(measurements.read(kept), [comparison])
+            measurements.write(kept, known)
+            report.write(known, output)
+    except MeasurementError as error:
+        print(f"{part}: {error}", file=sys.stderr)
+        return False
+    return True
 
 
-def _measured(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    engines = ["penstock"] if options.only_penstock else ["tfx", "penstock"]
-    data = options.data or Path(tempfile.gettempdir(), "penstock-benchmark-data")
-    return measure_all(
-        _numbers(options.rows), _numbers(options.more_rows), options.repeats, engines, data
-    )
-
-
-def _numbers(text: str) -> list[int]:
-    return [int(number) for number in text.split(",") if number]
-
-
-def measure_all(
-    rows: list[int], more_rows: list[int], repeats: int, engines: list[str], data: Path
-) -> Iterator[dict[str, Any]]:
-    """Measure both in turn, so that what else the machine does meets them alike.
-
-    Yields all that is measured so far, after each repeat. `more_rows` are measured after the
-    first, of Penstock alone.
-    """
-    found: list[dict[str, Any]] = []
-    for repeat in range(repeats):
-        for engine in engines:
-            found.append(_measure("define", engine, 0, repeat, data))
-        for count in rows:
-            for engine in engines:
-                found.append(_measure("run", engine, count, repeat, data))
-        for count in more_rows if not repeat else ():
-            found.append(_measure("run", "penstock", count, repeat, data))
-        yield {
-            "libraries": {name: version(name) for name in LIBRARIES},
-            "python": platform.python_version(),
-            "cpus": len(os.sched_getaffinity(0)),
-            "repeats": repeat + 1,
-            "measurements": found,
-        }
-
-
-def _measure(what: str, engine: str, rows: int, repeat: int, data: Path) -> dict[str, Any]:
-    source = write_rides(data, rows) if rows else data
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-W", "ignore", str(HERE / "measure.py")]
-        done = subprocess.run(
-            [*command, what, engine, str(source), folder],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
-        )
-    if done.returncode:
-        sys.exit(f"{what} {engine} {rows}:\n{done.stderr[-3000:]}")
-    result = json.loads(done.stdout.splitlines()[-1])
-    shown = f"{rows:,} rows" if rows else ""
-    print(f"{what:<7} {engine:<9} {shown:<13} {result['seconds']:8.1f} s", file=sys.stderr)
-    return {"what": what, "engine": engine, "rows": rows, "repeat": repeat, **result}
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in text.split(",") if number)
 
 
 if __name__ == "__main__":

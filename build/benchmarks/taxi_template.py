@@ -1,160 +1,151 @@
-"""TFX's taxi template, all components on, by three runners; writes the table of docs/from-tfx.md.
+"""TFX's taxi template with all its components, as a project: by TFX, by scripts, by a command.
 
-    python build/benchmarks/taxi_template.py --rows 10000,500000
-
-The pipeline is TFX's own and stays as it is; what differs is who runs it: TFX's LocalDagRunner, our
-LocalRunner with TFX's executors, and our LocalRunner with the engines that take their place.
+The pipeline is TFX's own and stays as it is; what differs is who runs it: TFX's LocalDagRunner in a
+script, our LocalRunner in the same script with TFX's executors and with the engines that take their
+place, and `penstock run`.
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
-import json
-import os
-import statistics
-import subprocess
+import shutil
 import sys
 import tempfile
-import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
+from measurements import Comparison, Sample, by_turns
+from plan import Plan, versions
+from processes import timed
+from projects import ENVIRONMENT, Project, sample
 from rides import write_rides
 
-HERE = Path(__file__)
-PAGE = HERE.parents[2] / "docs" / "from-tfx.md"
-BEGIN, END = "<!-- measured: taxi template -->", "<!-- end of measured: taxi template -->"
+PART = "template"
+SIZES = {10_000: 3, 500_000: 3}
+WARM = (10_000,)
+# The script is the same; the runner is exchanged.
 RUNNERS = {
-    "tfx": "TFX's `LocalDagRunner`",
-    "plain": "`LocalRunner(accelerate=False)`",
-    "accelerated": "`LocalRunner()`",
+    "tfx": "tfx.orchestration.LocalDagRunner()",
+    "plain": "LocalRunner(accelerate=False)",
+    "script": "LocalRunner()",
 }
+IMPORTS = {"tfx": "from tfx import v1 as tfx"}
+PIPELINE = "taxi_here.py:taxi"
 TRAIN_STEPS = 1000
+MADE = "made"
 _TAXI = "tfx.experimental.templates.taxi"
 MODELS = f"{_TAXI}.models"
-
-
-def pipeline(data: str, folder: str, models: str = MODELS, *, cache: bool = False) -> Any:
-    """Return the template's pipeline with the lines in use that it has its users uncomment.
-
-    `models` is the package of the user's code; with `cache` what has not changed is not run again.
-    """
-    from tfx import v1 as tfx
-
-    spec = importlib.util.find_spec(f"{_TAXI}.pipeline.pipeline")
-    assert spec is not None, "the template comes with TFX"
-    assert spec.origin is not None, "it is a file"
-    text = Path(spec.origin).read_text(encoding="utf-8")
-    names: dict[str, Any] = {"__name__": f"{_TAXI}.pipeline.pipeline"}
-    text = text.replace("# components.append(", "components.append(")
-    if cache:
-        assert "# enable_cache=True" in text, "it is a line that users uncomment"
-        text = text.replace("# enable_cache=True", "enable_cache=True")
-    exec(compile(text, spec.origin, "exec"), names)
-    return names["create_pipeline"](
-        pipeline_name="taxi",
-        pipeline_root=os.path.join(folder, "root"),
-        data_path=data,
-        preprocessing_fn=f"{models}.preprocessing.preprocessing_fn",
-        run_fn=f"{models}.keras_model.model.run_fn",
-        train_args=tfx.proto.TrainArgs(num_steps=TRAIN_STEPS),
-        eval_args=tfx.proto.EvalArgs(num_steps=150),
-        eval_accuracy_threshold=0.1,
-        serving_model_dir=os.path.join(folder, "serving"),
-        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
-            os.path.join(folder, "metadata.sqlite")
-        ),
-    )
-
-
-def run(runner: str, data: str, folder: str) -> None:
-    """Run the template as a user's script does."""
-    made = pipeline(data, folder)
-    if runner == "tfx":
-        from tfx import v1 as tfx
-
-        tfx.orchestration.LocalDagRunner().run(made)
-        return
-    from penstock import LocalRunner
-
-    LocalRunner(accelerate=runner == "accelerated").run(made)
-
-
-def measure(runner: str, data: Path) -> dict[str, float]:
-    """Return the seconds of a process and of all that it starts: by the clock, and of CPU."""
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder, "log.txt")
-        command = [sys.executable, "-W", "ignore", str(HERE), "--run", runner, str(data), folder]
-        began = time.monotonic()
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                command,
-                stdout=output,
-                stderr=output,
-                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
-            )
-            _, status, used = os.wait4(process.pid, 0)
-        seconds = time.monotonic() - began
-        if status:
-            sys.exit(f"{runner}:\n{log.read_text(errors='replace')[-3000:]}")
-        nodes = _work(os.path.join(folder, "metadata.sqlite"))
-    return {"wall": seconds, "cpu": used.ru_utime + used.ru_stime, "nodes": nodes}
-
-
-def _work(store: str) -> dict[str, float]:
-    from penstock.metadata.runs import list_runs
-    from penstock.metadata.store import connect, connection_config
-
-    with connect(connection_config(store)) as metadata:
-        [record] = list_runs(metadata.store)
-    return {n.node_id: n.measured.get("wall_seconds", n.seconds) for n in record.nodes}
-
-
-def table(found: Iterable[dict[str, Any]]) -> str:
-    """Return the medians of all measurements as a table."""
-    found = list(found)
-    rows = sorted({one["rows"] for one in found})
-    lines = [
-        "| CPU / wall seconds | " + " | ".join(f"{count:,} rows" for count in rows) + " |",
-        "|---" * (len(rows) + 1) + "|",
-    ]
-    for runner, title in RUNNERS.items():
-        cells = []
-        for count in rows:
-            of_both = [o for o in found if (o["runner"], o["rows"]) == (runner, count)]
-            cpu, wall = (statistics.median(o[key] for o in of_both) for key in ("cpu", "wall"))
-            cells.append(f"{cpu:.1f} / {wall:.1f}")
-        lines.append(f"| {title} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def main() -> None:
-    """Measure as the command line asks, and write the table into its page."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rows", default="10000,500000", help="numbers of rows")
-    parser.add_argument("--repeats", type=int, default=1, help="how often each is measured")
-    parser.add_argument("--data", type=Path, help="where generated data is kept")
-    parser.add_argument("--run", nargs=3, metavar=("RUNNER", "DATA", "FOLDER"))
-    options = parser.parse_args()
-    if options.run:
-        run(*options.run)
-        return
-    data = options.data or Path(tempfile.gettempdir(), "penstock-benchmark-data")
-    found = []
-    for _ in range(options.repeats):
-        for count in map(int, options.rows.split(",")):
-            source = write_rides(data, count)
-            for runner in RUNNERS:
-                found.append({"runner": runner, "rows": count, **measure(runner, source)})
-                print(json.dumps(found[-1]), file=sys.stderr, flush=True)
-    page = PAGE.read_text(encoding="utf-8")
-    before, rest = page.split(BEGIN)
-    after = rest.split(END)[1]
-    PAGE.write_text(f"{before}{BEGIN}\n\n{table(found)}\n\n{END}{after}", encoding="utf-8")
-    print(table(found))
-
+_OUR_IMPORT = "from penstock import LocalRunner"
+_PROJECT = f'[pipelines]\ntaxi = "{PIPELINE}"\n'
+_SCRIPT = """\
+from taxi_here import taxi
+{imports}
 
 if __name__ == "__main__":
-    main()
+    {runner}.run(taxi())
+"""
+_DEFINITION = """
+
+def taxi():
+    return create_pipeline(
+        pipeline_name="taxi",
+        pipeline_root={root!r},
+        data_path={data!r},
+        preprocessing_fn="{models}.preprocessing.preprocessing_fn",
+        run_fn="{models}.keras_model.model.run_fn",
+        train_args=tfx.proto.TrainArgs(num_steps={steps}),
+        eval_args=tfx.proto.EvalArgs(num_steps=150),
+        eval_accuracy_threshold=0.1,
+        serving_model_dir={serving!r},
+        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
+            {store!r}
+        ),
+    )
+"""
+
+
+def measure(plan: Plan) -> Iterator[Comparison]:
+    """Measure the template by all who can run it, size after size."""
+    for rows, repeats in plan.sizes(SIZES).items():
+        yield from _runs(write_rides(plan.data, rows), rows, repeats)
+
+
+def _runs(data: Path, rows: int, repeats: int) -> Iterator[Comparison]:
+    with ExitStack() as stack:
+        project = write(Path(stack.enter_context(tempfile.TemporaryDirectory())), data)
+        ways: dict[str, Callable[[], Sample]] = {
+            runner: by_script(project, runner) for runner in RUNNERS
+        }
+        ways["cold"] = project.anew(PIPELINE, warm=False)
+        if rows in WARM:
+            stack.enter_context(project.daemon(PIPELINE))
+            ways["warm"] = project.anew(PIPELINE, warm=True)
+        # TFX's executors by our runner take as long as TFX does.
+        once = ("plain",)
+        yield from by_turns((PART, "run", rows), ways, repeats, versions(), once)
+
+
+def write(folder: Path, data: Path, *, cached: bool = False) -> Project:
+    """Write the template as a project, with the lines in use that it has its users uncomment.
+
+    Where it is `cached`, what has not changed is not run again, and the user's code is a copy in
+    the project, to be edited.
+    """
+    text = Path(_origin(f"{_TAXI}.pipeline.pipeline")).read_text(encoding="utf-8")
+    text = text.replace("# components.append(", "components.append(")
+    models = MODELS
+    if cached:
+        assert "# enable_cache=True" in text, "it is a line that users uncomment"
+        text = text.replace("# enable_cache=True", "enable_cache=True")
+        models = _copy_models(folder)
+    made = folder / MADE
+    text += _DEFINITION.format(
+        root=str(made / "root"),
+        data=str(data),
+        models=models,
+        steps=TRAIN_STEPS,
+        serving=str(made / "serving"),
+        store=str(made / "metadata.sqlite"),
+    )
+    (folder / "taxi_here.py").write_text(text, encoding="utf-8")
+    (folder / "penstock.toml").write_text(_PROJECT, encoding="utf-8")
+    for runner, made_by in RUNNERS.items():
+        script = _SCRIPT.format(imports=IMPORTS.get(runner, _OUR_IMPORT), runner=made_by)
+        (folder / f"by_{runner}.py").write_text(script, encoding="utf-8")
+    return Project(folder, f"{MADE}/metadata.sqlite", (MADE, ".penstock"))
+
+
+def by_script(project: Project, runner: str) -> Callable[[], Sample]:
+    """Return what runs the template's script with a runner, as if it had not run before."""
+
+    def measure() -> Sample:
+        project.clear()
+        command = [sys.executable, "-W", "ignore", f"by_{runner}.py"]
+        return sample(
+            timed(command, project.folder, ENVIRONMENT), str(project.folder / project.store)
+        )
+
+    return measure
+
+
+def run_fn_of(project: Project) -> Path:
+    """Return the module with the run_fn of a project that has the user's code."""
+    return project.folder / "taxi_models" / "keras_model" / "model.py"
+
+
+def _copy_models(folder: Path) -> str:
+    code = folder / "taxi_models"
+    ignored = shutil.ignore_patterns("*_test.py", "__pycache__")
+    shutil.copytree(Path(_origin(MODELS)).parent, code, ignore=ignored)
+    for module in code.rglob("*.py"):
+        text = module.read_text(encoding="utf-8")
+        module.write_text(text.replace(MODELS, code.name), encoding="utf-8")
+    return code.name
+
+
+def _origin(module: str) -> str:
+    spec = importlib.util.find_spec(module)
+    assert spec is not None, "the template comes with TFX"
+    assert spec.origin is not None, "it is a file"
+    return spec.origin

@@ -1,6 +1,9 @@
-"""One measurement, in a process of its own: what it prints last is JSON.
+"""The pipeline of `both_pipelines`, in a process of its own, by whoever is measured.
 
-python measure.py (define|run) (tfx|penstock) DATA FOLDER
+python tfx_process.py define (tfx|penstock) DATA FOLDER
+python tfx_process.py run DATA FOLDER
+
+`run` is TFX's, and leaves the CPU seconds of each node in FOLDER/cpu.json: TFX keeps none.
 """
 
 from __future__ import annotations
@@ -9,14 +12,14 @@ import json
 import os
 import resource
 import sys
-import time
+from pathlib import Path
 from typing import Any
+
+import both_pipelines
 
 
 def define(engine: str, data: str, folder: str) -> None:
     """Import what a pipeline needs, build it and compile it to IR."""
-    import both_pipelines
-
     if engine == "tfx":
         from tfx.dsl.compiler.compiler import Compiler
 
@@ -27,55 +30,37 @@ def define(engine: str, data: str, folder: str) -> None:
         compile_pipeline(both_pipelines.for_penstock(data), pipeline_root=folder)
 
 
-def run(engine: str, data: str, folder: str) -> tuple[dict[str, float], dict[str, float]]:
-    """Run the pipeline; return seconds and, where they are known, peak bytes by node."""
-    import both_pipelines
+def run(data: str, folder: str) -> None:
+    """Run the pipeline by TFX's LocalDagRunner, with its store in the folder."""
+    from tfx import v1 as tfx
 
-    if engine == "tfx":
-        from tfx import v1 as tfx
-
-        pipeline = both_pipelines.for_tfx(data, folder, os.path.join(folder, "store"))
-        tfx.orchestration.LocalDagRunner().run(pipeline)
-        return _recorded_times(os.path.join(folder, "store")), {}
-    from penstock import LocalRunner
-
-    runner = LocalRunner(pipeline_root=folder, metadata=os.path.join(folder, "store"))
-    runner.run(both_pipelines.for_penstock(data), cache=False)
-    measured = {node.node_id: node.measured for node in _nodes(os.path.join(folder, "store"))}
-    # The work itself: a node that waits for TensorFlow's import does so beside others, and TFX has
-    # imported everything before its first node. The whole has all of that, for both.
-    seconds = {name: found["wall_seconds"] for name, found in measured.items()}
-    return seconds, {name: found["peak_memory_bytes"] for name, found in measured.items()}
+    pipeline = both_pipelines.for_tfx(data, folder, os.path.join(folder, "store"))
+    taken = count_cpu_seconds()
+    tfx.orchestration.LocalDagRunner().run(pipeline)
+    Path(folder, "cpu.json").write_text(json.dumps(taken), encoding="utf-8")
 
 
-def _recorded_times(store: str) -> dict[str, float]:
-    return {node.node_id: node.seconds for node in _nodes(store)}
+def count_cpu_seconds() -> dict[str, float]:
+    """Have TFX's launcher note the CPU seconds of each node; return where it does."""
+    from tfx.orchestration.portable import launcher
+
+    taken: dict[str, float] = {}
+
+    class Counting(launcher.Launcher):  # type: ignore[misc]
+        def launch(self) -> Any:
+            before = _cpu_seconds()
+            result = super().launch()
+            taken[self._pipeline_node.node_info.id] = _cpu_seconds() - before
+            return result
+
+    launcher.Launcher = Counting
+    return taken
 
 
-def _nodes(store: str) -> Any:
-    from penstock.metadata.runs import list_runs
-    from penstock.metadata.store import connect, connection_config
-
-    with connect(connection_config(store)) as metadata:
-        [record] = list_runs(metadata.store)
-    return record.nodes
-
-
-def main() -> None:
-    """Measure what the command line asks for."""
-    what, engine, data, folder = sys.argv[1:]
-    began = time.monotonic()
-    seconds: dict[str, float] = {}
-    memory: dict[str, float] = {}
-    if what == "define":
-        define(engine, data, folder)
-    else:
-        seconds, memory = run(engine, data, folder)
-    whole = time.monotonic() - began
+def _cpu_seconds() -> float:
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    peak = max([u.ru_maxrss * 1024 for u in used] + list(memory.values()))
-    print(json.dumps({"seconds": whole, "nodes": seconds, "memory": memory, "peak": peak}))
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 if __name__ == "__main__":
-    main()
+    {"define": define, "run": run}[sys.argv[1]](*sys.argv[2:])

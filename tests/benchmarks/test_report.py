@@ -1,4 +1,4 @@
-"""The benchmark's page and plots, from made-up measurements, and its data."""
+"""The benchmark's pages and plots, from made-up measurements, and its data."""
 
 from __future__ import annotations
 
@@ -28,39 +28,48 @@ def test_every_script_finds_what_it_imports(recipes, script):
     assert importlib.import_module(script).__doc__
 
 
-def measurement(engine: str, rows: int, repeat: int, seconds: float) -> dict[str, object]:
-    from both_pipelines import NODES
+def comparison(part: str, rows: int, *turns: dict[str, object], case: str = "run"):
+    from measurements import Comparison
 
-    return {
-        "what": "run" if rows else "define",
-        "engine": engine,
-        "rows": rows,
-        "repeat": repeat,
-        "seconds": seconds,
-        "nodes": dict.fromkeys(NODES, seconds / 10) if rows else {},
-        "memory": dict.fromkeys(NODES, seconds * 1e6) if rows else {},
-        "peak": int(seconds * 1e7),
-    }
+    return Comparison(part, case, rows, "2026-01-02", 2, "3.11", {"tfx": "1"}, turns)
+
+
+def sample(wall: float, *, cpu: float | None = None, nodes: bool = False):
+    from both_pipelines import NODES
+    from measurements import Node, Sample
+
+    of_nodes = {name: Node(wall / 10, cpu and cpu / 10, wall * 1e6) for name in NODES}
+    return Sample(wall, cpu, wall * 1e7, of_nodes if nodes else {})
+
+
+def written(folder: Path, *comparisons) -> str:
+    import report
+
+    report.write(comparisons, folder)
+    return (folder / "benchmarks.md").read_text()
 
 
 @pytest.fixture
-def page(recipes, tmp_path):
-    import report
-
-    found = []
-    for repeat in range(3):
-        for rows in (0, 1000, 100_000):
-            found.append(measurement("tfx", rows, repeat, 100.0 + repeat + rows / 1000))
-            found.append(measurement("penstock", rows, repeat, 10.0 + repeat))
-    found.append(measurement("penstock", 1_000_000, 0, 90.0))
-    measured = {
-        "libraries": {"tfx": "1"},
-        "python": "3",
-        "cpus": 2,
-        "repeats": 3,
-        "measurements": found,
+def components(recipes):
+    by_rows = {
+        rows: [
+            {
+                "tfx": sample(100.0 + repeat + rows / 1000, nodes=True),
+                "cold": sample(10.0 + repeat, nodes=True),
+            }
+            for repeat in range(3)
+        ]
+        for rows in (1000, 100_000)
     }
-    report.write(measured, tmp_path)
+    return [
+        *(comparison("components", rows, *turns) for rows, turns in by_rows.items()),
+        comparison("components", 1_000_000, {"cold": sample(90.0, nodes=True)}),
+    ]
+
+
+@pytest.fixture
+def page(components, tmp_path):
+    written(tmp_path, *components)
     return tmp_path
 
 
@@ -81,6 +90,71 @@ def test_every_plot_is_a_picture_with_a_name(page, name):
     root = ElementTree.parse(page / "images" / f"{name}.svg").getroot()
     assert root.get("aria-label")
     assert len(list(root.iter())) > 10
+
+
+def test_a_target_that_is_reached_is_met_and_stands_beside_both_seconds(recipes, tmp_path):
+    turns = [
+        {"tfx": sample(60.0, cpu=50.0), "cold": sample(20.0, cpu=22.0)},
+        {"tfx": sample(66.0, cpu=52.0), "cold": sample(22.0, cpu=22.5)},
+    ]
+    text = written(tmp_path, comparison("template", 10_000, *turns))
+    row = "| 3.0 (3.0 to 3.0) | 2.5 times | yes | 63.0, 51.0 | 21.0, 22.2 | 2026-01-02 |"
+    assert f"| TFX's taxi template by `penstock run`, 10,000 rows, cold {row}" in text
+
+
+def test_a_target_that_is_not_reached_is_not_met(recipes, tmp_path):
+    turn = {"tfx": sample(40.0, cpu=30.0), "script": sample(40.0, cpu=30.0)}
+    text = written(tmp_path, comparison("template", 500_000, turn))
+    row = "| 1.0 | 6 times | **no** | 40.0, 30.0 | 40.0, 30.0 | 2026-01-02 |"
+    assert f"| the same, 500,000 rows {row}" in text
+
+
+def test_a_target_of_a_node_is_of_that_node_s_seconds(recipes, tmp_path):
+    turn = {"tfx": sample(400.0, cpu=300.0, nodes=True), "cold": sample(20.0, cpu=30.0, nodes=True)}
+    text = written(tmp_path, comparison("components", 500_000, turn))
+    row = "| 20.0 | 15 times | yes | 40.0, 30.0 | 2.0, 3.0 | 2026-01-02 |"
+    assert f"| StatisticsGen, 500,000 rows {row}" in text
+
+
+def test_what_a_first_run_takes_beside_its_nodes_is_a_target_in_seconds(recipes, tmp_path):
+    turn = {"cold": sample(10.0, cpu=5.0, nodes=True), "warm": sample(4.0, cpu=2.0, nodes=True)}
+    text = written(tmp_path, comparison("first", 1_000, turn))
+    begin = "| first `penstock run` of an `init` project, 1,000 rows"
+    assert (
+        f"{begin}, cold | 3.0 | 2 s beside its nodes | **no** |  | 10.0, 5.0 | 2026-01-02" in text
+    )
+    assert "| warm | 4.0 | 1.2 | 2.0 | 0.6 |" in text
+
+
+def test_a_target_that_was_not_measured_says_so(recipes, tmp_path):
+    text = written(tmp_path)
+    assert (
+        "| twenty empty nodes in a chain, beside ZenML | not measured | 9 times | | | | |" in text
+    )
+
+
+def test_the_table_of_the_template_is_written_into_the_page_for_tfx(recipes, tmp_path):
+    import report
+
+    (tmp_path / "from-tfx.md").write_text(f"before\n\n{report.BEGIN}\nold\n{report.END}\n\nafter\n")
+    turns = [{"tfx": sample(wall, cpu=wall - 1), "warm": sample(9.0, cpu=8.0)} for wall in (30, 32)]
+    written(tmp_path, comparison("template", 10_000, *turns))
+    text = (tmp_path / "from-tfx.md").read_text()
+    assert "| TFX's `LocalDagRunner`, a script | 30.0 / 31.0 |" in text
+    assert "| `penstock run`, warm | 8.0 / 9.0 |" in text
+    assert "old" not in text
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+
+
+def test_the_pages_of_the_project_are_those_of_what_it_has_measured(recipes, tmp_path):
+    import measurements
+
+    docs = RECIPES.parents[1] / "docs"
+    (tmp_path / "from-tfx.md").write_text((docs / "from-tfx.md").read_text())
+    text = written(tmp_path, *measurements.read(docs / "benchmarks.json"))
+    assert text == (docs / "benchmarks.md").read_text()
+    assert (tmp_path / "from-tfx.md").read_text() == (docs / "from-tfx.md").read_text()
 
 
 def test_generated_rides_are_the_same_every_time(recipes):
