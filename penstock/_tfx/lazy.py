@@ -116,8 +116,7 @@ class _Finder:
     ) -> ModuleSpec | None:
         """Return the spec of a lazy module, or None for one that others shall find."""
         if name == "tensorflow":
-            sys.meta_path.remove(_Finder)
-            return None
+            return _shuts_the_door(PathFinder.find_spec(name, path))
         library, _, within = name.partition(".")
         if within and library in _LIBRARIES:
             # Its other modules may ask the package for what it defines.
@@ -133,6 +132,21 @@ class _Finder:
             return None
         spec.loader = _Loader(lazily)
         return spec
+
+
+def _shuts_the_door(spec: ModuleSpec | None) -> ModuleSpec | None:
+    """Have all be imported as it is without us from the execution of a module on."""
+    if spec is None or spec.loader is None:
+        return spec
+    execute = spec.loader.exec_module
+
+    def exec_module(module: ModuleType) -> None:
+        if _Finder in sys.meta_path:
+            sys.meta_path.remove(_Finder)
+        execute(module)
+
+    spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+    return spec
 
 
 def _lazily(name: str, spec: ModuleSpec, loader: SourceFileLoader) -> _Lazily | None:

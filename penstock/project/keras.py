@@ -11,9 +11,11 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
 
 _VARIABLE = "TF_USE_LEGACY_KERAS"
 _KERAS_2 = ("true", "True", "1")  # the values that TensorFlow takes for it
@@ -22,14 +24,28 @@ _SETS_IT = "tensorflow_transform"
 
 @dataclass(frozen=True)
 class _SettlesBeforeTransform:
-    """A finder that finds nothing, and settles Keras before tensorflow_transform is imported."""
+    """A finder of tensorflow_transform that settles Keras before that is executed."""
 
     after: tuple[str, ...]
 
-    def find_spec(self, name: str, *_place: object) -> None:
-        """Settle Keras where the one module is asked for."""
-        if name == _SETS_IT and any(module.startswith(self.after) for module in list(sys.modules)):
-            settle()
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, *_target: object
+    ) -> ModuleSpec | None:
+        """Find the one module where it is; who only asks whether it is there executes nothing."""
+        if name != _SETS_IT:
+            return None
+        spec = PathFinder.find_spec(name, path)
+        if spec is None or spec.loader is None:
+            return spec
+        execute = spec.loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            if any(imported.startswith(self.after) for imported in list(sys.modules)):
+                settle()
+            execute(module)
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
 
 
 def settle() -> None:

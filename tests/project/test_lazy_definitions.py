@@ -24,7 +24,7 @@ WITHOUT_TENSORFLOW = [
     "of_a_store_in_the_folder",
 ]
 WITH_TENSORFLOW = ["of_statistics_that_are_told", "of_tuning", "of_own_executors"]
-EXECUTE_NOTHING = ["untouched", "reached_by_attributes"]
+EXECUTE_NOTHING = ["untouched", "reached_by_attributes", "asked_whether_installed"]
 EXECUTE_SOMETHING = [
     "derived",
     "called",
@@ -34,6 +34,7 @@ EXECUTE_SOMETHING = [
     "starred",
     "changed",
     "files_after_tensorflow",
+    "transform_by_another_keras",
 ]
 
 

@@ -37,6 +37,25 @@ def untouched() -> list[bool]:
     ]
 
 
+def asked_whether_installed() -> list[bool]:
+    """What is asked before a run: whether libraries are there, after a pipeline was defined."""
+    from penstock._tfx import lazy
+    from penstock.project import extras, keras
+
+    keras.settle_before_transform(after=("tfx.v1",))
+    libraries = ("tensorflow", "tensorflow_transform")
+    return [*map(extras.is_installed, libraries), lazy.is_open()]
+
+
+def transform_by_another_keras() -> list[bool]:
+    """Keras is settled before tensorflow_transform, which would have Keras 2."""
+    from penstock.project import keras
+
+    keras.settle_before_transform(after=("tfx.v1",))
+    importlib.import_module("tensorflow_transform")
+    return [hasattr(sys.modules["tensorflow"].keras, "version")]  # Keras 2 has none
+
+
 def derived() -> list[bool]:
     """A class that is derived from an executor is derived from the real one."""
 
