@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from measurements import Node, Sample
@@ -31,15 +32,27 @@ class Project:
     folder: Path
     store: str = ".penstock/metadata.sqlite"
     made: tuple[str, ...] = (".penstock",)
-    environment: Mapping[str, str] = field(default_factory=dict)
 
-    def penstock(self, *arguments: str) -> Taken:
+    def penstock(self, *arguments: str) -> None:
+        """Run a command that is not measured; it may leave a daemon."""
+        subprocess.run(
+            [*PENSTOCK, *arguments],
+            cwd=self.folder,
+            env={**os.environ, **self._environment()},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+
+    def _timed(self, *arguments: str) -> Taken:
         """Run a command; return what it took, with what the daemon has done for it."""
         before = self._daemon_seconds()
-        path = os.pathsep.join([str(self.folder), str(HERE), os.environ.get("PYTHONPATH", "")])
-        environment = {**ENVIRONMENT, "PYTHONPATH": path, **self.environment}
-        taken = timed([*PENSTOCK, *arguments], self.folder, environment)
+        taken = timed([*PENSTOCK, *arguments], self.folder, self._environment())
         return replace(taken, cpu=taken.cpu + self._daemon_seconds() - before)
+
+    def _environment(self) -> dict[str, str]:
+        path = os.pathsep.join([str(self.folder), str(HERE), os.environ.get("PYTHONPATH", "")])
+        return {**ENVIRONMENT, "PYTHONPATH": path}
 
     def run(self, pipeline: str, *arguments: str, warm: bool) -> Sample:
         """Run a pipeline with the project's daemon, or without one.
@@ -49,7 +62,7 @@ class Project:
         """
         before = self._lent()
         options = arguments if warm else (*arguments, "--no-daemon")
-        taken = self.penstock("run", pipeline, *options)
+        taken = self._timed("run", pipeline, *options)
         if (self._lent() > before) != warm:
             kind = "warm" if warm else "cold"
             raise MeasurementError(f"a run of {pipeline} was to be {kind} and was not: see its log")
