@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -180,3 +181,20 @@ def test_imports_of_others_are_found_wherever_they_stand(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text("import beside\n\ndef later():\n    from catboost import CatBoost\n")
     assert foreign_imports(str(path)) == {"pandas", "catboost.CatBoost"}
+
+
+def test_asking_whether_tensorflow_transform_is_installed_imports_nothing():
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c"),
+            "import sys\n"
+            "from penstock.project import extras, keras\n"
+            "keras.settle_before_transform()\n"
+            "extras.is_installed('tensorflow_transform')\n"
+            "print('tensorflow' in sys.modules)",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "False\n", done.stderr
