@@ -172,7 +172,10 @@ class Node:
     @property
     def lends(self) -> bool:
         """Whether it is not to run, but others need what it made before."""
-        return self.is_left_out and bool(self.proto.execution_options.skip.reuse_artifacts)
+        skip = self.proto.execution_options.skip
+        # As our selection and older TFX write it, and as TFX's `mark_pipeline` does.
+        required = skip.reuse_artifacts or skip.reuse_artifacts_mode == skip.REQUIRED
+        return self.is_left_out and bool(required)
 
     @cached_property
     def upstream(self) -> tuple[str, ...]:
@@ -293,6 +296,12 @@ class Pipeline:
     def root(self) -> str:
         """The pipeline's root, "" before the IR is bound."""
         return str(self.proto.runtime_spec.pipeline_root.field_value.string_value)
+
+    @property
+    def base_run(self) -> str | None:
+        """The run that nodes which are left out lend from, where TFX's marks name one."""
+        settings = self.proto.runtime_spec.snapshot_settings
+        return str(settings.base_pipeline_run_strategy.base_run_id) or None
 
     @property
     def chosen(self) -> list[str]:

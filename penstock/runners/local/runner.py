@@ -119,6 +119,7 @@ class LocalRunner:
         values = ir.effective_parameters(compiled, parameters or {})
         options = self._options(cache, from_nodes, to_nodes, only, base_run)
         bound = _bind(compiled, run_id or new_run_id(), values, options)
+        base_run = base_run or bound.base_run
         display = self._display()
         setup = self._setup(bound, values, connection, events, display)
         needs.check(bound, bound.chosen)
@@ -207,6 +208,7 @@ class LocalRunner:
         engines.check(bound, bound.chosen)
         references.warn_of_secrets(bound, values)
         with connect(_if_it_exists(connection)) as metadata:
+            base_run = base_run or bound.base_run
             if base_run is not None:
                 base_run = find_run(metadata.store, base_run).run_id
             return plan(metadata, bound, base_run)

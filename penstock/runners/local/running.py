@@ -233,9 +233,11 @@ class Run:
             if not node.lends:
                 self._settle(node.id, State.SKIPPED, error="it was not asked for")
                 continue
-            self._finish(
-                node.id, reuse.reuse(self.metadata, node, self.setup.base_run), note="reused"
-            )
+            # TFX's `snapshot` may have given the run what the node lends.
+            finished = reuse.finished_in_run(self.metadata.store, node)
+            if finished is None:
+                finished = reuse.reuse(self.metadata, node, self.setup.base_run)
+            self._finish(node.id, finished, note="reused")
 
     def _result(self, node_id: str) -> NodeResult:
         view = self._views[node_id]

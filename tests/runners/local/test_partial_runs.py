@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from penstock import pipeline
+from penstock import ir, pipeline
 from penstock.components import LatestArtifact
 from penstock.errors import RunError
 from penstock.execution.reuse import REUSED_PROPERTY
@@ -92,6 +92,53 @@ def test_what_a_part_was_lent_it_can_lend_itself(whole, part, tmp_path):
 def test_an_unknown_run_to_lend_is_named(whole, tmp_path):
     with pytest.raises(RunError, match="there is no run 'nonesuch'"):
         run(tmp_path, only=["Second"], base_run="nonesuch")
+
+
+def marked(folder, base_run: str = ""):
+    """Return IR whose second node alone is to run, as TFX's `mark_pipeline` marks it."""
+    compiled = ir.compile_pipeline(resuming.three, pipeline_root=str(folder / "root"))
+    modes = {"First": "REQUIRED", "Third": "NEVER"}
+    for entry in compiled.nodes:
+        options = entry.pipeline_node.execution_options
+        mode = modes.get(entry.pipeline_node.node_info.id)
+        if mode is None:
+            options.run.perform_snapshot = options.run.depends_on_snapshot = True
+        else:
+            options.skip.reuse_artifacts_mode = getattr(options.skip, mode)
+    if base_run:
+        strategy = compiled.runtime_spec.snapshot_settings.base_pipeline_run_strategy
+        strategy.base_run_id = base_run
+    return compiled
+
+
+def run_marked(folder, compiled):
+    parameters = {"folder": str(folder), "rows": 1}
+    return runner_in(folder).run(compiled, parameters=parameters, cache=False)
+
+
+def test_ir_that_tfx_has_marked_runs_as_the_part_that_it_is_marked_for(whole, tmp_path):
+    result = run_marked(tmp_path, marked(tmp_path))
+    assert states(result) == [State.CACHED, State.DONE, State.SKIPPED]
+
+
+def test_the_base_run_of_marked_ir_is_the_one_that_lends(whole, tmp_path):
+    run(tmp_path, rows=2)
+    result = run_marked(tmp_path, marked(tmp_path, base_run=whole.run_id))
+    assert result.output("First", "model").id == whole.output("First", "model").id
+
+
+def test_a_plan_of_marked_ir_takes_from_its_base_run(whole, tmp_path):
+    run(tmp_path, rows=2)
+    parameters = {"folder": str(tmp_path), "rows": 1}
+    [lent, *_] = runner_in(tmp_path).plan(
+        marked(tmp_path, base_run=whole.run_id), parameters=parameters
+    )
+    assert lent.execution_id == whole.nodes["First"].execution_id
+
+
+def test_an_unknown_base_run_of_marked_ir_is_named(whole, tmp_path):
+    with pytest.raises(RunError, match="there is no run 'nonesuch'"):
+        run_marked(tmp_path, marked(tmp_path, base_run="nonesuch"))
 
 
 def test_where_nothing_can_be_lent_nothing_runs_or_is_recorded(tmp_path):
