@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from penstock import _tfx
 from penstock.metadata.databases.addresses import connection_config, without_password
+from penstock.metadata.databases.database import NoStore
 from penstock.metadata.databases.locking import WAIT_SECONDS
 from penstock.metadata.databases.opening import Handle
 from penstock.metadata.databases.patience import USUAL, Patience
 from penstock.metadata.protocol import Metadata, Store
 
 __all__ = [
+    "NoStore",
     "connect",
+    "connect_or_empty",
     "connection_config",
     "execution_inputs",
     "execution_outputs",
@@ -37,10 +40,29 @@ def connect(
 
     Raises:
       StoreAway: its server does not answer.
-      StoreError: it does not exist and `create` is false, or it cannot be used.
+      NoStore: it does not exist and `create` is false.
+      StoreError: it cannot be used.
     """
     with Handle(config, create=create, wait_seconds=wait_seconds, patience=patience) as handle:
         yield handle
+
+
+@contextmanager
+def connect_or_empty(config: _tfx.Connection) -> Iterator[Metadata]:
+    """Connect to a store to read it; one that is still to be made is an empty one in memory.
+
+    Raises:
+      StoreAway: its server does not answer.
+      StoreError: it cannot be used.
+    """
+    with ExitStack() as stack:
+        try:
+            metadata = stack.enter_context(connect(config, create=False))
+        except NoStore:
+            empty = _tfx.metadata_store_pb2.ConnectionConfig()
+            empty.fake_database.SetInParent()
+            metadata = stack.enter_context(connect(empty))
+        yield metadata
 
 
 def execution_outputs(store: Store, execution_id: int) -> dict[str, list[Any]]:

@@ -148,9 +148,13 @@ class InMemory(Kept):
         """Do nothing."""
 
 
-def no_store_yet(where: str) -> StoreError:
+class NoStore(StoreError):
+    """A store that is asked for what is in it before there is one."""
+
+
+def no_store_yet(where: str) -> NoStore:
     """Return the error for a store that is asked for what is in it before there is one."""
-    return StoreError(
+    return NoStore(
         f"there is no metadata store at {where}",
         hint="It is made by the first run: penstock run PIPELINE.",
     )

@@ -100,7 +100,8 @@ def open_store(
 
     Raises:
       StoreAway: its server does not answer.
-      StoreError: it cannot be used, or there is none, or it is of another version.
+      NoStore: there is none, and it may not be made.
+      StoreError: it cannot be used, or it is of another version.
     """
     if isinstance(database, Remote):
         database.prepare(create=create)

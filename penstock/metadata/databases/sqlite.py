@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from penstock.errors import StoreError
+from penstock.metadata.databases.database import no_store_yet
 from penstock.metadata.databases.limits import SQLITE
 from penstock.metadata.databases.locking import WAIT_SECONDS, file_lock, locked_for_long
 from penstock.metadata.databases.patience import USUAL, Patience
@@ -51,17 +52,20 @@ class SqliteFile:
         """Make the folder of a store that may be created, and see that it can be written.
 
         Raises:
+          NoStore: there is no file, and none may be made.
           StoreError: the file or its folder may not be written.
         """
         folder = os.path.dirname(self.path) or os.curdir
+        if os.path.isdir(self.path):
+            raise self._unusable("it is a folder", "Name a file in it.")
         if not create:
+            if not os.path.exists(self.path):
+                raise no_store_yet(self.where)  # before there is a lock beside it
             return
         try:
             os.makedirs(folder, exist_ok=True)
         except OSError as error:
             raise self._unusable(f"its folder cannot be made: {error.strerror}") from error
-        if os.path.isdir(self.path):
-            raise self._unusable("it is a folder", "Name a file in it.")
         for path, noun in ((folder, "its folder"), (self.path, "the file")):
             if os.path.exists(path) and not os.access(path, os.W_OK):
                 raise self._unusable(
@@ -72,17 +76,13 @@ class SqliteFile:
     def exists(self) -> bool:
         """Say whether there is a store, of whatever version.
 
+        A database without tables is none, and so is an empty file, which SQLite takes for one.
+
         Raises:
           StoreError: there is a file that is no store, or it cannot be read.
         """
         if not os.path.exists(self.path):
             return False
-        if not os.path.getsize(self.path):
-            raise self._unusable(
-                "the file is empty",
-                "Put a copy of the store in its place, or remove it to let the next run make a "
-                "new store.",
-            )
         try:
             with closing(
                 sqlite3.connect(
@@ -108,9 +108,10 @@ class SqliteFile:
     def create(self, fill: Callable[[Any], None]) -> None:
         """Make the store. `fill` makes ML Metadata's tables with the settings that it is given.
 
-        The file appears with all its tables, or not at all, whenever this process is killed.
+        The file appears with all its tables, or not at all, whenever this process is killed. One
+        that is there already, without tables, stays the same file and gets all or none.
         """
-        if os.path.exists(self.path):  # a database without tables
+        if os.path.exists(self.path):
             fill(self.settings())
             return
         unfinished = f"{self.path}.new"

@@ -21,7 +21,7 @@ from penstock.execution.cache import CODE_PARAMETERS, code_files, code_imports, 
 from penstock.execution.resolution import node_parameters
 from penstock.metadata.executions import node_executions
 from penstock.metadata.runs import read_node
-from penstock.metadata.store import connect, connection_config
+from penstock.metadata.store import NoStore, connect, connection_config
 from penstock.operations.delivery.descriptions import (
     Foreseen,
     InputFile,
@@ -369,9 +369,6 @@ def _foresee(definition: Any, own_name: str, profile: Profile) -> tuple[dict[str
         own = ir.metadata_connection(compiled)
         address = None if not profile.metadata and own is not None else profile.metadata_address()
         connection: Any = own if address is None else connection_config(address)
-        path = connection.sqlite.filename_uri if hasattr(connection, "sqlite") else ""
-        if path and not os.path.exists(path):
-            return {}, "there is no store yet"
         runner = LocalRunner(
             pipeline_root=root,
             metadata=address,
@@ -379,14 +376,16 @@ def _foresee(definition: Any, own_name: str, profile: Profile) -> tuple[dict[str
             accelerate=profile.accelerate,
         )
         parameters = profile.parameters.get(own_name, {})
-        planned = runner.plan(compiled, parameters=parameters)
         with connect(connection, create=False) as metadata:
+            planned = runner.plan(compiled, parameters=parameters)
             return {
                 node.node_id: Foreseen(
                     node.verdict.value, node.reasons, _seconds(metadata, own_name, node.node_id)
                 )
                 for node in planned
             }, ""
+    except NoStore:
+        return {}, "there is no store yet"
     except PenstockError as error:
         return {}, str(error)
     except Exception as error:  # of a driver, or of a database's client

@@ -36,7 +36,7 @@ from penstock.metadata.run_requests import (
     run_state,
 )
 from penstock.metadata.runs import find_run
-from penstock.metadata.store import connect, connection_config
+from penstock.metadata.store import connect, connect_or_empty, connection_config
 from penstock.openlineage import Destination, RunEvents, parse_destination
 from penstock.opentelemetry import Collector, RunTelemetry, collector_of
 from penstock.project.limits import RunLimit
@@ -207,7 +207,7 @@ class LocalRunner:
         needs.check(bound, bound.chosen)
         engines.check(bound, bound.chosen)
         references.warn_of_secrets(bound, values)
-        with connect(_if_it_exists(connection)) as metadata:
+        with connect_or_empty(connection) as metadata:
             base_run = base_run or bound.base_run
             if base_run is not None:
                 base_run = find_run(metadata.store, base_run).run_id
@@ -333,16 +333,6 @@ def _bind(
 
 def _is_done(store: Store, node: ir.Node) -> bool:
     return reuse.finished_in_run(store, node) is not None
-
-
-def _if_it_exists(connection: _tfx.Connection) -> _tfx.Connection:
-    """Return a connection to an empty store in memory in place of one that is still to be made."""
-    path = connection.sqlite.filename_uri if hasattr(connection, "sqlite") else ""
-    if not path or os.path.exists(path):
-        return connection
-    empty = type(connection)()
-    empty.fake_database.SetInParent()
-    return empty
 
 
 def _check_lenders(store: Store, bound: ir.Pipeline, base_run: str | None) -> None:

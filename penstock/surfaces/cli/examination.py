@@ -195,7 +195,7 @@ def store(profile: Profile) -> Finding:
     """Whether the metadata store can be reached and read, and is of the installed version."""
     from penstock.metadata.databases.patience import HASTY
     from penstock.metadata.inspection import malformed_rows
-    from penstock.metadata.store import connect, connection_config, without_password
+    from penstock.metadata.store import NoStore, connect, connection_config, without_password
     from penstock.operations.entries import READERS
 
     location = ""
@@ -205,14 +205,14 @@ def store(profile: Profile) -> Finding:
         parts = urlsplit(address)
         if parts.hostname:
             _reach(parts.hostname, parts.port or {"mysql": 3306}.get(parts.scheme, 5432))
-        elif not Path(address.removeprefix("sqlite:///")).exists():
-            return Finding("store", "fine", f"{location}, which the first run makes")
         connection = connection_config(address)
         with connect(connection, create=False, wait_seconds=1, patience=HASTY) as metadata:
             metadata.store.get_artifact_types()
             unreadable = [
                 f"{error.row}: {error.problem}" for error in malformed_rows(metadata.store, READERS)
             ]
+    except NoStore:
+        return Finding("store", "fine", f"{location}, which the first run makes")
     except OSError as error:
         advice = "Start its server, or correct metadata in penstock.toml."
         return Finding("store", "wrong", f"{location} does not answer: {error}", advice)

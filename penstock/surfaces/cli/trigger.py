@@ -273,13 +273,10 @@ def _records(context: click.Context, name: str) -> list[Record]:
 
 
 def _records_of(watched: Watched) -> list[Record]:
-    from penstock.metadata.store import connect
+    from penstock.metadata.store import connect_or_empty
 
     # Looking makes no store.
-    path = watched.connection.sqlite.filename_uri
-    if path and not Path(path).exists():
-        return []
-    with connect(watched.connection) as metadata:
+    with connect_or_empty(watched.connection) as metadata:
         return watched.records(metadata.store)
 
 

@@ -54,7 +54,8 @@ def put_type(store, name: str = "a type") -> int:
 
 def test_a_store_that_is_moved_away_while_it_is_opened_is_not_made_anew(tmp_path, monkeypatch):
     path = tmp_path / "metadata.sqlite"
-    monkeypatch.setattr(SqliteFile, "exists", lambda _: True)
+    path.touch()
+    monkeypatch.setattr(SqliteFile, "exists", lambda _: path.unlink() is None)
     assert f"there is no metadata store at {path}" in refusal(str(path), create=False)
     assert not path.exists()
 
@@ -91,13 +92,46 @@ def test_a_file_without_a_folder_is_made_where_the_process_is(tmp_path, monkeypa
         assert (tmp_path / "store.db").exists()
 
 
-def test_an_empty_file(tmp_path):
+@pytest.fixture(params=["an empty file", "a database without tables"])
+def no_store(request, tmp_path):
     path = tmp_path / "metadata.sqlite"
-    path.touch()
-    assert refusal(str(path)) == (
-        f"the metadata store {path} cannot be used: the file is empty. Put a copy of the store in "
-        "its place, or remove it to let the next run make a new store."
+    if request.param == "an empty file":
+        path.touch(0o640)
+    else:
+        change(path, "VACUUM")
+        assert path.stat().st_size
+    return path
+
+
+def test_a_store_is_made_in_a_file_without_one_which_stays_the_same_file(no_store):
+    before = no_store.stat()
+    with connect(connection_config(str(no_store))) as metadata:
+        assert put_type(metadata.store)
+    after = no_store.stat()
+    assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
+
+
+def test_a_file_without_a_store_is_no_store_to_a_reader_and_stays_as_it_is(no_store):
+    before = no_store.read_bytes()
+    assert refusal(str(no_store), create=False) == (
+        f"there is no metadata store at {no_store}. It is made by the first run: "
+        "penstock run PIPELINE."
     )
+    assert no_store.read_bytes() == before
+
+
+def test_a_store_that_found_no_room_in_a_file_is_made_once_there_is(no_store):
+    with no_room_beyond(20_000):
+        assert "cannot be used: disk I/O error" in refusal(str(no_store))
+    assert "there is no metadata store" in refusal(str(no_store), create=False)
+    with connect(connection_config(str(no_store))) as metadata:
+        assert put_type(metadata.store)
+
+
+def test_a_reader_of_what_is_still_to_be_made_leaves_nothing_behind(tmp_path):
+    path = tmp_path / "metadata.sqlite"
+    refusal(str(path), create=False)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder(tmp_path):
