@@ -292,7 +292,8 @@ def imported(folder: Path) -> Iterator[Any]:
     yield gen(input_base=records, input_config=named).with_id("InputSplits")
     single = _splits(("all", "Split-train/*"))
     yield gen(input_base=records, input_config=single).with_id("Parted")
-    protos = gen(input_base=records, input_config=single, payload_format=11).with_id("Bytes")
+    payload = tfx.proto.PayloadFormat.FORMAT_PROTO
+    protos = gen(input_base=records, input_config=single, payload_format=payload).with_id("Bytes")
     yield protos
     buckets = proto.SplitConfig.Split
     by_company = proto.SplitConfig(
