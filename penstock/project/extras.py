@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Iterable, Mapping
-from importlib.machinery import PathFinder
 from pathlib import Path
 
 from penstock.errors import MissingExtra
@@ -95,9 +94,7 @@ def is_installed(package: str) -> bool:
     """Whether a package of the table can be imported; nothing is imported for that."""
     top, _, rest = package.partition(".")
     try:
-        # Files first: a finder may do more than find, as the one that settles Keras does.
-        by_path = None if top in sys.modules else PathFinder.find_spec(top)
-        spec = by_path or importlib.util.find_spec(top)
+        spec = importlib.util.find_spec(top)
     except ValueError:  # a stand-in that somebody put into sys.modules
         return sys.modules.get(top) is not None
     if spec is None or not rest:
