@@ -27,6 +27,8 @@ SIGNATURE_PROPERTY = "content_signature"
 CONTENT_PROPERTIES = frozenset({DIGEST_PROPERTY, BYTES_PROPERTY, SIGNATURE_PROPERTY})
 
 _DESTINATION_PROPERTY = "pushed_destination"
+# Fewer files are read sooner than threads begin.
+_WORTH_THREADS = 2
 # What identifies an artifact or says who wrote it and from what, not what it is.
 _IDENTITY_PROPERTIES = frozenset(
     {
@@ -54,10 +56,12 @@ class Contents:
 def measure(path: str) -> Contents:
     """Read all files below a path."""
     entries = sorted(_entries(path))
-    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        digests = list(
-            pool.map(_file_digest, [full for _, full, _ in entries], [s for _, _, s in entries])
-        )
+    files, statuses = [full for _, full, _ in entries], [status for _, _, status in entries]
+    if len(entries) < _WORTH_THREADS:
+        digests = list(map(_file_digest, files, statuses))
+    else:
+        with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+            digests = list(pool.map(_file_digest, files, statuses))
     whole = hashlib.sha256()
     for (name, _, status), digest in zip(entries, digests, strict=True):
         whole.update(_named(name, f"{status.st_size}:{digest}"))

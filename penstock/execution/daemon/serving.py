@@ -97,6 +97,8 @@ class Daemon:
     def run(self, ready: Callable[[], None]) -> None:
         """Import, say that it is ready, and serve until the end."""
         nursery_process.before_imports()
+        for module in nursery_process.OF_PIPELINES:
+            nursery_process.import_ahead(module)
         self._imported.noted.note(process_began())
         self._imported.want(self._options.preload)
         while self._imported.wanted:

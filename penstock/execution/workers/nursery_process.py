@@ -19,6 +19,9 @@ from penstock.execution.workers.jobs import Failed, Job, Started, Succeeded
 from penstock.project import keras
 from penstock.safety import unpickling
 
+# What modules of pipelines import of ours, which else each worker would for itself.
+OF_PIPELINES = ("penstock.components.standing_in", "penstock.runners.local")
+
 
 def main(connection: Connection, preload: Sequence[str], log_path: str, parent: int) -> None:
     """Be the nursery of a run that is this process's parent."""
@@ -33,7 +36,8 @@ def serve(connection: Connection, preload: Sequence[str], log_path: str) -> None
     sampler = sampling.Sampler(connection) if sampling.is_possible() else None
     forking.write_to(forking.open_log(log_path))
     before_imports()
-    to_import, imported = list(preload), set(preload)
+    to_import = [*preload, *OF_PIPELINES]
+    imported = set(to_import)
     queue: list[tuple[str, Job]] = []
     workers: dict[Connection, Worker] = {}
     while True:
