@@ -7,7 +7,6 @@ the import, so that a copy can begin with it. Whether that holds is looked at be
 from __future__ import annotations
 
 import contextlib
-import gc
 import multiprocessing
 import os
 import resource
@@ -103,8 +102,6 @@ class Daemon:
         self._imported.want(self._options.preload)
         while self._imported.wanted:
             self._imported.next()
-        gc.collect()
-        gc.freeze()
         starting.say_ready(self._lock)
         ready()
         while not (self._ending and not self._lent):
@@ -119,7 +116,6 @@ class Daemon:
         """Import what a run has asked for; others do not wait for it."""
         starting.say_busy(self._lock)
         self._imported.next()
-        gc.freeze()
         if not self._imported.wanted:
             starting.say_ready(self._lock)
 

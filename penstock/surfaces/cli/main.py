@@ -84,12 +84,18 @@ class _Commands(LazyGroup):
         return 0
 
 
+# After so many more objects than were freed does the collector look; by default after 700.
+_RARELY = (50_000, 20, 20)
+
+
 def main() -> NoReturn:
     """Run the command line and exit: 0 it worked, 1 the run failed, 2 the request was wrong.
 
     Where the output is a pipe whose reader has seen enough, that is no failure.
     """
     complete_streams()
+    # A command makes what lives until its end, most of it by imports.
+    gc.set_threshold(*_RARELY)
     # What is left when a process ends has no garbage that is worth a search among all that was
     # imported, which takes seconds where that is TFX.
     atexit.register(gc.freeze)
