@@ -40,13 +40,15 @@ EXECUTE_SOMETHING = [
 
 def told(file: str | Path, *functions: str, folder: Path, **variables: str) -> dict[str, Any]:
     """Return what a process says that loads a pipeline as a command does."""
+    # Tests in this process may have imported what sets it.
+    inherited = {name: text for name, text in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", PROGRAMS / "defined_by_command.py", file, *functions],
         capture_output=True,
         text=True,
         check=False,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": IMPORT_PATH, **variables},
+        env={**inherited, "PYTHONPATH": IMPORT_PATH, **variables},
         timeout=300,
     )
     assert done.returncode == 0, done.stderr[-4000:]
