@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import secrets
 from collections.abc import Collection, Mapping
@@ -237,6 +239,7 @@ class LocalRunner:
         """
         preconditions.check(bound, bound.chosen)
         references.warn_of_secrets(bound, parameters)
+        _end_without_search()
         return RunSetup(
             bound,
             read_graph(bound),
@@ -313,6 +316,12 @@ class LocalRunner:
         if own is not None and self.metadata is None:
             return compiled, own
         return compiled, connection_config(address)
+
+
+def _end_without_search() -> None:
+    """Let this process end without looking for garbage: after an import of TFX it takes seconds."""
+    atexit.unregister(gc.freeze)
+    atexit.register(gc.freeze)
 
 
 def _bind(
