@@ -17,6 +17,7 @@ from pathlib import Path
 import beside_tfx
 import chain
 import measurements
+import nodes
 import report
 import taxi_template
 import warm
@@ -27,6 +28,7 @@ from processes import MeasurementError
 DOCS = Path(__file__).parents[2] / "docs"
 PARTS: Mapping[str, Callable[[Plan], Iterator[Comparison]]] = {
     chain.PART: chain.measure,
+    nodes.PART: nodes.measure,
     "first": warm.first,
     taxi_template.PART: taxi_template.measure,
     "edited": warm.edited,

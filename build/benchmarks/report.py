@@ -67,6 +67,8 @@ def write(comparisons: Sequence[Comparison], folder: Path) -> None:
         page += [title, "", *_beside(one), ""]
     for one in _of(comparisons, "chain"):
         page += ["## Twenty empty nodes in a chain", "", *_ways(one, _CHAIN), ""]
+    if chains := _of(comparisons, "nodes"):
+        page += ["## Empty nodes in longer chains", "", *_chains(chains), ""]
     page += ["## Measured when, and with what", "", *_when(comparisons), ""]
     text = "\n".join(page).rstrip() + "\n"
     (folder / "benchmarks.md").write_text(text, encoding="utf-8")
@@ -100,6 +102,28 @@ def _beside(one: Comparison) -> Iterator[str]:
             f"| {way} | {_shown(one.walls(way))} | {_shown(besides.walls(way))} "
             f"| {_shown(one.cpus_of(way))} | {_shown(besides.cpus_of(way))} |"
         )
+
+
+def _chains(chains: Sequence[Comparison]) -> Iterator[str]:
+    """Yield what chains take by their length, and what each node beyond the shortest one does."""
+    yield "Seconds of whole commands in fresh processes; behind them milliseconds for each node"
+    yield f"beyond the first {chains[0].rows}. A second run takes all nodes from the cache."
+    yield ""
+    titles = {"run": "run", "cached": "run again", "plan": "plan", "compile": "compile"}
+    yield "| nodes | " + " | ".join(titles.values()) + " |"
+    yield "|---|" + "---|" * len(titles)
+    for one in chains:
+        cells = []
+        for way in titles:
+            wall, shortest = one.walls(way), chains[0].walls(way)
+            more = one.rows - chains[0].rows
+            each = "" if not (wall and shortest and more) else _each(wall, shortest, more)
+            cells.append(_shown(wall) + each)
+        yield f"| {one.rows:,} | " + " | ".join(cells) + " |"
+
+
+def _each(wall: Spread, shortest: Spread, more: int) -> str:
+    return f"; **{1000 * (wall.median - shortest.median) / more:.0f}**"
 
 
 def _when(comparisons: Sequence[Comparison]) -> Iterator[str]:

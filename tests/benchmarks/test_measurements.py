@@ -132,7 +132,7 @@ def test_an_unknown_part_is_refused_with_those_that_there_are(capsys, monkeypatc
     monkeypatch.setattr(sys, "argv", ["bench.py", "--only", "chains"])
     with pytest.raises(SystemExit):
         bench.main()
-    assert "chains: expected some of chain, first, template" in capsys.readouterr().err
+    assert "chains: expected some of chain, nodes, first, template" in capsys.readouterr().err
 
 
 def test_a_part_that_fails_leaves_what_was_measured(measurements, processes, tmp_path, monkeypatch):

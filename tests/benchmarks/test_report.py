@@ -171,3 +171,11 @@ def test_generated_rides_lack_values_and_have_two_labels(recipes):
     table = rides(500)
     assert table["company"].null_count > 50
     assert set(table[LABEL].to_pylist()) == {0, 1}
+
+
+def test_what_each_further_node_of_a_chain_takes_is_told(recipes, tmp_path):
+    lengths = {20: 1.0, 120: 5.0}
+    chains = [comparison("nodes", length, {"run": sample(lengths[length])}) for length in lengths]
+    lines = written(tmp_path, *chains).splitlines()
+    [line] = [line for line in lines if line.startswith("| 120 | 5.0")]
+    assert "; **40** |" in line
