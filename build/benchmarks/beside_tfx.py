@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from measurements import Comparison, Sample, by_turns
+from measurements import Comparison, Sample, by_process, by_turns
 from plan import Plan, versions
 from processes import timed
 from projects import ENVIRONMENT, HERE, Project, sample
@@ -54,8 +54,7 @@ def _runs(data: Path, rows: int, repeats: int) -> Iterator[Comparison]:
 def _defining(who: str, data: Path) -> Callable[[], Sample]:
     def measure() -> Sample:
         with tempfile.TemporaryDirectory() as folder:
-            taken = timed(_own_process("define", who, data, folder), HERE, ENVIRONMENT)
-        return Sample(taken.wall, taken.cpu, taken.peak)
+            return by_process(_own_process("define", who, data, folder), HERE, ENVIRONMENT)()
 
     return measure
 

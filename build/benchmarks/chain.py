@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from environments import python_of, read_requirements
-from measurements import Comparison, Sample, by_turns
+from measurements import Comparison, Sample, by_process, by_turns
 from plan import Plan
-from processes import timed
 from projects import HERE, PENSTOCK
 
 from penstock import __version__
@@ -59,13 +58,7 @@ def _running(way: str, folder: Path, python: Path | None) -> Callable[[], Sample
         (folder / "penstock.toml").write_text("[pipelines]\n", encoding="utf-8")
     program, *arguments = COMMANDS[way]
     command = [python.parent / program if python else program, *arguments]
-    environment = _environment(folder)
-
-    def run() -> Sample:
-        taken = timed(command, folder, environment)
-        return Sample(taken.wall, taken.cpu, taken.peak)
-
-    return run
+    return by_process(command, folder, _environment(folder))
 
 
 def _environment(folder: Path) -> Mapping[str, str]:

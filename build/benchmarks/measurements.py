@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from medians import Spread, spread
+from processes import timed
 
 Key = tuple[str, str, int]
 
@@ -55,6 +56,18 @@ class Sample:
 
 
 Turn = Mapping[str, Sample]
+
+
+def by_process(
+    command: Sequence[str | Path], folder: Path, environment: Mapping[str, str]
+) -> Callable[[], Sample]:
+    """Return what runs a command in a folder, and says what that took as a whole."""
+
+    def run() -> Sample:
+        taken = timed(command, folder, environment)
+        return Sample(taken.wall, taken.cpu, taken.peak)
+
+    return run
 
 
 @dataclass(frozen=True)

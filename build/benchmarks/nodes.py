@@ -6,12 +6,11 @@ Each in fresh processes without a daemon; the second run takes all nodes from th
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from measurements import Comparison, Sample, by_turns
+from measurements import Comparison, by_process, by_turns
 from plan import Plan
-from processes import timed
 from projects import ENVIRONMENT, HERE, PENSTOCK
 
 from penstock import __version__
@@ -45,15 +44,10 @@ def measure(plan: Plan) -> Iterator[Comparison]:
             text = text.replace("NODES = 20", f"NODES = {length}")
             (folder / "chain.py").write_text(text, encoding="utf-8")
             (folder / "penstock.toml").write_text(_PROFILE, encoding="utf-8")
-            ways = {way: _running(command, folder) for way, command in COMMANDS.items()}
+            ways = {
+                way: by_process([*PENSTOCK, *command], folder, ENVIRONMENT)
+                for way, command in COMMANDS.items()
+            }
             ways["cached"]()
             versions = {"penstock": __version__}
             yield from by_turns((PART, "run", length), ways, repeats, versions)
-
-
-def _running(command: tuple[str, ...], folder: Path) -> Callable[[], Sample]:
-    def run() -> Sample:
-        taken = timed([*PENSTOCK, *command], folder, ENVIRONMENT)
-        return Sample(taken.wall, taken.cpu, taken.peak)
-
-    return run
