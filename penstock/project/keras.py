@@ -11,11 +11,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
+
+from penstock.project.on_import import Execute, wrap_execution
 
 _VARIABLE = "TF_USE_LEGACY_KERAS"
 _KERAS_2 = ("true", "True", "1")  # the values that TensorFlow takes for it
@@ -23,29 +24,15 @@ _SETS_IT = "tensorflow_transform"
 
 
 @dataclass(frozen=True)
-class _SettlesBeforeTransform:
-    """A finder of tensorflow_transform that settles Keras before that is executed."""
+class _Settled:
+    """Executes tensorflow_transform when Keras has been settled."""
 
     after: tuple[str, ...]
 
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, *_target: object
-    ) -> ModuleSpec | None:
-        """Find the one module where it is; who only asks whether it is there executes nothing."""
-        if name != _SETS_IT:
-            return None
-        spec = PathFinder.find_spec(name, path)
-        if spec is None or spec.loader is None:
-            return spec
-        execute = spec.loader.exec_module
-
-        def exec_module(module: ModuleType) -> None:
-            if any(imported.startswith(self.after) for imported in list(sys.modules)):
-                settle()
-            execute(module)
-
-        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
-        return spec
+    def __call__(self, execute: Execute, module: ModuleType) -> None:
+        if any(imported.startswith(self.after) for imported in list(sys.modules)):
+            settle()
+        execute(module)
 
 
 def settle() -> None:
@@ -58,9 +45,7 @@ def settle_before_transform(*, after: tuple[str, ...] = ("",)) -> None:
 
     It is where modules were imported whose names begin with one of `after`.
     """
-    finder = _SettlesBeforeTransform(after)
-    if finder not in sys.meta_path:
-        sys.meta_path.insert(0, finder)
+    wrap_execution(_SETS_IT, _Settled(after))
 
 
 def child_environment() -> dict[str, str]:
