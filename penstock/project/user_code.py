@@ -379,16 +379,20 @@ def hidden_packages(error: BaseException) -> dict[str, str]:
         files += [(Path(frame.filename).stem, frame.filename) for frame in found]
         chained = chained.__cause__ or chained.__context__
     installed = [sysconfig.get_path(name) for name in ("purelib", "platlib")]
-    others = _folders_of_others()
     return {
         name: file
         for name, file in files
         if isinstance(file, str)
         and os.path.isfile(file)
-        and not os.path.realpath(file).startswith(others)
+        and not is_of_others(file)
         and any(os.path.isfile(os.path.join(path, name, "__init__.py")) for path in installed)
         and Path(file).stem == name
     }
+
+
+def is_of_others(path: str) -> bool:
+    """Whether a file or folder is Python's, ours or of an installed package, and not the user's."""
+    return (os.path.realpath(path) + os.sep).startswith(_folders_of_others())
 
 
 def _folders_of_others() -> tuple[str, ...]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-import sysconfig
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-import penstock
+from penstock.project.user_code import is_of_others
 
 _Stamp = tuple[int, int, int] | None
 _OF_INSTALLATION = (".dist-info", ".egg-info", ".egg-link", ".pth")
@@ -56,10 +55,7 @@ def is_installed(module: str) -> bool:
     if spec is None:
         return False
     found = [*(spec.submodule_search_locations or ()), *([spec.origin] if spec.origin else [])]
-    places = [sysconfig.get_path(kind) for kind in ("purelib", "platlib", "stdlib")]
-    places.append(os.path.dirname(penstock.__file__))
-    tops = tuple(os.path.realpath(place) + os.sep for place in places)
-    return all((os.path.realpath(path) + os.sep).startswith(tops) for path in found)
+    return all(map(is_of_others, found))
 
 
 def began() -> float:
