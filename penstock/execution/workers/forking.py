@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import multiprocessing
@@ -73,6 +74,8 @@ def fork(
         if relayed:
             relayed.hand_over()
         return reports, Worker(token, process_id, relayed)
+    # What is to be done at the nursery's end is not the worker's to do.
+    atexit._clear()
     # The worker's own process group, so that a signal reaches what it starts, and the terminal's
     # Ctrl-C does not; it dies with its nursery.
     os.setpgid(0, 0)
@@ -91,6 +94,8 @@ def fork(
         subject = None if measured_since is None else subject_of(job, os.getpid(), measured_since)
         with sampling.both_ends(subject):
             report = _without_secrets(_work(job, far_end.send, redaction), redaction)
+            # As a process of its own would: libraries remove files, and send what they have left.
+            atexit._run_exitfuncs()
         flush()
         if relayed:
             write_to(os.open(os.devnull, os.O_WRONLY))  # the relay sees the end
