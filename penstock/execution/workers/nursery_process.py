@@ -17,7 +17,7 @@ from penstock.data.parallel.processes import die_with
 from penstock.execution.workers import failures, forking, sampling
 from penstock.execution.workers.forking import Worker
 from penstock.execution.workers.jobs import Failed, Job, Started, Succeeded
-from penstock.project import keras
+from penstock.project import autograph, keras
 from penstock.safety import unpickling
 
 # What modules of pipelines import of ours, which else each worker would for itself.
@@ -72,6 +72,7 @@ def before_imports() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     unpickling.guard()
     keras.settle_before_transform()
+    autograph.keep()
 
 
 def take_signals() -> None:
