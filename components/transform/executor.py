@@ -94,8 +94,7 @@ def transform(
     )
     engine = beam.engine("penstock.components.transform")
     try:
-        engine.analyze(job, beam)
-        engine.apply(job, beam)
+        engine.transform(job, beam)
     finally:
         shutil.rmtree(job.temporary_directory, ignore_errors=True)
     if transformed_examples is not None:

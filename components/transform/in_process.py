@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from penstock.authoring.beam import BeamOptions
@@ -25,8 +26,11 @@ from penstock.components.transform.statistics import (
 from penstock.data.coding.columns import select
 from penstock.data.coding.examples import encode
 from penstock.data.coding.nonfinite import NonFinite
+from penstock.data.parallel.choosing import workers_ahead
+from penstock.data.parallel.file_groups import file_bytes
 from penstock.data.parallel.processes import Advance
 from penstock.data.parallel.rows_done import RowsDone
+from penstock.data.parallel.workers import Workers
 from penstock.data.records import TFRecordWriter
 from penstock.errors import UserCodeError
 
@@ -38,7 +42,14 @@ if TYPE_CHECKING:
     from penstock.components.statistics_gen.in_process import Accumulators
 
 # Compressed input per output file; several files let training read in parallel.
-_SHARD_BYTES = 64 * 2**20
+_SHARD_BYTES = 8 << 20
+
+
+def transform(job: Job, beam: BeamOptions) -> None:
+    """Analyze the data, and transform them, by the same workers."""
+    with _workers(job, beam) as workers:
+        _analyze(job, workers)
+        _apply(job, workers)
 
 
 def analyze(job: Job, beam: BeamOptions) -> None:
@@ -46,13 +57,30 @@ def analyze(job: Job, beam: BeamOptions) -> None:
 
     Code without analyzers needs no data. tf.Transform's Beam transforms do what is not done here.
     """
+    with _workers(job, beam) as workers:
+        _analyze(job, workers)
+
+
+def apply(job: Job, beam: BeamOptions) -> None:
+    """Write the transformed examples and the statistics, as far as they are asked for."""
+    with _workers(job, beam) as workers:
+        _apply(job, workers)
+
+
+def _workers(job: Job, beam: BeamOptions) -> Workers:
+    files = {
+        file for of in (job.analyze_files, job.transform_files) for file in chain(*of.values())
+    }
+    return workers_ahead(beam.cluster, sum(map(file_bytes, files)))
+
+
+def _analyze(job: Job, workers: Workers) -> None:
     analysis.write_raw_metadata(job)
     if not job.columns.analyzed:
         analysis.analyze_without_data(job)
         return
     temporary = os.path.join(job.temporary_directory, "analysis")
-    with beam.workers() as workers:
-        reason = interpreter.analyze(job, temporary, workers)
+    reason = interpreter.analyze(job, temporary, workers)
     shutil.rmtree(temporary, ignore_errors=True)
     if reason:
         print(f"Analyzing with Apache Beam, which takes longer: {reason}.")
@@ -61,7 +89,7 @@ def analyze(job: Job, beam: BeamOptions) -> None:
         analysis.keep_cache(job)
 
 
-def apply(job: Job, beam: BeamOptions) -> None:
+def _apply(job: Job, workers: Workers) -> None:
     """Write the transformed examples and the statistics, as far as they are asked for.
 
     Each file that is written is a part of the work; what comes of the parts is put together in
@@ -78,14 +106,13 @@ def apply(job: Job, beam: BeamOptions) -> None:
     parts = list(_parts(job))
     work = Application(job.for_workers(), before and before.options, after and after.options)
     not_finite: dict[str, NonFinite] = {}
-    with beam.workers() as workers:
-        results = workers.map(work, parts, named=_Part.described, advance=done.add)
-        for part, applied in zip(parts, results, strict=True):
-            if part.is_transformed:
-                not_finite.setdefault(part.split, NonFinite()).merge(applied.not_finite)
-            if before is not None and after is not None:
-                before.add(applied.before or {})
-                after.add(applied.after or {})
+    results = workers.map(work, parts, named=_Part.described, advance=done.add)
+    for part, applied in zip(parts, results, strict=True):
+        if part.is_transformed:
+            not_finite.setdefault(part.split, NonFinite()).merge(applied.not_finite)
+        if before is not None and after is not None:
+            before.add(applied.before or {})
+            after.add(applied.after or {})
     for split, found in not_finite.items():
         for text in found.described():
             print(f"After the transformation, {text} of split {split!r}.")

@@ -13,6 +13,12 @@ from penstock.components.transform.job import Job
 from penstock.components.transform.rows import read_rows
 
 
+def transform(job: Job, beam: BeamOptions) -> None:
+    """Analyze the data, and transform them."""
+    analyze(job, beam)
+    apply(job, beam)
+
+
 def analyze(job: Job, beam: BeamOptions) -> None:
     """Write the TransformGraph, and the analyzer cache if it is asked for."""
     analysis.write_raw_metadata(job)

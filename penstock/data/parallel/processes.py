@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import gc
 import multiprocessing
 import os
@@ -53,7 +54,7 @@ class ChildTracebackError(Exception):
 
 
 @dataclass
-class _Child:
+class Child:
     """This process's side of a fork; `part` is the one that it is at."""
 
     process_id: int
@@ -118,43 +119,64 @@ def in_processes(
         for part in parts:
             yield work(part, advance)
         return
-    children: list[_Child] = []
-    outcomes: dict[int, Any] = {}
-    begun, failed = 0, False
+    children: list[Child] = []
     try:
         for _ in range(count):
-            children.append(_fork(work, parts, children))
-        for index in range(len(parts)):
-            while index not in outcomes:
-                for child in children:
-                    last = len(parts) if not failed else 0
-                    if child.part is None and begun < min(last, index + _AHEAD * count):
-                        child.part, begun = begun, begun + 1
-                        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                            child.connection.send(child.part)  # its death is seen below
-                at_work = {child.connection: child for child in children if child.part is not None}
-                for connection in wait(list(at_work)):
-                    child = at_work[connection]  # type: ignore[index]
-                    outcome = _receive(child, lambda index: named(parts[index]))
-                    if isinstance(outcome, int):
-                        advance(outcome)
-                        continue
-                    failed = failed or isinstance(outcome, BaseException)
-                    if failed and together:
-                        raise outcome
-                    outcomes[child.part] = outcome  # type: ignore[index]  # it is at work
-                    child.part = None
-            outcome = outcomes.pop(index)
-            if isinstance(outcome, BaseException):
-                raise outcome
-            yield outcome.result
+            children.append(fork(functools.partial(_do_each, work, parts), children))
+        yield from outcomes(children, parts, range(len(parts)), named, advance, together=together)
     finally:
-        for child in children:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child.process_id, signal.SIGKILL)
-            child.connection.close()
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(child.process_id, 0)
+        end(children)
+
+
+def outcomes(
+    children: Sequence[Child],
+    parts: Sequence[Part],
+    asked: Sequence[Any],
+    named: Callable[[Part], str],
+    advance: Advance,
+    *,
+    together: bool = False,
+) -> Iterator[Any]:
+    """Yield what forks return that are sent what is `asked` for each part, in the parts' order.
+
+    Raises: as `in_processes`.
+    """
+    found: dict[int, Any] = {}
+    begun, failed = 0, False
+    for index in range(len(parts)):
+        while index not in found:
+            for child in children:
+                last = len(parts) if not failed else 0
+                if child.part is None and begun < min(last, index + _AHEAD * len(children)):
+                    child.part, begun = begun, begun + 1
+                    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                        child.connection.send(asked[child.part])  # its death is seen below
+            at_work = {child.connection: child for child in children if child.part is not None}
+            for connection in wait(list(at_work)):
+                child = at_work[connection]  # type: ignore[index]
+                outcome = _receive(child, lambda index: named(parts[index]))
+                if isinstance(outcome, int):
+                    advance(outcome)
+                    continue
+                failed = failed or isinstance(outcome, BaseException)
+                if failed and together:
+                    raise outcome
+                found[child.part] = outcome  # type: ignore[index]  # it is at work
+                child.part = None
+        outcome = found.pop(index)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        yield outcome.result
+
+
+def end(children: Sequence[Child]) -> None:
+    """End forks at once, whatever they are doing."""
+    for child in children:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child.process_id, signal.SIGKILL)
+        child.connection.close()
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(child.process_id, 0)
 
 
 def die_with(parent: int) -> None:
@@ -176,24 +198,26 @@ def how_it_ended(status: int) -> tuple[str, str | None]:
     return message, name
 
 
-def _fork(work: Callable[..., Any], parts: Sequence[Any], children: Sequence[_Child]) -> _Child:
+def fork(serve: Callable[[Connection], None], others: Sequence[Child]) -> Child:
+    """Fork a process that does what it is told over a connection, as `serve` does.
+
+    It has not the connections to `others`, and dies with this process.
+    """
     parent = os.getpid()
     connection, far_end = multiprocessing.Pipe()
     flush()
     process_id = os.fork()
     if process_id:
         far_end.close()
-        return _Child(process_id, connection)
+        return Child(process_id, connection)
     try:
         die_with(parent)
         # What has been imported lives on: a fork that looked for garbage there would find none,
         # and copy every page.
         gc.freeze()
-        for other in (connection, *(child.connection for child in children)):
+        for other in (connection, *(child.connection for child in others)):
             other.close()
-        while True:
-            _do(work, parts[far_end.recv()], far_end)
-            flush()
+        serve(far_end)
     except BaseException:
         # The parent has taken it for dead, or is at its own end: nobody is there to be told.
         pass
@@ -201,7 +225,13 @@ def _fork(work: Callable[..., Any], parts: Sequence[Any], children: Sequence[_Ch
         os._exit(1)
 
 
-def _do(work: Callable[..., Any], part: Any, to: Connection) -> None:
+def _do_each(work: Callable[..., Any], parts: Sequence[Any], connection: Connection) -> None:
+    while True:
+        do(work, parts[connection.recv()], connection)
+
+
+def do(work: Callable[..., Any], part: Any, to: Connection) -> None:
+    """Do a part in a fork, and send what came of it."""
     try:
         to.send(_Returned(work(part, to.send)))
     except BaseException as error:
@@ -210,9 +240,10 @@ def _do(work: Callable[..., Any], part: Any, to: Connection) -> None:
             to.send(error)
         except Exception:  # what exceptions hold cannot always be pickled
             to.send(None)
+    flush()
 
 
-def _receive(child: _Child, named: Callable[[Any], str]) -> Any:
+def _receive(child: Child, named: Callable[[Any], str]) -> Any:
     """Return by how much a child has advanced, what its work returned, or an exception."""
     try:
         outcome = child.connection.recv()
@@ -223,7 +254,7 @@ def _receive(child: _Child, named: Callable[[Any], str]) -> Any:
         return PenstockError(f"the process that should {named(child.part)} {ended}")
 
 
-def _raised(child: _Child, raised: _Raised) -> BaseException:
+def _raised(child: Child, raised: _Raised) -> BaseException:
     try:
         error = child.connection.recv()
     except (EOFError, ConnectionResetError):
