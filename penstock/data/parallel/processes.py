@@ -270,5 +270,5 @@ def _raised(child: Child, raised: _Raised) -> BaseException:
 def flush() -> None:
     """Write what waits in the standard streams; a fork would write it again."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # there may be none
             stream.flush()

@@ -9,11 +9,13 @@ import multiprocessing
 import os
 import resource
 import signal
+import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
+from typing import TextIO
 
 from penstock.data.parallel.processes import die_with, flush, how_it_ended
 from penstock.execution.steps import Step
@@ -133,9 +135,23 @@ def _without_secrets(report: Report, redaction: Redaction) -> Report:
 def write_to(descriptor: int) -> None:
     """Send all that this process and its children write to a file or pipe."""
     flush()
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(descriptor, number)
+        if not _is_of(getattr(sys, name), number):
+            # In the process that this is a copy of, a test or a notebook had it go elsewhere.
+            setattr(sys, name, _stream(number))
     os.close(descriptor)
+
+
+def _is_of(stream: TextIO | None, number: int) -> bool:
+    try:
+        return stream is not None and stream.fileno() == number
+    except (OSError, ValueError):
+        return False
+
+
+def _stream(number: int) -> TextIO:
+    return open(number, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
 def _work(job: Job, send: Callable[[Report], None], redaction: Redaction) -> Report:

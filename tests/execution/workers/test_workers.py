@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import signal
+import sys
 
 import pytest
 
 from penstock._tfx import executable_spec_pb2
+from penstock.data.parallel.processes import flush
+from penstock.execution.workers.forking import write_to
 from penstock.execution.workers.jobs import Job, Started
 from penstock.execution.workers.nursery import Nursery, start_nursery
 
@@ -96,3 +100,21 @@ def test_keras_is_the_one_that_tfxs_processes_have(nursery, tmp_path, monkeypatc
     made.submit("node", job(tmp_path, "asks_for_keras"))
     assert reports(made, 1) == [Started()]
     assert "Keras of keras.src.models.model" in (tmp_path / "workers.log").read_text()
+
+
+@pytest.mark.parametrize("instead", [io.StringIO, lambda: None])
+def test_what_is_printed_is_written_wherever_the_copied_process_had_it_go(
+    tmp_path, monkeypatch, instead
+):
+    log = tmp_path / "log"
+    monkeypatch.setattr(sys, "stdout", instead())
+    child = os.fork()
+    if not child:
+        try:
+            write_to(os.open(log, os.O_WRONLY | os.O_CREAT))
+            print("something to read in the log")
+            flush()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert log.read_text() == "something to read in the log\n"
