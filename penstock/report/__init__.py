@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penstock.report.page import report_path, write_report
 
 __all__ = ["report_path", "write_report"]
+
+
+def import_ahead() -> None:
+    """Import what a report takes; for who has nothing else to do meanwhile."""
+    with contextlib.suppress(ImportError):  # who writes the report says it
+        # The latter reads what the artifacts have.
+        for module in ("penstock.report.page", "penstock.data.records"):
+            importlib.import_module(module)
 
 
 def __getattr__(name: str) -> Any:

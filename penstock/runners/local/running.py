@@ -40,6 +40,7 @@ from penstock.metadata.run_requests import reopen
 from penstock.openlineage import RunEvents
 from penstock.opentelemetry import RunTelemetry
 from penstock.project.retrying import TIMEOUT
+from penstock.report import import_ahead
 from penstock.runners.local.display import Display, NodeView
 from penstock.runners.local.result import NodeResult, RunResult
 from penstock.safety.opening import make_folder_below
@@ -470,6 +471,8 @@ class Run:
         self.waiting.over()
         reports = pool.reports(timeout=0 if self._ends else 0.2)
         reports, self._ends = [*self._ends, *reports], []
+        if not reports:
+            import_ahead()  # nothing else is to be done
         self._count(LIBRARIES)
         for token, report in reports:
             self._handle_report(pool, token, report)
