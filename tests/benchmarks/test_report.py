@@ -110,10 +110,11 @@ def test_a_target_that_is_not_reached_is_not_met(recipes, tmp_path):
 
 
 def test_a_target_of_a_node_is_of_that_node_s_seconds(recipes, tmp_path):
-    turn = {"tfx": sample(400.0, cpu=300.0, nodes=True), "cold": sample(20.0, cpu=30.0, nodes=True)}
+    theirs, ours = sample(400.0, cpu=300.0, nodes=True), sample(20.0, cpu=30.0, nodes=True)
+    turn = {"tfx": theirs, "cold": ours, "warm": ours}
     text = written(tmp_path, comparison("components", 500_000, turn))
     row = "| 20.0 | 15 times | yes | 40.0, 30.0 | 2.0, 3.0 | 2026-01-02 |"
-    assert f"| StatisticsGen, 500,000 rows {row}" in text
+    assert f"| StatisticsGen, 500,000 rows, warm {row}" in text
 
 
 def test_what_a_first_run_takes_beside_its_nodes_is_a_target_in_seconds(recipes, tmp_path):
