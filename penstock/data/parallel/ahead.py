@@ -24,7 +24,7 @@ class WorkersAhead(LocalWorkers):
         children: list[Child] = []
         if self.count > 1:
             for _ in range(self.count):
-                children.append(fork(_serve, children))
+                children.append(fork(_serve, children, self.count))
         self._children = children
         return self
 

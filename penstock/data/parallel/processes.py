@@ -25,6 +25,8 @@ from penstock.errors import PenstockError
 
 _PR_SET_PDEATHSIG = 1
 
+_THREADS_OF_TENSORFLOW = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+
 # Results that wait for those of parts before them: that many for each process.
 _AHEAD = 2
 
@@ -64,8 +66,10 @@ class Child:
 
 def available_processes() -> int:
     """Return how many processes can work at once; 1 where this one should do all itself."""
-    if not may_fork():
-        return 1
+    return _processors() if may_fork() else 1
+
+
+def _processors() -> int:
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on Linux
@@ -122,7 +126,7 @@ def in_processes(
     children: list[Child] = []
     try:
         for _ in range(count):
-            children.append(fork(functools.partial(_do_each, work, parts), children))
+            children.append(fork(functools.partial(_do_each, work, parts), children, count))
         yield from outcomes(children, parts, range(len(parts)), named, advance, together=together)
     finally:
         end(children)
@@ -198,10 +202,11 @@ def how_it_ended(status: int) -> tuple[str, str | None]:
     return message, name
 
 
-def fork(serve: Callable[[Connection], None], others: Sequence[Child]) -> Child:
+def fork(serve: Callable[[Connection], None], others: Sequence[Child], count: int) -> Child:
     """Fork a process that does what it is told over a connection, as `serve` does.
 
-    It has not the connections to `others`, and dies with this process.
+    It has not the connections to `others`, dies with this process, and has its share of the
+    processors, as one of `count`.
     """
     parent = os.getpid()
     connection, far_end = multiprocessing.Pipe()
@@ -217,12 +222,23 @@ def fork(serve: Callable[[Connection], None], others: Sequence[Child]) -> Child:
         gc.freeze()
         for other in (connection, *(child.connection for child in others)):
             other.close()
+        _take_share(count)
         serve(far_end)
     except BaseException:
         # The parent has taken it for dead, or is at its own end: nobody is there to be told.
         pass
     finally:
         os._exit(1)
+
+
+def _take_share(count: int) -> None:
+    """Let TensorFlow, if it starts here, have as many threads as each of some processes can have.
+
+    Else each of them has one for each processor, and they wait for each other.
+    """
+    share = max(1, _processors() // count)
+    for threads in _THREADS_OF_TENSORFLOW:
+        os.environ.setdefault(threads, str(share))
 
 
 def _do_each(work: Callable[..., Any], parts: Sequence[Any], connection: Connection) -> None:

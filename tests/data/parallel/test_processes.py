@@ -228,6 +228,21 @@ print(set(in_processes(lambda part, advance: os.getpid(), range(3))) == {os.getp
     assert found == "True"
 
 
+def test_processes_share_the_processors_among_them() -> None:
+    found = alone("""
+os.sched_getaffinity = lambda _: set(range(8))
+def work(part, advance):
+    return os.environ["TF_NUM_INTRAOP_THREADS"], os.environ["TF_NUM_INTEROP_THREADS"]
+print(*in_processes(work, range(2)), *in_processes(work, range(20)))
+os.environ["TF_NUM_INTRAOP_THREADS"] = "5"
+print(*in_processes(work, range(2)))
+""")
+    assert found.splitlines() == [
+        " ".join([str(("4", "4"))] * 2 + [str(("1", "1"))] * 20),
+        " ".join([str(("5", "4"))] * 2),
+    ]
+
+
 def test_processes_die_with_their_parent(tmp_path) -> None:
     script = tmp_path / "waiting.py"
     script.write_text(f"""{ALONE}
