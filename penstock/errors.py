@@ -20,6 +20,7 @@
     │   ├── UnansweredError   nobody can say whether a request has taken effect
     │   └── BusyError         a run cannot begin before others have ended
     └── RunError              a run failed, was canceled or is unknown
+        └── RunLookupError    a run, or what it is to lend to another one, is not there
 
 Every error is one paragraph: what was expected and what came, where, and what to do next.
 """
@@ -281,6 +282,13 @@ class BusyError(ServiceError):
 
 class RunError(PenstockError):
     """A run failed, was canceled or is unknown."""
+
+
+class RunLookupError(RunError, LookupError):
+    """A run, or what it is to lend to another one, is not there.
+
+    It is a LookupError too, which TFX's runners raise then.
+    """
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from penstock import _tfx, ir
 from penstock.errors import PenstockError
-from penstock.execution import resolution, reuse, work
+from penstock.execution import resolution, work
 from penstock.execution.cache import (
     GIVEN_PROPERTY,
     Earlier,
@@ -29,6 +29,7 @@ from penstock.execution.cache import (
 )
 from penstock.execution.contents import first_damage
 from penstock.execution.differences import differences
+from penstock.execution.lending import Lending, decide, lendable
 from penstock.execution.looping import unfold_known
 from penstock.execution.schedule import Graph, State, read_graph, settle
 from penstock.execution.stages import Resolution, Skipped
@@ -97,7 +98,7 @@ class _Planner:
     metadata: Metadata
     pipeline: ir.Pipeline
     graph: Graph
-    base_run: str | None = None
+    lending: Lending
     outputs: dict[str, _tfx.Artifacts | None] = field(default_factory=dict)
     plans: dict[str, NodePlan] = field(default_factory=dict)
     uncertain: dict[str, str] = field(default_factory=dict)
@@ -118,9 +119,12 @@ class _Planner:
 def plan(metadata: Metadata, pipeline: ir.Pipeline, base_run: str | None = None) -> list[NodePlan]:
     """Return what a run of bound IR would do, in the pipeline's order.
 
-    Nodes that do not run lend what they made in `base_run`, or else last.
+    Nodes that do not run lend what they have made in `base_run`, or else in the newest run that has
+    all that is needed.
     """
-    planner = _Planner(metadata, pipeline, read_graph(pipeline), base_run)
+    lending = decide(metadata.store, pipeline, base_run)
+    pipeline = lending.pipeline
+    planner = _Planner(metadata, pipeline, read_graph(pipeline), lending)
     while (node := _next_node(planner)) is not None:
         node_id = node.id
         try:
@@ -234,11 +238,14 @@ def _plan_left_out(planner: _Planner, node: ir.Node) -> _Planned:
     node_id = node.id
     if not node.lends:
         return NodePlan(node_id, Verdict.SKIPPED, ("it was not asked for",)), {}
-    reused = reuse.reusable(planner.store, node, planner.base_run)
-    if reused is None:
-        reason = "it is left out, but others need its outputs and it has none"
+    lending = planner.lending
+    reused = lendable(planner.store, planner.pipeline, node, lending.base_run)
+    lacking = lending.lacking.get(node_id)
+    if lacking is not None or reused is None:
+        reason = lacking.message if lacking else "others need its outputs, and it has none"
         return NodePlan(node_id, Verdict.FAILS, (reason,)), {}
-    return NodePlan(node_id, Verdict.REUSED, (), reused[0]), reused[1]
+    reasons = (lending.origin,) if lending.origin else ()
+    return NodePlan(node_id, Verdict.REUSED, reasons, reused[0]), reused[1]
 
 
 def _plan_lookup(planner: _Planner, node: ir.Node) -> _Planned:

@@ -1,4 +1,4 @@
-"""What a node has made before: earlier in its run, or in another run for nodes that do not run."""
+"""A node that need not work has what it, or another run, has made before."""
 
 from __future__ import annotations
 
@@ -36,16 +36,6 @@ def finished_in_run(store: Store, node: ir.Node) -> Finished | None:
     return None
 
 
-def reuse(metadata: Metadata, node: ir.Node, base_run: str | None = None) -> Finished:
-    """Take a node's outputs over from its newest successful execution, or that of a certain run.
-
-    Raises:
-      RunError: there is none whose outputs are all still there.
-    """
-    execution_id, outputs = require_reusable(metadata.store, node, base_run)
-    return take_over(metadata, node, execution_id, outputs)
-
-
 def take_over(
     metadata: Metadata,
     node: ir.Node,
@@ -73,34 +63,3 @@ def take_over(
         output_artifacts_maps=[outputs],
     )
     return Finished(execution.id, outputs, cached=True)
-
-
-def require_reusable(
-    store: Store, node: ir.Node, base_run: str | None = None
-) -> tuple[int, _tfx.Artifacts]:
-    """Return what `reusable` finds.
-
-    Raises:
-      RunError: it finds none.
-    """
-    reused = reusable(store, node, base_run)
-    if reused is None:
-        where = f"run {base_run}" if base_run else f"any run of {node.pipeline}"
-        raise RunError(
-            f"node {node.id} is left out, but nodes that are to run need its outputs, and it has "
-            f"none from {where}",
-            hint="Let it run too: widen --from, --to or --only.",
-        )
-    return reused
-
-
-def reusable(
-    store: Store, node: ir.Node, base_run: str | None = None
-) -> tuple[int, _tfx.Artifacts] | None:
-    """Return the newest successful execution of a node, and its outputs, if all are intact."""
-    for execution in node_executions(store, node.pipeline, node.id, run=base_run):
-        if _tfx.execution_lib.is_execution_successful(execution):
-            outputs = execution_outputs(store, execution.id)
-            if not first_damage(outputs):
-                return int(execution.id), outputs
-    return None

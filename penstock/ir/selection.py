@@ -1,7 +1,8 @@
 """Running a part of a pipeline: which nodes run, and which only lend the outputs that they have.
 
 The choice is written into the IR as TFX writes it: a node that does not run has the execution
-option `skip`, with `reuse_artifacts` if others need what it made before.
+option `skip`, which says whether the run must have what the node made before, or is to have it if
+it is there: a later part of the pipeline may need it, and takes all from one run.
 """
 
 from __future__ import annotations
@@ -55,10 +56,19 @@ def select_nodes(
     lending = {name for node in chosen for name in nodes[node].producers} - chosen
     # What a node of a loop has made is known by the items, which another one may have made.
     _choose_sources(nodes, chosen, lending)
+    below = {name: node.proto.downstream_nodes for name, node in nodes.items()}
+    stale = _reachable(chosen, below)
     for entry in selected.nodes:
         name = entry.pipeline_node.node_info.id
         if name not in chosen:
-            entry.pipeline_node.execution_options.skip.reuse_artifacts = name in lending
+            skip = entry.pipeline_node.execution_options.skip
+            skip.reuse_artifacts_mode = (
+                skip.REQUIRED
+                if name in lending
+                else skip.OPTIONAL
+                if name not in stale and _may_lend(nodes[name])
+                else skip.NEVER
+            )
     return selected
 
 
@@ -81,6 +91,14 @@ def without_deployment(pipeline: _tfx.PipelineProto) -> _tfx.PipelineProto:
         after = [name for name in entry.pipeline_node.downstream_nodes if name not in gone]
         entry.pipeline_node.downstream_nodes[:] = after
     return reduced
+
+
+def _may_lend(node: Node) -> bool:
+    """Whether a run is to have what a node made before though none of its nodes need it.
+
+    Lookups are always made anew, and what was deployed is not deployed again.
+    """
+    return not (node.works_in_store or node.deploys)
 
 
 def _between(

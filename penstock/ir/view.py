@@ -173,9 +173,15 @@ class Node:
     def lends(self) -> bool:
         """Whether it is not to run, but others need what it made before."""
         skip = self.proto.execution_options.skip
-        # As our selection and older TFX write it, and as TFX's `mark_pipeline` does.
+        # Older TFX has the one, and its `mark_pipeline` writes the other.
         required = skip.reuse_artifacts or skip.reuse_artifacts_mode == skip.REQUIRED
         return self.is_left_out and bool(required)
+
+    @property
+    def may_lend(self) -> bool:
+        """Whether it is not to run, and lends what it made before where that is there."""
+        skip = self.proto.execution_options.skip
+        return self.is_left_out and not self.lends and skip.reuse_artifacts_mode == skip.OPTIONAL
 
     @cached_property
     def upstream(self) -> tuple[str, ...]:
@@ -263,6 +269,14 @@ class Node:
         proto.CopyFrom(self.proto)
         return proto
 
+    def left_out(self, *, lends: bool) -> Node:
+        """Return a node that is not to run, and lends what it made before or does not."""
+        proto = self.copied()
+        skip = proto.execution_options.skip
+        skip.Clear()
+        skip.reuse_artifacts_mode = skip.REQUIRED if lends else skip.NEVER
+        return replace(self, proto=proto)
+
     def with_static_inputs(self, artifact_ids: Mapping[str, Iterable[int]]) -> Node:
         """Return a node that takes some inputs from the store by their artifacts' ids."""
         proto = self.copied()
@@ -302,6 +316,12 @@ class Pipeline:
         """The run that nodes which are left out lend from, where TFX's marks name one."""
         settings = self.proto.runtime_spec.snapshot_settings
         return str(settings.base_pipeline_run_strategy.base_run_id) or None
+
+    @property
+    def lends_of_latest(self) -> bool:
+        """Whether TFX's marks say that the latest run of the pipeline lends, whatever it has."""
+        settings = self.proto.runtime_spec.snapshot_settings
+        return bool(settings.HasField("latest_pipeline_run_strategy"))
 
     @property
     def chosen(self) -> list[str]:

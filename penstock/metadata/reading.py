@@ -123,11 +123,12 @@ def all_contexts(store: Store, type_name: str) -> Iterator[Any]:
     return _listed(store, "GetContextsByType", request, "contexts")
 
 
-def chosen_contexts(store: Store, query: str) -> Iterator[Any]:
+def chosen_contexts(store: Store, query: str, *, newest_first: bool = False) -> Iterator[Any]:
     """Yield the contexts for which a condition of ML Metadata's query language holds."""
     request = _service.GetContextsRequest()
     request.options.filter_query = query
-    return _listed(store, "GetContexts", request, "contexts")
+    request.options.max_result_size = _FIRST_PAGE if newest_first else _PAGE
+    return _listed(store, "GetContexts", request, "contexts", ascending=not newest_first)
 
 
 def all_executions(store: Store, context_id: int | None = None) -> Iterator[Any]:

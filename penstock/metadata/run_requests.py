@@ -32,7 +32,7 @@ class RunOptions:
     """What changes which nodes of a pipeline run, and whether they do their work.
 
     Without `cache` every node does it. `from_nodes`, `to_nodes` and `only` choose a part of the
-    pipeline; what its nodes need of others is what those made last, or in `base_run`. With
+    pipeline; what its nodes need of others is what those have made in `base_run`. With
     `accelerate` engines of ours do the work of TFX's own executors, where they can.
     """
 

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from penstock import _tfx
-from penstock.errors import RunError, suggestion
+from penstock.errors import RunError, RunLookupError, suggestion
 from penstock.ir.reading import RUN_CONTEXT
 from penstock.metadata import turns
 from penstock.metadata.attempts import Attempt
@@ -228,7 +228,7 @@ def find_run(store: Store, run_id: str) -> RunRecord:
     context = find_context(store, run_id)
     records = _read_runs(store, [context])
     if not records:
-        raise RunError(
+        raise RunLookupError(
             f"the store has nothing of run {context.name} but its name: it ended as it began",
             hint="Start it again: penstock run PIPELINE.",
         )
@@ -259,7 +259,7 @@ def _earlier_run(store: Store, back: int, run_id: str) -> Context:
     if not contexts:
         raise _no_runs()
     if len(contexts) <= back:
-        raise RunError(
+        raise RunLookupError(
             f"there is no run {run_id}: the store has {len(contexts)}",
             hint="penstock runs lists them.",
         )
@@ -284,11 +284,17 @@ def _unknown(store: Store, run_id: str) -> RunError:
     if not newest:
         return _no_runs()
     known = ["latest", *newest]
-    return RunError(f"there is no run {run_id!r}", hint=suggestion(run_id, known, noun="run"))
+    return RunLookupError(f"there is no run {run_id!r}", hint=suggestion(run_id, known, noun="run"))
 
 
 def _no_runs() -> RunError:
-    return RunError("the store has no runs yet", hint="Start one: penstock run PIPELINE.")
+    return RunLookupError("the store has no runs yet", hint="Start one: penstock run PIPELINE.")
+
+
+def base_run_of(store: Store, run_id: str) -> str:
+    """Return the run that has lent to a run of a part of a pipeline, "" for none."""
+    parents = store.get_parent_contexts_by_context(run_context(store, run_id).id)
+    return next((str(parent.name) for parent in parents if parent.type == RUN_CONTEXT), "")
 
 
 def node_artifacts(

@@ -25,21 +25,14 @@ OTHER_EXCEPTION = {
     ),
     "testJsonCompatible": "error: RunFailed: run RUN: node injector_4_invalid failed: TypeError",
 }
-NO_SUCH_RUN = "error: RunError: there is no run 'non_existent_id'. Choose from: latest, run_1."
-# Those that expect LookupError, where ours is RunError, and two that expect TFX's choice of what is
-# lent: all of it from the newest run of all, which is recorded as the run's parent. Ours takes from
-# each node what it made last, and all from one run only where that is named.
-LENT_OTHERWISE = {
+# Those that expect the text of TFX's LookupError: ours is one too, and says the same.
+NO_SUCH_RUN = "does not match \"there is no run 'non_existent_id'. Choose from: latest, run_1."
+NOTHING_LENT = "is left out, but nodes that are to run need its outputs, and it has none from"
+OTHER_TEXT = {
     "testNonExistentBaseRunId_lookupError": NO_SUCH_RUN,
     "testNonExistentNodeId_lookupError": NO_SUCH_RUN,
-    "testNoPreviousSuccessfulExecution_lookupError": (
-        "error: RunError: node LoadFail is left out, but nodes that are to run need its outputs, "
-        "and it has none from any run of test_pipeline."
-    ),
-    "testReusePipelineArtifacts_preventInconsistency": ("failed: AssertionError: LookupError"),
-    "testReusePipelineArtifacts_twoIndependentSubgraphs": (
-        "failed: AssertionError: Element counts were not equal"
-    ),
+    "testNoPreviousSuccessfulExecution_lookupError": f"node LoadFail {NOTHING_LENT} run run_1.",
+    "testReusePipelineArtifacts_preventInconsistency": f"node AddNum {NOTHING_LENT} run run_3.",
 }
 MODULES: Mapping[str, Mapping[str, str]] = {
     f"{LOCAL}.local_dag_runner_test": {},
@@ -47,7 +40,7 @@ MODULES: Mapping[str, Mapping[str, str]] = {
     f"{LOCAL}.local_pipeline_beam_test": {},
     f"{DECORATORS}.decorators_test": OTHER_EXCEPTION,
     f"{DECORATORS}.decorators_typeddict_test": OTHER_EXCEPTION,
-    "tfx.orchestration.portable.partial_run_utils_test": LENT_OTHERWISE,
+    "tfx.orchestration.portable.partial_run_utils_test": OTHER_TEXT,
 }
 
 
@@ -77,5 +70,5 @@ def test_tfx_s_tests_pass_but_for_those_that_expect_what_is_otherwise_here(told,
 def test_what_comes_in_the_place_of_what_they_expect_is_as_it_is_told(told, module):
     for name, expected in MODULES[module].items():
         head, _, rest = expected.partition("RUN:")
-        assert told[module][name].startswith(head)
+        assert head in told[module][name]
         assert rest in told[module][name]

@@ -17,6 +17,7 @@ from penstock.errors import RunError
 from penstock.execution import engines, needs, preconditions, references, reuse, work
 from penstock.execution.acceleration import accelerated
 from penstock.execution.daemon.asking import Lender
+from penstock.execution.lending import decide, record_base
 from penstock.execution.plan import NodePlan, plan
 from penstock.execution.recovery import end_executions, mark_abandoned
 from penstock.execution.schedule import State, read_graph
@@ -106,9 +107,10 @@ class LocalRunner:
         """Run a pipeline: one of ours, a TFX `Pipeline`, or IR.
 
         `cache=False` runs every node, whatever earlier runs have made. `from_nodes`, `to_nodes` and
-        `only` choose a part of the pipeline; what its nodes need of others is what those made last,
-        or in `base_run`. `definition` is recorded, so that `penstock resume` finds the pipeline.
-        `run_id` names the run, which is made only if the store has none of that name.
+        `only` choose a part of the pipeline; what its nodes need of others is what those have made
+        in `base_run`, or else in the newest run that has all of it. `definition` is recorded, so
+        that `penstock resume` finds the pipeline. `run_id` names the run, which is made only if the
+        store has none of that name.
 
         Raises:
           RunFailed: a node failed or the run was canceled, unless `raise_on_failure` is false.
@@ -121,7 +123,6 @@ class LocalRunner:
         values = ir.effective_parameters(compiled, parameters or {})
         options = self._options(cache, from_nodes, to_nodes, only, base_run)
         bound = _bind(compiled, run_id or new_run_id(), values, options)
-        base_run = base_run or bound.base_run
         display = self._display()
         setup = self._setup(bound, values, connection, events, display)
         needs.check(bound, bound.chosen)
@@ -131,14 +132,16 @@ class LocalRunner:
             counted_interrupts() as waiting.interrupts,
         ):
             mark_abandoned(metadata)
-            if base_run is not None:
-                options = replace(options, base_run=find_run(metadata.store, base_run).run_id)
-                setup = replace(setup, base_run=options.base_run)
-            _check_lenders(metadata.store, bound, options.base_run)
+            lending = decide(metadata.store, bound, base_run)
+            lending.check()
+            options = replace(options, base_run=lending.base_run)
+            setup = setup.lent(lending)
             attempt = self._admission(metadata, connection, bound, display, waiting).begin()
             with turns.in_hand(attempt):
                 _check_new(metadata.store, attempt)
-                record_request(metadata, bound, RunRequest(values, definition, options))
+                record_request(metadata, lending.pipeline, RunRequest(values, definition, options))
+                if lending.is_asked and lending.base_run is not None:
+                    record_base(metadata, bound.run_id, lending.base_run)
                 return conclude(Run(setup, metadata, attempt, waiting), raise_on_failure)
 
     def resume(
@@ -173,9 +176,8 @@ class LocalRunner:
             request = read_request(metadata.store, record.run_id)
             values = ir.effective_parameters(compiled, request.parameters)
             bound = _bind(compiled, record.run_id, values, request.options)
-            setup = self._setup(
-                bound, values, connection, events, display, request.options.base_run
-            )
+            lending = decide(metadata.store, bound, request.options.base_run)
+            setup = self._setup(bound, values, connection, events, display).lent(lending)
             done = partial(_is_done, metadata.store)
             needs.check(bound, bound.chosen, is_done=done)
             attempt = self._admission(metadata, connection, bound, display, waiting).begin()
@@ -183,7 +185,7 @@ class LocalRunner:
                 _check_not_over(metadata.store, attempt)
                 # Those of a process that was taken for abandoned and began one after that.
                 end_executions(metadata.store, record.run_id, "its process had lost the run")
-                reopen(metadata.store, bound)
+                reopen(metadata.store, lending.pipeline)
                 running = Run(setup, metadata, attempt, waiting)
                 return conclude(running, raise_on_failure, resumed=True)
 
@@ -210,9 +212,6 @@ class LocalRunner:
         engines.check(bound, bound.chosen)
         references.warn_of_secrets(bound, values)
         with connect_or_empty(connection) as metadata:
-            base_run = base_run or bound.base_run
-            if base_run is not None:
-                base_run = find_run(metadata.store, base_run).run_id
             return plan(metadata, bound, base_run)
 
     def preloads(
@@ -230,7 +229,6 @@ class LocalRunner:
         connection: _tfx.Connection,
         events: RunEvents | None,
         display: Display,
-        base_run: str | None = None,
     ) -> RunSetup:
         """Return what a run is made of.
 
@@ -245,7 +243,6 @@ class LocalRunner:
             read_graph(bound),
             parameters,
             connection,
-            base_run,
             self.parallelism or len(os.sched_getaffinity(0)),
             display,
             self.on_step,
@@ -342,14 +339,6 @@ def _bind(
 
 def _is_done(store: Store, node: ir.Node) -> bool:
     return reuse.finished_in_run(store, node) is not None
-
-
-def _check_lenders(store: Store, bound: ir.Pipeline, base_run: str | None) -> None:
-    """Make sure, before anything runs, that nodes that are left out have what others need."""
-    for node in bound:
-        # Of a loop it is known later for which items.
-        if node.lends and not node.loops:
-            reuse.require_reusable(store, node, base_run)
 
 
 def _check_new(store: Store, attempt: attempts.Attempt) -> None:

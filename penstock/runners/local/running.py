@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -16,6 +16,7 @@ from penstock.errors import PenstockError, RunError, StoreError
 from penstock.execution import preconditions, reuse, work
 from penstock.execution.acceleration import accelerated
 from penstock.execution.elapsed import BOOKKEEPING, LIBRARIES, Elapsed
+from penstock.execution.lending import Lending, lend
 from penstock.execution.lifecycle import Life, Unobserved
 from penstock.execution.logs import add_line, begin_try
 from penstock.execution.looping import unfold_known
@@ -57,14 +58,13 @@ class RunSetup:
     """What a run is made of; `pipeline` is bound, and `graph` is its graph.
 
     `on_step`, `events` and `telemetry` are told what happens to its nodes; `nurseries` may be those
-    of a session.
+    of a session; `lending` says what those that do not run lend.
     """
 
     pipeline: ir.Pipeline
     graph: Graph
     parameters: Mapping[str, Any]
     connection: _tfx.Connection  # ML Metadata's connection config
-    base_run: str | None
     parallelism: int
     display: Display
     on_step: OnStep = ignore
@@ -73,6 +73,12 @@ class RunSetup:
     telemetry: RunTelemetry | None = None
     definition_seconds: float = 0.0
     accelerate: bool = True
+    lending: Lending | None = None
+
+    def lent(self, lending: Lending) -> RunSetup:
+        """Return what a run is made of whose nodes are lent what they need of others."""
+        graph = read_graph(lending.pipeline)
+        return replace(self, pipeline=lending.pipeline, graph=graph, lending=lending)
 
     @property
     def log_folder(self) -> str:
@@ -226,6 +232,7 @@ class Run:
 
     def _settle_left_out(self) -> None:
         """Settle the nodes that do not run; those whose outputs others need lend them."""
+        lending = self.setup.lending
         for node in self.pipeline:
             if self._views[node.id].state.final or not node.is_left_out:
                 continue
@@ -237,8 +244,10 @@ class Run:
             # TFX's `snapshot` may have given the run what the node lends.
             finished = reuse.finished_in_run(self.metadata.store, node)
             if finished is None:
-                finished = reuse.reuse(self.metadata, node, self.setup.base_run)
-            self._finish(node.id, finished, note="reused")
+                base = lending.base_run if lending else None
+                finished = lend(self.metadata, self.pipeline, node, base)
+            origin = lending.origin if lending else ""
+            self._finish(node.id, finished, note=f"reused {origin}".rstrip())
 
     def _result(self, node_id: str) -> NodeResult:
         view = self._views[node_id]

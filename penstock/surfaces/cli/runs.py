@@ -61,7 +61,7 @@ def show(context: click.Context, run_id: str, profile_name: str | None, as_json:
     from penstock.metadata.layout import run_folder
     from penstock.metadata.reading import run_context
     from penstock.metadata.run_requests import run_root
-    from penstock.metadata.runs import find_run, node_artifacts
+    from penstock.metadata.runs import base_run_of, find_run, node_artifacts
     from penstock.surfaces.cli.service import cached_elsewhere, record_lent
     from penstock.surfaces.cli.summary import print_run
 
@@ -85,9 +85,10 @@ def show(context: click.Context, run_id: str, profile_name: str | None, as_json:
         }
         makers = read_makers(metadata.store, artifact_ids)
         root = run_root(run_context(metadata.store, record.run_id))
+        base_run = base_run_of(metadata.store, record.run_id)
     folder = run_folder(root, record.run_id) if root else ""
     if as_json:
-        content = run_as_json(record)
+        content = run_as_json(record) | {"base_run": base_run or None}
         for node in content["nodes"]:
             inputs, outputs = artifacts[node["execution_id"]]
             node["inputs"] = {
@@ -102,7 +103,8 @@ def show(context: click.Context, run_id: str, profile_name: str | None, as_json:
             )
         echo_json(content)
     else:
-        print_run(record, {key: outputs for key, (_, outputs) in artifacts.items()}, makers)
+        made = {key: outputs for key, (_, outputs) in artifacts.items()}
+        print_run(record, made, makers, base_run)
 
 
 def _resources(folder: str, node_id: str) -> dict[str, float | None] | None:

@@ -180,10 +180,11 @@ def print_run(
     run: RunRecord,
     outputs: Mapping[int, _tfx.Artifacts],
     makers: Mapping[int, ExecutionRecord],
+    base_run: str = "",
 ) -> None:
     """Print a run: parameters, nodes with what they took and made, and what came of it.
 
-    `outputs` are by the executions' ids, `makers` by the artifacts'.
+    `outputs` are by the executions' ids, `makers` by the artifacts'; `base_run` has lent to it.
     """
     _print_state(run.state)
     echo(
@@ -192,6 +193,8 @@ def print_run(
     )
     for name, value in run.parameters.items():
         echo(f"  -p {name}={value}")
+    if base_run:
+        echo(f"  base       run {base_run}, which lent what did not run")
     if run.nodes:
         _print_nodes(run, outputs, makers)
     run_artifacts = [
