@@ -15,12 +15,12 @@
     ├── ImageError            a container image cannot be built or pushed
     ├── RegistryError         a registered model or version is not there, or may not be served
     │   └── AliasMovedError   somebody else has moved the alias
-    ├── LineageError          an artifact or a folder is none that the store knows
+    ├── RunError              a run failed, was canceled or is unknown
+    │   └── RunLookupError    a run, or what it is to lend to another one, is not there
     ├── ServiceError          a Kubeflow Pipelines server is not reached, or refuses a request
     │   ├── UnansweredError   nobody can say whether a request has taken effect
     │   └── BusyError         a run cannot begin before others have ended
-    └── RunError              a run failed, was canceled or is unknown
-        └── RunLookupError    a run, or what it is to lend to another one, is not there
+    └── LineageError          an artifact or a folder is none that the store knows
 
 Every error is one paragraph: what was expected and what came, where, and what to do next.
 """
