@@ -44,8 +44,10 @@ measured is in [benchmarks.json](benchmarks.json).
 
 Seconds are from the start of a process to its end. CPU seconds are those of that process and of
 all that worked for it: those that it has started, and copies of the [daemon](daemon.md). Cold is
-without a daemon, warm with one that is ready. Figures are medians, with the least and the greatest;
-a ratio is that of the medians, and its least and greatest are those of single turns.
+without a daemon, warm with one that is ready; in both, bytecode and [what AutoGraph has
+made](performance.md#saving-models-and-autograph) of libraries are there from earlier runs. Figures
+are medians, with the least and the greatest; a ratio is that of the medians, and its least and
+greatest are those of single turns.
 
 ## Targets
 """.splitlines()
