@@ -146,8 +146,9 @@ def hopeless(graph: Graph, name: str, states: Mapping[str, State]) -> str | None
     start = graph.lifetimes.get(name)
     if start and states[start].final and not states[start].successful:
         return f"{start}, which begins its lifetime, did not run"
-    users = graph.downstream(name)
-    if trigger.lazy and users and all(states[user].final for user in users):
+    # Only of those is it asked who waits for them, which is to look at the whole graph.
+    users = graph.downstream(name) if trigger.lazy else []
+    if users and all(states[user].final for user in users):
         return f"{', '.join(sorted(users))}, for which it runs, did not run"
     return None
 

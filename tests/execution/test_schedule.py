@@ -194,3 +194,16 @@ def test_no_node_runs_before_those_before_it_have_ended(case):
         for name in started[:1]:
             now[name] = State.FAILED if name in failing else State.DONE
         assert len(waiting) > len([name for name in now if now[name] is State.WAITING])
+
+
+def test_who_waits_for_a_node_is_only_looked_for_where_it_runs_for_them(monkeypatch):
+    asked = []
+    downstream = Graph.downstream
+
+    def counted(self, name):
+        asked.append(name)
+        return downstream(self, name)
+
+    monkeypatch.setattr(Graph, "downstream", counted)
+    settle(CHAIN, dict.fromkeys("abcd", State.WAITING))
+    assert asked == []
