@@ -29,7 +29,7 @@ from penstock.errors import StorageError
 from penstock.project import kept
 from penstock.project.on_import import Execute, wrap_execution
 from penstock.project.user_code import is_of_others
-from penstock.safety.private import open_private_folder
+from penstock.safety.private import open_private_folder, user_cache
 
 _AUTOGRAPH = "tensorflow.python.autograph"
 _CONVERTS = f"{_AUTOGRAPH}.impl.api"
@@ -117,9 +117,11 @@ def _place(function: Any, options: Any) -> _Place | None:
     code = getattr(function, "__code__", None)
     if not isinstance(code, CodeType) or not _is_kept_of(code.co_filename) or _is_watched():
         return None
+    folder = _folder()
+    if folder is None:
+        return None
     try:
         checksum = kept.checksum(_identity(code, options), _makers(code.co_filename))
-        folder = _folder()
         os.close(open_private_folder(folder))
     except (OSError, StorageError):
         return None
@@ -157,11 +159,9 @@ def _makers(path: str) -> tuple[str, ...]:
     return (f"tensorflow {tensorflow}", *others, *sources)
 
 
-def _folder() -> str:
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    if not os.path.isabs(cache):
-        raise StorageError("there is no folder for what is kept of this user's: HOME is not set")
-    return os.path.join(cache, "penstock", "autograph")
+def _folder() -> str | None:
+    cache = user_cache({**os.environ, "HOME": os.path.expanduser("~")})
+    return cache and os.path.join(cache, "penstock", "autograph")
 
 
 def _described(factory: Any) -> dict[str, Any]:

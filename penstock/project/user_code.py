@@ -384,9 +384,9 @@ def hidden_packages(error: BaseException) -> dict[str, str]:
         for name, file in files
         if isinstance(file, str)
         and os.path.isfile(file)
-        and not is_of_others(file)
         and any(os.path.isfile(os.path.join(path, name, "__init__.py")) for path in installed)
         and Path(file).stem == name
+        and not is_of_others(file)
     }
 
 

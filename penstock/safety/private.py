@@ -7,11 +7,22 @@ import os
 import socket
 import stat
 import struct
+from collections.abc import Mapping
 
 from penstock.errors import StorageError
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CREDENTIALS = struct.Struct("3i")  # process, user, group
+
+
+def user_cache(environment: Mapping[str, str]) -> str | None:
+    """Return where a user's programs keep what can be made anew; None where none is set.
+
+    The XDG base directory specification says where.
+    """
+    home = environment.get("HOME", "")
+    cache = environment.get("XDG_CACHE_HOME", "") or os.path.join(home, ".cache")
+    return cache if os.path.isabs(cache) else None
 
 
 def open_private_folder(path: str) -> int:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from penstock.errors import StorageError
-from penstock.safety.private import is_private, open_private_folder
+from penstock.safety.private import is_private, open_private_folder, user_cache
 
 _FOLDER = "penstock"
 
@@ -67,9 +67,8 @@ def _folder(environment: Mapping[str, str]) -> str:
     runtime = environment.get("XDG_RUNTIME_DIR", "")
     if os.path.isabs(runtime) and is_private(runtime):
         return os.path.join(runtime, _FOLDER)
-    home = environment.get("HOME", "")
-    cache = environment.get("XDG_CACHE_HOME", "") or os.path.join(home, ".cache")
-    if not os.path.isabs(cache):
+    cache = user_cache(environment)
+    if cache is None:
         raise StorageError(
             "there is no folder for sockets of this user's: neither XDG_RUNTIME_DIR nor HOME is set"
         )

@@ -77,8 +77,9 @@ class RunSetup:
 
     def lent(self, lending: Lending) -> RunSetup:
         """Return what a run is made of whose nodes are lent what they need of others."""
-        graph = read_graph(lending.pipeline)
-        return replace(self, pipeline=lending.pipeline, graph=graph, lending=lending)
+        pipeline = lending.pipeline
+        graph = self.graph if pipeline is self.pipeline else read_graph(pipeline)
+        return replace(self, pipeline=pipeline, graph=graph, lending=lending)
 
     @property
     def log_folder(self) -> str:
