@@ -46,24 +46,9 @@ _SHARD_BYTES = 8 << 20
 
 
 def transform(job: Job, beam: BeamOptions) -> None:
-    """Analyze the data, and transform them, by the same workers."""
+    """Write the TransformGraph, then the transformed examples and statistics that are asked for."""
     with _workers(job, beam) as workers:
         _analyze(job, workers)
-        _apply(job, workers)
-
-
-def analyze(job: Job, beam: BeamOptions) -> None:
-    """Write the TransformGraph, and the analyzer cache if it is asked for.
-
-    Code without analyzers needs no data. tf.Transform's Beam transforms do what is not done here.
-    """
-    with _workers(job, beam) as workers:
-        _analyze(job, workers)
-
-
-def apply(job: Job, beam: BeamOptions) -> None:
-    """Write the transformed examples and the statistics, as far as they are asked for."""
-    with _workers(job, beam) as workers:
         _apply(job, workers)
 
 
@@ -75,6 +60,10 @@ def _workers(job: Job, beam: BeamOptions) -> Workers:
 
 
 def _analyze(job: Job, workers: Workers) -> None:
+    """Write the TransformGraph, and the analyzer cache if it is asked for.
+
+    Code without analyzers needs no data. tf.Transform's Beam transforms do what is not done here.
+    """
     analysis.write_raw_metadata(job)
     if not job.columns.analyzed:
         analysis.analyze_without_data(job)

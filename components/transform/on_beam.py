@@ -14,12 +14,12 @@ from penstock.components.transform.rows import read_rows
 
 
 def transform(job: Job, beam: BeamOptions) -> None:
-    """Analyze the data, and transform them."""
-    analyze(job, beam)
-    apply(job, beam)
+    """Write the TransformGraph, then the transformed examples and statistics that are asked for."""
+    _analyze(job, beam)
+    _apply(job, beam)
 
 
-def analyze(job: Job, beam: BeamOptions) -> None:
+def _analyze(job: Job, beam: BeamOptions) -> None:
     """Write the TransformGraph, and the analyzer cache if it is asked for."""
     analysis.write_raw_metadata(job)
     if job.columns.analyzed:
@@ -28,7 +28,7 @@ def analyze(job: Job, beam: BeamOptions) -> None:
         analysis.analyze_without_data(job)
 
 
-def apply(job: Job, beam: BeamOptions) -> None:
+def _apply(job: Job, beam: BeamOptions) -> None:
     """Write the transformed examples and the statistics, as far as they are asked for."""
     from tensorflow_transform import beam as tft_beam
 

@@ -187,7 +187,7 @@ def analyzed(job: Job, directory: Path, engine: str, **changes: Any) -> Job:
         **{"updated_cache_directory": str(directory / "cache"), **changes},
     )
     module = {"in_process": in_process, "on_beam": on_beam}[engine]
-    module.analyze(done, BeamOptions(("--runner=DirectRunner",)))
+    module.transform(done, BeamOptions(("--runner=DirectRunner",)))
     return done
 
 

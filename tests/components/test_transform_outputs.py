@@ -111,8 +111,7 @@ def written(engine: Any, function: Any, texts: list[str], directory: str) -> dic
         examples_directory=f"{directory}/transformed",
     )
     beam = BeamOptions(("--runner=DirectRunner",))
-    engine.analyze(job, beam)
-    engine.apply(job, beam)
+    engine.transform(job, beam)
     paths = sorted(Path(f"{directory}/transformed/Split-train").iterdir())
     records = [record for path in paths for record in read_serialized(str(path))]
     spec = tft.TFTransformOutput(job.graph_directory).transformed_feature_spec()
@@ -275,11 +274,10 @@ def test_a_row_without_a_required_feature_is_named(tmp_path):
             graph_directory=str(tmp_path / engine.__name__),
             examples_directory=str(tmp_path / f"{engine.__name__}-transformed"),
         )
-        engine.analyze(job, BeamOptions())
         with pytest.raises(
             Exception, match="feature 'number' has no value in row 0 of split 'eval'"
         ):
-            engine.apply(job, BeamOptions())
+            engine.transform(job, BeamOptions())
 
 
 OPEN = {
