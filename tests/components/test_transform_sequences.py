@@ -58,8 +58,7 @@ def test_an_inferred_schema_is_enough(tmp_path, engine) -> None:
         payload_format=SEQUENCE_EXAMPLES,
     )
     module = importlib.import_module(f"penstock.components.transform.{engine}")
-    module.analyze(job, BeamOptions())
-    module.apply(job, BeamOptions())
+    module.transform(job, BeamOptions())
     written = record_files(str(tmp_path / "transformed/Split-train"))
     rows = [row for batch in read_record_batches(written) for row in batch.to_pylist()]
     assert sorted((row["centered"][0], row["words"][0]) for row in rows) == [

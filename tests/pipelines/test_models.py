@@ -115,7 +115,7 @@ def analyze(records: list[bytes], schema: Any, preprocessing_fn: Any, folder: Pa
         transform_files={},
         graph_directory=str(folder / "graph"),
     )
-    in_process.analyze(job, BeamOptions())
+    in_process.transform(job, BeamOptions())
 
 
 @pytest.fixture(scope="module")
